@@ -1,0 +1,51 @@
+# make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
+
+PYTHON ?= python3
+CORES ?= 2
+PYTEST_ARGS ?=
+SNAKEMAKE_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+RESULTS := results/demo
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint install clean distclean
+.DEFAULT_GOAL := demo
+.DELETE_ON_ERROR:
+
+install: $(STAMP)
+
+# torch comes first and alone: it is by far the largest, and everything else then resolves around it.
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("titans-dna needs Python 3.11 or newer: try PYTHON=python3.12" if sys.version_info < (3, 11) else 0)'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing torch into $(VENV), then everything else: a few minutes, this once."
+	$(PIP) install --quiet -c constraints.txt torch
+	$(PIP) install --quiet -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
+	@echo
+	@echo "The results are in $(CURDIR)/$(RESULTS):"
+	@ls -1 $(RESULTS)
+	@echo "Open $(RESULTS)/report.html in a browser first."
+
+test: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean:
+	rm -rf results .snakemake build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+distclean: clean
+	rm -rf $(VENV)
