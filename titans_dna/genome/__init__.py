@@ -1,0 +1,20 @@
+"""The nouns of a genome: intervals, variants, letters, contigs. Standard library and numpy only."""
+
+from titans_dna.genome.alphabet import IUPAC, complement, count_ambiguous, is_nucleotides, reverse_complement
+from titans_dna.genome.contigs import ContigTable
+from titans_dna.genome.interval import Interval, merge_intervals, tile_interval
+from titans_dna.genome.variant import Fetch, Variant
+
+__all__ = [
+    "IUPAC",
+    "ContigTable",
+    "Fetch",
+    "Interval",
+    "Variant",
+    "complement",
+    "count_ambiguous",
+    "is_nucleotides",
+    "merge_intervals",
+    "reverse_complement",
+    "tile_interval",
+]

@@ -1,0 +1,60 @@
+"""The letters of nucleic acid sequence: IUPAC codes and their complements, upper and lower case alike.
+
+Reference: IUPAC-IUB 1984, doi:10.1093/nar/13.9.3021.
+"""
+
+from __future__ import annotations
+
+__all__ = ["IUPAC", "complement", "count_ambiguous", "is_nucleotides", "reverse_complement"]
+
+#: Bases that each code stands for.
+IUPAC: dict[str, str] = {
+    "A": "A", "C": "C", "G": "G", "T": "T", "U": "T",
+    "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
+    "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
+}  # fmt: skip
+
+_LETTERS = b"ACGTURYSWKMBDHVN"
+_PARTNERS = b"TGCAAYRSWMKVHDBN"
+_COMPLEMENT = bytes.maketrans(_LETTERS + _LETTERS.lower(), _PARTNERS + _PARTNERS.lower())
+_CODES = _LETTERS + _LETTERS.lower()
+_AMBIGUOUS = "RYSWKMBDHV"
+
+
+def complement(sequence: bytes) -> bytes:
+    """Exchange every base with its partner and keep case; U pairs to A, other characters stay.
+
+    Examples
+    --------
+    >>> complement(b"ACGTNacgtnRy-")
+    b'TGCANtgcanYr-'
+    """
+    return sequence.translate(_COMPLEMENT)
+
+
+def reverse_complement(sequence: bytes) -> bytes:
+    """Read the other strand, 5' to 3'.
+
+    Examples
+    --------
+    >>> reverse_complement(b"AACgR")
+    b'YcGTT'
+    """
+    return sequence.translate(_COMPLEMENT)[::-1]
+
+
+def is_nucleotides(sequence: bytes) -> bool:
+    """Tell whether the sequence is not empty and all of it is IUPAC codes (either case, U included)."""
+    return bool(sequence) and not sequence.translate(None, _CODES)
+
+
+def count_ambiguous(sequence: bytes) -> dict[str, int]:
+    """Count what a model reads as N although the sequence says more: IUPAC codes by letter, all else under ``other``.
+
+    N itself is not counted; letters that do not occur are left out.
+    """
+    if not sequence.translate(None, b"ACGTUNacgtun"):
+        return {}
+    counts = {code: sequence.count(code.encode()) + sequence.count(code.lower().encode()) for code in _AMBIGUOUS}
+    counts["other"] = len(sequence.translate(None, _CODES))
+    return {code: count for code, count in counts.items() if count}

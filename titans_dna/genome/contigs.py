@@ -1,0 +1,199 @@
+"""Contig names: one table of a sequence file's contigs that also answers to the names other files use for them.
+
+A name is looked up in this order, and the first step that finds something decides:
+
+1. the name itself;
+2. the groups of an alias file, where one was given;
+3. a spelling of the same name: with or without ``chr``, any case, M / MT / Mito, leading zeros, ``chrUn_KI270302v1``
+   / ``KI270302.1``;
+4. RefSeq and GenBank accessions of the human contigs of GRCh37 and GRCh38, only for a contig of exactly the
+   accession's length;
+5. roman against arabic numerals, only in a table that itself counts II, III, IV or 2, 3, 4 (so that X stays X in a
+   human genome).
+
+An alias counts only if exactly one contig answers to it and, where the caller knows the length, only if the lengths
+agree. The table is not decided by its first contig, and nothing is ever prefixed blindly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+from titans_dna.errors import ContigUnknown
+from titans_dna.genome.assemblies import ACCESSIONS, guess_build
+from titans_dna.genome.interval import Interval
+
+__all__ = ["ContigTable"]
+
+_UCSC_SCAFFOLD = re.compile(r"CHR[0-9A-Z]+_([A-Z]+_?[0-9]+)V([0-9]+)(?:_RANDOM|_ALT|_FIX)?")
+_MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION", "MITOCHONDRIAL"}
+_NUMERALS = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII XXIV"
+_ROMAN = {text: str(number) for number, text in enumerate(_NUMERALS.split(" "), start=1)}
+_ARABIC = {number: text for text, number in _ROMAN.items()}
+
+
+class ContigTable:
+    """Contigs of one sequence file, in its order, with their lengths.
+
+    Parameters
+    ----------
+    lengths
+        Bases of each contig, in file order.
+    aliases
+        Groups of names that mean the same contig, as an alias file gives them; the group's contig is whichever of its
+        names the table holds.
+
+    Examples
+    --------
+    >>> table = ContigTable({"chrI": 230218, "chrII": 813184, "chrIII": 316620, "chrIV": 1531933, "chrM": 85779})
+    >>> table.resolve("I"), table.resolve("Mito"), table.resolve("2"), table.resolve("II", length=5)
+    ('chrI', 'chrM', 'chrII', None)
+    """
+
+    def __init__(self, lengths: Mapping[str, int], aliases: Iterable[Sequence[str]] = ()) -> None:
+        self._lengths = dict(lengths)
+        self._matches: dict[str, tuple[str, str]] = {}
+        self._conflicts: dict[str, tuple[int, int]] = {}
+        self._given: dict[str, list[str]] = {}
+        for group in aliases:
+            members = [name for name in group if name in self._lengths]
+            for name in group:
+                self._given.setdefault(name, []).extend(m for m in members if m not in self._given.get(name, ()))
+        self._spellings: dict[str, list[str]] = {}
+        for name in self._lengths:
+            self._spellings.setdefault(_spelling(name), []).append(name)
+        self._counts_roman = {"II", "III", "IV"} <= self._spellings.keys()
+        self._counts_arabic = {"2", "3", "4"} <= self._spellings.keys()
+
+    def __len__(self) -> int:
+        return len(self._lengths)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._lengths)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._lengths
+
+    def __repr__(self) -> str:
+        return f"ContigTable({len(self)} contigs, {sum(self._lengths.values()):,} bases)"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Contig names in file order."""
+        return tuple(self._lengths)
+
+    @property
+    def lengths(self) -> Mapping[str, int]:
+        """Bases of each contig, in file order; read-only."""
+        return MappingProxyType(self._lengths)
+
+    @property
+    def aliases_used(self) -> dict[str, str]:
+        """Names that were asked for and found under another name, for logs and reports."""
+        return {name: contig for name, (contig, _) in self._matches.items()}
+
+    @property
+    def matches(self) -> dict[str, tuple[str, str]]:
+        """How each alias was found: name -> (contig, ``alias file``, ``spelling``, ``accession`` or ``numerals``)."""
+        return dict(self._matches)
+
+    @property
+    def length_conflicts(self) -> dict[str, tuple[int, int]]:
+        """Names found exactly although the length asked for differs: name -> (asked, here)."""
+        return dict(self._conflicts)
+
+    @property
+    def build(self) -> str | None:
+        """``GRCh37`` or ``GRCh38`` where all chromosome lengths are those of that build, else None."""
+        return guess_build({_spelling(name): length for name, length in self._lengths.items()})
+
+    def resolve(self, name: str, length: int | None = None) -> str | None:
+        """Find the contig that another file calls `name`.
+
+        Parameters
+        ----------
+        name
+            Contig name in the other file.
+        length
+            Bases of that contig, where the other file says so. An alias of another length is refused; an exact name
+            is taken even so (the sequence may be a part of it) and noted in `length_conflicts`.
+
+        Returns
+        -------
+        str or None
+            The name in this table, or None where no contig, or more than one, answers.
+        """
+        if name in self._lengths:
+            if length is not None and length != self._lengths[name]:
+                self._conflicts[name] = (length, self._lengths[name])
+            return name
+        for how, candidates in self._candidates(name):
+            agreeing = [contig for contig in candidates if length is None or self._lengths[contig] == length]
+            if len(agreeing) == 1:
+                self._matches[name] = (agreeing[0], how)
+                return agreeing[0]
+            if candidates:
+                return None
+        return None
+
+    def require(self, name: str, length: int | None = None) -> str:
+        """Find the contig as `resolve` does, or raise.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig, or more than one, answers to the name.
+        """
+        contig = self.resolve(name, length)
+        if contig is None:
+            shown = ", ".join(self.names[:5]) + (f" and {len(self) - 5} more" if len(self) > 5 else "")
+            raise ContigUnknown(
+                f"no contig answers to {name!r}; the sequence has {shown or 'none'}. Check the genome build, or "
+                f"give an alias file."
+            )
+        return contig
+
+    def place(self, interval: Interval) -> Interval:
+        """Give the interval the table's own contig name and clamp it to the contig.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig answers to its name.
+        """
+        contig = self.require(interval.contig)
+        renamed = Interval(contig, interval.start, interval.end, interval.strand, interval.name)
+        return renamed.clamp(self._lengths[contig])
+
+    def _candidates(self, name: str) -> Iterator[tuple[str, list[str]]]:
+        """Yield how, and which contigs may be meant, step by step, the surest step first."""
+        yield "alias file", self._given.get(name, [])
+        spelling = _spelling(name)
+        yield "spelling", self._spellings.get(spelling, [])
+        if name in ACCESSIONS:
+            bare, length = ACCESSIONS[name]
+            names = [contig for contig in self._spellings.get(bare, []) if self._lengths[contig] == length]
+            yield "accession", names
+            same = [contig for contig in self._lengths if ACCESSIONS.get(contig) == (bare, length)]
+            yield "accession", [contig for contig in same if self._lengths[contig] == length]
+        else:
+            known = [contig for contig in self._lengths if ACCESSIONS.get(contig) == (spelling, self._lengths[contig])]
+            yield "accession", known
+        if self._counts_roman and spelling in _ARABIC:
+            yield "numerals", self._spellings.get(_ARABIC[spelling], [])
+        if self._counts_arabic and spelling in _ROMAN:
+            yield "numerals", self._spellings.get(_ROMAN[spelling], [])
+
+
+def _spelling(name: str) -> str:
+    """Reduce a name to what its spellings share."""
+    upper = name.upper()
+    scaffold = _UCSC_SCAFFOLD.fullmatch(upper)
+    if scaffold:
+        return f"{scaffold[1]}.{scaffold[2]}"
+    bare = upper.removeprefix("CHR").removeprefix("OMOSOME").lstrip("_") or upper
+    if bare in _MITOCHONDRION:
+        return "MT"
+    return bare.lstrip("0") or "0" if bare.isascii() and bare.isdigit() else bare

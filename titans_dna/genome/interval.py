@@ -1,0 +1,204 @@
+"""Intervals on a contig, 0-based and half-open, and the region strings that users type.
+
+`Interval.parse` reads what samtools reads: ``contig``, ``contig:start``, ``contig:start-``, ``contig:-end`` and
+``contig:start-end`` with 1-based inclusive positions, thousands separators allowed; a name that itself holds a colon
+is recognised where contig lengths are given, or may stand in braces (``{HLA-A*01:01}:1-10``). `Interval.__str__`
+writes the same convention back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from titans_dna.errors import ContigUnknown, FormatError
+
+__all__ = ["Interval", "merge_intervals", "tile_interval"]
+
+_RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A stretch of one contig.
+
+    Raises
+    ------
+    FormatError
+        If the name is empty, start is negative, end lies before start, or the strand is none of ``+ - .``.
+
+    Examples
+    --------
+    >>> region = Interval.parse("chrA:1,001-2,000")
+    >>> region.start, region.end, region.length_bp, str(region)
+    (1000, 2000, 1000, 'chrA:1001-2000')
+    """
+
+    contig: str  # sequence name
+    start: int  # 0-based, inclusive
+    end: int  # 0-based, exclusive; equal to start for a point between two bases
+    strand: str = "+"  # "+", "-" or "." where the strand is unknown
+    name: str = ""  # free text, such as a BED name or a gene
+
+    def __post_init__(self) -> None:
+        if not self.contig:
+            raise FormatError(f"an interval without a contig name ({self.start}-{self.end}). Name its contig.")
+        if self.start < 0 or self.end < self.start:
+            raise FormatError(
+                f"{self.contig}: interval {self.start}-{self.end} is not 0 <= start <= end. Swap or correct the ends."
+            )
+        if self.strand not in ("+", "-", "."):
+            raise FormatError(f"{self.contig}: strand is {self.strand!r}. Use '+', '-' or '.'.")
+
+    def __str__(self) -> str:
+        return f"{self.contig}:{self.start + 1}-{self.end}"
+
+    @property
+    def length_bp(self) -> int:
+        """Bases in the interval."""
+        return self.end - self.start
+
+    def overlaps(self, other: Interval) -> bool:
+        """Tell whether the two share at least one base (strands are not compared)."""
+        return self.contig == other.contig and max(self.start, other.start) < min(self.end, other.end)
+
+    def clamp(self, contig_length: int) -> Interval:
+        """Cut off what lies beyond the contig's end.
+
+        Parameters
+        ----------
+        contig_length
+            Length of the contig in bases.
+        """
+        return replace(self, start=min(self.start, contig_length), end=min(self.end, contig_length))
+
+    @classmethod
+    def parse(cls, text: str, lengths: Mapping[str, int] | None = None) -> Interval:
+        """Read a region string, 1-based and inclusive as in samtools.
+
+        Parameters
+        ----------
+        text
+            ``contig:start-end``, ``contig:start``, ``contig:start-``, ``contig:-end`` or ``contig``.
+        lengths
+            Contig lengths in bases; needed where the end is left open, and to know contig names that hold a colon.
+
+        Raises
+        ------
+        FormatError
+            If the text is no region, or its end is open and `lengths` does not say where the contig ends.
+        ContigUnknown
+            If `lengths` is given and does not hold the contig.
+        """
+        contig, span = _split_region(text.strip(), lengths)
+        if lengths is not None and contig not in lengths:
+            raise ContigUnknown(f"region {text!r}: there is no contig {contig!r}. Known are {_some(lengths)}.")
+        start, end = 0, None
+        if span:
+            start, end = _parse_span(text, span)
+        if end is None:
+            if lengths is None:
+                raise FormatError(f"region {text!r} has no end. Write contig:start-end (1-based, inclusive).")
+            end = lengths[contig]
+            if start >= end and span:
+                raise FormatError(
+                    f"region {text!r} starts beyond {contig}, which has {end:,} bases. Correct the start."
+                )
+        return cls(contig, start, end)
+
+
+def tile_interval(interval: Interval, window_bp: int, step_bp: int | None = None) -> list[Interval]:
+    """Cut an interval into windows from left to right; the last one is shorter where they do not fit.
+
+    Parameters
+    ----------
+    interval
+        What to cut.
+    window_bp
+        Bases of a window, at least 1.
+    step_bp
+        Bases from one start to the next; the window itself when left out.
+    """
+    step_bp = window_bp if step_bp is None else step_bp
+    if window_bp < 1 or step_bp < 1:
+        raise FormatError(f"windows of {window_bp} bases every {step_bp} bases cannot tile. Both must be at least 1.")
+    tiles = []
+    for start in range(interval.start, interval.end, step_bp):
+        tiles.append(replace(interval, start=start, end=min(start + window_bp, interval.end)))
+        if start + window_bp >= interval.end:
+            break
+    return tiles
+
+
+def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:
+    """Join intervals that overlap, touch, or lie at most `gap_bp` apart; contigs keep the order of first sight.
+
+    A merged interval has the strand its parts share, or ``.``; names are joined with commas, each once.
+    """
+    by_contig: dict[str, list[Interval]] = {}
+    for interval in intervals:
+        by_contig.setdefault(interval.contig, []).append(interval)
+    merged = []
+    for members in by_contig.values():
+        members.sort(key=lambda interval: (interval.start, interval.end))
+        group = [members[0]]
+        end = members[0].end
+        for interval in members[1:]:
+            if interval.start > end + gap_bp:
+                merged.append(_join(group))
+                group = []
+                end = interval.end
+            group.append(interval)
+            end = max(end, interval.end)
+        merged.append(_join(group))
+    return merged
+
+
+def _join(group: list[Interval]) -> Interval:
+    """Make one interval of overlapping ones that are sorted by start."""
+    strands = {interval.strand for interval in group}
+    names = dict.fromkeys(interval.name for interval in group if interval.name)
+    end = max(interval.end for interval in group)
+    return Interval(group[0].contig, group[0].start, end, strands.pop() if len(strands) == 1 else ".", ",".join(names))
+
+
+def _split_region(text: str, lengths: Mapping[str, int] | None) -> tuple[str, str]:
+    """Divide a region string into contig and span; the span is empty where there is none."""
+    if lengths is not None and text in lengths:
+        return text, ""
+    if text.startswith("{") and "}" in text:
+        contig, _, rest = text[1:].partition("}")
+        if contig and (not rest or rest.startswith(":")):
+            return contig, rest[1:]
+        raise FormatError(f"region {text!r} is not {{contig}}:start-end. Correct it.")
+    contig, colon, span = text.rpartition(":")
+    if not colon:
+        contig, span = text, ""
+    if not contig or any(c.isspace() for c in text) or (colon and not span):
+        raise FormatError(
+            f"region {text!r} is not contig:start-end. Write it 1-based and inclusive, as in chr1:1,001-2,000."
+        )
+    return contig, span
+
+
+def _parse_span(text: str, span: str) -> tuple[int, int | None]:
+    """Turn ``start-end`` (1-based inclusive) into 0-based half-open; end None where it is open."""
+    match = _RANGE.fullmatch(span)
+    if match is None or not (match["first"] or match["last"]) or (match["last"] and not match["dash"]):
+        raise FormatError(f"region {text!r}: {span!r} is not start-end. Write two positions, 1-based and inclusive.")
+    first = int(match["first"].replace(",", "")) if match["first"] else 1
+    last = int(match["last"].replace(",", "")) if match["last"] else None
+    if first < 1:
+        raise FormatError(f"region {text!r} starts at {first}. Positions count from 1.")
+    if last is not None and last < first:
+        raise FormatError(f"region {text!r} ends at {last}, before its start {first}. Swap the two.")
+    return first - 1, last
+
+
+def _some(names: Iterable[str], most: int = 5) -> str:
+    """List the first few names."""
+    shown = list(names)
+    return (
+        ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "") if shown else "none"
+    )
