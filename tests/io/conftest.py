@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import pysam
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> Path:
+    """A cache folder of its own for every test."""
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write text or bytes to a file, compressed as its name says (.gz plain gzip, .bgz or .bgzf blocked)."""
+
+    def make(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        data = content.encode() if isinstance(content, str) else content
+        if name.endswith((".bgz", ".bgzf.gz")):
+            with pysam.BGZFile(str(path), "wb") as stream:
+                stream.write(data)
+        elif name.endswith(".gz"):
+            path.write_bytes(gzip.compress(data))
+        else:
+            path.write_bytes(data)
+        return path
+
+    return make

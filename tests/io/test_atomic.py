@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from titans_dna.errors import OutputError
+from titans_dna.io import atomic_path
+
+
+def test_the_output_appears_only_when_complete(tmp_path):
+    final = tmp_path / "a.tar.gz"
+    with atomic_path(final) as temporary:
+        temporary.write_text("x")
+        assert temporary.parent == tmp_path
+        assert temporary.name.endswith("a.tar.gz")
+        assert not final.exists()
+    assert final.read_text() == "x"
+    assert os.listdir(tmp_path) == ["a.tar.gz"]  # noqa: PTH208
+
+
+def test_an_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
+    final = tmp_path / "a"
+    final.write_text("old")
+    with pytest.raises(ZeroDivisionError), atomic_path(final) as temporary:
+        raise ZeroDivisionError(temporary.write_text("half"))
+    assert final.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_impossible_places_are_named(tmp_path):
+    with pytest.raises(OutputError, match="does not exist"), atomic_path(tmp_path / "no" / "a"):
+        pass
+    with pytest.raises(OutputError, match="is a folder"), atomic_path(tmp_path):
+        pass
+    with pytest.raises(OutputError, match="nothing was written"), atomic_path(tmp_path / "a"):
+        pass
+
+
+def test_a_device_is_written_to_and_never_replaced():
+    with atomic_path("/dev/null") as path:
+        assert path == Path("/dev/null")
+    assert not Path("/dev/null").is_file()
+
+
+def test_reading_loads_no_torch_and_no_heavy_package_at_import():
+    code = (
+        "import sys, titans_dna.io, titans_dna.genome, titans_dna.tokenizers, titans_dna.io.fasta, titans_dna.io.vcf,"
+        " titans_dna.io.bed, titans_dna.io.tables, titans_dna.io.tracks, titans_dna.io.hdf5, titans_dna.io.vcf_writer\n"
+        "heavy = {'torch', 'h5py', 'pysam', 'pyfaidx', 'pyBigWig', 'Bio', 'pandas', 'tokenizers'} & set(sys.modules)\n"
+        "sys.exit(f'loaded {heavy}' if heavy else 0)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_every_public_name_can_be_fetched():
+    import titans_dna.io
+
+    for name in titans_dna.io.__all__:
+        assert getattr(titans_dna.io, name) is not None
+    assert dir(titans_dna.io) == titans_dna.io.__all__
+    assert set(titans_dna.io._HOMES) == set(titans_dna.io.__all__)
+    with pytest.raises(AttributeError):
+        titans_dna.io.nothing  # noqa: B018

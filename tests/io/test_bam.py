@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import os
+import random
+
+import numpy as np
+import pysam
+import pytest
+
+from titans_dna.errors import ContigUnknown, FormatError, InputMissing, ReferenceMismatch
+from titans_dna.genome import Interval, reverse_complement
+from titans_dna.io import Genome, open_fasta
+from titans_dna.io.bam import ReadFilter, open_reads
+from titans_dna.io.consensus import ConsensusOptions, SampleGenome, consensus_sequence
+
+GENERATOR = random.Random(11)
+REFERENCE = "".join(GENERATOR.choices("ACGT", k=3000))
+SNV, DELETED, INSERTED = 1000, (1200, 1203), 1400  # what the sample has; 0-based
+
+
+def sample_reads():
+    """Reads of 100 bases every 5, over 500 to 2000, with the sample's variants in their alignments."""
+    other = "ACGT"[("ACGT".index(REFERENCE[SNV]) + 1) % 4]
+    for number, start in enumerate(range(500, 1900, 5)):
+        columns, cigar = [], []
+        for at in range(start, start + 100):
+            if DELETED[0] <= at < DELETED[1] and DELETED[0] > start + 3 and DELETED[1] < start + 97:
+                cigar.append(2)
+                continue
+            columns.append(other if at == SNV else REFERENCE[at])
+            cigar.append(0)
+            if at == INSERTED and start + 3 < at < start + 97:
+                columns.append("GG")
+                cigar.extend([1, 1])
+        runs = [(cigar[0], 0)]
+        for operation in cigar:
+            runs = [*runs[:-1], (operation, runs[-1][1] + 1)] if runs[-1][0] == operation else [*runs, (operation, 1)]
+        yield number, start, "".join(columns), runs
+
+
+def write_bam(path, mode="wb", reference=None, *, ordered=True, extra=()):
+    header = {
+        "HD": {"VN": "1.6", "SO": "coordinate" if ordered else "unsorted"},
+        "SQ": [{"SN": "chr1", "LN": 3000}, {"SN": "chr2", "LN": 50}],
+    }
+    with pysam.AlignmentFile(str(path), mode, header=header, reference_filename=reference) as out:
+        made = []
+        for number, start, sequence, runs in sample_reads():
+            read = pysam.AlignedSegment(out.header)
+            read.query_name, read.reference_id, read.reference_start = f"r{number}", 0, start
+            read.query_sequence, read.cigartuples, read.mapping_quality = sequence, runs, 60
+            read.query_qualities = pysam.qualitystring_to_array("I" * len(sequence))
+            read.flag = 16 if number % 2 else 0
+            made.append(read)
+        made[3].flag |= 1024
+        made[4].mapping_quality = 5
+        made[5].cigartuples, made[5].flag = [(4, 10), (0, 90)], 0
+        made[5].reference_start = 535
+        for read in sorted(made, key=lambda r: r.reference_start) if ordered else reversed(made):
+            out.write(read)
+    return path
+
+
+@pytest.fixture
+def genome(write):
+    return open_fasta(write("ref.fa", f">1\n{REFERENCE}\n>chr2\n{'ACGTA' * 10}\n"))
+
+
+def test_reads_of_a_region_with_filters_orientation_and_clipping(tmp_path):
+    with open_reads(write_bam(tmp_path / "a.bam")) as reads:
+        region = Interval("chr1", 500, 560)
+        found = {read.name: read for read in reads.reads(region)}
+        assert "r3" not in found, "a duplicate"
+        assert "r3" in {r.name for r in reads.reads(region, keep=ReadFilter(duplicates=True))}
+        assert "r4" in found
+        assert "r4" not in {r.name for r in reads.reads(region, keep=ReadFilter(min_mapping_quality=20))}
+        first = found["r1"]
+        assert (first.start, first.end, first.strand, first.mapping_quality) == (505, 605, "-", 60)
+        assert first.sequence == REFERENCE[505:605].encode()
+        turned = {r.name: r for r in reads.reads(region, as_sequenced=True)}
+        assert turned["r1"].sequence == reverse_complement(first.sequence)
+        assert turned["r0"].sequence == found["r0"].sequence
+        assert len(found["r5"].sequence) == 90
+        assert len({r.name: r for r in reads.reads(region, clipped=True)}["r5"].sequence) == 100
+        assert {r.name for r in reads.reads(Interval("1", 500, 560))} == set(found), "an alias"
+        assert list(reads.reads(Interval("chr1", 700, 700))) == []
+        with pytest.raises(ContigUnknown):
+            list(reads.reads(Interval("chr9", 0, 5)))
+
+
+def test_depth_and_coverage_count_what_counts(tmp_path):
+    with open_reads(write_bam(tmp_path / "a.bam")) as reads:
+        depth = reads.depth(Interval("chr1", 0, 9999))
+        assert depth.shape == (3000,)
+        assert depth[:500].sum() == 0
+        assert depth[500:505].tolist() == [1] * 5
+        assert depth[1000] == 20
+        assert depth[DELETED[0]] < depth[DELETED[0] - 1]
+        assert reads.coverage(Interval("chr1", 490, 510)).tolist() == [False] * 10 + [True] * 10
+        assert reads.coverage(Interval("chr1", 500, 510), min_depth=2).tolist() == [False] * 5 + [True] * 5
+        assert reads.depth(Interval("chr1", 515, 516), keep=ReadFilter(duplicates=True))[0] == depth[515] + 1
+        assert reads.depth(Interval("chr2", 0, 50)).tolist() == [0] * 50
+
+
+def test_a_sample_genome_has_its_variants_in_the_references_coordinates(tmp_path, genome):
+    with SampleGenome(genome, open_reads(write_bam(tmp_path / "a.bam"))) as sample:
+        assert isinstance(sample, Genome)
+        assert isinstance(genome, Genome)
+        sequence = sample.sequence("1")
+        assert len(sequence) == 3000
+        expected = list(REFERENCE)
+        expected[SNV] = "ACGT"[("ACGT".index(REFERENCE[SNV]) + 1) % 4]
+        expected[DELETED[0] : DELETED[1]] = "NNN"
+        differing = [i for i in range(3000) if chr(sequence[i]) != expected[i]]
+        assert differing == []
+        assert sample.fetch("chr1", 990, 1010) == sequence[990:1010]
+        assert sample.fetch("1", -5, 3) == sequence[:3]
+        assert sample.letters("1", 5, 9).tobytes() == sequence[5:9]
+        assert sample.md5("1") != genome.md5("1")
+        assert sample.sequence("chr2") == genome.sequence("chr2")
+        assert sample.losses["deleted_bases"] == 3
+        assert sample.losses["called"] + sample.losses["not_called"] + 3 == 3050
+        assert sample.contigs.names == genome.contigs.names
+
+
+def test_where_reads_do_not_cover_n_can_stand(tmp_path, genome):
+    with SampleGenome(genome, open_reads(write_bam(tmp_path / "a.bam")), fill="n") as sample:
+        sequence = sample.sequence("1")
+        assert set(sequence[:500]) == {ord("N")}
+        assert sequence[600:700].decode() == REFERENCE[600:700]
+
+
+def test_the_samples_own_sequence_keeps_insertions_and_deletions(tmp_path):
+    with open_reads(write_bam(tmp_path / "a.bam")) as reads:
+        inserted = consensus_sequence(reads, Interval("chr1", INSERTED - 5, INSERTED + 6))
+        assert (
+            inserted.decode() == REFERENCE[INSERTED - 5 : INSERTED + 1] + "GG" + REFERENCE[INSERTED + 1 : INSERTED + 6]
+        )
+        deleted = consensus_sequence(
+            reads, Interval("1", DELETED[0] - 5, DELETED[1] + 5), ConsensusOptions(mode="simple")
+        )
+        assert deleted.decode() == REFERENCE[DELETED[0] - 5 : DELETED[0]] + REFERENCE[DELETED[1] : DELETED[1] + 5]
+        assert consensus_sequence(reads, Interval("chr1", 5, 5)) == b""
+
+
+def test_unsorted_sam_and_missing_or_old_indexes_are_mended_in_the_cache(tmp_path, genome, caplog):
+    expected = None
+    paths = [
+        write_bam(tmp_path / "a.bam"),
+        write_bam(tmp_path / "b.sam", "w"),
+        write_bam(tmp_path / "c.bam", ordered=False),
+    ]
+    indexed = write_bam(tmp_path / "d.bam")
+    pysam.index(str(indexed))
+    os.utime(f"{indexed}.bai", (1, 1))
+    before = sorted(tmp_path.iterdir())
+    for path in [*paths, indexed]:
+        with open_reads(path) as reads:
+            found = sorted(r.name for r in reads.reads(Interval("chr1", 900, 1100)))
+            expected = expected or found
+            assert found == expected, path
+            assert reads.coverage(Interval("chr1", 1000, 1001))[0]
+    assert "is older than" in caplog.text
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_cram_reads_with_its_reference_and_with_no_other(tmp_path, write, genome):
+    plain = write("chr.fa", f">chr1\n{REFERENCE}\n>chr2\n{'ACGTA' * 10}\n")
+    path = write_bam(tmp_path / "a.cram", "wc", str(plain))
+    plain.with_name("chr.fa.fai").unlink(missing_ok=True)
+    with pytest.raises(InputMissing, match="CRAM"):
+        open_reads(path)
+    packed = write("chr.fa.gz", plain.read_text())
+    before = sorted(tmp_path.iterdir())
+    for source in (plain, packed):
+        with open_fasta(source) as fasta, open_reads(path, fasta) as reads:
+            assert {r.name: r for r in reads.reads(Interval("chr1", 500, 510))}["r1"].sequence == REFERENCE[
+                505:605
+            ].encode()
+            assert reads.depth(Interval("chr1", 1000, 1001))[0] == 20
+            assert chr(SampleGenome(fasta, reads).fetch("chr1", SNV, SNV + 1)[0]) != REFERENCE[SNV]
+            assert SampleGenome(fasta, reads, fill="n").fetch("chr1", 0, 5) == b"NNNNN"
+    assert sorted(tmp_path.iterdir()) == before
+    changed = write("x.fa", f">chr1\n{'T' + REFERENCE[1:]}\n>chr2\n{'ACGTA' * 10}\n")
+    with open_fasta(changed) as fasta, pytest.raises(ReferenceMismatch, match="another MD5"):
+        open_reads(path, fasta)
+    shorter = write("y.fa", ">chr1\nACGT\n")
+    with open_fasta(shorter) as fasta, pytest.raises(ReferenceMismatch, match="3,000 bases"):
+        open_reads(path, fasta)
+
+
+def test_reads_of_another_genome_are_refused(tmp_path, write):
+    path = write_bam(tmp_path / "a.bam")
+    for text, what in [(">1\nACGT\n", "3,000 bases"), (">other\nACGT\n", "shares no contig")]:
+        fasta, reads = open_fasta(write("o.fa", text)), open_reads(path)
+        with pytest.raises(ReferenceMismatch, match=what):
+            SampleGenome(fasta, reads)
+        fasta.close()
+        reads.close()
+
+
+def test_what_is_no_alignment_file_is_refused_in_one_line(write, tmp_path):
+    with pytest.raises(InputMissing):
+        open_reads(tmp_path / "none.bam")
+    for name, content in [
+        ("a.bam", b"x" * 500),
+        ("b.bam", b""),
+        ("c.bam", b"\x1f\x8b\x08\x00x"),
+        ("d.sam", b"@SQ\tSN:a\n"),
+    ]:
+        with pytest.raises(FormatError) as caught:
+            open_reads(write(name, content))
+        assert "\n" not in str(caught.value)
+    path = write_bam(tmp_path / "cut.bam")
+    path.write_bytes(path.read_bytes()[:-3000])
+    with pytest.raises(FormatError), open_reads(path) as reads:
+        list(reads.reads(Interval("chr1", 0, 3000)))
+
+
+def test_a_file_without_contigs_has_no_aligned_reads_and_says_so(write, genome, caplog):
+    reads = open_reads(write("u.sam", "r1\t4\t*\t0\t0\t*\t*\t0\t0\tACGT\tIIII\n"))
+    assert "none of its reads is aligned" in caplog.text
+    assert len(reads.contigs) == 0
+    with pytest.raises(ContigUnknown):
+        list(reads.reads(Interval("chr1", 0, 5)))
+    with pytest.raises(ReferenceMismatch, match="shares no contig"):
+        SampleGenome(genome, reads)
+    reads.close()
+
+
+@pytest.mark.real
+def test_a_real_sample_reads_and_calls_as_samtools_does(shared_data):
+    path = shared_data / "reads" / "NA12878.20.21.bam"
+    with open_reads(path) as reads:
+        region = Interval("20", 10_000_000, 10_002_000)
+        depth = reads.depth(region)
+        counts = np.zeros(region.length_bp, np.int32)
+        with pysam.AlignmentFile(str(path)) as file:
+            for record in file.fetch("20", region.start, region.end):
+                if not record.flag & (4 | 256 | 512 | 1024):
+                    for start, end in record.get_blocks():
+                        counts[max(start - region.start, 0) : max(end - region.start, 0)] += 1
+        assert np.array_equal(depth, counts)
+        text = consensus_sequence(reads, region)
+        assert len(text) > 1900
+        assert text.count(b"N") < 200

@@ -1,0 +1,96 @@
+"""Genome tracks as bigWig: one number for each base, gaps where there is none."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import ContigUnknown, FormatError, OutputError
+from titans_dna.io.atomic import atomic_path
+
+__all__ = ["BigWigTrack"]
+
+_CHUNK = 1 << 18  # values handed over at once
+
+
+class BigWigTrack:
+    """Write values along contigs; a context manager, and only its clean end makes the file appear.
+
+    Parameters
+    ----------
+    path
+        Output, usually ``.bw``.
+    lengths
+        Bases of every contig, in the order in which values will come.
+
+    Raises
+    ------
+    OutputError
+        If no value was added, for a bigWig without values cannot be read.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], lengths: Mapping[str, int]) -> None:
+        self.path, self.lengths = os.fspath(path), dict(lengths)
+        self.values = 0  # values written so far
+        self._order = {name: number for number, name in enumerate(self.lengths)}
+        self._last: tuple[int, int] = (-1, 0)
+
+    def __enter__(self) -> Self:
+        import pyBigWig
+
+        self._stack = ExitStack()
+        temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file = pyBigWig.open(str(temporary), "w")
+        self._file.addHeader(list(self.lengths.items()))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None and not self.values:
+            error = OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
+            self._close()
+            self._stack.__exit__(type(error), error, None)
+            raise error
+        self._close()
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
+        """Add one value for each base from `start` (0-based) on; NaN leaves a gap.
+
+        Raises
+        ------
+        ContigUnknown
+            If the contig was not announced.
+        FormatError
+            If values lie before earlier ones, beyond the contig, or are infinite.
+        """
+        if contig not in self._order:
+            raise ContigUnknown(f"contig {contig!r} was not announced for the track.", path=self.path)
+        values = np.asarray(values, np.float32)
+        place, end = (self._order[contig], start), start + len(values)
+        if place < self._last or start < 0:
+            raise FormatError(
+                f"values at {contig}:{start + 1} come after later ones. Add them in order.", path=self.path
+            )
+        if end > self.lengths[contig]:
+            message = f"values end at {contig}:{end}, beyond its {self.lengths[contig]} bases."
+            raise FormatError(message, path=self.path)
+        if np.isinf(values).any():
+            raise FormatError(f"values from {contig}:{start + 1} on are infinite. Use NaN for a gap.", path=self.path)
+        present = np.concatenate([[False], ~np.isnan(values), [False]])
+        edges = np.flatnonzero(present[1:] != present[:-1])
+        for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            for at in range(first, last, _CHUNK):
+                piece = values[at : min(at + _CHUNK, last)]
+                self._file.addEntries(contig, start + at, values=piece.tolist(), span=1, step=1)
+                self.values += len(piece)
+        self._last = (place[0], end)
+
+    def _close(self) -> None:
+        self._file.close()

@@ -1,0 +1,187 @@
+"""Byte-pair encoding learned on a genome, run by the Hugging Face ``tokenizers`` library.
+
+Merges are learned on pieces of plain bases; an N is a token of its own and no token spans one. Long sequence is
+encoded in pieces of `PIECE_BP` bases, and no token spans two of them: the cost is one cut in thousands of bases, the
+gain is linear time and memory. Ids 0 to 6 are single bases and specials (see `titans_dna.tokenizers.base`), merged
+tokens follow in the order in which they were learned.
+
+References: Sennrich, Haddow, Birch 2016, arXiv:1508.07909; for DNA: Zhou et al. 2024 (DNABERT-2), arXiv:2306.15006.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, check_ids, plain_text, smallest_dtype
+
+__all__ = ["PIECE_BP", "BpeTokenizer"]
+
+PIECE_BP = 4096  # bases encoded as one piece
+_LEARNED_BP = 512  # bases of a piece that merges are learned on
+_FIRST = len(BASES) + len(SPECIALS)
+
+
+class BpeTokenizer:
+    """Encode with learned merges.
+
+    Parameters
+    ----------
+    merges
+        Pairs of tokens in the order in which they are joined.
+
+    Raises
+    ------
+    ConfigError
+        If a pair joins what is no token yet, or the ``tokenizers`` package is missing.
+    """
+
+    kind: ClassVar[str] = "bpe"
+
+    def __init__(self, merges: Sequence[tuple[str, str]]) -> None:
+        vocabulary = {text: number for number, text in enumerate((*BASES, *SPECIALS))}
+        for pair in merges:
+            left, right = pair
+            if left not in vocabulary or right not in vocabulary or {left, right} & {"N", *SPECIALS}:
+                raise ConfigError(f"merge {left!r} + {right!r} joins what is no token. The tokenizer file is damaged.")
+            vocabulary.setdefault(left + right, len(vocabulary))
+        self.merges = tuple((left, right) for left, right in merges)
+        self._vocabulary = tuple(vocabulary)
+        self._widths = np.array([0 if text in SPECIALS else len(text) for text in self._vocabulary], np.int64)
+        self._dtype = smallest_dtype(len(vocabulary))
+        self._engine = _engine(vocabulary, self.merges)
+
+    def __repr__(self) -> str:
+        return f"BpeTokenizer({len(self._vocabulary)} tokens)"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BpeTokenizer) and self.merges == other.merges
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.merges))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.merges,)
+
+    @classmethod
+    def train(
+        cls,
+        sequences: Iterable[bytes],
+        vocabulary_size: int = 4096,
+        *,
+        sample_bp: int | None = None,
+        seed: int = 1,
+        longest_bp: int = 64,
+    ) -> Self:
+        """Learn merges from sequence.
+
+        Parameters
+        ----------
+        sequences
+            Contigs, in any case; each is dropped before the next is taken.
+        vocabulary_size
+            Tokens wanted, single bases and specials included; fewer where the sequence gives no more.
+        sample_bp
+            Bases to learn on, drawn from every contig alike; all when left out.
+        seed
+            Of the drawing.
+        longest_bp
+            Bases of the longest token.
+
+        Raises
+        ------
+        ConfigError
+            If the vocabulary is too small or the sequence holds no plain bases.
+        """
+        if vocabulary_size <= _FIRST:
+            raise ConfigError(
+                f"a vocabulary of {vocabulary_size} leaves no room for merges. Ask for more than {_FIRST}."
+            )
+        from tokenizers import Tokenizer, models, trainers
+
+        pieces = list(_pieces(sequences))
+        if sample_bp is not None and sample_bp < len(pieces) * _LEARNED_BP:
+            pieces = random.Random(seed).sample(pieces, max(1, sample_bp // _LEARNED_BP))
+        if not pieces:
+            raise ConfigError("there are no plain bases to learn tokens from. Give a genome with A, C, G and T.")
+        engine = Tokenizer(models.BPE())
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_size - len(SPECIALS) - 1,  # specials and N are not part of what is learned
+            initial_alphabet=list("ACGT"),
+            max_token_length=longest_bp,
+            show_progress=False,
+        )
+        engine.train_from_iterator(pieces, trainer, length=len(pieces))
+        merges = json.loads(engine.to_str())["model"]["merges"]
+        return cls([tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in merges])
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of every token, by id."""
+        return self._vocabulary
+
+    def encode(self, sequence: Buffer) -> Ids:
+        """Turn bases into ids of the smallest unsigned type that holds the vocabulary."""
+        text = plain_text(sequence)
+        parts = [np.empty(0, self._dtype)]
+        for start in range(0, len(text), PIECE_BP * 64):
+            block = text[start : start + PIECE_BP * 64]
+            pieces = [block[at : at + PIECE_BP] for at in range(0, len(block), PIECE_BP)]
+            for piece in self._engine.encode_batch(pieces, add_special_tokens=False):
+                parts.append(np.array(piece.ids, self._dtype))
+        return np.concatenate(parts)
+
+    def decode(self, ids: Ids) -> bytes:
+        """Turn ids into upper-case bases; specials stand for no base.
+
+        Raises
+        ------
+        ConfigError
+            If an id lies outside the vocabulary.
+        """
+        texts = ["" if text in SPECIALS else text for text in self._vocabulary]
+        return "".join([texts[i] for i in check_ids(ids, len(texts)).tolist()]).encode("ascii")
+
+    def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        ends = np.cumsum(self._widths[np.asarray(ids)])
+        return np.stack([ends - self._widths[np.asarray(ids)], ends], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings from which the same tokenizer can be made again."""
+        merges = [list(pair) for pair in self.merges]
+        return {"kind": self.kind, "merges": merges, "vocabulary_size": len(self._vocabulary)}
+
+    @classmethod
+    def from_json(cls, settings: dict[str, Any]) -> Self:
+        """Make a tokenizer from the settings that `to_json` gave."""
+        merges = settings.get("merges")
+        pairs = isinstance(merges, list) and all(isinstance(pair, list | tuple) and len(pair) == 2 for pair in merges)
+        if settings.get("kind") != cls.kind or not pairs:
+            raise ConfigError("settings are not those of a BPE tokenizer. They need kind 'bpe' and merges.")
+        return cls([(str(left), str(right)) for left, right in merges or []])
+
+
+def _engine(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> Any:
+    """Make the library's tokenizer with our ids."""
+    try:
+        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    except ImportError:
+        raise ConfigError("BPE needs the package 'tokenizers'. Install it with pip install tokenizers.") from None
+    usable = {text: number for text, number in vocabulary.items() if text not in SPECIALS}
+    engine = Tokenizer(models.BPE(vocab=usable, merges=list(merges), cache_capacity=0))
+    engine.pre_tokenizer = pre_tokenizers.Split(Regex("N"), "isolated")
+    return engine
+
+
+def _pieces(sequences: Iterable[bytes]) -> Iterator[str]:
+    """Cut sequence into pieces of plain bases to learn on."""
+    for sequence in sequences:
+        for run in plain_text(sequence).split("N"):
+            for at in range(0, len(run), _LEARNED_BP):
+                yield run[at : at + _LEARNED_BP]

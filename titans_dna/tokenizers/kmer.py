@@ -1,0 +1,150 @@
+"""Tokens of k bases, side by side or overlapping, that fall back to single bases wherever k plain bases are not to be
+had.
+
+Ids 0 to 6 are those of single bases and specials (see `titans_dna.tokenizers.base`); the k-mers follow in the order
+of A C G T. Two rules keep the phase:
+
+* side by side: a cell of k bases that holds an N, or is cut off by the end, becomes k (or fewer) single-base tokens,
+and the
+  next cell begins where it would have begun anyway;
+* overlapping: token i begins at base i, always; it is the k-mer there, or the single base where the k-mer would hold
+an N or reach over the end.
+
+So an N changes the tokens that cover it and no other one. (An insertion or deletion does shift the cells after it, as
+it must; overlapping tokens after it are the same ones again.)
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, base_ids, check_ids, smallest_dtype
+
+__all__ = ["KmerTokenizer"]
+
+_FIRST = len(BASES) + len(SPECIALS)  # id of the first k-mer
+_CHUNK = 1 << 16  # bases encoded at once
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+
+
+class KmerTokenizer:
+    """Encode k bases at a time.
+
+    Parameters
+    ----------
+    k
+        Bases of a token, 3 to 8.
+    overlapping
+        Begin a token at every base instead of at every k-th.
+
+    Raises
+    ------
+    ConfigError
+        If k is out of range.
+
+    Examples
+    --------
+    >>> tokenizer = KmerTokenizer(3)
+    >>> ids = tokenizer.encode(b"ACGACNACGAC")
+    >>> [tokenizer.vocabulary[i] for i in ids]
+    ['ACG', 'A', 'C', 'N', 'ACG', 'A', 'C']
+    >>> tokenizer.offsets(ids).tolist()[4]
+    [6, 9]
+    """
+
+    kind: ClassVar[str] = "kmer"
+
+    def __init__(self, k: int, *, overlapping: bool = False) -> None:
+        if not isinstance(k, int) or not 3 <= k <= 8:
+            raise ConfigError(f"k-mer tokens of {k!r} bases are not supported. Choose k from 3 to 8.")
+        self.k, self.overlapping = k, bool(overlapping)
+        self._dtype = smallest_dtype(_FIRST + 4**k)
+        self._powers = (4 ** np.arange(k - 1, -1, -1)).astype(np.int32)
+
+    def __repr__(self) -> str:
+        return f"KmerTokenizer({self.k}, overlapping={self.overlapping})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, KmerTokenizer) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash((self.kind, self.k, self.overlapping))
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of every token, by id."""
+        return (*BASES, *SPECIALS, *("".join(letters) for letters in product("ACGT", repeat=self.k)))
+
+    def encode(self, sequence: Buffer) -> Ids:
+        """Turn bases into ids of the smallest unsigned type that holds the vocabulary."""
+        step = _CHUNK // self.k * self.k
+        encode = self._overlapping if self.overlapping else self._side_by_side
+        parts = [encode(sequence, at, min(at + step, len(sequence))) for at in range(0, len(sequence), step)]
+        return np.concatenate(parts) if parts else np.empty(0, self._dtype)
+
+    def decode(self, ids: Ids) -> bytes:
+        """Turn ids into upper-case bases; specials stand for no base, an overlapping token for its first.
+
+        Raises
+        ------
+        ConfigError
+            If an id lies outside the vocabulary.
+        """
+        wide = check_ids(ids, _FIRST + 4**self.k)
+        codes = np.maximum(wide, _FIRST) - _FIRST
+        shifts = 2 * np.arange(self.k - 1, -1, -1)
+        letters = np.full((len(wide), self.k), len(BASES), np.uint8)
+        whole = wide >= _FIRST
+        letters[whole] = (codes[whole, None] >> shifts) & 3
+        letters[~whole, 0] = np.minimum(wide[~whole], len(BASES))
+        flat = letters[:, 0] if self.overlapping else letters.reshape(-1)
+        return _LETTERS[flat[flat < len(BASES)]].tobytes()
+
+    def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        ids = np.asarray(ids).astype(np.int64)
+        widths = np.where(ids >= _FIRST, self.k, ids < len(BASES))
+        steps = np.minimum(widths, 1) if self.overlapping else widths
+        starts = np.cumsum(steps) - steps
+        return np.stack([starts, starts + widths], axis=1)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings from which the same tokenizer can be made again."""
+        return {"kind": self.kind, "k": self.k, "overlapping": self.overlapping, "vocabulary_size": _FIRST + 4**self.k}
+
+    @classmethod
+    def from_json(cls, settings: dict[str, Any]) -> Self:
+        """Make a tokenizer from the settings that `to_json` gave."""
+        if settings.get("kind") != cls.kind or "k" not in settings:
+            raise ConfigError(f"settings {settings!r} are not those of a k-mer tokenizer. They need kind 'kmer' and k.")
+        return cls(settings["k"], overlapping=settings.get("overlapping", False))
+
+    def _side_by_side(self, sequence: Buffer, start: int, end: int) -> Ids:
+        """Encode bases start to end, where start begins a cell."""
+        bases = base_ids(sequence[start:end])
+        cells = bases[: len(bases) // self.k * self.k].reshape(-1, self.k)
+        whole = cells.max(axis=1, initial=0) < 4
+        ids = np.empty(int(np.where(whole, 1, self.k).sum()) + len(bases) - cells.size, self._dtype)
+        ends = np.cumsum(np.where(whole, 1, self.k))
+        ids[ends[whole] - 1] = cells[whole] @ self._powers + _FIRST
+        ids[(ends[~whole] - self.k)[:, None] + np.arange(self.k)] = cells[~whole]
+        ids[len(ids) - (len(bases) - cells.size) :] = bases[cells.size :]
+        return ids
+
+    def _overlapping(self, sequence: Buffer, start: int, end: int) -> Ids:
+        """Encode the tokens that begin at bases start to end."""
+        bases = base_ids(sequence[start : end + self.k - 1])
+        ids = bases[: end - start].astype(self._dtype)
+        places = len(bases) - self.k + 1
+        if places > 0:
+            codes = np.zeros(places, np.int32)
+            whole = np.ones(places, bool)
+            for shift in range(self.k):
+                codes = codes * 4 + bases[shift : shift + places]
+                whole &= bases[shift : shift + places] < 4
+            ids[:places][whole] = codes[whole] + _FIRST
+        return ids

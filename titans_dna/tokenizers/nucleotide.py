@@ -1,0 +1,82 @@
+"""One token per base: the tokenizer in which nothing can lose its phase."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.tokenizers.base import BASES, SPECIALS, BaseIds, Buffer, Ids, base_ids, check_ids, soft_mask
+
+__all__ = ["NucleotideTokenizer"]
+
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+
+
+class NucleotideTokenizer:
+    """Give every base one id: A 0, C 1, G 2, T 3, N 4, and the specials <bos> 5 and <pad> 6.
+
+    Examples
+    --------
+    >>> tokenizer = NucleotideTokenizer()
+    >>> tokenizer.encode(b"ACgtuRN").tolist()
+    [0, 1, 2, 3, 3, 4, 4]
+    >>> tokenizer.decode(tokenizer.encode(b"acgtn"))
+    b'ACGTN'
+    """
+
+    kind: ClassVar[str] = "nucleotide"
+
+    def __repr__(self) -> str:
+        return "NucleotideTokenizer()"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NucleotideTokenizer)
+
+    def __hash__(self) -> int:
+        return hash(self.kind)
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """The text of every token, by id."""
+        return BASES + SPECIALS
+
+    def encode(self, sequence: Buffer) -> BaseIds:
+        """Turn bases into uint8 ids, one each."""
+        return base_ids(sequence)
+
+    def decode(self, ids: Ids) -> bytes:
+        """Turn ids into upper-case bases; specials stand for no base.
+
+        Raises
+        ------
+        ConfigError
+            If an id lies outside the vocabulary.
+        """
+        wide = check_ids(ids, len(self.vocabulary))
+        return _LETTERS[wide[wide < len(BASES)]].tobytes()
+
+    def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        ends = np.cumsum(np.asarray(ids) < len(BASES), dtype=np.int64)
+        starts = ends - (np.asarray(ids) < len(BASES))
+        return np.stack([starts, ends], axis=1)
+
+    @staticmethod
+    def soft_mask(sequence: Buffer) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Tell which bases are written in lower case: bool, as many as bases."""
+        return soft_mask(sequence)
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the settings from which the same tokenizer can be made again."""
+        return {"kind": self.kind, "vocabulary_size": len(self.vocabulary)}
+
+    @classmethod
+    def from_json(cls, settings: dict[str, Any]) -> Self:
+        """Make a tokenizer from the settings that `to_json` gave."""
+        if settings.get("kind") != cls.kind:
+            raise ConfigError(
+                f"tokenizer settings are of kind {settings.get('kind')!r}, not {cls.kind!r}. Use load_tokenizer."
+            )
+        return cls()

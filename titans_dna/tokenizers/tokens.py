@@ -1,0 +1,67 @@
+"""A sequence as tokens, and what travels beside the ids: bases of every token, soft mask, what was read as N."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from titans_dna.genome.alphabet import count_ambiguous
+from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
+
+__all__ = ["Tokens", "tokenize"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tokens:
+    """Tokens of one sequence."""
+
+    ids: Ids  # (n,) token ids
+    offsets: np.ndarray[Any, np.dtype[np.int64]]  # (n, 2) bases of each token, 0-based half-open, in the contig
+    masked: np.ndarray[Any, np.dtype[np.float32]]  # (n,) share of each token's bases in lower case, 0 to 1
+    ambiguous: dict[str, int]  # bases read as N although the sequence says more: by IUPAC code, and "other"
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def token_of(self, base: int) -> int:
+        """Find the first token that covers a base of the contig (0-based).
+
+        Raises
+        ------
+        IndexError
+            If no token covers it.
+        """
+        number = int(np.searchsorted(self.offsets[:, 1], base, side="right"))
+        if number == len(self) or base < self.offsets[number, 0]:
+            raise IndexError(f"no token covers base {base}")
+        return number
+
+
+def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:
+    """Encode a sequence and keep what travels beside the ids.
+
+    Parameters
+    ----------
+    tokenizer
+        Any tokenizer.
+    sequence
+        Bases in any case.
+    start
+        Where the sequence begins in its contig, 0-based; added to the offsets.
+
+    Examples
+    --------
+    >>> from titans_dna.tokenizers.kmer import KmerTokenizer
+    >>> tokens = tokenize(KmerTokenizer(3), b"ACGacgR", start=100)
+    >>> tokens.offsets.tolist(), tokens.masked.tolist(), tokens.ambiguous
+    ([[100, 103], [103, 106], [106, 107]], [0.0, 1.0, 0.0], {'R': 1})
+    """
+    text = bytes(sequence)
+    ids = tokenizer.encode(text)
+    offsets = tokenizer.offsets(ids)
+    lower = np.concatenate([[0], np.cumsum(soft_mask(text), dtype=np.int64)])
+    widths = np.maximum(offsets[:, 1] - offsets[:, 0], 1)
+    masked = ((lower[offsets[:, 1]] - lower[offsets[:, 0]]) / widths).astype(np.float32)
+    return Tokens(ids=ids, offsets=offsets + start, masked=masked, ambiguous=count_ambiguous(text))
