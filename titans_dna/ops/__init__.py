@@ -1,0 +1,131 @@
+"""The neural memory as a function: one call in front of several implementations.
+
+>>> import torch
+>>> from titans_dna.ops import Gates, MemoryForm, initial_state, neural_memory
+>>> form = MemoryForm.linear()
+>>> q = k = v = torch.eye(4).view(1, 4, 1, 4)
+>>> gate = torch.zeros(1, 4, 1, 1)
+>>> state = initial_state((torch.eye(4).view(1, 4, 4),), batch=1, form=form)
+>>> out = neural_memory(q, k, v, Gates(step=gate, momentum=gate, forgetting=gate), state, chunk_tokens=2, form=form)
+>>> bool(torch.equal(out.reads, v)), out.state.chunk_position
+(True, 0)
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from titans_dna.errors import ConfigError
+from titans_dna.ops import chunked, reference
+from titans_dna.ops.form import MemoryForm
+from titans_dna.ops.state import Gates, MemoryState, Pending, initial_state
+
+__all__ = ["Gates", "MemoryForm", "MemoryOutput", "MemoryState", "Pending", "choose", "initial_state", "neural_memory"]
+
+_RUNS = {"reference": reference.run, "chunked": chunked.run}
+
+
+class MemoryOutput(NamedTuple):
+    """What a call returns."""
+
+    reads: Float[Tensor, "B T H D"]  # M_t(q_t)
+    state: MemoryState  # after the last token
+    surprise: Float[Tensor, "B T H"]  # ||M_border(k_t) - v_t||^2, the loss whose gradient is the surprise
+
+
+def choose(implementation: str, device: torch.device | str) -> tuple[str, str]:
+    """Return the name of the implementation to use and the reason in words.
+
+    Raises
+    ------
+    ConfigError
+        If the name is unknown.
+    """
+    if implementation == "auto":
+        return "chunked", f"the dual form is the fastest implementation on {torch.device(device).type}"
+    if implementation not in _RUNS:
+        raise ConfigError(f"memory implementation is {implementation!r}; choose auto, {', '.join(_RUNS)}")
+    return implementation, "asked for by name"
+
+
+def neural_memory(
+    q: Float[Tensor, "B T H D"],
+    k: Float[Tensor, "B T H D"],
+    v: Float[Tensor, "B T H D"],
+    gates: Gates,
+    state: MemoryState,
+    *,
+    chunk_tokens: int,
+    form: MemoryForm,
+    gain: Float[Tensor, "H D"] | None = None,
+    active: Bool[Tensor, "B T"] | None = None,
+    implementation: str = "auto",
+) -> MemoryOutput:
+    """Write keys and values into a memory, token by token, and read it with the queries.
+
+    Cutting a sequence anywhere and carrying the state gives the same reads as one call.
+
+    Parameters
+    ----------
+    q, k, v
+        Queries, keys and values of T tokens.
+    gates
+        Step, momentum and forgetting of every token, head and written matrix.
+    state
+        Where the sequence stands; from ``initial_state`` or from an earlier call.
+    chunk_tokens
+        Tokens whose gradients are taken at the same weights. It is part of the function: keep the value of training.
+    form
+        Shape and write rule of the memory.
+    gain
+        Learned gain of the output's LayerNorm.
+    active
+        Tokens that count; the others neither write nor decay, and their reads see the memory as it is.
+    implementation
+        ``auto``, ``chunked`` (dual form) or ``reference`` (token by token, autograd).
+
+    Raises
+    ------
+    ConfigError
+        If shapes, chunk or implementation do not fit.
+
+    References
+    ----------
+    Behrouz et al., Titans: Learning to Memorize at Test Time, arXiv 2501.00663, equations 8 to 14 and section 3.2.
+    """
+    if chunk_tokens < 1:
+        raise ConfigError(f"chunk_tokens is {chunk_tokens}; choose 1 or more")
+    if gates.step.shape[-1] != form.written_matrices:
+        raise ConfigError(f"gates have {gates.step.shape[-1]} matrices but the form writes {form.written_matrices}")
+    name, _ = choose(implementation, q.device)
+    known, pending = state.chunk_position, state.pending
+    if pending is not None:
+        q = torch.cat([torch.zeros_like(pending.keys), q], 1)
+        k, v = torch.cat([pending.keys, k], 1), torch.cat([pending.values, v], 1)
+        gates = Gates(
+            step=torch.cat([pending.gates.step, gates.step], 1),
+            momentum=torch.cat([pending.gates.momentum, gates.momentum], 1),
+            forgetting=torch.cat([pending.gates.forgetting, gates.forgetting], 1),
+        )
+        if active is not None or not bool(pending.active.all()):
+            fresh = torch.ones_like(q[:, known:, 0, 0], dtype=torch.bool) if active is None else active
+            active = torch.cat([pending.active, fresh], 1)
+    rows = None if gain is None else gain.unsqueeze(1) if name == "chunked" else gain
+    reads, surprise, weights, momentum = _RUNS[name](
+        q, k, v, gates, active, state.weights, state.momentum, rows, form, chunk_tokens
+    )
+    rest = k.shape[1] % chunk_tokens
+    after = MemoryState(weights=weights, momentum=momentum, pending=_tail(k, v, gates, active, rest))
+    return MemoryOutput(reads[:, known:], after, surprise[:, known:])
+
+
+def _tail(k: Tensor, v: Tensor, gates: Gates, active: Tensor | None, rest: int) -> Pending | None:
+    if rest == 0:
+        return None
+    start, end = k.shape[1] - rest, k.shape[1]
+    mask = k.new_ones(k.shape[0], rest, dtype=torch.bool) if active is None else active[:, start:]
+    return Pending(keys=k[:, start:], values=v[:, start:], gates=gates.tokens(start, end), active=mask)
