@@ -1,0 +1,52 @@
+"""Small models: every kind of block, and some with more than one memory."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.config import BLOCKS, BackboneConfig, MemoryLayout
+
+SMALL = {
+    "width": 16, "layers": 2, "attention_heads": 2, "memory_heads": 2, "window_tokens": 16, "chunk_tokens": 8,
+    "segment_tokens": 24, "context_orders": (2, 3),
+}  # fmt: skip
+FAST = MemoryLayout(heads=1, chunk_tokens=12, reset_tokens=36)
+KINDS = {
+    **{block: {"block": block} for block in BLOCKS},
+    "mag of two memories": {"block": "mag", "further_memories": (FAST,), "layers": 1},
+    "mac of two memories": {"block": "mac", "further_memories": (FAST,), "reset_tokens": 16, "layers": 1},
+}
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A float64 model with a head far from zero."""
+
+    def make(kind: str = "mag", seed: int = 0, **changes) -> Backbone:
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = Backbone(BackboneConfig(**{**SMALL, **KINDS[kind], **changes}))
+            torch.nn.init.normal_(model.head.weight, std=0.5)
+        return model.double().eval().requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture(scope="session", params=KINDS)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def model(make_model, kind) -> Backbone:
+    return make_model(kind)
+
+
+@pytest.fixture(scope="session")
+def ids() -> torch.Tensor:
+    """Two sequences of bases behind a start token."""
+    return torch.cat(
+        [torch.full((2, 1), 5), torch.randint(0, 4, (2, 69), generator=torch.Generator().manual_seed(3))], 1
+    )

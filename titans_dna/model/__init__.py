@@ -1,0 +1,1 @@
+"""The backbone and its parts. Nothing here knows of DNA: ids in, logits out."""

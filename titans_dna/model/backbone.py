@@ -1,0 +1,97 @@
+"""The backbone: ids in, logits of the next token out, and a state that carries a stream on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from titans_dna.model.blocks import BLOCK_CLASSES
+from titans_dna.model.config import BackboneConfig
+from titans_dna.model.embedding import TokenEmbedding
+from titans_dna.model.norm import RMSNorm
+from titans_dna.model.state import StreamState, concatenate
+
+
+class StreamOutput(NamedTuple):
+    """What ``Backbone.stream`` returns."""
+
+    logits: Float[Tensor, "B T V"]  # of the next token, over the targets
+    state: StreamState
+    hidden: Float[Tensor, "B T N"]  # final features of every token
+    surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over layers and heads
+
+
+class Backbone(nn.Module):
+    """A causal stack of Titans blocks.
+
+    Ids below ``config.targets`` are bases (or words); all others (N, padding, start) write nothing to a memory and are
+    attended to by no other token.
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = TokenEmbedding(config)
+        self.blocks = nn.ModuleList(BLOCK_CLASSES[config.block](config) for _ in range(config.layers))
+        self.norm = RMSNorm(config.width)
+        self.head = nn.Linear(config.width, config.targets, bias=False)
+        self._initialise()
+
+    @torch.no_grad()
+    def _initialise(self) -> None:
+        for name, parameter in self.named_parameters():
+            if name.endswith(("project.weight", "query.weight", "enter.weight", "gate.weight")):
+                parameter.normal_(std=self.config.width**-0.5)
+            elif name.endswith(("out.weight", "leave.weight")):
+                parameter.normal_(std=(2 * self.config.layers * parameter.shape[1]) ** -0.5)
+            elif name == "head.weight":
+                parameter.zero_()
+
+    def initial_state(self, batch: int) -> StreamState:
+        """Return the state before the first token of a contig."""
+        blocks = tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
+        return StreamState(blocks=blocks, recent=self.embedding.initial_recent(batch), position_tokens=0)
+
+    def stream(self, ids: Int[Tensor, "B T"], state: StreamState | None = None) -> StreamOutput:
+        """Read ``ids`` from where ``state`` stands; cutting a sequence anywhere changes nothing.
+
+        Parameters
+        ----------
+        ids
+            Token ids. ``logits[:, t]`` predicts ``ids[:, t + 1]``.
+        state
+            From an earlier call, or None at the start of a contig.
+        """
+        state = self.initial_state(ids.shape[0]) if state is None else state
+        active: Bool[Tensor, "B T"] = ids < self.config.targets
+        x, recent = self.embedding(ids, state.recent)
+        blocks, surprises = [], []
+        for block, block_state in zip(self.blocks, state.blocks, strict=True):
+            x, after, surprise = block(x, block_state, active)
+            blocks.append(after)
+            surprises.append(x.new_zeros(ids.shape) if surprise is None else surprise)
+        hidden = self.norm(x)
+        position = state.position_tokens + ids.shape[1]
+        after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position)
+        return StreamOutput(self.head(hidden).float(), after, hidden, torch.stack(surprises).mean(0))
+
+    def join(self, states: Sequence[StreamState]) -> StreamState:
+        """Return the states of several streams as one batch.
+
+        Raises
+        ------
+        ValueError
+            If the streams do not stand at the same phase of their chunks, segments and resets.
+        """
+        phases = {self.config.phase(state.position_tokens) for state in states}
+        if len(phases) > 1:
+            raise ValueError(f"streams stand at phases {sorted(phases)}; join only those of one phase")
+        return concatenate(states)
+
+    def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
+        """Return the logits of the next token for sequences read from their start."""
+        return self.stream(ids).logits

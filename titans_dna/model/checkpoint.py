@@ -1,0 +1,144 @@
+"""A model on disk: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
+
+Nothing is ever unpickled. The folder appears whole or not at all: it is written beside its final place and renamed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.config import BackboneConfig
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """A loaded model folder."""
+
+    backbone: Backbone
+    tokenizer: dict[str, Any]  # settings for ``titans_dna.tokenizers.load_tokenizer``
+    name: str  # name of the folder
+    weights_sha256: str  # of the weights file
+
+
+def save_checkpoint(
+    folder: Path, backbone: Backbone, tokenizer: dict[str, Any], texts: Mapping[str, str] | None = None
+) -> None:
+    """Write a model folder; files of an earlier model of that name are replaced, other files in it stay.
+
+    Parameters
+    ----------
+    folder
+        Where the model is to appear.
+    backbone
+        The model.
+    tokenizer
+        Settings of its tokenizer.
+    texts
+        Further text files by name, such as the log of the training.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial.mkdir()
+        config = {"format_version": FORMAT_VERSION, "backbone": backbone.config.to_dict()}
+        (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
+        (partial / TOKENIZER).write_text(json.dumps(tokenizer, indent=2) + "\n")
+        for name, text in (texts or {}).items():
+            (partial / name).write_text(text)
+        save_file({name: x.detach().cpu().contiguous() for name, x in backbone.state_dict().items()}, partial / WEIGHTS)
+        folder.mkdir(exist_ok=True)
+        for name in (
+            *(texts or {}),
+            TOKENIZER,
+            CONFIG,
+            WEIGHTS,
+        ):  # the weights last: without them the folder is no model
+            (partial / name).replace(folder / name)
+    except OSError as error:
+        raise OutputError(f"cannot write the model: {error.strerror}. Choose another --output.", path=folder) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:
+    """Read a model folder.
+
+    Raises
+    ------
+    InputMissing
+        If the folder or one of its files is not there.
+    CheckpointError
+        If a file is damaged or the weights do not fit the configuration.
+    """
+    if not folder.is_dir():
+        raise InputMissing("no such model folder. Train one with `titans-dna pretrain`.", path=folder)
+    for name in (CONFIG, WEIGHTS, TOKENIZER):
+        if not (folder / name).is_file():
+            raise InputMissing(f"the model folder has no {name}. Name a folder written by pretrain.", path=folder)
+    config, tokenizer = _read_json(folder / CONFIG), _read_json(folder / TOKENIZER)
+    if config.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(
+            f"format version is {config.get('format_version')!r}, not {FORMAT_VERSION}. Use a matching titans-dna.",
+            path=folder / CONFIG,
+        )
+    try:
+        backbone = Backbone(BackboneConfig.from_dict(config.get("backbone", {})))
+    except ConfigError as error:
+        raise CheckpointError(f"{error}", path=folder / CONFIG) from error
+    _load_weights(backbone, folder / WEIGHTS)
+    backbone.to(device).eval().requires_grad_(False)
+    digest = hashlib.sha256((folder / WEIGHTS).read_bytes()).hexdigest()
+    return Checkpoint(backbone=backbone, tokenizer=tokenizer, name=folder.resolve().name, weights_sha256=digest)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"is not JSON ({error}). Restore the file.", path=path) from error
+    if not isinstance(values, dict):
+        raise CheckpointError("is not a JSON object. Restore the file.", path=path)
+    return values
+
+
+def _load_weights(backbone: Backbone, path: Path) -> None:
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"the weights are damaged ({error}). Restore the file.", path=path) from error
+    expected = backbone.state_dict()
+    for name, tensor in expected.items():
+        if name not in tensors or tensors[name].shape != tensor.shape:
+            found = tuple(tensors[name].shape) if name in tensors else "nothing"
+            raise CheckpointError(
+                f"{name} should have shape {tuple(tensor.shape)} but {found} is there. Use the weights of this config.",
+                path=path,
+            )
+    extra = sorted(set(tensors) - set(expected))
+    if extra:
+        raise CheckpointError(f"{extra[0]} is not part of this configuration. Use its own weights.", path=path)
+    if not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values()):
+        raise CheckpointError("the weights hold values that are not finite. Train again.", path=path)
+    backbone.load_state_dict(tensors)

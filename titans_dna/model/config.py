@@ -1,0 +1,157 @@
+"""The configuration of a backbone, and the table of named sizes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from titans_dna.errors import ConfigError
+from titans_dna.ops.form import MemoryForm
+
+BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemoryLayout:
+    """Heads and cadence of one more memory of a block (TNT, arXiv 2511.07343).
+
+    Raises
+    ------
+    ConfigError
+        If the reset period is not a multiple of the chunk.
+    """
+
+    heads: int = 4
+    chunk_tokens: int = 64  # tokens whose surprise is taken at the same weights
+    reset_tokens: int = 0  # the memory goes back to its initial weights every so many tokens; 0 for never
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or self.chunk_tokens < 1 or self.reset_tokens < 0:
+            raise ConfigError("a memory needs heads and chunk_tokens of 1 or more, and reset_tokens of 0 or more")
+        if self.reset_tokens % self.chunk_tokens:
+            raise ConfigError(
+                f"reset_tokens {self.reset_tokens} is no multiple of chunk_tokens {self.chunk_tokens}; make it one"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackboneConfig:
+    """Sizes and switches of a backbone; impossible combinations are refused here.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range or two do not fit; the message names the remedy.
+    """
+
+    vocabulary: int = 7  # token ids the model reads
+    targets: int = 4  # ids 0 .. targets - 1 can be predicted and written to memory; the others are no-ops
+    width: int = 128  # features of the residual stream
+    layers: int = 2
+    block: str = "mag"  # how attention and memory are joined: one of BLOCKS
+    attention_heads: int = 4
+    window_tokens: int = 128  # keys that a query attends to, itself included
+    segment_tokens: int = 512  # tokens of a segment of MAC
+    persistent_tokens: int = 4  # learned keys and values that every query attends to
+    memory_heads: int = 4
+    chunk_tokens: int = 64  # tokens whose surprise is taken at the same weights; part of the function
+    reset_tokens: int = 0  # the memory goes back to its initial weights every so many tokens; 0 for never
+    further_memories: tuple[MemoryLayout, ...] = ()  # beside the first; their reads are added
+    convolution_tokens: int = 4  # width of the causal depthwise convolutions on q, k, v; 1 for none
+    feed_forward: float = 2.0  # width of the SwiGLU over `width`
+    context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
+    context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
+    memory: MemoryForm = field(default_factory=MemoryForm)
+
+    def __post_init__(self) -> None:
+        for name in ("width", "layers", "attention_heads", "window_tokens", "memory_heads", "chunk_tokens"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        if self.block not in BLOCKS:
+            raise ConfigError(f"block is {self.block!r}; choose one of {', '.join(BLOCKS)}")
+        for heads in (self.attention_heads, *(layout.heads for layout in self.memories)):
+            if self.width % heads:
+                raise ConfigError(f"width {self.width} is not divisible by {heads} heads; change one")
+        if (self.width // self.attention_heads) % 4:
+            head = self.width // self.attention_heads
+            raise ConfigError(f"attention head width is {head}; rotary positions need a multiple of 4")
+        if not 1 <= self.targets <= self.vocabulary:
+            raise ConfigError(f"targets is {self.targets} of a vocabulary of {self.vocabulary}; choose 1 to the latter")
+        if self.persistent_tokens < 0 or self.convolution_tokens < 1 or self.feed_forward <= 0:
+            raise ConfigError("persistent_tokens must be 0 or more, convolution_tokens 1 or more, feed_forward above 0")
+        for layout in self.memories:
+            if self.block == "mac" and self.segment_tokens % layout.chunk_tokens:
+                raise ConfigError(
+                    f"segment_tokens {self.segment_tokens} is no multiple of chunk_tokens {layout.chunk_tokens}; "
+                    "make the chunk divide the segment"
+                )
+        if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
+            raise ConfigError("context_orders and context_buckets must be 1 or more")
+
+    @property
+    def memories(self) -> tuple[MemoryLayout, ...]:
+        """Layouts of all memories of a block."""
+        first = MemoryLayout(heads=self.memory_heads, chunk_tokens=self.chunk_tokens, reset_tokens=self.reset_tokens)
+        return (first, *self.further_memories)
+
+    def phase(self, position_tokens: int) -> int:
+        """Return what two positions must share for streams that stand there to be read as one batch."""
+        if self.block == "transformer":
+            return position_tokens  # its cache is as long as the stream
+        periods = [n for layout in self.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
+        return position_tokens % math.lcm(*periods, self.segment_tokens if self.block == "mac" else 1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, for JSON."""
+        lists = {
+            "context_orders": list(self.context_orders),
+            "further_memories": list(asdict(self)["further_memories"]),
+        }
+        return {**asdict(self), **lists}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> BackboneConfig:
+        """Return the configuration of ``to_dict``; an unknown key is refused by name."""
+        unknown = sorted(set(values) - {f.name for f in fields(cls)})
+        if unknown:
+            raise ConfigError(f"unknown configuration key {unknown[0]!r}; was it made by a newer titans-dna?")
+        try:
+            memory = MemoryForm(**values.get("memory", {}))
+            orders = tuple(values.get("context_orders", ()))
+            further = tuple(MemoryLayout(**layout) for layout in values.get("further_memories", ()))
+            return cls(**{**values, "memory": memory, "context_orders": orders, "further_memories": further})
+        except TypeError as error:
+            raise ConfigError(f"bad configuration: {error}") from None
+
+
+# Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming.
+SIZES: dict[str, BackboneConfig] = {
+    "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
+    "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
+    "small": BackboneConfig(
+        width=160, layers=4, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(3, 5)
+    ),
+    "base": BackboneConfig(
+        width=256, layers=6, attention_heads=4, memory_heads=4, window_tokens=256, context_orders=(3, 6)
+    ),
+    "large": BackboneConfig(
+        width=512, layers=7, attention_heads=8, memory_heads=8, window_tokens=512, context_orders=(3, 6)
+    ),
+    "xl": BackboneConfig(
+        width=896, layers=9, attention_heads=14, memory_heads=14, window_tokens=1024, context_orders=(3, 6)
+    ),
+}
+
+
+def named_config(name: str) -> BackboneConfig:
+    """Return the configuration of a named size.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such size.
+    """
+    if name not in SIZES:
+        raise ConfigError(f"model size is {name!r}; choose one of {', '.join(SIZES)}")
+    return SIZES[name]

@@ -1,0 +1,24 @@
+"""Which device to compute on."""
+
+from __future__ import annotations
+
+import torch
+
+from titans_dna.errors import ConfigError
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ConfigError
+        If CUDA is asked for and not there.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("no CUDA device is visible to PyTorch. Use --device cpu, or see `titans-dna doctor`.")
+    if name not in ("cpu", "cuda"):
+        raise ConfigError(f"device is {name!r}. Choose auto, cpu or cuda.")
+    return torch.device(name)

@@ -1,0 +1,177 @@
+"""The neural memory as a module: it makes keys, values, queries and gates of its input and calls ``titans_dna.ops``."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from titans_dna.model.config import BackboneConfig, MemoryLayout
+from titans_dna.model.norm import wide
+from titans_dna.model.state import NeuralMemoryState
+from titans_dna.ops import Gates, MemoryOutput, MemoryState, initial_state, neural_memory
+from titans_dna.ops.network import read_weights
+
+STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
+FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
+
+
+class MemoryRead(NamedTuple):
+    """What a call of ``NeuralMemory`` returns."""
+
+    values: Float[Tensor, "B T N"]
+    state: NeuralMemoryState
+    surprise: Float[Tensor, "B T H"]  # the memory's loss at each token, before it is written
+
+
+def stretched_sigmoid(x: Tensor) -> Tensor:
+    """Return a gate in [0, 1] that reaches both ends exactly."""
+    return ((1.0 + 2.0 * STRETCH) * torch.sigmoid(x) - STRETCH).clamp(0.0, 1.0)
+
+
+Tokens = tuple[Tensor, Tensor, Tensor, Gates]  # q, k, v and gates of the same tokens
+
+
+def _cut(tokens: Tokens, start: int, end: int, pieces: int) -> Tokens:
+    """Return tokens ``start`` to ``end``, cut into ``pieces`` that are folded into the batch."""
+    *vectors, gates = tokens
+
+    def fold(x: Tensor) -> Tensor:
+        x = x[:, start:end]
+        return x if pieces == 1 else x.unflatten(1, (pieces, -1)).flatten(0, 1)
+
+    q, k, v = (fold(x) for x in vectors)
+    folded = Gates(step=fold(gates.step), momentum=fold(gates.momentum), forgetting=fold(gates.forgetting))
+    return q, k, v, folded
+
+
+class CausalConvolution(nn.Module):
+    """Depthwise convolution over the last ``taps`` tokens, as a few products: faster than ``Conv1d`` on CPU."""
+
+    def __init__(self, features: int, taps: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter((torch.rand(taps, features) * 2 - 1) * taps**-0.5)
+
+    def forward(self, x: Float[Tensor, "B S N"]) -> Float[Tensor, "B T N"]:
+        """Return the outputs of the last T = S - taps + 1 tokens; the last tap is the token itself."""
+        taps = self.weight.shape[0]
+        tokens = x.shape[1] - taps + 1
+        out = x[:, :tokens] * self.weight[0]
+        for tap in range(1, taps):
+            out = torch.addcmul(out, x[:, tap : tap + tokens], self.weight[tap])
+        return out
+
+
+class NeuralMemory(nn.Module):
+    """The long-term memory of Titans: a network that is trained while it reads (arXiv 2501.00663, section 3).
+
+    Queries, keys and values come from linear maps, a causal depthwise convolution and SiLU; queries and keys are
+    normalised. Forgetting is bound to writing: a token that writes nothing erases nothing.
+    """
+
+    def __init__(self, config: BackboneConfig, layout: MemoryLayout) -> None:
+        super().__init__()
+        self.form, self.chunk_tokens, self.reset_tokens = config.memory, layout.chunk_tokens, layout.reset_tokens
+        self.heads, self.width = layout.heads, config.width
+        self.head_width, self.tail = config.width // layout.heads, config.convolution_tokens - 1
+        self.project = nn.Linear(config.width, 3 * config.width, bias=False)
+        self.convolution = CausalConvolution(3 * config.width, config.convolution_tokens) if self.tail else None
+        self.gates = nn.Linear(config.width, 3 * self.heads * self.form.written_matrices)
+        self.weights = nn.ParameterList(
+            torch.randn(self.heads, *shape) * shape[1] ** -0.5 for shape in self.form.shapes(self.head_width)
+        )
+        self.gain = nn.Parameter(torch.full((self.heads, self.head_width), 0.1))
+        self.out_gain = nn.Parameter(torch.ones(self.heads, self.head_width))
+        self._reset_gates()
+
+    @torch.no_grad()
+    def _reset_gates(self) -> None:
+        self.gates.weight.mul_(0.1)
+        step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
+        step.fill_(0.0)
+        momentum.fill_(0.0)
+        low, high = (math.log(x) for x in FORGETTING_RANGE)
+        rates = torch.linspace(low, high, self.heads).exp()
+        forgetting.copy_(torch.logit(rates).unsqueeze(-1).expand_as(forgetting))
+
+    def initial_state(self, batch: int) -> NeuralMemoryState:
+        """Return the state before the first token: the learned initial weights."""
+        return NeuralMemoryState(
+            memory=self._initial_memory(batch), tail=self.gain.new_zeros(batch, self.tail, 3 * self.width)
+        )
+
+    def forward(self, x: Float[Tensor, "B T N"], state: NeuralMemoryState, active: Bool[Tensor, "B T"]) -> MemoryRead:
+        """Read and write the memory along ``x``; tokens that are not ``active`` are no-ops for it."""
+        mixed = torch.cat([state.tail, self.project(x) * active.unsqueeze(-1)], 1)
+        tail = mixed[:, mixed.shape[1] - self.tail :]
+        mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))
+        q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
+        tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self._gate(x))
+        everything = None if bool(active.all()) else active
+        with torch.autocast(x.device.type, enabled=False):
+            reads, memory, surprise, since = self._run(tokens, everything, state)
+        after = NeuralMemoryState(memory=memory, tail=tail, since_reset=since)
+        return MemoryRead(self._normalise(reads).to(x.dtype), after, surprise)
+
+    def recall(self, queries: Float[Tensor, "B T N"], weights: tuple[Tensor, ...]) -> Float[Tensor, "B T N"]:
+        """Read ``weights`` (a state's, one memory per sample) with queries that write nothing."""
+        q = F.normalize(wide(queries).unflatten(-1, (self.heads, self.head_width)), dim=-1)
+        with torch.autocast(queries.device.type, enabled=False):
+            reads = read_weights(q.transpose(1, 2), weights, wide(self.gain).unsqueeze(1), self.form).transpose(1, 2)
+        return self._normalise(reads).to(queries.dtype)
+
+    def _normalise(self, reads: Tensor) -> Tensor:
+        return (F.rms_norm(reads, reads.shape[-1:], eps=1e-6) * self.out_gain).flatten(2)
+
+    def _initial_memory(self, batch: int) -> MemoryState:
+        return initial_state(tuple(wide(w) for w in self.weights), batch, self.form)
+
+    def _run(
+        self, tokens: Tokens, active: Tensor | None, state: NeuralMemoryState
+    ) -> tuple[Tensor, MemoryState, Tensor, int]:
+        """Run the memory; pieces between resets do not depend on each other and are read as one batch."""
+        total, period = tokens[0].shape[1], self.reset_tokens
+        if not period:
+            out = self._call(tokens, active, state.memory)
+            return out.reads, out.state, out.surprise, 0
+        outputs, memory, start, since = [], state.memory, 0, state.since_reset
+        batch = tokens[0].shape[0]
+        while start < total:
+            whole = (total - start) // period if since == 0 else 0
+            if whole > 1:
+                end = start + whole * period
+                folded = _cut(tokens, start, end, whole)
+                mask = None if active is None else active[:, start:end].unflatten(1, (whole, period)).flatten(0, 1)
+                out = self._call(folded, mask, self._initial_memory(batch * whole))
+                parts = (x.unflatten(0, (batch, whole)).flatten(1, 2) for x in (out.reads, out.surprise))
+                outputs.append(tuple(parts))
+                memory, start = self._initial_memory(batch), end
+                continue
+            end = min(total, start + period - since)
+            out = self._call(_cut(tokens, start, end, 1), None if active is None else active[:, start:end], memory)
+            outputs.append((out.reads, out.surprise))
+            since = (since + end - start) % period
+            memory, start = (out.state if since else self._initial_memory(batch)), end
+        reads, surprise = (torch.cat(parts, 1) for parts in zip(*outputs, strict=True))
+        return reads, memory, surprise, since
+
+    def _call(self, tokens: Tokens, active: Tensor | None, memory: MemoryState) -> MemoryOutput:
+        q, k, v, gates = tokens
+        return neural_memory(
+            q, k, v, gates, memory,
+            chunk_tokens=self.chunk_tokens, form=self.form, gain=wide(self.gain), active=active,
+        )  # fmt: skip
+
+    def _gate(self, x: Tensor) -> Gates:
+        raw = wide(self.gates(x)).unflatten(-1, (3, self.heads, self.form.written_matrices))
+        step, momentum, forgetting = raw.unbind(2)
+        step = stretched_sigmoid(step)
+        return Gates(
+            step=step,
+            momentum=self.form.momentum_limit * stretched_sigmoid(momentum),
+            forgetting=step * torch.sigmoid(forgetting),
+        )

@@ -1,0 +1,131 @@
+"""The state of a stream between two calls: immutable values, one row per sample.
+
+A state belongs to one contig and one strand. It can be copied to several continuations (``select``), joined into one
+batch (``concatenate``), moved and detached; no call changes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from titans_dna.ops.state import MemoryState
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttentionState:
+    """Keys and values of the last W tokens, before rotary positions; ``valid`` marks those that may be attended to."""
+
+    keys: Float[Tensor, "B W H D"]
+    values: Float[Tensor, "B W H D"]
+    valid: Bool[Tensor, "B W"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NeuralMemoryState:
+    """A neural memory and the tail of the convolution before it."""
+
+    memory: MemoryState
+    tail: Float[Tensor, "B K N"]  # the last K = convolution_tokens - 1 inputs
+    since_reset: int = 0  # tokens read since the last reset; counted only where the memory has a reset period
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentState:
+    """A segment of MAC that is not full yet: what its later tokens attend to, and the weights that it reads with."""
+
+    keys: Float[Tensor, "B S H D"]  # of the segment's tokens so far, before rotary positions
+    values: Float[Tensor, "B S H D"]
+    recalled_keys: Float[Tensor, "B S H D"]  # of what the memories returned for these tokens
+    recalled_values: Float[Tensor, "B S H D"]
+    valid: Bool[Tensor, "B S"]
+    weights: tuple[tuple[Tensor, ...], ...]  # of each memory at the start of the segment
+
+
+@dataclass(frozen=True, kw_only=True)
+class BlockState:
+    """The states of a block's parts; None or empty where the block has no such part."""
+
+    attention: AttentionState | None = None
+    memories: tuple[NeuralMemoryState, ...] = ()
+    segment: SegmentState | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamState:
+    """Where a stream stands: one state per block, the last ids, and the number of tokens read."""
+
+    blocks: tuple[BlockState, ...]
+    recent: Tensor  # (B, R) the last ids, for the embedding of preceding words
+    position_tokens: int = 0
+
+
+def map_tensors(state: S, function: Callable[[Tensor], Tensor]) -> S:
+    """Return the state with ``function`` applied to every tensor."""
+    if isinstance(state, Tensor):
+        return function(state)  # type: ignore[return-value]
+    if isinstance(state, tuple):
+        return tuple(map_tensors(part, function) for part in state)  # type: ignore[return-value]
+    if is_dataclass(state) and not isinstance(state, type):
+        return replace(state, **{f.name: map_tensors(getattr(state, f.name), function) for f in fields(state)})
+    return state
+
+
+def select(state: S, rows: Sequence[int] | Tensor) -> S:
+    """Return the state of ``rows``, in that order; a row may be named several times."""
+    index = torch.as_tensor(rows)
+    return map_tensors(state, lambda x: x.index_select(0, index.to(x.device)))
+
+
+def detach(state: S) -> S:
+    """Return the state cut off from the graph that made it."""
+    return map_tensors(state, Tensor.detach)
+
+
+def where(mask: Bool[Tensor, " B"], first: S, second: S) -> S:
+    """Return, row by row, ``first`` where ``mask`` is true and ``second`` elsewhere."""
+
+    def pick(a: Any, b: Any) -> Any:
+        if isinstance(a, Tensor):
+            return torch.where(mask.view(-1, *[1] * (a.ndim - 1)), a, b)
+        if isinstance(a, tuple):
+            return tuple(pick(x, y) for x, y in zip(a, b, strict=True))
+        if is_dataclass(a) and not isinstance(a, type):
+            return replace(a, **{f.name: pick(getattr(a, f.name), getattr(b, f.name)) for f in fields(a)})
+        return b
+
+    return pick(first, second)
+
+
+def concatenate(states: Sequence[S]) -> S:
+    """Return the states of several batches as one; ``Backbone.join`` checks that they fit."""
+    first = states[0]
+    if isinstance(first, Tensor):
+        return torch.cat(list(states))  # type: ignore[arg-type, return-value]
+    if isinstance(first, tuple):
+        return tuple(concatenate(parts) for parts in zip(*states, strict=True))  # type: ignore[return-value]
+    if is_dataclass(first) and not isinstance(first, type):
+        return replace(
+            first, **{f.name: concatenate([getattr(state, f.name) for state in states]) for f in fields(first)}
+        )
+    return first
+
+
+def state_numbers(state: object) -> int:
+    """Return how many numbers the state holds, over all rows."""
+    total = 0
+
+    def count(x: Tensor) -> Tensor:
+        nonlocal total
+        total += x.numel()
+        return x
+
+    map_tensors(state, count)
+    return total
