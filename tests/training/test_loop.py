@@ -1,0 +1,156 @@
+"""Training lowers the loss where there is something to learn, and survives a step that cannot be taken."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import torch
+
+from titans_dna.errors import ConfigError
+from titans_dna.loading.lanes import Contig
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.config import BackboneConfig
+from titans_dna.training import loop
+from titans_dna.training.config import TrainingConfig
+from titans_dna.training.evaluation import carried_bits, reset_bits
+from titans_dna.training.loop import LogRow, train
+from titans_dna.training.optimizer import learning_rate, make_optimizer
+
+SMALL = BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8)
+
+
+def small(**changes) -> TrainingConfig:
+    return TrainingConfig(**{"steps": 4, "lanes": 4, "window_tokens": 32, "evaluate_every": 2, **changes})
+
+
+def contig(ids: np.ndarray) -> Contig:
+    return Contig(ids=ids.astype(np.uint8), weights=np.ones(len(ids), dtype=np.float16))
+
+
+def model(seed: int = 0, config: BackboneConfig = SMALL) -> Backbone:
+    torch.manual_seed(seed)
+    return Backbone(config)
+
+
+def run(net: Backbone, ids: np.ndarray, config: TrainingConfig, held_out: list[np.ndarray] | None = None):
+    rows: list[LogRow] = []
+    train(net, [contig(ids)], held_out or [], config, bos=5, report=rows.append)
+    return rows
+
+
+def test_a_period_is_learned():
+    period = np.tile([0, 1, 2, 3, 3, 1], 200)
+    rows = run(model(), period, small(steps=40, learning_rate=1e-2, evaluate_every=40), [period])
+    train_rows = [row for row in rows if row.split == "train"]
+    assert train_rows[0].bits_per_base == pytest.approx(2.0, abs=1e-4)  # the head starts at even odds
+    assert train_rows[-1].bits_per_base < 0.5
+    assert rows[-1].split == "validation"
+    assert rows[-1].bits_per_base < 0.5
+    assert [row.step for row in train_rows] == list(range(1, 41))
+    assert train_rows[-1].bases > 0.9 * 40 * 4 * 32
+
+
+def test_the_same_seed_gives_the_same_bits():
+    ids = np.random.default_rng(0).integers(0, 4, 500)
+    one, two, three = model(), model(), model()
+    rows = [run(net, ids, small(seed=seed)) for net, seed in ((one, 1), (two, 1), (three, 2))]
+    assert [r.bits_per_base for r in rows[0]] == [r.bits_per_base for r in rows[1]]
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert [r.bits_per_base for r in rows[0]] != [r.bits_per_base for r in rows[2]]
+
+
+def test_a_step_that_is_not_finite_is_not_taken(monkeypatch):
+    ids = np.random.default_rng(0).integers(0, 4, 500)
+    taken: list[list[torch.Tensor]] = []
+    true_loss, net = loop._loss, model()
+
+    def loss_of_steps(*arguments):
+        taken.append([p.detach().clone() for p in net.parameters()])
+        loss, state = true_loss(*arguments)
+        return (loss * float("nan") if len(taken) == 2 else loss), state
+
+    monkeypatch.setattr(loop, "_loss", loss_of_steps)
+    run(net, ids, small())
+    same = [all(torch.equal(x, y) for x, y in zip(a, b, strict=True)) for a, b in itertools.pairwise(taken)]
+    assert same == [False, True, False]
+    assert all(torch.isfinite(p).all() for p in net.parameters())
+
+
+def test_bases_of_weight_zero_are_not_learned():
+    """Every other base is random and masked: the loss can fall far below one bit only if those do not count."""
+    ids = np.random.default_rng(0).integers(0, 4, 400).astype(np.uint8)
+    ids[::2] = 0
+    masked = Contig(ids=ids, weights=np.where(np.arange(400) % 2, 0.0, 1.0).astype(np.float16))
+    rows: list[LogRow] = []
+    train(model(), [masked], [], small(steps=30, learning_rate=1e-2), bos=5, report=rows.append)
+    assert rows[-1].bits_per_base < 0.7
+    assert rows[-1].bases < 30 * 4 * 32 * 0.6
+
+
+def test_weights_weigh(monkeypatch):
+    net = model()
+    batch = loop.Batch(
+        inputs=np.array([[5, 0]]), targets=np.array([[0, 3]]),
+        weights=np.array([[1.0, 0.1]], dtype=np.float32), fresh=np.array([True]),
+    )  # fmt: skip
+    torch.nn.init.normal_(net.head.weight)
+    loss, _ = loop._loss(net, batch, net.initial_state(1), torch.device("cpu"))
+    log_p = net(torch.tensor([[5, 0]]))[0].log_softmax(-1)
+    assert float(loss.detach()) == pytest.approx(float(-(log_p[0, 0] + 0.1 * log_p[1, 3]).detach() / 1.1), rel=1e-5)
+
+
+def test_the_learning_rate_rises_and_falls():
+    config = TrainingConfig(steps=100, warmup=0.1, learning_rate=1.0, final_rate=0.1)
+    rates = [learning_rate(step, config) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[55] == pytest.approx(0.55)
+    assert all(a > b for a, b in itertools.pairwise(rates[10:]))
+    assert learning_rate(100, config) == pytest.approx(0.1)
+    assert learning_rate(0, TrainingConfig(steps=1)) == pytest.approx(TrainingConfig().learning_rate)
+
+
+def test_decay_is_for_matrices_alone():
+    net = model(config=BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=2, context_orders=(2,)))
+    groups = make_optimizer(net, TrainingConfig(weight_decay=0.3)).param_groups
+    names = {id(p): name for name, p in net.named_parameters()}
+    assert [group["weight_decay"] for group in groups] == [0.3, 0.0]
+    decayed, kept = ([names[id(p)] for p in group["params"]] for group in groups)
+    assert sorted(decayed + kept) == sorted(names.values())
+    assert "head.weight" in decayed
+    assert not [name for name in decayed if "norm" in name or "bias" in name or name.startswith("embedding")]
+
+
+def test_carried_and_reset_readings_are_one_on_a_single_window():
+    net = model().eval()
+    torch.nn.init.normal_(net.head.weight)
+    ids = np.random.default_rng(3).integers(0, 5, 200).astype(np.uint8)
+    carried, reset = carried_bits(net, [ids], 5), reset_bits(net, [ids], 5, 200)
+    assert carried.bits == pytest.approx(reset.bits, abs=1e-5)
+    assert carried.bases == reset.bases == int((ids < 4).sum())
+    short = reset_bits(net, [ids], 5, 32)
+    assert short.bases == carried.bases
+    assert abs(short.bits - carried.bits) > 1e-4
+
+
+REFUSED = {
+    "steps is 0": {"steps": 0}, "lanes is 0": {"lanes": 0}, "restart is 0": {"restart": 0},
+    "restart is 1.5": {"restart": 1.5}, "soft_mask_weight is 2": {"soft_mask_weight": 2},
+    "learning_rate and clip must be above 0": {"learning_rate": 0.0}, "evaluation_bases is 0": {"evaluation_bases": 0},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("message", list(REFUSED))
+def test_impossible_settings_are_refused(message):
+    with pytest.raises(ConfigError, match=message):
+        TrainingConfig(**REFUSED[message])
+
+
+def test_windows_that_end_within_a_chunk_are_refused_or_kept_apart():
+    """A lane that starts anew must not read the pending tokens of the lane's last window."""
+    ids = np.random.default_rng(0).integers(0, 4, 500)
+    with pytest.raises(ConfigError, match="window_tokens is 33"):
+        run(model(), ids, small(window_tokens=33))
+    run(model(), ids, small(window_tokens=33, restart=1.0, steps=2))

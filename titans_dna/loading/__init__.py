@@ -1,0 +1,1 @@
+"""Sequence to training batches."""

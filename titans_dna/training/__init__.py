@@ -1,0 +1,1 @@
+"""Pretraining: data to weights, and how good they are."""

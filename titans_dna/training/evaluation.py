@@ -1,0 +1,141 @@
+"""Bits per base on held-out sequence, with the memory carried along or reset in every window."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from titans_dna.errors import CheckpointError, ConfigError
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.streaming import stream_bases
+from titans_dna.io.fasta import Fasta
+from titans_dna.model.backbone import Backbone
+from titans_dna.training.markov import MarkovModel
+from titans_dna.version import __version__
+
+BASELINE_ORDERS = (2, 6, 12)
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitsPerBase:
+    """Mean information per base, in bits, over ``bases`` known bases."""
+
+    bits: float
+    bases: int
+
+
+def carried_bits(
+    model: Backbone, contigs: Sequence[np.ndarray], bos: int, progress: Callable[[int], None] | None = None
+) -> BitsPerBase:
+    """Return the bits per base of whole contigs (ids of their bases), each streamed once from its start."""
+    total, bases = 0.0, 0
+    for ids in contigs:
+        for piece in stream_bases(model, ids, bos):
+            known = np.isfinite(piece.log_probabilities)
+            total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
+            bases += int(known.sum())
+            if progress:
+                progress(len(known))
+    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+
+
+@torch.inference_mode()
+def reset_bits(
+    model: Backbone,
+    contigs: Sequence[np.ndarray],
+    bos: int,
+    window_tokens: int,
+    progress: Callable[[int], None] | None = None,
+) -> BitsPerBase:
+    """Return the bits per base when every window of ``window_tokens`` bases is read with no memory of the others."""
+    total, bases = 0.0, 0
+    device = next(model.parameters()).device
+    for ids in contigs:
+        for start in range(0, len(ids), 16 * window_tokens):
+            group = ids[start : start + 16 * window_tokens]
+            whole = len(group) // window_tokens * window_tokens
+            for rows in (group[:whole].reshape(-1, window_tokens), group[whole:][None]):
+                if not rows.size:
+                    continue
+                targets = torch.from_numpy(rows.astype(np.int64)).to(device)
+                inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
+                log_p = model(inputs).log_softmax(-1)
+                known = targets < model.config.targets
+                picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
+                total -= float(picked[known].double().sum())
+                bases += int(known.sum())
+            if progress:
+                progress(len(group))
+    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+
+
+def baselines(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[dict[str, float | str]]:
+    """Return the bits per base of Markov models of the training contigs, one row per order."""
+    return [
+        {"name": f"order-{order}", "bits_per_base": MarkovModel(order, training).bits_per_base(held_out)}
+        for order in BASELINE_ORDERS
+    ]
+
+
+def training_record(folder: Path) -> dict[str, Any]:
+    """Return what a model folder says about its training, or nothing if it does not say."""
+    path = folder / "training.json"
+    try:
+        record = json.loads(path.read_text()) if path.is_file() else {}
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"is not JSON ({error}). Restore the file.", path=path) from error
+    return record if isinstance(record, dict) else {}
+
+
+def held_out_contigs(folder: Path, fasta: Fasta) -> list[str]:
+    """Return the contigs that the model's training held out.
+
+    Raises
+    ------
+    ConfigError
+        If the model does not say, or the FASTA has none of them.
+    """
+    named = training_record(folder).get("holdout_contigs", [])
+    contigs = [contig for name in named if (contig := fasta.contigs.resolve(name)) is not None]
+    if not contigs:
+        raise ConfigError(f"{folder} names no held-out contig that {fasta.path} has; name one with --contig")
+    return contigs
+
+
+def evaluate_model(
+    model: SequenceModel,
+    fasta: Fasta,
+    contigs: Sequence[str],
+    window_tokens: int,
+    progress: Callable[[int], None] | None = None,
+) -> dict[str, Any]:
+    """Return the bits per base of ``contigs`` with the memory carried and reset, and of Markov models.
+
+    The Markov models learn every other contig of the FASTA; if there is none they are left out.
+    """
+    encoded = {name: model.tokenizer.encode(fasta.sequence(name)) for name in fasta.contigs.names}
+    held_out = [encoded[name] for name in contigs]
+    others = [name for name in fasta.contigs.names if name not in set(contigs)]
+    carried = carried_bits(model.backbone, held_out, model.bos, progress)
+    reset = reset_bits(model.backbone, held_out, model.bos, window_tokens, progress)
+    return {
+        "contigs": list(contigs),
+        "bases": carried.bases,
+        "bits_per_base": carried.bits,
+        "bits_per_base_memory_reset": reset.bits,
+        "window_tokens": window_tokens,
+        "baselines": baselines([encoded[name] for name in others], held_out) if others else [],
+        "baseline_contigs": others,
+        "model": model.name,
+        "weights_sha256": model.weights_sha256,
+        "fasta": str(fasta.path),
+        "contig_md5": {name: fasta.md5(name) for name in contigs},
+        "package_version": __version__,
+    }
