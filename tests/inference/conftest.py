@@ -1,0 +1,81 @@
+"""A small random model whose memory and head are far from zero, and files to read with it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from titans_dna.inference.model import SequenceModel
+from titans_dna.io.fasta import Fasta, open_fasta
+from titans_dna.io.vcf import VcfRecord
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.config import BackboneConfig
+from titans_dna.tokenizers import NucleotideTokenizer
+
+CONFIG = BackboneConfig(
+    width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch) -> Path:
+    folder = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_model():
+    """A model whose predictions are far from even, so that a base in the wrong place shows."""
+
+    def make(**changes) -> SequenceModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(11)
+            backbone = Backbone(replace(CONFIG, **changes))
+            torch.nn.init.normal_(backbone.head.weight, std=0.5)
+        backbone.eval().requires_grad_(False)
+        return SequenceModel(backbone=backbone, tokenizer=NucleotideTokenizer(), name="toy", weights_sha256="0" * 64)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def model(make_model) -> SequenceModel:
+    return make_model()
+
+
+@pytest.fixture(scope="session")
+def random_bases():
+    """Random sequence of a seed."""
+
+    def make(bases: int, seed: int = 0, letters: bytes = b"ACGT") -> bytes:
+        return bytes(np.random.default_rng(seed).choice(list(letters), bases).astype(np.uint8))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_fasta(tmp_path_factory):
+    """An open FASTA of the given contigs."""
+
+    def make(contigs: dict[str, bytes]) -> Fasta:
+        path = tmp_path_factory.mktemp("fasta") / "toy.fa"
+        path.write_bytes(b"".join(b">" + name.encode() + b"\n" + text + b"\n" for name, text in contigs.items()))
+        return open_fasta(path)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_record():
+    """A record as the VCF reader gives it."""
+
+    def make(position: int, ref: str, *alts: str, contig: str = "chrA", problem: str = "", line: int = 1) -> VcfRecord:
+        text = "\t".join([contig, str(position), ".", ref, ",".join(alts) or ".", ".", ".", "."])
+        return VcfRecord(line, text, contig, position, ref, alts, problem)
+
+    return make

@@ -1,0 +1,57 @@
+"""A model ready to read sequence: a backbone with its tokenizer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from titans_dna.errors import CheckpointError, ConfigError
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
+from titans_dna.model.device import choose_device
+from titans_dna.tokenizers import Tokenizer, load_tokenizer
+from titans_dna.tokenizers.base import BOS
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceModel:
+    """A backbone, its tokenizer, and where they came from."""
+
+    backbone: Backbone
+    tokenizer: Tokenizer
+    name: str
+    weights_sha256: str
+
+    @property
+    def bos(self) -> int:
+        """Id of the token before the first base."""
+        return BOS
+
+
+def load_model(folder: Path, device: str = "auto") -> SequenceModel:
+    """Load a model folder.
+
+    Raises
+    ------
+    InputMissing, CheckpointError
+        If the folder is not a whole model.
+    ConfigError
+        If the device is not there.
+    """
+    checkpoint = load_checkpoint(folder, choose_device(device))
+    try:
+        tokenizer = load_tokenizer(checkpoint.tokenizer)
+    except ConfigError as error:
+        raise CheckpointError(str(error), path=folder / TOKENIZER) from error
+    if len(tokenizer.vocabulary) != checkpoint.backbone.config.vocabulary:
+        raise CheckpointError(
+            f"the tokenizer has {len(tokenizer.vocabulary)} tokens but the model reads "
+            f"{checkpoint.backbone.config.vocabulary}. Restore the tokenizer the model was trained with.",
+            path=folder / TOKENIZER,
+        )
+    return SequenceModel(
+        backbone=checkpoint.backbone,
+        tokenizer=tokenizer,
+        name=checkpoint.name,
+        weights_sha256=checkpoint.weights_sha256,
+    )
