@@ -1,0 +1,270 @@
+"""The figures of the report, each one a function from data to an inline SVG."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+from numpy.typing import NDArray
+
+from titans_dna.inference.metrics import roc_curve
+from titans_dna.report.regions import EmbeddedRegions, ScoredRegion
+from titans_dna.report.run import Evaluation, LogCurve
+from titans_dna.report.svg import INK, MUTED, RULE, SERIES, SURFACE, inline_svg
+from titans_dna.report.track import TrackProfile
+
+__all__ = [
+    "baseline_figure",
+    "embedding_figure",
+    "region_figure",
+    "roc_figure",
+    "score_figure",
+    "track_figure",
+    "training_figure",
+]
+
+MODEL, TRAIN, VALIDATION = SERIES[0], SERIES[0], SERIES[1]
+MOST_POINTS = 3000  # drawn in one strip of regions
+
+
+def training_figure(curves: Sequence[LogCurve], reference: float | None) -> Markup:
+    """Draw bits per base over optimiser steps, with the best Markov baseline as a dashed line where it is known."""
+
+    def draw(axes: Axes) -> None:
+        for curve in curves:
+            known = np.isfinite(curve.bits_per_base)
+            steps, values = curve.steps[known], curve.bits_per_base[known]
+            if curve.split == "train":
+                axes.plot(steps, values, color=TRAIN, alpha=0.3, linewidth=0.8)
+                axes.plot(steps, _smoothed(values), color=TRAIN)
+            else:
+                few = len(steps) <= 60
+                axes.plot(
+                    steps,
+                    values,
+                    color=VALIDATION,
+                    marker="o" if few else None,
+                    markersize=3.5,
+                    markeredgecolor=SURFACE,
+                    markeredgewidth=0.6,
+                )
+        if reference is not None:
+            axes.axhline(reference, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.set_xlabel("optimiser step")
+        axes.set_ylabel("bits per base")
+        axes.set_xlim(left=0)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+
+    text = "Training curve: bits per base of training and validation windows over optimiser steps."
+    return inline_svg(draw, name="training", description=text, width_in=8.4, height_in=2.7)
+
+
+def baseline_figure(evaluation: Evaluation) -> Markup:
+    """Draw bits per base of the model and of each baseline as one dot per row."""
+    rows = [(baseline.name, baseline.bits_per_base, False) for baseline in evaluation.baselines]
+    if np.isfinite(evaluation.reset):
+        rows.append(("memory reset", evaluation.reset, True))
+    rows.append(("memory carried", evaluation.carried, True))
+
+    def draw(axes: Axes) -> None:
+        values = [value for _, value, _ in rows]
+        low, high = min(values), max([*values, 2.0])
+        margin = 0.16 * max(high - low, 0.02)
+        heights = range(len(rows))
+        axes.hlines(heights, low - margin, values, color=RULE, linewidth=1.0)
+        axes.axvline(2.0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.scatter(
+            values, heights, s=34, color=[MODEL if ours else MUTED for *_, ours in rows], linewidth=0, zorder=3
+        )
+        for height, (_, value, ours) in enumerate(rows):
+            weight = "bold" if ours and value == min(values) else "normal"
+            axes.annotate(
+                f"{value:.4f}",
+                (value, height),
+                (0, 6),
+                textcoords="offset points",
+                ha="center",
+                fontsize=7.5,
+                weight=weight,
+            )
+        axes.set_yticks(heights, [name for name, *_ in rows])
+        axes.set_ylim(-0.6, len(rows) - 0.3)
+        axes.set_xlim(low - margin, high + margin)
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.grid(False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("bits per base (lower is better; dashed: four equal bases)")
+
+    text = "Bits per base of Markov baselines and of the model; the same values stand in the table."
+    return inline_svg(draw, name="baselines", description=text, height_in=0.75 + 0.36 * len(rows))
+
+
+def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
+    """Draw the distribution of scores as outlined histograms, one per group, each as shares of its group."""
+    everything = np.concatenate([values for _, values in groups])
+    low, high = np.quantile(everything, [0.005, 0.995])
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, int(np.clip(np.sqrt(len(everything)) * 1.5, 12, 60)) + 1)
+
+    def draw(axes: Axes) -> None:
+        for number, (_, values) in enumerate(groups):
+            counts, _ = np.histogram(np.clip(values, low, high), edges)
+            share = 100 * counts / max(len(values), 1)
+            colour = SERIES[number] if number < len(SERIES) else MUTED
+            axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, linewidth=0)
+            axes.stairs(share, edges, color=colour, linewidth=1.4)
+        axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.set_xlabel("score: −TD_LLR (nats; higher: ALT less likely than REF)")
+        axes.set_ylabel("% of alleles of the class")
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.set_ylim(bottom=0)
+
+    return inline_svg(draw, name="scores", description="Distributions of variant scores.", height_in=3.2)
+
+
+def roc_figure(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> Markup:
+    """Draw one ROC curve per pair of scores and truth, the first one emphasised."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        for number, (scores, labels) in reversed(list(enumerate(curves))):
+            false_rate, true_rate = roc_curve(scores, labels)
+            axes.plot(false_rate, true_rate, color=SERIES[number + 2], linewidth=1.3 if number else 1.9)
+        axes.set_xlim(-0.01, 1.01)
+        axes.set_ylim(-0.01, 1.02)
+        axes.set_box_aspect(0.78)
+        ticks = [0, 0.25, 0.5, 0.75, 1]
+        axes.set_xticks(ticks, ["0", "", "0.5", "", "1"])
+        axes.set_yticks(ticks, ["0", "", "0.5", "", "1"])
+        axes.set_xlabel("false positive rate")
+        axes.set_ylabel("true positive rate")
+
+    return inline_svg(draw, name="roc", description="ROC curves; their areas stand in the table.", height_in=3.2)
+
+
+def region_figure(regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Markup:
+    """Draw bits per base of regions as one strip of dots per class that occurs, with the median as a bar."""
+    groups = enumerate(_by_class([region.class_name for region in regions], classes))
+    strips = [(number, members) for number, members in groups if len(members)]
+    values = np.array([region.bits_per_base for region in regions])
+
+    def draw(axes: Axes) -> None:
+        for row, (number, members) in enumerate(strips):
+            step = max(1, len(members) * len(strips) // MOST_POINTS)
+            strip = np.sort(values[members])[::step]
+            spread = (np.arange(len(strip)) * 0.6180339887) % 1 - 0.5  # even, and the same each time
+            colour = _class_colour(number, classes)
+            axes.scatter(strip, row + 0.5 * spread, s=11, color=colour, alpha=0.8, linewidth=0)
+            axes.vlines(np.median(strip), row - 0.34, row + 0.34, color=INK, linewidth=1.6)
+        axes.set_yticks(range(len(strips)), [f"{classes[number]} ({len(members):,})" for number, members in strips])
+        axes.set_ylim(len(strips) - 0.5, -0.5)
+        axes.grid(False)
+        axes.grid(True, axis="x")
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_locator(MaxNLocator(7))
+        axes.set_xlabel("bits per base of the region (bar: median)")
+
+    text = "Bits per base of scored regions by class of region."
+    return inline_svg(draw, name="regions", description=text, width_in=8.4, height_in=0.8 + 0.42 * len(strips))
+
+
+def track_figure(track: TrackProfile, regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Markup:
+    """Draw the maximum and the mean of each bin of a track, above one lane of region marks per class."""
+    scale, unit = (
+        (1e6, "Mb") if track.length_bp >= 500_000 else (1e3, "kb") if track.length_bp >= 2_000 else (1.0, "bp")
+    )
+    low, high = float(np.nanmin(track.mean)), float(np.nanmax(track.mean))
+    high = high if high > low else low + 1.0
+    lane = 0.16 * (high - low)
+    here = [(region, _class_index(region, classes)) for region in regions if region.contig == track.contig]
+    lanes = sorted({number for _, number in here})
+
+    def draw(above: Axes, axes: Axes) -> None:
+        edges = track.edges / scale
+        above.stairs(track.maximum, edges, baseline=None, color=MUTED, linewidth=0.8)
+        above.set_ylabel("maximum")
+        above.yaxis.set_major_locator(MaxNLocator(2))
+        axes.stairs(track.mean, edges, baseline=None, color=MODEL, linewidth=1.1)
+        middles = [low - lane * (row + 1.2) for row in range(len(lanes))]
+        for middle, lane_number in zip(middles, lanes, strict=True):
+            spans = [
+                (region.start / scale, max(region.end - region.start, 0.0015 * track.length_bp) / scale)
+                for region, number in here
+                if number == lane_number
+            ]
+            colour = _class_colour(lane_number, classes)
+            axes.broken_barh(spans, (middle - 0.32 * lane, 0.64 * lane), facecolor=colour, linewidth=0)
+        ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
+        axes.set_yticks([*ticks, *middles], [*(f"{tick:g}" for tick in ticks), *(classes[number] for number in lanes)])
+        axes.set_ylim(low - lane * (len(lanes) + 0.7), high + 0.05 * (high - low))
+        axes.set_xlim(0, track.length_bp / scale)
+        axes.set_xlabel(f"position ({unit})")
+        axes.set_ylabel("mean", y=1 - 0.5 / (1 + 0.16 * (len(lanes) + 0.7)))
+        axes.grid(False)
+        for tick in ticks:
+            axes.axhline(tick, color=RULE, linewidth=0.6, zorder=0)
+
+    text = "Maximum and mean surprise along the longest contig, with regions marked below."
+    height = 3.0 + 0.22 * len(lanes)
+    rows = (0.7, height - 1.2)
+    return inline_svg(draw, name="track", description=text, width_in=8.4, height_in=height, rows=rows)
+
+
+def embedding_figure(embedded: EmbeddedRegions, classes: Sequence[str]) -> Markup:
+    """Draw embeddings on their first two principal components, coloured by class."""
+    groups = _by_class(embedded.classes.tolist(), classes)
+
+    def draw(axes: Axes) -> None:
+        order = sorted(range(len(groups)), key=lambda row: -len(groups[row]))  # rare classes on top
+        for row in order:
+            points = embedded.projection[groups[row]]
+            axes.scatter(
+                points[:, 0],
+                points[:, 1],
+                s=15,
+                color=_class_colour(row, classes),
+                alpha=0.75,
+                edgecolor=SURFACE,
+                linewidth=0.3,
+            )
+        axes.grid(True)
+        axes.set_axisbelow(True)
+        axes.set_xlabel(f"principal component 1 ({100 * embedded.explained[0]:.1f}% of variance)")
+        axes.set_ylabel(f"principal component 2 ({100 * embedded.explained[1]:.1f}%)")
+        axes.xaxis.set_major_locator(MaxNLocator(6))
+        axes.yaxis.set_major_locator(MaxNLocator(6))
+
+    text = "Embeddings of regions on their first two principal components, coloured by class of region."
+    return inline_svg(draw, name="embeddings", description=text, width_in=6.6, height_in=4.2)
+
+
+def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Centred running mean over a twentieth of the curve, narrower at its ends."""
+    half = max(1, len(values) // 40)
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    first = np.maximum(np.arange(len(values)) - half, 0)
+    last = np.minimum(np.arange(len(values)) + half + 1, len(values))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def _by_class(names: Iterable[str], classes: Sequence[str]) -> list[NDArray[np.int64]]:
+    """Indices of the members of each class; a name that is not among them belongs to the last."""
+    rank = {name: number for number, name in enumerate(classes)}
+    of_each = np.array([rank.get(name, len(classes) - 1) for name in names], dtype=np.int64)
+    return [np.flatnonzero(of_each == number) for number in range(len(classes))]
+
+
+def _class_index(region: ScoredRegion, classes: Sequence[str]) -> int:
+    """Index of the class of a region."""
+    return classes.index(region.class_name) if region.class_name in classes else len(classes) - 1
+
+
+def _class_colour(number: int, classes: Sequence[str]) -> str:
+    """Marker colour of a class; grey for "other" and beyond the palette."""
+    return MUTED if classes[number] == "other" or number >= len(SERIES) else SERIES[number]

@@ -1,0 +1,82 @@
+"""Everything one report is made from, read from the files that the other verbs wrote."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from titans_dna.errors import ConfigError
+from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
+from titans_dna.report.run import Evaluation, InputFile, ModelRun, describe_file, read_evaluation, read_model_run
+from titans_dna.report.track import TrackProfile, read_track
+from titans_dna.report.variants import ScoredVariants, read_scored_variants
+
+__all__ = ["ReportData", "ReportInputs", "gather_inputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportInputs:
+    """Paths of what a report is made from; each may be left out, but not all.
+
+    Raises
+    ------
+    ConfigError
+        If no input is given, or a truth field without variants.
+    """
+
+    model: Path | None = None  # directory written by `pretrain`
+    evaluation: Path | None = None  # JSON written by `evaluate`
+    variants: Path | None = None  # VCF or BCF written by `score-variants`
+    truth_field: str = ""  # INFO field with the true class of a variant, empty for none
+    truth_positive: str = "breaking"  # value of that field for the class that should score high; all other values: not
+    regions: Path | None = None  # table written by `score-regions`
+    track: Path | None = None  # bigWig written by `score-regions`
+    embeddings: Path | None = None  # HDF5 written by `embed`
+
+    def __post_init__(self) -> None:
+        if not any((self.model, self.evaluation, self.variants, self.regions, self.track, self.embeddings)):
+            raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
+        if self.truth_field and not self.variants:
+            raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportData:
+    """What a report says; a part is None where its input was not given."""
+
+    files: tuple[InputFile, ...]  # the inputs with their checksums, but for the model directory
+    run: ModelRun | None  # model and training
+    evaluation: Evaluation | None  # bits per base on held-out sequence
+    variants: ScoredVariants | None  # scored alleles
+    truth_positive: str  # value of the truth field for the class that should score high
+    regions: ScoredRegions | None  # scored regions
+    track: TrackProfile | None  # surprise along the longest contig
+    embedded: EmbeddedRegions | None  # embeddings of regions
+
+
+def gather_inputs(inputs: ReportInputs) -> ReportData:
+    """Read all inputs of a report.
+
+    Raises
+    ------
+    InputMissing, CheckpointError, FormatError
+        If an input is missing or is not what it should be.
+    """
+    paths = {
+        "evaluation": inputs.evaluation,
+        "variants": inputs.variants,
+        "regions": inputs.regions,
+        "track": inputs.track,
+        "embeddings": inputs.embeddings,
+    }
+    files = tuple(describe_file(role, path) for role, path in paths.items() if path)
+    return ReportData(
+        files=files,
+        run=read_model_run(inputs.model) if inputs.model else None,
+        evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
+        variants=read_scored_variants(inputs.variants, truth_field=inputs.truth_field) if inputs.variants else None,
+        truth_positive=inputs.truth_positive,
+        regions=read_scored_regions(inputs.regions) if inputs.regions else None,
+        track=read_track(inputs.track) if inputs.track else None,
+        embedded=read_embedded_regions(inputs.embeddings) if inputs.embeddings else None,
+    )

@@ -1,0 +1,151 @@
+"""The report as one HTML page: words and tables by a jinja2 template, figures as inline SVG, nothing from outside."""
+
+from __future__ import annotations
+
+import math
+import re
+import unicodedata
+from importlib import resources
+from typing import Any
+
+import jinja2
+from markupsafe import Markup
+
+from titans_dna.report import figures, summaries
+from titans_dna.report.gather import ReportData
+from titans_dna.report.regions import OTHER, main_classes
+from titans_dna.report.svg import series_variable
+from titans_dna.version import __version__
+
+__all__ = ["render_page"]
+
+MOST_REGIONS = 8  # rows in each of the two tables of regions
+
+
+def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
+    """Return the report as an HTML document that needs no other file, no network and no JavaScript.
+
+    The same data give the same text. Whatever came from an input is escaped.
+
+    Parameters
+    ----------
+    data
+        What `gather_inputs` returned.
+    title
+        Heading of the page.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"count": _count, "signed": _signed, "fixed": _fixed, "visible": _visible, "size": _size}
+    environment.filters["breakable"] = _breakable
+    page = environment.get_template("template.html").render(
+        title=title,
+        data=data,
+        version=__version__,
+        outcome_words=summaries.OUTCOMES,
+        variable=series_variable,
+        **_run_context(data),
+        **_variant_context(data),
+        **_region_context(data),
+    )
+    return page.rstrip() + "\n"
+
+
+def _run_context(data: ReportData) -> dict[str, Any]:
+    """Provenance, training curve and evaluation."""
+    context: dict[str, Any] = {"provenance": [], "settings": [], "training_svg": "", "baseline_svg": ""}
+    best = data.evaluation.best_baseline if data.evaluation else None
+    if data.run:
+        context["provenance"] = summaries.provenance(data.run)
+        context["settings"] = list(summaries.flattened(data.run.config))
+        if data.run.curves:
+            context["training_svg"] = figures.training_figure(data.run.curves, best.bits_per_base if best else None)
+    if data.evaluation:
+        context["baseline_svg"] = figures.baseline_figure(data.evaluation)
+    return context
+
+
+def _variant_context(data: ReportData) -> dict[str, Any]:
+    """Score distributions and, where truth is known, the ROC curve and its areas."""
+    context: dict[str, Any] = dict.fromkeys(("groups", "legend_of_groups", "legend_of_curves", "truth"), ())
+    context |= {"score_svg": "", "roc_svg": ""}
+    if data.variants is None or not len(data.variants.llr):
+        return context
+    context["groups"] = groups = summaries.score_groups(data.variants, data.truth_positive)
+    context["legend_of_groups"] = [
+        (f"{name} ({len(values):,})", series_variable(number)) for number, (name, values) in enumerate(groups)
+    ]
+    context["score_svg"] = figures.score_figure(groups)
+    holdout = data.run.training.get("holdout_contigs") or () if data.run else ()
+    context["truth"] = truth = summaries.truth_rows(data.variants, data.truth_positive, holdout)
+    wanted = (summaries.HELD_OUT, summaries.TRAINED_ON)
+    curves = [row for row in truth if row.group in wanted] or truth[:1]
+    context["legend_of_curves"] = [
+        (f"{row.group}: AUROC {row.area:.3f}", series_variable(number + 2)) for number, row in enumerate(curves)
+    ]
+    context["roc_svg"] = figures.roc_figure([(row.scores, row.labels) for row in curves]) if curves else ""
+    return context
+
+
+def _region_context(data: ReportData) -> dict[str, Any]:
+    """Scored regions, the track above them, and embeddings; each class has one colour in all three."""
+    rows = data.regions.rows if data.regions else ()
+    scored = data.regions.scored if data.regions else ()
+    embedded = data.embedded.classes.tolist() if data.embedded else []
+    classes = main_classes([*(row.class_name for row in scored), *embedded])
+    context: dict[str, Any] = {"region_svg": "", "track_svg": "", "embedding_svg": "", "least": (), "most": ()}
+    context["legend"] = [
+        (name, "--muted" if name == OTHER else series_variable(number)) for number, name in enumerate(classes)
+    ]
+    if scored:
+        context["region_svg"] = figures.region_figure(scored, classes)
+        shown = min(MOST_REGIONS, max(1, len(scored) // 2))
+        context["least"], context["most"] = scored[:shown], scored[::-1][:shown]
+    if data.track:
+        context["track_svg"] = figures.track_figure(data.track, rows, classes)
+    if data.embedded and data.embedded.shown > 1:
+        context["embedding_svg"] = figures.embedding_figure(data.embedded, classes)
+    return context
+
+
+def _template(name: str) -> str:
+    """Text of a template beside this module."""
+    return resources.files("titans_dna.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _count(value: object) -> str:
+    """An integer with separators; anything else as it is."""
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _fixed(value: float, digits: int) -> str:
+    """A number with this many digits after the point and a real minus sign; a dash where there is none."""
+    return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def _signed(value: float, digits: int) -> str:
+    """The same with a sign in any case."""
+    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+
+
+def _size(value: int) -> str:
+    """A file size in powers of 1,000 bytes."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if value >= factor:
+            return f"{value / factor:.1f} {unit}"
+    return f"{value} bytes"
+
+
+def _breakable(text: object) -> Markup:
+    """The same, escaped, with a place to break the line behind each mark that names are put together with."""
+    return Markup("<wbr>").join(Markup.escape(part) for part in re.split(r"(?<=[._:;/|=])(?=\w)", _visible(text)))
+
+
+def _visible(text: object) -> str:
+    """Text with every control and formatting character replaced, so that a name cannot change the page around it."""
+    return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char)[0] == "C" else char for char in str(text))

@@ -1,0 +1,92 @@
+"""The surprise track along the longest contig, read from a bigWig and binned by mean and maximum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyBigWig
+from numpy.typing import NDArray
+
+from titans_dna.errors import FormatError, InputMissing
+
+__all__ = ["TrackProfile", "read_track"]
+
+EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of the file
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TrackProfile:
+    """A track along one contig in equal bins."""
+
+    contig: str  # the longest contig that bears values
+    length_bp: int  # of that contig
+    contigs: int  # contigs in the file's header
+    edges: NDArray[np.float64]  # 0-based bounds of the bins, shape (bins + 1,)
+    mean: NDArray[np.float64]  # nan where the bin has no value, shape (bins,)
+    maximum: NDArray[np.float64]  # likewise
+    covered_bp: int  # bases with a value in the whole file
+
+
+def read_track(path: Path, *, bins: int = 600) -> TrackProfile:
+    """Read the longest contig with values of a bigWig.
+
+    Parameters
+    ----------
+    path
+        File written by ``titans-dna score-regions --track``.
+    bins
+        Most bins to make; a contig shorter than this has one per base.
+
+    Raises
+    ------
+    InputMissing
+        If there is no such file.
+    FormatError
+        If it is not a bigWig, or holds no value.
+    """
+    if not path.is_file():
+        raise InputMissing("no such file. Check the path, or leave the option out.", path=path)
+    try:
+        with pyBigWig.open(str(path)) as track:
+            lengths: dict[str, int] = track.chroms()
+            covered = int(track.header()["nBasesCovered"])
+            for contig in sorted(lengths, key=lambda name: (-lengths[name], name)):
+                edges, mean, maximum = _binned(track, contig, lengths[contig], bins)
+                if np.isfinite(mean).any():
+                    return TrackProfile(
+                        contig=contig,
+                        length_bp=lengths[contig],
+                        contigs=len(lengths),
+                        edges=edges,
+                        mean=mean,
+                        maximum=maximum,
+                        covered_bp=covered,
+                    )
+    except (RuntimeError, OSError, AttributeError) as error:
+        raise FormatError(f"not a readable bigWig ({error}). Write the track again.", path=path) from error
+    raise FormatError("a bigWig without values. Score at least one region.", path=path)
+
+
+def _binned(
+    track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds, means and maxima of equal bins."""
+    bins = min(bins, length_bp)
+    if length_bp > EXACT_UP_TO_BP:
+        edges = np.linspace(0, length_bp, bins + 1)
+        mean, maximum = (
+            np.array(track.stats(contig, 0, length_bp, type=kind, nBins=bins), dtype=np.float64)
+            for kind in ("mean", "max")
+        )
+        return edges, mean, maximum
+    values = np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64)
+    edges = np.linspace(0, length_bp, bins + 1).round()
+    first = edges[:-1].astype(np.int64)
+    known = np.isfinite(values)
+    counts = np.add.reduceat(known.astype(np.int64), first)
+    sums = np.add.reduceat(np.where(known, values, 0.0), first)
+    highest = np.maximum.reduceat(np.where(known, values, -np.inf), first)
+    empty = counts == 0
+    return edges, np.where(empty, np.nan, sums / np.maximum(counts, 1)), np.where(empty, np.nan, highest)
