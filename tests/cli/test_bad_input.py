@@ -1,0 +1,97 @@
+"""Bad input ends with one line that says where, what and the remedy, and leaves no output."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+ONE, TWO = 1, 2  # exit codes: bad input, bad usage
+
+
+@pytest.fixture
+def places(tmp_path, model, genome, variants, bed) -> dict[str, Path]:
+    """Good and bad inputs by name."""
+    bare = tmp_path / "bare"
+    shutil.copytree(model, bare)
+    (bare / "model.safetensors").unlink()
+    damaged = tmp_path / "damaged"
+    shutil.copytree(model, damaged)
+    (damaged / "model.safetensors").write_bytes(b"\x00" * 40)
+    (tmp_path / "empty.fa").write_text("")
+    (tmp_path / "text.fa").write_text("hello\n")
+    (tmp_path / "twice.fa").write_text(">a\nACGT\n>a\nACGT\n")
+    rows = "".join(f"chrA\t{i}\t.\t{r}\t{a}\t.\t.\t.\n" for i in range(100, 160) for r, a in [("A", "C")])
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "build.vcf").write_text(head + rows)
+    (tmp_path / "contigs.vcf").write_text(head + rows.replace("chrA", "chr7"))
+    (tmp_path / "text.vcf").write_text("hello\n")
+    (tmp_path / "bad.bed").write_text("chrA\t5\t9\nchrA\tfive\t9\n")
+    return {
+        "model": model, "fa": genome, "vcf": variants, "bed": bed, "bare": bare, "damaged": damaged, "tmp": tmp_path,
+    }  # fmt: skip
+
+
+SCORE = "score-variants --model {model} --fasta {fa} --vcf {vcf} "
+REGIONS = "score-regions --model {model} --fasta {fa} "
+NANO = "pretrain --fasta {fa} --window-tokens 64 --lanes 1 --config nano --steps 1 "
+EMBED = "embed --model {model} --fasta {fa} "
+CASES = {
+    "missing fasta": (SCORE.replace("{fa}", "{tmp}/no.fa") + "-o {out}/x.vcf", ONE, "no.fa"),
+    "empty fasta": (SCORE.replace("{fa}", "{tmp}/empty.fa") + "-o {out}/x.vcf", ONE, "empty"),
+    "no fasta at all": (SCORE.replace("{fa}", "{tmp}/text.fa") + "-o {out}/x.vcf", ONE, "text.fa"),
+    "a contig twice": (SCORE.replace("{fa}", "{tmp}/twice.fa") + "-o {out}/x.vcf", ONE, "twice.fa"),
+    "missing vcf": (SCORE.replace("{vcf}", "{tmp}/no.vcf") + "-o {out}/x.vcf.gz", ONE, "no.vcf"),
+    "no vcf at all": (SCORE.replace("{vcf}", "{tmp}/text.vcf") + "-o {out}/x.vcf.gz", ONE, "text.vcf"),
+    "wrong build": (SCORE.replace("{vcf}", "{tmp}/build.vcf") + "-o {out}/x.vcf.gz", ONE, "FASTA of the build"),
+    "no contig in common": (SCORE.replace("{vcf}", "{tmp}/contigs.vcf") + "-o {out}/x.tsv", ONE, "chrA, chrB, chr2"),
+    "a mismatch, asked to stop": (SCORE + "--on-mismatch error -o {out}/x.tsv", ONE, "chrA:50"),
+    "unknown suffix": (SCORE + "-o {out}/x.txt", ONE, "Choose .vcf.gz"),
+    "missing folder of the output": (SCORE + "-o {out}/none/x.vcf.gz", ONE, "none"),
+    "the output comes first": (
+        SCORE.replace("{model}", "{tmp}/no") + "-o {out}/none/x.tsv", ONE, "does not exist. Make it first",
+    ),
+    "missing model": (SCORE.replace("{model}", "{tmp}/no") + "-o {out}/x.vcf", ONE, "titans-dna pretrain"),
+    "model without weights": (SCORE.replace("{model}", "{bare}") + "-o {out}/x.vcf", ONE, "model.safetensors"),
+    "damaged weights": (SCORE.replace("{model}", "{damaged}") + "-o {out}/x.vcf", ONE, "damaged"),
+    "model is a file": (SCORE.replace("{model}", "{fa}") + "-o {out}/x.vcf", ONE, "no such model folder"),
+    "unknown contig of a region": (REGIONS + "--region chr7:1-50 -o {out}/x.tsv", ONE, "chr7"),
+    "a region that is none": (REGIONS + "--region chrA:50-1 -o {out}/x.tsv", ONE, "chrA:50-1"),
+    "missing bed": (REGIONS + "--bed {tmp}/no.bed -o {out}/x.tsv", ONE, "no.bed"),
+    "bad line of a bed": (REGIONS + "--bed {tmp}/bad.bed -o {out}/x.tsv --track {out}/x.bw", ONE, "bad.bed:2"),
+    "track in a missing folder": (REGIONS + "--track {out}/none/x.bw -o {out}/x.tsv", ONE, "none"),
+    "table in a missing folder": (REGIONS + "--track {out}/x.bw -o {out}/none/x.tsv", ONE, "none"),
+    "embeddings in a missing folder": (EMBED + "--bed {bed} -o {out}/none/x.h5", ONE, "none"),
+    "embed with a missing bed": (EMBED + "--bed {tmp}/no.bed -o {out}/x.h5", ONE, "no.bed"),
+    "unknown contig to evaluate": ("evaluate --model {model} --fasta {fa} --contig chr7 -o {out}/x.json", ONE, "chr7"),
+    "unknown contig to hold out": ("pretrain --fasta {fa} --holdout chr7 --steps 1 -o {out}/m", ONE, "chr7"),
+    "unknown size": ("pretrain --fasta {fa} --config huge -o {out}/m", ONE, "huge"),
+    "all held out": ("pretrain --fasta {fa} --holdout A --holdout B --holdout 2 --steps 1 -o {out}/m", ONE, "held out"),
+    "windows beyond the genome": ("pretrain --fasta {fa} --window-tokens 64000 --steps 1 -o {out}/m", ONE, "64000"),
+    "windows within a chunk": ("pretrain --fasta {fa} --window-tokens 100 --steps 1 -o {out}/m", ONE, "multiple"),
+    "a rate below 0": ("pretrain --fasta {fa} --learning-rate -1 --steps 1 -o {out}/m", ONE, "learning_rate"),
+    "a file as a folder": (NANO + "-o {fa}/m", ONE, "toy.fa"),
+    "info of nothing": ("info {tmp}/nothing", ONE, "nothing"),
+    "no model": ("score-variants --fasta {fa} --vcf {vcf} -o {out}/x.vcf", TWO, "Missing option '--model'"),
+    "unknown option": (SCORE + "--fast -o {out}/x.vcf", TWO, "No such option"),
+    "negative horizon": (SCORE + "--horizon -5 -o {out}/x.vcf", TWO, "--horizon"),
+    "unknown device": (SCORE + "--device tpu -o {out}/x.vcf", TWO, "tpu"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", list(CASES))
+def test_one_line_and_no_output(run, places, case):
+    command, code, message = CASES[case]
+    out = places["tmp"] / "out"
+    out.mkdir()
+    result = run(*command.format(**places, out=out).split())
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit), repr(result.exception)
+    text = result.stderr.strip()
+    assert message in text
+    assert "Traceback" not in text
+    if code == ONE:
+        assert text.startswith("error: ")
+        assert "\n" not in text
+    assert list(out.iterdir()) == []

@@ -1,0 +1,64 @@
+"""Help is quick: it loads no torch, and every verb has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from titans_dna.cli import VERBS
+from titans_dna.version import __version__
+
+
+def python(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=True)
+    return done.stdout
+
+
+def test_help_loads_nothing_heavy_and_is_quick():
+    code = """
+import json, sys, time
+start = time.process_time()
+import titans_dna.cli
+from click.testing import CliRunner
+result = CliRunner().invoke(titans_dna.cli.main, ["--help"])
+spent = time.process_time() - start
+heavy = [name for name in ("torch", "numpy", "pysam", "h5py", "rich", "matplotlib") if name in sys.modules]
+print(json.dumps([result.exit_code, heavy, spent, result.output]))
+"""
+    code, heavy, spent, output = json.loads(python(code))
+    assert code == 0
+    assert heavy == []
+    assert spent < 2.0  # of processor time; on a free machine it is a tenth of this
+    for verb, summary in VERBS.items():
+        assert re.search(rf"^  {verb}\s+{re.escape(summary)}", output, re.M), verb
+
+
+def test_the_package_itself_loads_no_torch():
+    assert python("import sys, titans_dna; print('torch' in sys.modules)").strip() == "False"
+
+
+@pytest.mark.parametrize("verb", list(VERBS))
+def test_every_verb_has_help(run, verb):
+    result = run(verb, "--help")
+    assert result.exit_code == 0
+    assert f"Usage: main {verb}" in result.output
+    assert result.output.count("\n") > 5
+
+
+def test_version_and_unknown_verb(run):
+    assert run("--version").output == f"titans-dna, version {__version__}\n"
+    result = run("predict")
+    assert result.exit_code == 2
+    assert "No such command 'predict'" in result.output
+
+
+def test_a_reader_that_leaves_early_is_no_error(genome):
+    """``titans-dna info ... | head -1`` ends without a traceback."""
+    command = f"{sys.executable} -c 'from titans_dna.cli import main; main()' info {genome} | head -c 1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, timeout=120, env=os.environ, check=False)
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,87 @@
+"""The command line: one verb, one file; a verb's module is loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+from typing import Any
+
+import click
+
+from titans_dna.errors import TitansDNAError
+from titans_dna.version import __version__
+
+# Threads that wait in a busy loop make small products many times slower where others use the machine too; it must be
+# set before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+VERBS = {
+    "pretrain": "Train a model on FASTA files.",
+    "evaluate": "Bits per base on held-out contigs, beside Markov models.",
+    "score-variants": "Score the variants of a VCF.",
+    "score-regions": "Score regions or whole contigs, with a track of surprise.",
+    "embed": "Write embeddings of regions to HDF5.",
+    "report": "Put results into one HTML page.",
+    "info": "Say what a model, FASTA or embedding file holds.",
+    "doctor": "Check the installation, one line each.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that lists its verbs without importing them, and turns known errors into one line."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the verbs in the order of the work."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a verb's module and return its command."""
+        if cmd_name not in VERBS:
+            return None
+        name = cmd_name.replace("-", "_")
+        command = getattr(importlib.import_module(f"titans_dna.cli.{name}"), name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the verbs with their summaries."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(VERBS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb; an error of the exception tree ends it with one line and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except TitansDNAError as error:
+            raise _OneLine(str(error)) from error
+        except BrokenPipeError:
+            sys.stderr.close()
+            raise SystemExit(141) from None
+
+
+class _OneLine(click.ClickException):
+    """Printed by click as ``error: message``."""
+
+    def show(self, file: Any = None) -> None:
+        click.echo(f"error: {self.message}", err=True, file=file)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(__version__, prog_name="titans-dna")
+@click.option("-v", "--verbose", is_flag=True, help="Log what is being done to standard error.")
+def main(verbose: bool) -> None:
+    """Read genomes with Titans: a model whose memory learns while it reads.
+
+    \b
+    BED, embeddings and tracks count bases from 0, ends excluded.
+    VCF positions and regions written contig:start-end count from 1, ends included.
+    Contigs may be named in any common way (1, chr1, NC_000001.11; I, chrI; M, MT).
+
+    \b
+    titans-dna score-variants --model MODEL --fasta hg38.fa --vcf in.vcf.gz --output out.vcf.gz
+    titans-dna VERB --help
+    """
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)

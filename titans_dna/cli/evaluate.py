@@ -1,0 +1,58 @@
+"""``titans-dna evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("evaluate", short_help="Bits per base on held-out contigs, beside Markov models.")
+@options.model
+@options.fasta
+@click.option(
+    "--contig", "contigs", multiple=True, help="Contig to evaluate on; by default those held out. Repeatable."
+)
+@click.option("--window-tokens", type=click.IntRange(2), help="Window of the reading with resets; as in training.")
+@options.device
+@options.output("JSON file.")
+def evaluate(
+    model_folder: Path, fasta: Path, contigs: tuple[str, ...], window_tokens: int | None, device: str, output: Path
+) -> None:
+    """Print bits per base of whole contigs: memory carried, memory reset in every window, and Markov models.
+
+    The Markov models (orders 2, 6 and 12) learn all other contigs of the FASTA, both strands.
+
+    \b
+    titans-dna evaluate --model model/ --fasta data/demo.fa --contig chrC --output evaluation.json
+    """
+    import json
+
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.inference.model import load_model
+    from titans_dna.io.atomic import atomic_path
+    from titans_dna.training.evaluation import evaluate_model, held_out_contigs
+
+    model = load_model(model_folder, device)
+    from titans_dna.io.fasta import open_fasta
+
+    with open_fasta(fasta) as source:
+        chosen = [source.contigs.require(name) for name in contigs] or held_out_contigs(model_folder, source)
+        total = 2 * sum(source.contigs.lengths[contig] for contig in chosen)
+        with progress_bar("evaluating", total) as advance:
+            result = evaluate_model(model, source, chosen, window_tokens or _window(model_folder), advance)
+    with atomic_path(output) as temporary:
+        temporary.write_text(json.dumps(result, indent=2) + "\n")
+    click.echo(f"bits per base over {result['bases']:,} bases of {', '.join(chosen)}")
+    click.echo(f"  model, memory carried   {result['bits_per_base']:.4f}")
+    click.echo(f"  model, memory reset     {result['bits_per_base_memory_reset']:.4f}")
+    for row in result["baselines"]:
+        click.echo(f"  Markov, {row['name']:<15} {row['bits_per_base']:.4f}")
+
+
+def _window(model_folder: Path) -> int:
+    from titans_dna.training.evaluation import training_record
+
+    return int(training_record(model_folder).get("window_tokens", 1024))

@@ -1,0 +1,70 @@
+"""``titans-dna info``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("info", short_help="Say what a model, FASTA or embedding file holds.")
+@click.argument("path", type=options.FILE)
+def info(path: Path) -> None:
+    """Say what a model folder, a FASTA or an embedding file holds.
+
+    \b
+    titans-dna info model/
+    titans-dna info data/demo.fa
+    """
+    if path.is_dir():
+        _model(path)
+    elif path.suffix in (".h5", ".hdf5"):
+        _embeddings(path)
+    else:
+        _fasta(path)
+
+
+def _rows(rows: dict[str, object]) -> None:
+    for key, value in rows.items():
+        click.echo(f"{key:<18} {value}")
+
+
+def _model(path: Path) -> None:
+    from titans_dna.inference.model import load_model
+    from titans_dna.model.state import state_numbers
+    from titans_dna.training.evaluation import training_record
+
+    model = load_model(path, "cpu")
+    config, record = model.backbone.config, training_record(path)
+    _rows(
+        {
+            "model": model.name,
+            "weights sha256": model.weights_sha256,
+            "parameters": f"{sum(x.numel() for x in model.backbone.parameters()):,}",
+            "block": f"{config.block}, {config.layers} layers of width {config.width}",
+            "memory": f"depth {config.memory.depth}, {config.memory_heads} heads, chunks of {config.chunk_tokens}",
+            "attention": f"window of {config.window_tokens} tokens, {config.persistent_tokens} persistent",
+            "state": f"{state_numbers(model.backbone.initial_state(1)):,} numbers per sequence",
+            "tokenizer": model.tokenizer.kind,
+            "trained on": ", ".join(record.get("fasta", [])) or "not recorded",
+            "bases learned": f"{record['bases']:,}" if "bases" in record else "not recorded",
+        }
+    )
+
+
+def _embeddings(path: Path) -> None:
+    from titans_dna.io.hdf5 import open_embeddings
+
+    with open_embeddings(path) as embeddings:
+        _rows({"regions": f"{len(embeddings):,}", "width": embeddings.width, **embeddings.attributes})
+
+
+def _fasta(path: Path) -> None:
+    from titans_dna.io.fasta import open_fasta
+
+    with open_fasta(path) as fasta:
+        click.echo("contig\tlength\tmd5")
+        for contig, length in fasta.contigs.lengths.items():
+            click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")

@@ -1,0 +1,48 @@
+"""``titans-dna score-variants``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("score-variants", short_help="Score the variants of a VCF.")
+@options.model
+@options.fasta
+@click.option("--vcf", type=options.FILE, required=True, help="Variants: .vcf, .vcf.gz, .bcf, or - for standard input.")
+@click.option(
+    "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
+    help="Bases behind the variant whose probabilities count.",
+)  # fmt: skip
+@click.option(
+    "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True, help="Longest allele, in bases."
+)
+@click.option(
+    "--on-mismatch", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
+    help="What to do where REF differs from the FASTA.",
+)  # fmt: skip
+@options.device
+@options.output("VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz).")
+def score_variants(model_folder: Path, fasta: Path, vcf: Path, output: Path, device: str, **settings: object) -> None:
+    """Score every ALT of a VCF by ln P(ALT) - ln P(REF), given the whole contig before it, averaged over both strands.
+
+    Negative means that the model finds ALT less likely than REF. Every record is written; an ALT that cannot be scored
+    has a reason in TD_OUTCOME. Positions are 1-based, as in VCF.
+
+    \b
+    titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.inference.model import load_model
+    from titans_dna.inference.variant_file import score_variant_file
+    from titans_dna.io.fasta import open_fasta
+
+    model = load_model(model_folder, device)
+    with open_fasta(fasta) as source, progress_bar("scoring", 0) as advance:
+        counts = score_variant_file(model, source, vcf, output, advance=advance, **settings)  # type: ignore[arg-type]
+    for outcome, count in counts.items():
+        click.echo(f"{outcome:<20} {count:>10,}", err=True)
+    click.echo(f"{'total':<20} {sum(counts.values()):>10,}", err=True)
