@@ -1,0 +1,1 @@
+"""The synthetic genome of the demo: composition, genes, repeats, layout, variants, reads."""
