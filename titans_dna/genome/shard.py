@@ -1,0 +1,61 @@
+"""One of n parts of a job, for machines that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from titans_dna.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part ``index`` (from 1) of ``count``; ``1/1`` is the whole.
+
+    Raises
+    ------
+    ConfigError
+        If the index is not in 1 to ``count``.
+
+    Examples
+    --------
+    >>> Shard.parse("2/10")
+    Shard(index=2, count=10)
+    """
+
+    index: int = 1
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.index <= self.count:
+            raise ConfigError(f"shard is {self.index}/{self.count}; give i/n with i from 1 to n, such as 1/10")
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """Return the shard written as ``i/n``."""
+        index, slash, count = text.partition("/")
+        if not (slash and index.isdecimal() and count.isdecimal()):
+            raise ConfigError(f"shard is {text!r}; give i/n with i from 1 to n, such as 1/10")
+        return cls(int(index), int(count))
+
+    def __str__(self) -> str:
+        return f"{self.index}/{self.count}"
+
+
+def assign(costs: Sequence[float], count: int) -> list[int]:
+    """Return the part (1 to ``count``) of every item, so that the costs of the parts are about equal.
+
+    The dearest item goes first, always to the part with the least so far (longest processing time first; at most 4/3
+    of the best). Ties go to the earlier item and the earlier part, so every machine finds the same answer.
+
+    Examples
+    --------
+    >>> assign([5, 3, 3, 1], 2)
+    [1, 2, 2, 1]
+    """
+    parts, loads = [0] * len(costs), [0.0] * count
+    for item in sorted(range(len(costs)), key=lambda i: (-costs[i], i)):
+        least = min(range(count), key=lambda part: (loads[part], part))
+        parts[item] = least + 1
+        loads[least] += costs[item]
+    return parts
