@@ -73,6 +73,11 @@ def select(state: S, rows: Sequence[int] | Tensor) -> S:
     return map_tensors(state, lambda x: x.index_select(0, index.to(x.device)))
 
 
+def move(state: S, device: torch.device | str) -> S:
+    """Return the state on ``device``."""
+    return map_tensors(state, lambda x: x.to(device))
+
+
 def detach(state: S) -> S:
     """Return the state cut off from the graph that made it."""
     return map_tensors(state, Tensor.detach)
