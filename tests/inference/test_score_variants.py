@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from titans_dna.genome.alphabet import reverse_complement
-from titans_dna.inference import score_variants
+from titans_dna.inference import branches, score_variants
 from titans_dna.inference.alleles import Allele, read_alleles
 from titans_dna.inference.score_variants import score_alleles
 from titans_dna.model.config import BLOCKS, MemoryLayout
@@ -150,7 +150,7 @@ def test_scores_do_not_depend_on_batch_mates_or_order(model, random_bases, monke
     alleles = many(sequence, 40, 2)
     whole = score_alleles(model, sequence, alleles, horizon_bp=70, reverse=False)
     order = np.random.default_rng(batch).permutation(len(alleles))
-    monkeypatch.setattr(score_variants, "BATCH_ALLELES", batch)
+    monkeypatch.setitem(branches.BATCH_BRANCHES, "cpu", batch)
     again = score_alleles(model, sequence, [alleles[i] for i in order], horizon_bp=70, reverse=False)
     assert again == pytest.approx(whole[order], abs=1e-5 * math.sqrt(140))
     alone = score_alleles(model, sequence, alleles[5:6], horizon_bp=70, reverse=False)
@@ -161,7 +161,7 @@ def test_the_place_of_the_branches_does_not_matter(model, random_bases, monkeypa
     sequence = random_bases(300, 9)
     alleles = many(sequence, 12, 4)
     one = score_alleles(model, sequence, alleles, horizon_bp=50, reverse=True)
-    monkeypatch.setattr(score_variants, "BRANCH_CHUNKS", 1)
+    monkeypatch.setattr(score_variants, "BRANCH_CHUNKS", 4)
     two = score_alleles(model, sequence, alleles, horizon_bp=50, reverse=True)
     assert two == pytest.approx(one, abs=1e-4)
 

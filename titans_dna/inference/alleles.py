@@ -6,31 +6,19 @@ cannot be read, has one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from enum import StrEnum
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import overload
 
 from titans_dna.errors import ReferenceMismatch
 from titans_dna.genome.variant import Fetch, Variant
-from titans_dna.io.fasta import Fasta
+from titans_dna.inference.diagnosis import MismatchLog
+from titans_dna.inference.outcomes import Outcome
+from titans_dna.io.fasta import Genome
 from titans_dna.io.vcf import VcfRecord
 
-MANY_CHECKED = 20  # REF alleles compared before a majority of mismatches is taken for a wrong reference
-
-
-class Outcome(StrEnum):
-    """What became of one ALT allele."""
-
-    SCORED = "scored"
-    REF_MISMATCH = "ref_mismatch"  # REF is not what the sequence has there
-    CONTIG_UNKNOWN = "contig_unknown"  # no contig answers to CHROM
-    BEYOND_CONTIG = "beyond_contig"  # REF ends past the contig, or POS is 0
-    SYMBOLIC = "symbolic"  # <DEL>, a breakend: no bases to score
-    SPANNING_DELETION = "spanning_deletion"  # "*": another record has the allele
-    NO_ALT = "no_alt"  # ALT is "."
-    TOO_LONG = "too_long"  # an allele is longer than the limit
-    REFERENCE_N = "reference_n"  # the sequence has N or another ambiguity code under REF, or ALT holds one
-    MALFORMED = "malformed"  # the record cannot be read
+__all__ = ["Allele", "AlleleList", "AlleleTable", "Outcome", "place_allele", "read_alleles"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,19 +31,61 @@ class Allele:
     alt: bytes  # what stands there instead; may be empty
     first: int  # leftmost base at which the same haplotype can be written, 0-based
     last: int  # one past the rightmost
+    sign: int = 1  # scores of one row are added with these signs
 
 
-@dataclass(frozen=True, kw_only=True)
+class AlleleList(Sequence[Allele]):
+    """Alleles at about 60 bytes each, so that a whole genome's variants fit into memory."""
+
+    def __init__(self) -> None:
+        self._numbers, self._alts, self._ends = array("q"), bytearray(), array("q")
+
+    def append(self, allele: Allele) -> None:
+        """Add one allele at the end."""
+        self._numbers.extend((allele.row, allele.start, allele.end, allele.first, allele.last, allele.sign))
+        self._alts += allele.alt
+        self._ends.append(len(self._alts))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    @overload
+    def __getitem__(self, index: int) -> Allele: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Allele]: ...
+    def __getitem__(self, index: int | slice) -> Allele | list[Allele]:
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        row, start, end, first, last, sign = self._numbers[6 * index : 6 * index + 6]
+        alt = bytes(self._alts[self._ends[index - 1] if index else 0 : self._ends[index]])
+        return Allele(row=row, start=start, end=end, alt=alt, first=first, last=last, sign=sign)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(map(lambda a, b: a == b, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+@dataclass(kw_only=True)
 class AlleleTable:
     """All ALTs of a file."""
 
-    outcomes: list[Outcome]  # one per row; SCORED for those in ``alleles``
-    rows_per_record: list[int]  # rows of each record, in order
-    alleles: dict[str, list[Allele]]  # to be scored, by contig of the FASTA
+    outcomes: list[Outcome] = field(default_factory=list)  # one per row
+    rows_per_record: list[int] = field(default_factory=list)  # rows of each record, in order
+    alleles: dict[str, AlleleList] = field(default_factory=dict)  # to be scored, by contig of the sequence
+    contigs: list[str] = field(default_factory=list)  # of each record, as the sequence names it; "" if unknown
+    positions: array[int] = field(default_factory=lambda: array("q"))  # POS of each record, 1-based
 
 
 def read_alleles(
-    records: Iterable[VcfRecord], fasta: Fasta, *, longest_bp: int, on_mismatch: str = "skip"
+    records: Iterable[VcfRecord],
+    fasta: Genome,
+    *,
+    longest_bp: int,
+    on_mismatch: str = "skip",
+    other: Genome | None = None,
 ) -> AlleleTable:
     """Sort the ALTs of all records into alleles to score and outcomes.
 
@@ -68,52 +98,43 @@ def read_alleles(
     longest_bp
         Longest allele to score, in bases.
     on_mismatch
-        ``skip`` gives a mismatching REF its outcome; ``error`` raises at the first.
+        What to do where REF is not what the sequence has: ``error`` raises at the first; ``skip`` gives an outcome;
+        ``swap`` exchanges REF and ALT where the sequence has ALT; ``force`` compares the two as the record has them.
+    other
+        Another reference that a diagnosis of many mismatches looks at.
 
     Raises
     ------
     ReferenceMismatch
-        At the first mismatch under ``error``; or if most REF alleles differ, for then it is another reference.
+        At the first mismatch under ``error``; under ``skip`` if most REF alleles differ, for then it is another
+        reference; and if no record lies on a contig of the reference.
     """
-    outcomes: list[Outcome] = []
-    rows: list[int] = []
-    alleles: dict[str, list[Allele]] = {}
-    checked = mismatched = unknown = 0
-    worst = ""
+    table, log = AlleleTable(), MismatchLog(fasta, other)
     for record in records:
         contig = None if record.problem else fasta.contigs.resolve(record.contig)
         found = _record_outcomes(record, contig, fasta, longest_bp)
-        if found and isinstance(found[0], Variant | Outcome) and found[0] is Outcome.REF_MISMATCH:
-            mismatched += 1
-            have = fasta.fetch(contig or "", record.position - 1, record.position - 1 + len(record.ref)).decode()
-            place = f"{record.contig}:{record.position:,}"
-            worst = (
-                worst
-                or f"line {record.line}: REF is {record.ref[:20]} but {fasta.path.name} has {have[:20]} at {place}"
-            )
-            if on_mismatch == "error":
-                raise ReferenceMismatch(f"{worst}. Is this the right build? Use --on-mismatch skip to go on.")
-        checked += contig is not None
-        unknown += contig is None and not record.problem
-        for item in found:
-            if isinstance(item, Variant) and contig is not None:
-                alleles.setdefault(contig, []).append(_allele(len(outcomes), item, fasta, contig))
-            outcomes.append(Outcome.SCORED if isinstance(item, Variant) else item)
-        rows.append(len(found))
-    if mismatched * 2 > checked >= MANY_CHECKED:
-        raise ReferenceMismatch(
-            f"{mismatched:,} of {checked:,} records do not fit the sequence ({worst}). Give the FASTA of the build "
-            "that the VCF was called on."
-        )
-    if unknown and not checked:
-        raise ReferenceMismatch(
-            f"none of the {unknown:,} records lies on a contig of {fasta.path}, which has "
-            f"{', '.join(fasta.contigs.names[:5])}. Give the FASTA that the VCF was called on."
-        )
-    return AlleleTable(outcomes=outcomes, rows_per_record=rows, alleles=alleles)
+        mismatch = found[0] is Outcome.REF_MISMATCH
+        log.note(record, contig, mismatch)
+        if mismatch and on_mismatch == "error":
+            raise ReferenceMismatch(f"{log.first}. Is this the right build? Use --on-mismatch skip to go on.")
+        for place, item in enumerate(found):
+            if item is Outcome.REF_MISMATCH and contig is not None and on_mismatch in ("swap", "force"):
+                item = _mend(table, record, place, contig, fasta, longest_bp, on_mismatch)
+            elif isinstance(item, Variant) and contig is not None:
+                table.alleles.setdefault(contig, AlleleList()).append(
+                    place_allele(item, lambda a, b, c=contig: fasta.fetch(c, a, b), len(table.outcomes))  # type: ignore[misc]
+                )
+            table.outcomes.append(Outcome.SCORED if isinstance(item, Variant) else item)
+        table.rows_per_record.append(len(found))
+        table.contigs.append(contig or "")
+        table.positions.append(record.position)
+    log.judge(stop=on_mismatch == "skip")
+    return table
 
 
-def _record_outcomes(record: VcfRecord, contig: str | None, fasta: Fasta, longest_bp: int) -> list[Variant | Outcome]:
+def _record_outcomes(
+    record: VcfRecord, contig: str | None, fasta: Genome, longest_bp: int
+) -> Sequence[Variant | Outcome]:
     """Return, for each row of a record, the variant to score or the outcome."""
     count = max(1, len(record.alts))
     if record.problem:
@@ -125,13 +146,16 @@ def _record_outcomes(record: VcfRecord, contig: str | None, fasta: Fasta, longes
     end = record.position - 1 + len(record.ref)
     if record.position < 1 or end > fasta.contigs.lengths[contig]:
         return [Outcome.BEYOND_CONTIG] * count
-    have = fasta.fetch(contig, record.position - 1, end).upper().replace(b"U", b"T")
-    ref = record.ref.upper().replace("U", "T").encode()
-    pairs = [(a, b) for a, b in zip(ref, have, strict=True) if a != b]
-    if any(chr(b) in "ACGT" and chr(a) in "ACGT" for a, b in pairs):
+    have = _plain(fasta.fetch(contig, record.position - 1, end))
+    ref = _plain(record.ref.encode())
+    if any(a != b and a in b"ACGT" and b in b"ACGT" for a, b in zip(ref, have, strict=True)):
         return [Outcome.REF_MISMATCH] * count
     ambiguous = bool(have.translate(None, b"ACGT"))
     return [_alt_outcome(variant, longest_bp, ambiguous) for variant in record.variants()]
+
+
+def _plain(bases: bytes) -> bytes:
+    return bases.upper().replace(b"U", b"T")
 
 
 def _alt_outcome(variant: Variant, longest_bp: int, ambiguous: bool) -> Variant | Outcome:
@@ -148,21 +172,50 @@ def _alt_outcome(variant: Variant, longest_bp: int, ambiguous: bool) -> Variant 
     return variant
 
 
-def _allele(row: int, variant: Variant, fasta: Fasta, contig: str) -> Allele:
+def _mend(
+    table: AlleleTable, record: VcfRecord, place: int, contig: str, fasta: Genome, longest_bp: int, how: str
+) -> Outcome:
+    """Score an ALT whose REF mismatches in the way asked for, if it can be."""
+    variant = record.variants()[place]
+    checked = _alt_outcome(variant, longest_bp, ambiguous=bool(_plain(record.ref.encode()).translate(None, b"ACGT")))
+    if isinstance(checked, Outcome):
+        return checked
+    alleles, row = table.alleles.setdefault(contig, AlleleList()), len(table.outcomes)
+    ref, alt = _plain(variant.ref.encode()), _plain(variant.alt.encode())
+    fetch: Fetch = lambda a, b: fasta.fetch(contig, a, b)  # noqa: E731
+    if how == "swap":
+        if _plain(fetch(variant.start, variant.start + len(alt))) != alt:
+            return Outcome.REF_MISMATCH
+        swapped = Variant(contig, variant.position, alt.decode(), ref.decode())
+        alleles.append(place_allele(swapped, fetch, row, sign=-1))
+        return Outcome.SWAPPED
+    for bases, sign in ((alt, 1), (ref, -1)):
+        alleles.append(Allele(row, variant.start, variant.end, bases, variant.start, variant.end, sign))
+    return Outcome.FORCED
+
+
+def place_allele(variant: Variant, fetch: Fetch, row: int, *, sign: int = 1) -> Allele:
     """Return the leftmost trimmed form, the same for every way to write the haplotype."""
-    fetch: Fetch = lambda start, end: fasta.fetch(contig, start, end)  # noqa: E731
     first, last = variant.ambiguity(fetch)
     variant = variant.left_normalised(fetch)
-    ref, alt, start = variant.ref.upper(), variant.alt.upper(), variant.start
+    ref, alt, start = variant.ref.upper(), variant.alt.upper().replace("U", "T"), variant.start
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
     while ref and alt and ref[0] == alt[0]:
         ref, alt, start = ref[1:], alt[1:], start + 1
-    return Allele(
-        row=row,
-        start=start,
-        end=start + len(ref),
-        alt=alt.encode(),
-        first=min(first, start),
-        last=max(last, start + len(ref)),
-    )
+    end = start + len(ref)
+    return Allele(row, start, end, alt.encode(), first=min(first, start), last=max(last, end), sign=sign)
+
+
+def iterate_ranges(flags: Iterable[bool]) -> Iterator[tuple[int, int]]:
+    """Yield the half-open ranges of consecutive true flags."""
+    start = -1
+    number = -1
+    for number, flag in enumerate(flags):
+        if flag and start < 0:
+            start = number
+        elif not flag and start >= 0:
+            yield start, number
+            start = -1
+    if start >= 0:
+        yield start, number + 1

@@ -39,6 +39,14 @@ class IntervalSums:
         self._sums[first:last] += totals[high] - totals[low]
         self._counts[first:last] += numbers[high] - numbers[low]
 
+    def partial(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return sums and counts so far, as ``restore`` takes them."""
+        return self._sums, self._counts
+
+    def restore(self, sums: np.ndarray, counts: np.ndarray) -> None:
+        """Go on from what ``partial`` gave for the same intervals."""
+        self._sums[:], self._counts[:] = sums, counts
+
     def results(self) -> tuple[np.ndarray, np.ndarray]:
         """Return sums (intervals, columns) float64 and counts of values, in the order of the intervals given."""
         sums, counts = np.empty_like(self._sums), np.empty_like(self._counts)

@@ -1,9 +1,9 @@
 """Log-likelihood of ALT against REF, given the whole contig before it, on both strands.
 
-A strand is streamed once. At multiples of ``BRANCH_TOKENS`` its state is an immutable value: every ALT starts from the
-last such state before it and reads its own haplotype up to a horizon behind the variant; REF is the stream itself. So a
-variant has the context of its whole chromosome and costs a short window. The sums start at the leftmost base at which
-the haplotype can be written and end at the horizon behind the rightmost, so they depend on the haplotype alone.
+REF is the strand itself, streamed once; every ALT starts from the strand's state at the last chunk border before it and
+reads its own haplotype up to a horizon behind the variant (`titans_dna.inference.branches`). So a variant has the
+context of its whole chromosome and costs a short window. The sums start at the leftmost base at which the haplotype can
+be written and end at the horizon behind the rightmost, so they depend on the haplotype alone.
 """
 
 from __future__ import annotations
@@ -11,18 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import torch
 
 from titans_dna.inference.alleles import Allele
-from titans_dna.inference.intervals import IntervalSums
+from titans_dna.inference.branches import Branches, Checkpoint, read_branches
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import stream_bases
-from titans_dna.model.state import StreamState, select
-from titans_dna.tokenizers.base import PAD
+from titans_dna.model.config import BackboneConfig
 
-BRANCH_CHUNKS = 4  # states are kept at multiples of this many chunks
-BATCH_ALLELES = 32  # alleles read at once
+BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
+HORIZON_BP = 128  # default of ``horizon_bp``
 
 
 def score_alleles(
@@ -34,7 +31,24 @@ def score_alleles(
     reverse: bool,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Return ln P(ALT) - ln P(REF) of each allele on one strand of a contig.
+    """Return ln P(ALT) - ln P(REF) of each allele on one strand of a contig, (alleles,) float64.
+
+    Parameters are those of ``score_strands``; ``reverse`` reads the reverse complement.
+    """
+    return score_strands(model, sequence, alleles, horizon_bp=horizon_bp, strands=(reverse,), progress=progress)[:, 0]
+
+
+def score_strands(
+    model: SequenceModel,
+    sequence: bytes,
+    alleles: Sequence[Allele],
+    *,
+    horizon_bp: int = HORIZON_BP,
+    strands: Sequence[bool] = (False, True),
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Return ln P(ALT) - ln P(REF) of each allele on the strands of a contig, read side by side.
 
     Parameters
     ----------
@@ -46,101 +60,65 @@ def score_alleles(
         On this contig, in any order.
     horizon_bp
         Bases behind the variant (as the strand is read) whose probabilities count.
-    reverse
-        Read the reverse complement.
+    strands
+        False reads forward, True the reverse complement.
+    checkpoint
+        Lets a later call take up the work.
     progress
-        Called with the number of bases streamed since the last call.
+        Called with the number of bases streamed since the last call, over all strands.
 
     Returns
     -------
     numpy.ndarray
-        float64, in the order of ``alleles``.
+        (alleles, strands) float64.
     """
-    strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
-    branches = _branches(model, strand, alleles, horizon_bp)
-    reference = IntervalSums(np.array([b.first for b in branches]), np.array([b.end for b in branches]), columns=1)
-    farthest = max((b.end for b in branches), default=0)
-    waiting: dict[int, list[int]] = {}
-    for index, branch in enumerate(branches):
-        waiting.setdefault(branch.cut, []).append(index)
-    alternative = np.zeros(len(branches))
-    queues: dict[int, list[tuple[StreamState, list[int]]]] = {}  # by phase: only such states can be read as one batch
+    lanes = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in strands]
+    places = [AllelePlaces.of(model.backbone.config, strand, alleles, horizon_bp) for strand in lanes]
+    count = len(alleles)
 
-    def arrive(cut: int, state: StreamState) -> None:
-        if cut in waiting:
-            queues.setdefault(backbone.config.phase(cut), []).append((state, waiting.pop(cut)))
-        for queue in queues.values():
-            while queue and (not waiting or sum(len(rows) for _, rows in queue) >= BATCH_ALLELES):
-                _read_batch(model, branches, queue, alternative)
+    def haplotype(index: int) -> tuple[np.ndarray, int]:
+        lane, row = divmod(index, count)
+        return places[lane].haplotype(model, alleles[row], row)
 
-    backbone = model.backbone
-    arrive(0, backbone.initial_state(1))
-    for piece in stream_bases(backbone, strand.ids, model.bos, cuts=sorted(waiting)):
-        reference.add(piece.start, piece.log_probabilities[:, None])
-        arrive(piece.next_input, piece.state)
-        if progress:
-            progress(len(piece.log_probabilities))
-        if not waiting and piece.next_input > farthest:
-            break
-    assert not waiting
-    sums, _ = reference.results()
-    return alternative - sums[:, 0]
+    branches = Branches(
+        lanes=np.repeat(np.arange(len(lanes)), count),
+        cuts=np.concatenate([p.cuts for p in places]),
+        lengths=np.concatenate([p.lengths for p in places]),
+        haplotype=haplotype,
+    )
+    found, reference = read_branches(
+        model, lanes, branches, [(p.firsts, p.stops) for p in places], checkpoint=checkpoint, progress=progress
+    )
+    return found.reshape(len(lanes), count).T - np.stack(reference, 1)
 
 
-class _Branch:
-    """An allele on a strand: where it leaves the stream, and what it reads from there."""
+class AllelePlaces:
+    """Where the alleles lie on a strand: where each leaves it, and the stretch of REF it is compared with."""
 
-    __slots__ = ("cut", "end", "first", "inputs", "targets")
+    def __init__(self, strand: Strand, cuts: np.ndarray, firsts: np.ndarray, stops: np.ndarray, lengths: np.ndarray):
+        self.strand, self.cuts, self.firsts, self.stops, self.lengths = strand, cuts, firsts, stops, lengths
 
-    def __init__(self, cut: int, first: int, end: int, inputs: np.ndarray, targets: np.ndarray) -> None:
-        self.cut, self.first, self.end = cut, first, end  # input of the branch; reference bases that are compared
-        self.inputs, self.targets = inputs, targets  # targets before the first compared base are the padding id
+    @classmethod
+    def of(cls, config: BackboneConfig, strand: Strand, alleles: Sequence[Allele], horizon_bp: int) -> AllelePlaces:
+        """Return the places of all alleles."""
+        stride = branch_stride(config)
+        columns = np.empty((4, len(alleles)), dtype=np.int64)
+        for row, allele in enumerate(alleles):
+            first, last = strand.span(allele.first, allele.last)
+            stop = min(strand.length_bp, last + horizon_bp)
+            cut = first // stride * stride
+            columns[:, row] = cut, first, stop, stop - cut + len(allele.alt) - (allele.end - allele.start)
+        return cls(strand, *columns)
+
+    def haplotype(self, model: SequenceModel, allele: Allele, row: int) -> tuple[np.ndarray, int]:
+        """Return the ids to read from the cut on, and how many of the first do not count."""
+        start, end = self.strand.span(allele.start, allele.end)
+        cut, ids = int(self.cuts[row]), self.strand.ids
+        alt = model.tokenizer.encode(self.strand.allele(allele.alt))
+        whole = np.concatenate([ids[cut:start], alt, ids[end : int(self.stops[row])]])
+        return whole, int(self.firsts[row]) - cut
 
 
-def _branches(model: SequenceModel, strand: Strand, alleles: Sequence[Allele], horizon_bp: int) -> list[_Branch]:
-    stride = BRANCH_CHUNKS * model.backbone.config.chunk_tokens
-    branches = []
-    for allele in alleles:
-        start, end = strand.span(allele.start, allele.end)
-        first, last = strand.span(allele.first, allele.last)
-        stop = min(strand.length_bp, last + horizon_bp)
-        cut = first // stride * stride
-        alt = model.tokenizer.encode(strand.allele(allele.alt))
-        haplotype = np.concatenate([strand.ids[cut:start], alt, strand.ids[end:stop]]).astype(np.int64)
-        before = int(strand.ids[cut - 1]) if cut else model.bos
-        targets = haplotype.copy()
-        targets[: first - cut] = PAD
-        inputs = np.concatenate([[before], haplotype[:-1]]) if len(haplotype) else haplotype
-        branches.append(_Branch(cut, first, stop, inputs, targets))
-    return branches
-
-
-@torch.inference_mode()
-def _read_batch(
-    model: SequenceModel,
-    branches: Sequence[_Branch],
-    queue: list[tuple[StreamState, list[int]]],
-    alternative: np.ndarray,
-) -> None:
-    """Read up to ``BATCH_ALLELES`` alleles off the queue and note their log-likelihoods."""
-    states: list[StreamState] = []
-    rows: list[int] = []
-    while queue and len(rows) < BATCH_ALLELES:
-        state, group = queue.pop(0)
-        taken, rest = group[: BATCH_ALLELES - len(rows)], group[BATCH_ALLELES - len(rows) :]
-        states.append(select(state, [0] * len(taken)))
-        rows += taken
-        if rest:
-            queue.insert(0, (state, rest))
-    length = max(len(branches[row].inputs) for row in rows)
-    inputs = np.full((len(rows), max(1, length)), PAD, dtype=np.int64)
-    targets = np.full_like(inputs, PAD)
-    for place, row in enumerate(rows):
-        inputs[place, : len(branches[row].inputs)] = branches[row].inputs
-        targets[place, : len(branches[row].targets)] = branches[row].targets
-    device = next(model.backbone.parameters()).device
-    wanted = torch.from_numpy(targets).to(device)
-    logits = model.backbone.stream(torch.from_numpy(inputs).to(device), model.backbone.join(states)).logits
-    known = wanted < model.backbone.config.targets
-    picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-    alternative[rows] = torch.where(known, picked, 0.0).double().sum(-1).cpu().numpy()
+def branch_stride(config: BackboneConfig) -> int:
+    """Return the number of bases between two places where a haplotype may leave a strand."""
+    return BRANCH_CHUNKS * min(layout.chunk_tokens for layout in config.memories)

@@ -1,0 +1,217 @@
+"""Haplotypes that leave a streamed strand at a kept state, read many at once.
+
+A strand is streamed once. Its state at a chunk border is an immutable value, from which any number of haplotypes can be
+read on. Haplotypes wait until a batch of one phase and about one length has come together; what fills a shorter row up
+stands behind all that counts, and a causal model cannot see it.
+
+At multiples of ``SETTLE_INPUTS`` everything that waits is read, so what has been computed by then is a function of the
+input alone: a run that goes on from such a place repeats an uninterrupted one to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from titans_dna.inference.intervals import IntervalSums
+from titans_dna.inference.lanes import stream_lanes
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.strand import Strand
+from titans_dna.model.state import StreamState, select, state_numbers
+from titans_dna.tokenizers.base import PAD
+
+BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
+WAITING_BATCHES = 4  # batches that wait to be sorted by length
+WAITING_BYTES = 1 << 29  # of states that are kept for them at the most
+SETTLE_INPUTS = 1 << 17  # inputs between two places where nothing waits
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branches:
+    """Haplotypes to read; arrays of one entry each."""
+
+    lanes: np.ndarray  # number of the strand that is left
+    cuts: np.ndarray  # base of the strand at which it is left: the first one read from the haplotype
+    lengths: np.ndarray  # bases to read
+    haplotype: Callable[[int], tuple[np.ndarray, int]]  # ids to read, and how many of the first do not count
+
+    def __len__(self) -> int:
+        return len(self.cuts)
+
+
+class Checkpoint(Protocol):
+    """Where a stream can be taken up again."""
+
+    def load(self) -> tuple[int, StreamState, dict[str, np.ndarray]] | None:
+        """Return what was saved last, or None."""
+        ...
+
+    def save(self, position: int, state: StreamState, arrays: dict[str, np.ndarray]) -> None:
+        """Save where the stream stands, or leave it."""
+        ...
+
+
+@torch.inference_mode()
+def read_branches(
+    model: SequenceModel,
+    strands: Sequence[Strand],
+    branches: Branches,
+    spans: Sequence[tuple[np.ndarray, np.ndarray]],
+    *,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Stream the strands once, in step, and read all haplotypes from them.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    strands
+        One or more; a strand is read only as far as it is needed.
+    branches
+        What leaves them.
+    spans
+        For each strand, starts and ends of stretches whose log-likelihood is wanted, in its own coordinates.
+    checkpoint
+        Lets a later call take up the work.
+    progress
+        Called with the number of bases streamed since the last call, over all strands.
+
+    Returns
+    -------
+    tuple
+        Log-likelihood of each haplotype (n,) float64, and of the stretches of each strand. Unknown bases count nothing.
+    """
+    return _Reading(model, strands, branches, spans).run(checkpoint, progress)
+
+
+class _Reading:
+    """One call of ``read_branches``."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        strands: Sequence[Strand],
+        branches: Branches,
+        spans: Sequence[tuple[np.ndarray, np.ndarray]],
+    ) -> None:
+        self.model, self.strands, self.branches = model, strands, branches
+        self.backbone, self.device = model.backbone, next(model.backbone.parameters()).device
+        self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
+        self.found = np.zeros(len(branches))
+        self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
+        one = 4 * state_numbers(self.backbone.initial_state(1))
+        self.most_states = max(self.batch, WAITING_BYTES // max(1, one))
+        self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # in the order in which they leave
+        self.cuts = branches.cuts[self.order]
+        self.queues: dict[int, list[tuple[StreamState, int]]] = {}  # by phase: only such states can be one batch
+        self.ends = [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
+
+    def _end(self, lane: int, ends: np.ndarray) -> int:
+        """Return how many inputs of a lane are needed: input b predicts base b."""
+        leave = self.branches.cuts[self.branches.lanes == lane]
+        return int(max(ends.max(initial=0), leave.max(initial=0)))
+
+    def run(
+        self, checkpoint: Checkpoint | None, progress: Callable[[int], None] | None
+    ) -> tuple[np.ndarray, list[np.ndarray]]:
+        last = max(self.ends, default=0)
+        settle = range(SETTLE_INPUTS, last, SETTLE_INPUTS)
+        position, state = self._take_up(checkpoint.load() if checkpoint else None)
+        if progress and position:
+            progress(sum(min(position, end) for end in self.ends))
+        if position == 0:
+            rows = [lane for lane, end in enumerate(self.ends) if end > 0]
+            self._leave(0, 0, range(len(self.ends)), self.backbone.initial_state(len(self.ends)))
+            state = self.backbone.initial_state(len(rows)) if rows else None
+        pieces = stream_lanes(
+            self.backbone,
+            [strand.ids for strand in self.strands],
+            self.model.bos,
+            ends=self.ends,
+            cuts=np.unique(np.concatenate([self.cuts, np.array(settle, dtype=np.int64)])).tolist(),
+            position=position,
+            state=state,
+        )
+        for piece in pieces:
+            for lane, values in zip(piece.lanes, piece.log_probabilities, strict=True):
+                self.sums[lane].add(piece.start, values[:, None])
+            self._leave(piece.start + 1, piece.next_input, piece.lanes, piece.state)
+            if progress:
+                progress(len(piece.lanes) * (piece.next_input - piece.start))
+            if piece.next_input in settle:
+                self._read_waiting(everything=True)
+                if checkpoint:
+                    going = [row for row, lane in enumerate(piece.lanes) if self.ends[lane] > piece.next_input]
+                    checkpoint.save(piece.next_input, select(piece.state, going), self._arrays())
+        self._read_waiting(everything=True)
+        if progress:
+            progress(sum(strand.length_bp - end for strand, end in zip(self.strands, self.ends, strict=True)))
+        return self.found, [sums.results()[0][:, 0] for sums in self.sums]
+
+    def _take_up(self, saved: tuple[int, StreamState, dict[str, np.ndarray]] | None) -> tuple[int, Any]:
+        if saved is None:
+            return 0, None
+        position, state, arrays = saved
+        self.found[:] = arrays["found"]
+        for lane, sums in enumerate(self.sums):
+            sums.restore(arrays[f"sums_{lane}"], arrays[f"counts_{lane}"])
+        return position, state
+
+    def _arrays(self) -> dict[str, np.ndarray]:
+        kept = {"found": self.found}
+        for lane, sums in enumerate(self.sums):
+            kept[f"sums_{lane}"], kept[f"counts_{lane}"] = sums.partial()
+        return kept
+
+    def _leave(self, low: int, high: int, lanes: Sequence[int], state: StreamState) -> None:
+        """Queue the haplotypes whose cut lies in ``low`` to ``high``; only the latter is ever cut at."""
+        first, last = np.searchsorted(self.cuts, [low, high + 1])
+        if first == last:
+            return
+        phase = self.backbone.config.phase(high)
+        own: dict[int, StreamState] = {}
+        for index in self.order[first:last].tolist():
+            lane = int(self.branches.lanes[index])
+            if lane not in own:
+                own[lane] = select(state, [list(lanes).index(lane)])
+            if self.branches.lengths[index] > 0:
+                self.queues.setdefault(phase, []).append((own[lane], index))
+        self._read_waiting()
+
+    def _read_waiting(self, *, everything: bool = False) -> None:
+        """Read full batches of what waits; the longest queue too where too many states are kept."""
+        states = {id(state) for queue in self.queues.values() for state, _ in queue}
+        crowded = max(self.queues.values(), key=len, default=[]) if len(states) > self.most_states else None
+        for queue in self.queues.values():
+            if not (everything or queue is crowded or len(queue) >= WAITING_BATCHES * self.batch):
+                continue
+            queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
+            while queue:
+                self._read_batch(queue[: self.batch])
+                del queue[: self.batch]
+
+    def _read_batch(self, waiting: Sequence[tuple[StreamState, int]]) -> None:
+        """Read one batch and note the log-likelihoods."""
+        members = [index for _, index in waiting]
+        length = int(self.branches.lengths[members].max())
+        inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A: unseen by what stands before
+        targets = np.full_like(inputs, PAD)
+        for row, index in enumerate(members):
+            ids, skipped = self.branches.haplotype(index)
+            cut = int(self.branches.cuts[index])
+            strand = self.strands[int(self.branches.lanes[index])]
+            inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
+            inputs[row, 1 : len(ids)] = ids[:-1]
+            targets[row, skipped : len(ids)] = ids[skipped:]
+        wanted = torch.from_numpy(targets).to(self.device)
+        state = self.backbone.join([state for state, _ in waiting])
+        logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
+        known = wanted < self.backbone.config.targets
+        picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
+        self.found[members] = torch.where(known, picked, 0.0).double().sum(-1).cpu().numpy()

@@ -1,0 +1,113 @@
+"""Why do so many REF alleles differ from the sequence? Another strand, another build, positions off by one, ...
+
+Up to ``KEPT`` mismatching records are kept and tried under each explanation; the share that it explains is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from titans_dna.errors import ReferenceMismatch
+from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.io.fasta import Genome
+from titans_dna.io.vcf import VcfRecord
+
+MANY_CHECKED = 20  # REF alleles compared before a majority of mismatches is taken for a wrong reference
+KEPT = 1000  # mismatching records that are looked at again
+TELLING = 0.8  # share that an explanation must explain to be named
+
+logger = logging.getLogger(__name__)
+
+
+class MismatchLog:
+    """Counts REF alleles that fit and do not fit a sequence, and looks for a reason.
+
+    Parameters
+    ----------
+    fasta
+        The sequence.
+    other
+        Another one that the records may have been made on.
+    """
+
+    def __init__(self, fasta: Genome, other: Genome | None = None) -> None:
+        self._fasta, self._other = fasta, other
+        self.checked = self.mismatched = self.unknown = 0
+        self.first = ""  # the first mismatch in words
+        self._kept: list[tuple[str, VcfRecord]] = []
+
+    def note(self, record: VcfRecord, contig: str | None, mismatch: bool) -> None:
+        """Count one record; ``contig`` is its name in the sequence, None if unknown."""
+        self.checked += contig is not None
+        self.unknown += contig is None and not record.problem
+        if not mismatch or contig is None:
+            return
+        self.mismatched += 1
+        if not self.first:
+            have = self._fasta.fetch(contig, record.position - 1, record.position - 1 + len(record.ref)).decode()
+            self.first = (
+                f"line {record.line}: REF is {record.ref[:20]} but {self._fasta.path.name} has {have[:20]} "
+                f"at {record.contig}:{record.position:,}"
+            )
+        if len(self._kept) < KEPT:
+            self._kept.append((contig, record))
+
+    def judge(self, *, stop: bool) -> None:
+        """Say what is wrong if most records mismatch, as an error or a warning; raise if none lies on a contig.
+
+        Raises
+        ------
+        ReferenceMismatch
+            If none of the records lies on a contig of the sequence; or, if ``stop``, if most REF alleles differ.
+        """
+        if self.unknown and not self.checked:
+            raise ReferenceMismatch(
+                f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}, which has "
+                f"{', '.join(self._fasta.contigs.names[:5])}. Give the FASTA that the VCF was called on."
+            )
+        if not self.mismatched * 2 > self.checked >= MANY_CHECKED:
+            return
+        reasons = self.reasons()
+        said = "; ".join(reasons) if reasons else "Give the FASTA of the build that the VCF was called on"
+        text = f"{self.mismatched:,} of {self.checked:,} records do not fit the sequence ({self.first}). {said}."
+        if stop:
+            raise ReferenceMismatch(text)
+        logger.warning("%s", text)
+
+    def reasons(self) -> list[str]:
+        """Return the explanations that hold for most of the mismatching records kept, in words."""
+        name = self._fasta.path.name
+        tries: list[tuple[Callable[[str, VcfRecord], bool], str]] = [
+            (self._on_the_other_strand, "of them match after reverse complement: the alleles are of the other strand"),
+            (self._swapped, f"of them have {name}'s base as ALT: REF and ALT are exchanged, use --on-mismatch swap"),
+            (lambda c, r: self._shifted(c, r, 1), "of them match one base further right: positions count from 0"),
+            (lambda c, r: self._shifted(c, r, -1), "of them match one base further left: positions are one too high"),
+        ]
+        if self._other is not None:
+            tries.append((self._in_the_other, f"of them match {self._other.path.name}, not {name}: give that FASTA"))
+        said = []
+        for holds, words in tries:
+            share = sum(holds(contig, record) for contig, record in self._kept) / max(1, len(self._kept))
+            if share >= TELLING:
+                said.append(f"{share:.0%} {words}")
+        return said
+
+    def _same(self, fasta: Genome, contig: str, start: int, bases: str) -> bool:
+        have = fasta.fetch(contig, start, start + len(bases)).upper()
+        return bool(have) and have == bases.upper().encode()
+
+    def _on_the_other_strand(self, contig: str, record: VcfRecord) -> bool:
+        flipped = reverse_complement(record.ref.encode()).decode()
+        return self._same(self._fasta, contig, record.position - 1, flipped)
+
+    def _swapped(self, contig: str, record: VcfRecord) -> bool:
+        return any(self._same(self._fasta, contig, record.position - 1, alt) for alt in record.alts if alt.isalpha())
+
+    def _shifted(self, contig: str, record: VcfRecord, by: int) -> bool:
+        return self._same(self._fasta, contig, record.position - 1 + by, record.ref)
+
+    def _in_the_other(self, contig: str, record: VcfRecord) -> bool:
+        assert self._other is not None
+        there = self._other.contigs.resolve(record.contig)
+        return there is not None and self._same(self._other, there, record.position - 1, record.ref)

@@ -1,0 +1,91 @@
+"""Several strands through the model side by side, as one batch: a strand alone leaves a processor half idle.
+
+All lanes start at input 0 and are read in step; a lane that has been read as far as it is needed leaves the batch. What
+a lane gives does not depend on the lanes beside it beyond rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.state import StreamState, select
+
+PIECE_TOKENS = 4096  # inputs of a piece and lane: bounds the memory of a stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class LanePiece:
+    """The same stretch of all lanes that are still read; bases are counted along each strand, from 0."""
+
+    start: int  # first base that is predicted
+    lanes: tuple[int, ...]  # numbers of the lanes, in the order of the rows
+    log_probabilities: list[np.ndarray]  # of each row, (n,) float32 for bases start, start + 1, ...; nan if unknown
+    next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
+    state: StreamState  # of all rows, before that input
+
+
+@torch.inference_mode()
+def stream_lanes(
+    model: Backbone,
+    lanes: Sequence[np.ndarray],
+    bos: int,
+    *,
+    ends: Sequence[int],
+    cuts: Iterable[int] = (),
+    position: int = 0,
+    state: StreamState | None = None,
+) -> Iterator[LanePiece]:
+    """Yield the pieces of all lanes in order.
+
+    Parameters
+    ----------
+    model
+        In evaluation mode.
+    lanes
+        Token id of every base of each strand.
+    bos
+        Id that stands before the first base.
+    ends
+        Inputs of each lane to read, at most one more than it has bases.
+    cuts
+        Inputs before which a piece must end.
+    position, state
+        Where to go on: an earlier piece's ``next_input`` and ``state``, with a row for every lane not ended there.
+    """
+    device = next(model.parameters()).device
+    rows = tuple(lane for lane, end in enumerate(ends) if end > position)
+    state = model.initial_state(len(rows)) if state is None else state
+    last = max(ends, default=0)
+    stops = {*range(PIECE_TOKENS, last, PIECE_TOKENS), *(c for c in cuts if 0 < c < last), *ends}
+    for end in sorted(stop for stop in stops if stop > position):
+        going = tuple(lane for lane in rows if ends[lane] > position)
+        if going != rows:
+            state, rows = select(state, [rows.index(lane) for lane in going]), going
+        read = np.stack([_inputs(lanes[lane], bos, position, end) for lane in rows])
+        out = model.stream(torch.from_numpy(read).to(device), state)
+        state = out.state
+        log_p = out.logits.log_softmax(-1).cpu().numpy()
+        picked = [
+            pick_known(log_p[row], lanes[lane][position:end], model.config.targets) for row, lane in enumerate(rows)
+        ]
+        yield LanePiece(start=position, lanes=rows, log_probabilities=picked, next_input=end, state=state)
+        position = end
+
+
+def _inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+    """Return inputs ``start`` to ``end`` (half-open) of a strand: the start token, then its bases."""
+    bases = ids[max(0, start - 1) : end - 1].astype(np.int64)
+    return np.concatenate([[bos], bases]) if start == 0 else bases
+
+
+def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
+    """Return the entries of ``log_p`` (m, targets) that belong to ``ids`` (n <= m,); nan where an id is no target."""
+    ids = ids.astype(np.int64)
+    known = ids < targets
+    picked = log_p[np.arange(len(ids)), np.where(known, ids, 0)]
+    return np.where(known, picked, np.nan).astype(np.float32)
