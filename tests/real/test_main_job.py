@@ -18,6 +18,7 @@ from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.inference.variant_file import score_variant_file
+from titans_dna.inference.variant_job import ScoringOptions
 from titans_dna.io.fasta import open_fasta
 from titans_dna.io.vcf import read_variants
 
@@ -75,7 +76,7 @@ def test_all_brca1_variants_fit_and_a_slice_is_scored(model, shared_data, tmp_pa
     (tmp_path / "piece.fa").write_bytes(b">brca1_region\n" + sequence + b"\n")
     (tmp_path / "piece.vcf").write_text("\n".join([*head, *moved]) + "\n")
     with open_fasta(tmp_path / "piece.fa") as fasta:
-        counts = score_variant_file(model, fasta, tmp_path / "piece.vcf", tmp_path / "out.vcf.gz", horizon_bp=32)
+        counts = score_variant_file(model, fasta, tmp_path / "piece.vcf", tmp_path / "out.vcf.gz", options=ScoringOptions(horizon_bp=32))
     assert counts == {"scored": 40}
     with pysam.VariantFile(str(tmp_path / "out.vcf.gz")) as vcf:
         scores = [record.info["TD_LLR"][0] for record in vcf]

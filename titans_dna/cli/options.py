@@ -27,6 +27,12 @@ region = click.option(
     metavar="CONTIG:START-END",
     help="A region, 1-based, end included. Repeatable.",
 )
+shard = click.option(
+    "--shard", default="1/1", show_default=True, metavar="I/N", help="Part of the work to do; see merge."
+)
+resume = click.option(
+    "--resume", is_flag=True, help="Go on from a run that was stopped; the output is the same to the last byte."
+)
 
 
 def check_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import ConfigError
 
 
-@click.command("score-variants", short_help="Score the variants of a VCF.")
+@click.command("score-variants", short_help="Score the variants of a VCF, BCF or table.")
 @options.model
 @options.fasta
-@click.option("--vcf", type=options.FILE, required=True, help="Variants: .vcf, .vcf.gz, .bcf, or - for standard input.")
+@click.option(
+    "--vcf", type=options.FILE,
+    help="Variants: .vcf, .vcf.gz, .bcf, a table (.tsv, .csv; 1-based), or - for standard input.",
+)  # fmt: skip
+@click.option(
+    "--variant", "variants", multiple=True, metavar="CONTIG:POS:REF:ALT", help="A variant, 1-based. Repeatable."
+)
 @click.option(
     "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
     help="Bases behind the variant whose probabilities count.",
@@ -21,28 +29,68 @@ from titans_dna.cli import options
     "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True, help="Longest allele, in bases."
 )
 @click.option(
-    "--on-mismatch", type=click.Choice(["skip", "error"]), default="skip", show_default=True,
-    help="What to do where REF differs from the FASTA.",
+    "--on-mismatch", type=click.Choice(["error", "skip", "swap", "force"]), default="skip", show_default=True,
+    help="Where REF differs from the FASTA: stop; give no score; exchange REF and ALT if ALT fits; or compare the two "
+    "alleles as they are written.",
 )  # fmt: skip
+@click.option("--other-fasta", type=options.FILE, help="Another build, to say whether mismatching variants belong to it.")
+@click.option(
+    "--haplotype", default="", metavar="SAMPLE", help="Apply the phased neighbours of this sample before scoring."
+)
+@click.option(
+    "--background", type=options.FILE,
+    help="Common variants: each score gets its quantile among theirs. Scored by this model before, or not.",
+)  # fmt: skip
+@click.option(
+    "--shuffles", type=click.IntRange(0), default=0, show_default=True,
+    help="Dinucleotide-shuffled surroundings for an empirical p-value; 0 for none.",
+)  # fmt: skip
+@options.seed
+@options.shard
+@options.resume
 @options.device
-@options.output("VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz).")
-def score_variants(model_folder: Path, fasta: Path, vcf: Path, output: Path, device: str, **settings: object) -> None:
-    """Score every ALT of a VCF by ln P(ALT) - ln P(REF), given the whole contig before it, averaged over both strands.
+@options.output("VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz, .parquet, .h5, .h5ad).")
+def score_variants(
+    model_folder: Path,
+    fasta: Path,
+    vcf: Path | None,
+    variants: tuple[str, ...],
+    output: Path,
+    device: str,
+    **settings: object,
+) -> None:
+    """Score every ALT by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
 
     Negative means that the model finds ALT less likely than REF. Every record is written; an ALT that cannot be scored
     has a reason in TD_OUTCOME. Positions are 1-based, as in VCF.
 
     \b
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz
+    titans-dna score-variants --model model/ --fasta data/demo.fa --variant chrA:1000:A:G --output scored.tsv
+    titans-dna score-variants --model model/ --fasta hg38.fa --vcf all.vcf.gz --shard 3/8 --resume --output part3.vcf.gz
+    titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.genome.shard import Shard
     from titans_dna.inference.model import load_model
     from titans_dna.inference.variant_file import score_variant_file
+    from titans_dna.inference.variant_job import ScoringOptions
     from titans_dna.io.fasta import open_fasta
 
+    if (vcf is None) == (not variants):
+        raise ConfigError("give either --vcf or --variant")
+    beside = {name: settings.pop(name) for name in ("background", "resume")}
+    other, shard = settings.pop("other_fasta"), Shard.parse(str(settings.pop("shard")))
+    scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     model = load_model(model_folder, device)
-    with open_fasta(fasta) as source, progress_bar("scoring", 0) as advance:
-        counts = score_variant_file(model, source, vcf, output, advance=advance, **settings)  # type: ignore[arg-type]
+    with ExitStack() as stack:
+        genome = stack.enter_context(open_fasta(fasta))
+        another = stack.enter_context(open_fasta(Path(str(other)))) if other else None
+        advance = stack.enter_context(progress_bar("scoring", 0))
+        counts = score_variant_file(
+            model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another, shard=shard,
+            advance=advance, **beside,  # type: ignore[arg-type]
+        )  # fmt: skip
     for outcome, count in counts.items():
         click.echo(f"{outcome:<20} {count:>10,}", err=True)
     click.echo(f"{'total':<20} {sum(counts.values()):>10,}", err=True)

@@ -1,27 +1,35 @@
-"""A variant file in, the same file with scores out."""
+"""A variant file in, the same file with scores out, or a table of them."""
 
 from __future__ import annotations
 
-import shlex
+import hashlib
 import sys
 import tempfile
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import OutputError
-from titans_dna.inference.alleles import AlleleTable, Outcome, read_alleles
+from titans_dna.genome.shard import Shard
+from titans_dna.inference.alleles import AlleleTable, read_alleles
+from titans_dna.inference.background import Background, read_background
+from titans_dna.inference.calibration import length_class, quantiles
+from titans_dna.inference.haplotype import sample_column
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.score_variants import score_alleles
-from titans_dna.io.fasta import Fasta
-from titans_dna.io.tables import TsvWriter
-from titans_dna.io.vcf import read_variants
+from titans_dna.inference.outcomes import Outcome, count_outcomes
+from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.shards import write_ranges
+from titans_dna.inference.variant_job import Advance, ScoringOptions, VariantScores, choose_records, score_table
+from titans_dna.inference.work_folder import WorkFolder
+from titans_dna.io.fasta import Genome
+from titans_dna.io.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
+from titans_dna.io.variant_table import open_variants, read_variant_strings
+from titans_dna.io.vcf import VariantReader, VcfRecord
 from titans_dna.io.vcf_header import InfoField
-from titans_dna.io.vcf_writer import write_scored
-from titans_dna.version import __version__
+from titans_dna.io.vcf_writer import ScoredVcfWriter
 
 FIELDS = (
     InfoField(
@@ -37,19 +45,56 @@ FIELDS = (
         id="TD_HORIZON", number="1", type="Integer", description="Bases behind the variant whose probabilities count"
     ),
 )
-COLUMNS = ("contig", "position", "id", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")
+QUANTILE = InfoField(
+    id="TD_QUANTILE",
+    number="A",
+    type="Float",
+    description="Share of background variants of the same class with a lower TD_LLR",
+)
+P_VALUE = InfoField(
+    id="TD_P",
+    number="A",
+    type="Float",
+    description="Share of dinucleotide-shuffled surroundings in which the change scores as low or lower",
+)
+COLUMNS = (
+    Column("contig", "text"), Column("position", "integer"), Column("id", "text"), Column("ref", "text"),
+    Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
+    Column("outcome", "text"),
+)  # fmt: skip
+EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Results:
+    """All that is written, by row."""
+
+    table: AlleleTable
+    chosen: np.ndarray  # records of this shard
+    strands: np.ndarray  # (rows, 2)
+    extra: dict[str, np.ndarray]  # (rows,) by column
+
+    def records(self, reader: VariantReader) -> Iterator[tuple[VcfRecord, slice]]:
+        """Yield the records of this shard with their rows."""
+        row = 0
+        for record, count, mine in zip(reader, self.table.rows_per_record, self.chosen, strict=True):
+            if mine:
+                yield record, slice(row, row + count)
+            row += count
 
 
 def score_variant_file(
     model: SequenceModel,
-    fasta: Fasta,
-    source: Path,
+    fasta: Genome,
+    source: Path | Sequence[str],
     output: Path,
     *,
-    horizon_bp: int = 128,
-    longest_bp: int = 1000,
-    on_mismatch: str = "skip",
-    advance: Callable[[int, int], None] = lambda done, total: None,
+    options: ScoringOptions = ScoringOptions(),
+    other: Genome | None = None,
+    background: Path | None = None,
+    shard: Shard = Shard(),
+    resume: bool = False,
+    advance: Advance = lambda done, total: None,
 ) -> dict[str, int]:
     """Score every ALT of ``source`` and write ``output``; return the number of ALTs by outcome.
 
@@ -58,11 +103,19 @@ def score_variant_file(
     model, fasta
         Model and reference.
     source
-        VCF or BCF; ``-`` is standard input.
+        VCF, BCF or table; ``-`` is standard input. Or ``contig:position:ref:alt`` strings.
     output
-        ``.vcf.gz``, ``.vcf``, ``.tsv`` or ``.tsv.gz``; ``-`` is a VCF on standard output.
-    horizon_bp, longest_bp, on_mismatch
-        See ``score_alleles`` and ``read_alleles``.
+        ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.score_table`); ``-`` is a VCF on standard output.
+    options
+        How to score.
+    other
+        Another reference, for the diagnosis of mismatches.
+    background
+        Common variants, scored or not, that give the quantiles.
+    shard
+        Part of the work to do.
+    resume
+        Go on from an unfinished run.
     advance
         Called with (bases streamed since the last call, bases to stream in all).
 
@@ -70,37 +123,46 @@ def score_variant_file(
     ------
     OutputError
         If the suffix of ``output`` is not known, or it cannot be written.
-    ReferenceMismatch, FormatError, InputMissing
+    ReferenceMismatch, FormatError, InputMissing, ConfigError
         If the input cannot be used.
     """
-    kind = _kind(output)
+    _check_suffix(output)
     with tempfile.TemporaryDirectory() as folder:
-        path = _spooled(source, Path(folder))
-        with read_variants(path) as reader:
-            table = read_alleles(reader, fasta, longest_bp=longest_bp, on_mismatch=on_mismatch)
-        scores = _score(model, fasta, table, horizon_bp, advance)
-        if kind == "vcf":
-            header = [
-                f"##titans_dna_version={__version__}",
-                f"##titans_dna_model={model.name} sha256={model.weights_sha256}",
-                f"##titans_dna_reference={fasta.path.name}",
-                f"##titans_dna_command={shlex.join(['titans-dna', *sys.argv[1:]])}",
-            ]
-            rows = _info_rows(table, scores, horizon_bp)
-            write_scored(path, output, FIELDS, rows, header, contig_lengths=_names(table, fasta, path))
-        else:
-            _write_table(path, output, table, scores)
-    counted = Counter(str(outcome) for outcome in table.outcomes)
-    return {str(outcome): counted[outcome] for outcome in Outcome if counted[outcome]}
+        path = _spooled(source, Path(folder)) if isinstance(source, Path) else source
+        told = {**asdict(options), **({"background": background.name} if background else {})}
+        metadata = run_metadata(model, fasta, told, shard)
+        job = {key: value for key, value in metadata.items() if key != "command"}
+        job |= {"input": _digest(path), "background": _digest(background) if background else ""}
+        device = next(model.backbone.parameters()).device
+        with WorkFolder(output, job, resume=resume, device=device) as work:
+            with open_source(path) as reader:
+                column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
+                table = read_alleles(
+                    reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=other
+                )
+            chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
+            common = read_background(model, fasta, background, options, work, advance) if background else None
+            scores = score_table(
+                model, fasta, table, chosen, options, work, records=lambda: open_source(path), sample_column=column,
+                advance=advance,
+            )  # fmt: skip
+            results = _results(path, table, chosen, scores, common)
+            write = _write_table if is_score_table(output) else _write_vcf
+            write(path, output, results, metadata, fasta, options.horizon_bp)
+    rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
+    return count_outcomes(table.outcomes[row] for row in rows)
 
 
-def _kind(output: Path) -> str:
-    name = str(output)
-    if name == "-" or name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
-        return "vcf"
-    if name.endswith((".tsv", ".tsv.gz")):
-        return "tsv"
-    raise OutputError("ends in no known suffix. Choose .vcf.gz, .vcf, .tsv or .tsv.gz.", path=output)
+def open_source(source: Path | Sequence[str]) -> VariantReader:
+    """Open a file of variants, or strings."""
+    return open_variants(source) if isinstance(source, Path) else read_variant_strings(source)
+
+
+def _check_suffix(output: Path) -> None:
+    if not (str(output) == "-" or is_score_table(output) or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
+        raise OutputError(
+            f"ends in no known suffix. Choose .vcf.gz, .vcf or one of {', '.join(SUFFIXES)}.", path=output
+        )
 
 
 def _spooled(source: Path, folder: Path) -> Path:
@@ -114,54 +176,81 @@ def _spooled(source: Path, folder: Path) -> Path:
     return copy
 
 
-def _score(
-    model: SequenceModel, fasta: Fasta, table: AlleleTable, horizon_bp: int, advance: Callable[[int, int], None]
-) -> np.ndarray:
-    """Return (rows, 2) scores, forward and reverse; nan where there is none."""
-    scores = np.full((len(table.outcomes), 2), np.nan)
-    total = 2 * sum(fasta.contigs.lengths[contig] for contig in table.alleles)
-    for contig, alleles in table.alleles.items():
-        sequence = fasta.sequence(contig)
-        rows = [allele.row for allele in alleles]
-        for column, reverse in enumerate((False, True)):
-            scores[rows, column] = score_alleles(
-                model, sequence, alleles, horizon_bp=horizon_bp, reverse=reverse, progress=lambda n: advance(n, total)
-            )
-    return scores
+def _digest(source: Path | Sequence[str] | None) -> str:
+    """Return a checksum of a file's bytes, or of strings."""
+    if isinstance(source, Path) and source.is_file():
+        with source.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(repr(source).encode()).hexdigest()
 
 
-def _info_rows(table: AlleleTable, scores: np.ndarray, horizon_bp: int) -> Iterator[dict[str, Any]]:
-    """Yield the INFO values of every record."""
+def _results(
+    path: Path | Sequence[str], table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
+) -> _Results:
+    extra: dict[str, np.ndarray] = {}
+    if common is not None:
+        classes = ["" for _ in table.outcomes]
+        row = 0
+        with open_source(path) as reader:
+            for record, count in zip(reader, table.rows_per_record, strict=True):
+                for place, alt in enumerate(record.alts):
+                    classes[row + place] = length_class(len(record.ref), len(alt))
+                row += count
+        extra["quantile"] = quantiles(scores.strands.mean(1), classes, common)
+    if len(scores.p_values):
+        extra["p_value"] = scores.p_values
+    return _Results(table=table, chosen=chosen, strands=scores.strands, extra=extra)
+
+
+def _write_vcf(
+    path: Path | Sequence[str], output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+) -> None:
+    fields = [*FIELDS, *(EXTRA[name] for name in results.extra)]
+    lines = dict(metadata)
+    if "shard" in metadata:
+        good = np.array([outcome is not Outcome.MALFORMED for outcome in _first_outcomes(results.table)], dtype=bool)
+        lines["rows"] = write_ranges(results.chosen[good])
+    header = [f"##titans_dna_{key}={value}" for key, value in lines.items()]
+    with open_source(path) as reader:
+        used = dict.fromkeys(record.contig for record in reader if not record.problem)
+    found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
+    lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
+    with (
+        open_source(path) as reader,
+        ScoredVcfWriter(output, reader.header, fields, contig_lengths=lengths, header_lines=header) as writer,
+    ):
+        for record, rows in results.records(reader):
+            part = results.strands[rows]
+            values: dict[str, Any] = {
+                "TD_LLR": part.mean(1),
+                "TD_LLR_FWD": part[:, 0],
+                "TD_LLR_REV": part[:, 1],
+                "TD_OUTCOME": [str(outcome) for outcome in results.table.outcomes[rows]],
+                "TD_HORIZON": horizon,
+            }
+            values |= {EXTRA[name].id: column[rows] for name, column in results.extra.items()}
+            writer.write(record, values)
+
+
+def _first_outcomes(table: AlleleTable) -> Iterator[Outcome]:
     row = 0
     for count in table.rows_per_record:
-        part = scores[row : row + count]
-        yield {
-            "TD_LLR": part.mean(1),
-            "TD_LLR_FWD": part[:, 0],
-            "TD_LLR_REV": part[:, 1],
-            "TD_OUTCOME": [str(outcome) for outcome in table.outcomes[row : row + count]],
-            "TD_HORIZON": horizon_bp,
-        }
+        yield table.outcomes[row]
         row += count
 
 
-def _names(table: AlleleTable, fasta: Fasta, path: Path) -> dict[str, int]:
-    """Return the lengths of the FASTA's contigs, by the names that the variant file uses."""
-    with read_variants(path) as reader:
-        used = {record.contig for record in reader}
-    found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
-    return {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
-
-
-def _write_table(path: Path, output: Path, table: AlleleTable, scores: np.ndarray) -> None:
-    row = 0
-    with read_variants(path) as reader, TsvWriter(output, COLUMNS) as writer:
-        for record, count in zip(reader, table.rows_per_record, strict=True):
-            alts: Iterable[str] = record.alts or (".",)
-            for alt, outcome, (forward, reverse) in zip(
-                alts, table.outcomes[row : row + count], scores[row : row + count], strict=True
-            ):
-                values = (record.contig, record.position, record.id, record.ref, alt)
-                numbers = ((forward + reverse) / 2, forward, reverse)
-                writer.write(dict(zip(COLUMNS, (*values, *numbers, str(outcome)), strict=True)))
-            row += count
+def _write_table(
+    path: Path | Sequence[str], output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+) -> None:
+    told = dict(metadata)
+    if "shard" in metadata:
+        told["rows"] = write_ranges(np.repeat(results.chosen, results.table.rows_per_record))
+    columns = [*COLUMNS[:-1], *(Column(name, "score") for name in results.extra), COLUMNS[-1]]
+    with open_source(path) as reader, ScoreTableWriter(output, columns, told) as writer:
+        for record, rows in results.records(reader):
+            for row, alt in zip(range(rows.start, rows.stop), record.alts or (".",), strict=True):
+                forward, reverse = results.strands[row].tolist()
+                numbers = {"llr": (forward + reverse) / 2, "llr_forward": forward, "llr_reverse": reverse}
+                numbers |= {name: float(column[row]) for name, column in results.extra.items()}
+                place = {"contig": record.contig, "position": record.position, "id": record.id, "ref": record.ref}
+                writer.write({**place, "alt": alt, **numbers, "outcome": str(results.table.outcomes[row])})

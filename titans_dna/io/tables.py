@@ -34,10 +34,13 @@ class TsvWriter:
         Output; compressed if it ends in ``.gz``; ``-`` is standard output.
     columns
         Column names.
+    comments
+        Lines above the header, written behind ``##``.
     """
 
-    def __init__(self, path: str | os.PathLike[str], columns: Sequence[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], columns: Sequence[str], *, comments: Sequence[str] = ()) -> None:
         self.path, self.columns, self.rows = os.fspath(path), tuple(columns), 0
+        self._comments = comments
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
@@ -50,6 +53,8 @@ class TsvWriter:
             if self.path.endswith(".gz"):
                 packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
                 self._stream = self._stack.enter_context(packed)
+        for comment in self._comments:
+            self._put([f"##{comment.translate(_BLANKS)}"])
         self._put(self.columns)
         return self
 

@@ -1,0 +1,127 @@
+"""What a score means: its place among common variants, and among the same change in shuffled surroundings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+
+from titans_dna.inference.alleles import Allele
+from titans_dna.inference.branches import Branches, Checkpoint, read_branches
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.score_variants import branch_stride
+from titans_dna.inference.shuffle import shuffle_dinucleotides
+from titans_dna.inference.strand import Strand
+
+FEWEST_BACKGROUND = 20  # scores of a class that a quantile needs
+
+
+def length_class(ref_bp: int, alt_bp: int) -> str:
+    """Return the class whose members are compared: ``substitution`` (as long as REF) or ``indel``."""
+    return "substitution" if ref_bp == alt_bp else "indel"
+
+
+def quantiles(scores: np.ndarray, classes: Sequence[str], background: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return the share of background scores of the same class that lie below each score, ties counting half.
+
+    Low means that hardly any common variant is found as unlikely. nan where there is no score, or the class has fewer
+    than ``FEWEST_BACKGROUND`` members.
+    """
+    found = np.full(len(scores), np.nan)
+    labels = np.asarray(classes, dtype=str)
+    for name, values in background.items():
+        if len(values) < FEWEST_BACKGROUND:
+            continue
+        known = np.sort(values)
+        rows = np.flatnonzero((labels == name) & np.isfinite(scores))
+        below = np.searchsorted(known, scores[rows], side="left")
+        up_to = np.searchsorted(known, scores[rows], side="right")
+        found[rows] = (below + up_to) / (2 * len(known))
+    return found
+
+
+def shuffled_scores(
+    model: SequenceModel,
+    sequence: bytes,
+    alleles: Sequence[Allele],
+    *,
+    horizon_bp: int,
+    shuffles: int,
+    seed: int,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Score each allele in ``shuffles`` surroundings whose dinucleotides are shuffled, averaged over both strands.
+
+    What is shuffled are ``horizon_bp`` bases on either side; beyond them each strand is as it is, and so is what stands
+    between the leftmost and rightmost place of the allele. The seed of a shuffle is made of ``seed``, the allele and
+    its place, so it depends neither on other alleles nor on their order.
+
+    Returns
+    -------
+    numpy.ndarray
+        (alleles, shuffles) float64.
+    """
+    strands = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in (False, True)]
+    stride, count = branch_stride(model.backbone.config), len(alleles) * shuffles * 2
+    length = len(sequence)
+    places = np.empty((2, 4, len(alleles)), dtype=np.int64)  # strand; cut, bases read for REF and ALT, not counted
+    for row, allele in enumerate(alleles):
+        low, high = max(0, allele.first - horizon_bp), min(length, allele.last + horizon_bp)
+        grown = len(allele.alt) - (allele.end - allele.start)
+        for lane, strand in enumerate(strands):
+            start, stop = strand.span(low, high)
+            cut = start // stride * stride
+            places[lane, :, row] = cut, stop - cut, stop - cut + grown, strand.span(allele.first, allele.last)[0] - cut
+
+    def haplotype(index: int) -> tuple[np.ndarray, int]:
+        lane, rest = divmod(index, count)
+        (row, number), with_alt = divmod(rest // 2, shuffles), bool(rest % 2)
+        allele, strand = alleles[row], strands[lane]
+        window = _surroundings(sequence, allele, horizon_bp, (seed, number), with_alt)
+        cut, skipped = int(places[lane, 0, row]), int(places[lane, 3, row])
+        start = strand.span(max(0, allele.first - horizon_bp), min(length, allele.last + horizon_bp))[0]
+        ids = np.concatenate([strand.ids[cut:start], model.tokenizer.encode(strand.allele(window))])
+        return ids, skipped
+
+    each = np.repeat(np.arange(len(alleles)), shuffles)
+    branches = Branches(
+        lanes=np.repeat([0, 1], count),
+        cuts=np.concatenate([np.repeat(places[lane, 0, each], 2) for lane in (0, 1)]),
+        lengths=np.concatenate([places[lane, 1:3, each].reshape(-1) for lane in (0, 1)]),
+        haplotype=haplotype,
+    )
+    nothing = np.empty(0, dtype=np.int64)
+    found, _ = read_branches(
+        model, strands, branches, [(nothing, nothing)] * 2, checkpoint=checkpoint, progress=progress
+    )
+    by = found.reshape(2, len(alleles), shuffles, 2)
+    return (by[..., 1] - by[..., 0]).mean(0)
+
+
+def _surroundings(sequence: bytes, allele: Allele, horizon_bp: int, seeds: tuple[int, int], with_alt: bool) -> bytes:
+    """Return the window around an allele with both flanks shuffled, and REF or ALT between them."""
+    left = sequence[max(0, allele.first - horizon_bp) : allele.first].upper()
+    right = sequence[allele.last : allele.last + horizon_bp].upper()
+    middle = sequence[allele.first : allele.last]
+    if with_alt:
+        middle = sequence[allele.first : allele.start] + allele.alt + sequence[allele.end : allele.last]
+    text = f"{allele.start} {allele.end} {allele.alt.decode()}".encode()
+    own = int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
+    random = np.random.default_rng([seeds[0], seeds[1], own])
+    return shuffle_dinucleotides(left, random) + middle + shuffle_dinucleotides(right, random)
+
+
+def empirical_p(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
+    """Return the share of shuffled scores that are as low as the true one or lower, itself counted in.
+
+    Parameters
+    ----------
+    scores
+        (n,); nan gives nan.
+    null
+        (n, shuffles).
+    """
+    p = (1 + (null <= scores[:, None]).sum(1)) / (1 + null.shape[1])
+    return np.where(np.isfinite(scores), p, np.nan)

@@ -1,0 +1,54 @@
+"""Sequences with the dinucleotides of a given one: the null of an empirical p-value.
+
+A shuffle is a random walk over all edges of the graph whose vertices are letters and whose edges are the dinucleotides
+of the sequence (Altschul and Erickson 1985, doi:10.1093/oxfordjournals.molbev.a040370): a random tree of last edges
+towards the final letter, all other edges in random order.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def shuffle_dinucleotides(sequence: bytes, random: np.random.Generator) -> bytes:
+    """Return a uniformly random sequence with the same first and last letter and the same count of every dinucleotide.
+
+    Examples
+    --------
+    >>> shuffle_dinucleotides(b"AAACACCC", np.random.default_rng(1))
+    b'AAACCACC'
+    """
+    if len(sequence) < 4:
+        return sequence
+    edges: dict[int, list[int]] = {}
+    for a, b in zip(sequence, sequence[1:], strict=False):
+        edges.setdefault(a, []).append(b)
+    last = sequence[-1]
+    final = _last_edges(edges, last, random)
+    order: dict[int, list[int]] = {}
+    for vertex in sorted(edges):
+        rest = list(edges[vertex])
+        if vertex in final:
+            rest.remove(final[vertex])
+        shuffled = [rest[i] for i in random.permutation(len(rest))]
+        order[vertex] = [*shuffled, final[vertex]][::-1] if vertex in final else shuffled
+    walk = bytearray([sequence[0]])
+    for _ in range(len(sequence) - 1):
+        walk.append(order[walk[-1]].pop())
+    return bytes(walk)
+
+
+def _last_edges(edges: dict[int, list[int]], root: int, random: np.random.Generator) -> dict[int, int]:
+    """Return a random tree of edges towards ``root``, one from every other letter (Wilson's loop-erased walk)."""
+    tree: dict[int, int] = {}
+    inside = {root}
+    for start in sorted(edges):
+        at = start
+        while at not in inside:
+            tree[at] = edges[at][int(random.integers(len(edges[at])))]
+            at = tree[at]
+        at = start
+        while at not in inside:
+            inside.add(at)
+            at = tree[at]
+    return tree
