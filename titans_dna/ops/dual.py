@@ -114,13 +114,21 @@ def write_chunks(
                 product = gram(a) if first + index else key_gram[n]
                 bounds.append(bounded_step(step, product, delta, found.loss, earlier[index][n], len(gates)))
                 step = step_share(form) * bounds[-1].step
-            kept = torch.bmm(g.transfer, state.view(len(state), ways, -1)).view_as(state)
             write = flat_ways(a, g.carry * step.unsqueeze(-1))
-            after.append(torch.baddbmm(kept, write.mT, delta, alpha=-1))
+            after.append(torch.baddbmm(_decay(state, g.transfer), write.mT, delta, alpha=-1))
             steps.append(step)
         traces.append(Trace(found, tuple(bounds), tuple(steps), states))
         states = tuple(after)
     return traces, states
+
+
+def _decay(state: Tensor, transfer: Tensor) -> Tensor:
+    """Return ``transfer state``; products of two rows alone are slower as products of matrices."""
+    ways = transfer.shape[-1]
+    kept = state.unflatten(1, (ways, -1)) * transfer.diagonal(dim1=-2, dim2=-1)[..., None, None]
+    if ways > 1:  # W takes some of S, S nothing of W
+        kept[:, 0].addcmul_(state[:, state.shape[1] // ways :], transfer[:, :1, 1:])
+    return kept.flatten(1, 2)
 
 
 @dataclass(frozen=True)
