@@ -55,11 +55,9 @@ def read(model, sequence: bytes):
 
 def test_region_scores_equal_sums_over_a_plain_reading(model, sequence, regions):
     log_p, surprise, _, known = read(model, sequence)
-    track: list[tuple[int, np.ndarray]] = []
+    values = np.full(BASES, np.nan, np.float32)
     steps: list[int] = []
-    scores = score_contig_regions(
-        model, sequence, regions, track=lambda at, values: track.append((at, values)), progress=steps.append
-    )
+    scores = score_contig_regions(model, sequence, regions, tracks={"surprise": values}, progress=steps.append)
     for (start, end), score in zip(SPANS, scores, strict=True):
         used = np.flatnonzero(known[start:end]) + start
         assert score.bases == len(used)
@@ -71,8 +69,6 @@ def test_region_scores_equal_sums_over_a_plain_reading(model, sequence, regions)
         assert score.log_likelihood == pytest.approx(log_p[used].sum(), abs=1e-3)
         assert score.bits_per_base == pytest.approx(-log_p[used].mean() / math.log(2), abs=1e-4)
         assert score.memory_surprise == pytest.approx(surprise[used].mean(), abs=1e-4)
-    values = np.concatenate([part for _, part in track])
-    assert [at for at, _ in track] == np.cumsum([0, *(len(part) for _, part in track)])[:-1].tolist()
     assert np.array_equal(np.isfinite(values), known)
     assert values[known] == pytest.approx(surprise[known], abs=1e-4)
     assert sum(steps) == BASES

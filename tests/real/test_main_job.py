@@ -76,7 +76,9 @@ def test_all_brca1_variants_fit_and_a_slice_is_scored(model, shared_data, tmp_pa
     (tmp_path / "piece.fa").write_bytes(b">brca1_region\n" + sequence + b"\n")
     (tmp_path / "piece.vcf").write_text("\n".join([*head, *moved]) + "\n")
     with open_fasta(tmp_path / "piece.fa") as fasta:
-        counts = score_variant_file(model, fasta, tmp_path / "piece.vcf", tmp_path / "out.vcf.gz", options=ScoringOptions(horizon_bp=32))
+        counts = score_variant_file(
+            model, fasta, tmp_path / "piece.vcf", tmp_path / "out.vcf.gz", options=ScoringOptions(horizon_bp=32)
+        )
     assert counts == {"scored": 40}
     with pysam.VariantFile(str(tmp_path / "out.vcf.gz")) as vcf:
         scores = [record.info["TD_LLR"][0] for record in vcf]

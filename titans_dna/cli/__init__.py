@@ -20,8 +20,10 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 VERBS = {
     "pretrain": "Train a model on FASTA files.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
-    "score-variants": "Score the variants of a VCF.",
-    "score-regions": "Score regions or whole contigs, with a track of surprise.",
+    "score-variants": "Score the variants of a VCF, BCF or table.",
+    "score-regions": "Score regions or whole contigs, with tracks along them.",
+    "mutagenesis": "Score every single-base change of a region.",
+    "merge": "Put the shards of a run together.",
     "embed": "Write embeddings of regions to HDF5.",
     "report": "Put results into one HTML page.",
     "info": "Say what a model, FASTA or embedding file holds.",

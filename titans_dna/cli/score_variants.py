@@ -33,7 +33,9 @@ from titans_dna.errors import ConfigError
     help="Where REF differs from the FASTA: stop; give no score; exchange REF and ALT if ALT fits; or compare the two "
     "alleles as they are written.",
 )  # fmt: skip
-@click.option("--other-fasta", type=options.FILE, help="Another build, to say whether mismatching variants belong to it.")
+@click.option(
+    "--other-fasta", type=options.FILE, help="Another build, to say whether mismatching variants belong to it."
+)
 @click.option(
     "--haplotype", default="", metavar="SAMPLE", help="Apply the phased neighbours of this sample before scoring."
 )

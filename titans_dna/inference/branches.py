@@ -50,8 +50,12 @@ class Checkpoint(Protocol):
         """Return what was saved last, or None."""
         ...
 
+    def due(self) -> bool:
+        """Tell whether it is time to save."""
+        ...
+
     def save(self, position: int, state: StreamState, arrays: dict[str, np.ndarray]) -> None:
-        """Save where the stream stands, or leave it."""
+        """Save where the stream stands."""
         ...
 
 
@@ -146,7 +150,7 @@ class _Reading:
                 progress(len(piece.lanes) * (piece.next_input - piece.start))
             if piece.next_input in settle:
                 self._read_waiting(everything=True)
-                if checkpoint:
+                if checkpoint and checkpoint.due():
                     going = [row for row, lane in enumerate(piece.lanes) if self.ends[lane] > piece.next_input]
                     checkpoint.save(piece.next_input, select(piece.state, going), self._arrays())
         self._read_waiting(everything=True)

@@ -12,11 +12,12 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.io.fasta import Genome
 from titans_dna.version import __version__
 
+WHOLE = Shard()
 HOW = ("shard", "rows", "command")  # keys in which the shards of one run differ
 
 
 def run_metadata(
-    model: SequenceModel, genome: Genome, options: Mapping[str, object], shard: Shard = Shard()
+    model: SequenceModel, genome: Genome, options: Mapping[str, object], shard: Shard = WHOLE
 ) -> dict[str, str]:
     """Return the metadata of a run; ``options`` are all that change a score.
 

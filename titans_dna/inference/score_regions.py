@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import numpy as np
 
 from titans_dna.genome.interval import Interval
+from titans_dna.inference.branches import Checkpoint
+from titans_dna.inference.depth import DepthTrace, trace_memories
 from titans_dna.inference.intervals import IntervalSums
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import stream_bases
-
-TrackSink = Callable[[int, np.ndarray], None]  # (first base, values), in order along the contig
+from titans_dna.inference.streaming import Piece, stream_bases
+from titans_dna.model.backbone import Backbone
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,14 @@ class RegionScore:
     log_likelihood: float  # sum of ln P, in nats
     bits_per_base: float
     memory_surprise: float  # mean loss of the memories at the region's bases
+    entropy_bits: float  # mean entropy of the distribution that the model gave for the region's bases
+
+
+def track_kinds(model: Backbone) -> tuple[str, ...]:
+    """Return the names of all per-base tracks; those of layers only where a layer has a memory."""
+    layers = [layer + 1 for layer in DepthTrace(model).layers]
+    deep = [f"{kind}_layer{layer}" for kind in ("surprise", "forgetting") for layer in layers]
+    return ("log_likelihood", "entropy_bits", "surprise", *deep)
 
 
 def score_contig_regions(
@@ -32,7 +42,8 @@ def score_contig_regions(
     sequence: bytes,
     regions: Sequence[Interval],
     *,
-    track: TrackSink | None = None,
+    tracks: Mapping[str, np.ndarray] | None = None,
+    checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> list[RegionScore]:
     """Stream a contig once, forward, and score regions on it.
@@ -45,29 +56,90 @@ def score_contig_regions(
         The whole contig.
     regions
         On this contig, 0-based half-open, in any order; overlaps cost nothing.
-    track
-        Gets the memory's surprise of every base.
+    tracks
+        Arrays (bases,) by kind (`track_kinds`), filled in place; what is not known is nan.
+    checkpoint
+        Lets a later call take up the work; ``tracks`` must then be on disk.
     progress
         Called with the number of bases read since the last call.
     """
-    starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
-    likelihood, surprise = IntervalSums(starts, ends, 1), IntervalSums(starts, ends, 1)
+    reading = _RegionSums(regions, dict(tracks or {}))
     strand = Strand.of(sequence, model.tokenizer, reverse=False)
-    for piece in stream_bases(model.backbone, strand.ids, model.bos):
-        likelihood.add(piece.start, piece.log_probabilities[:, None])
-        surprise.add(piece.read_start, piece.surprise[:, None])
-        if track:
-            track(piece.read_start, piece.surprise)
+    position, state = 0, None
+    if checkpoint and (saved := checkpoint.load()):
+        position, state, arrays = saved
+        reading.restore(arrays)
         if progress:
-            progress(len(piece.surprise))
-    sums, counts = likelihood.results()
-    losses, reads = surprise.results()
-    return [
-        RegionScore(
-            bases=int(n),
-            log_likelihood=float(total) if n else math.nan,
-            bits_per_base=float(-total / n / math.log(2)) if n else math.nan,
-            memory_surprise=float(loss / m) if m else math.nan,
-        )
-        for total, n, loss, m in zip(sums[:, 0], counts, losses[:, 0], reads, strict=True)
-    ]
+            progress(max(0, position - 1))
+    with ExitStack() as stack:
+        deep = any("_layer" in kind for kind in reading.tracks)
+        trace = stack.enter_context(trace_memories(model.backbone)) if deep else None
+        pieces = stream_bases(
+            model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state
+        )  # fmt: skip
+        for piece in pieces:
+            reading.add(piece, trace.take() if trace else {})
+            if progress:
+                progress(len(piece.surprise))
+            if checkpoint and checkpoint.due():
+                reading.flush()
+                checkpoint.save(piece.next_input, piece.state, reading.arrays())
+    reading.flush()
+    return reading.scores()
+
+
+class _RegionSums:
+    """Sums over regions and tracks along the contig, fed piece by piece."""
+
+    def __init__(self, regions: Sequence[Interval], tracks: dict[str, np.ndarray]) -> None:
+        starts, ends = np.array([r.start for r in regions], int), np.array([r.end for r in regions], int)
+        self.predicted, self.read = IntervalSums(starts, ends, 2), IntervalSums(starts, ends, 1)
+        self.tracks = tracks
+
+    def add(self, piece: Piece, deep: Mapping[str, np.ndarray]) -> None:
+        assert piece.distributions is not None
+        log_p = piece.distributions.astype(np.float64)
+        known = np.isfinite(piece.log_probabilities)
+        entropy = np.where(known, -(np.exp(log_p) * log_p).sum(1) / math.log(2), np.nan)
+        self.predicted.add(piece.start, np.stack([piece.log_probabilities, entropy], 1))
+        self.read.add(piece.read_start, piece.surprise[:, None])
+        here = slice(piece.start, piece.start + len(entropy))
+        there = slice(piece.read_start, piece.read_start + len(piece.surprise))
+        gap = np.isnan(piece.surprise)
+        for kind, track in self.tracks.items():
+            if kind == "log_likelihood":
+                track[here] = piece.log_probabilities
+            elif kind == "entropy_bits":
+                track[here] = entropy
+            elif kind == "surprise":
+                track[there] = piece.surprise
+            else:  # the first token of a strand is no base
+                track[there] = np.where(gap, np.nan, deep[kind][len(deep[kind]) - len(gap) :])
+
+    def scores(self) -> list[RegionScore]:
+        sums, counts = self.predicted.results()
+        losses, reads = self.read.results()
+        return [
+            RegionScore(
+                bases=int(n),
+                log_likelihood=float(total) if n else math.nan,
+                bits_per_base=float(-total / n / math.log(2)) if n else math.nan,
+                memory_surprise=float(loss / m) if m else math.nan,
+                entropy_bits=float(entropy / n) if n else math.nan,
+            )
+            for (total, entropy), n, loss, m in zip(sums, counts, losses[:, 0], reads, strict=True)
+        ]
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        predicted, read = self.predicted.partial(), self.read.partial()
+        return {"sums": predicted[0], "counts": predicted[1], "losses": read[0], "reads": read[1]}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        self.predicted.restore(arrays["sums"], arrays["counts"])
+        self.read.restore(arrays["losses"], arrays["reads"])
+
+    def flush(self) -> None:
+        for track in self.tracks.values():
+            base = track.base if isinstance(track.base, np.memmap) else track
+            if isinstance(base, np.memmap):
+                base.flush()

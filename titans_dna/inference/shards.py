@@ -86,7 +86,9 @@ def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
         pairs = [part.split("-") for part in rest.split(",") if part]
         return int(total), [(int(a), int(b)) for a, b in pairs]
     except ValueError:
-        raise FormatError(f"rows of the shard are {text[:60]!r}, not total:start-end,... Make the shard again") from None
+        raise FormatError(
+            f"rows of the shard are {text[:60]!r}, not total:start-end,... Make the shard again"
+        ) from None
 
 
 def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, int]]:

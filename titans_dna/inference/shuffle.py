@@ -7,6 +7,8 @@ towards the final letter, all other edges in random order.
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 
 
@@ -21,7 +23,7 @@ def shuffle_dinucleotides(sequence: bytes, random: np.random.Generator) -> bytes
     if len(sequence) < 4:
         return sequence
     edges: dict[int, list[int]] = {}
-    for a, b in zip(sequence, sequence[1:], strict=False):
+    for a, b in itertools.pairwise(sequence):
         edges.setdefault(a, []).append(b)
     last = sequence[-1]
     final = _last_edges(edges, last, random)

@@ -27,6 +27,7 @@ class Piece:
     read_start: int  # first base that is read: start - 1, or 0 at the start of the strand
     surprise: np.ndarray  # (m,) float32, the memories' loss at bases read_start, read_start + 1, ...; nan if unknown
     hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
+    distributions: np.ndarray | None  # (n, targets) float32, ln of all probabilities of the same bases, if asked for
     next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
     state: StreamState  # before that input
 
@@ -40,6 +41,9 @@ def stream_bases(
     cuts: Iterable[int] = (),
     piece_tokens: int = PIECE_TOKENS,
     hidden: bool = False,
+    distributions: bool = False,
+    position: int = 0,
+    state: StreamState | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -57,10 +61,17 @@ def stream_bases(
         Longest piece.
     hidden
         Whether to return features.
+    distributions
+        Whether to return the probabilities of all targets.
+    position, state
+        Where to go on: an earlier piece's ``next_input`` and ``state``.
     """
     device = next(model.parameters()).device
-    targets, state, start = model.config.targets, model.initial_state(1), 0
+    targets, start = model.config.targets, position
+    state = model.initial_state(1) if state is None else state
     for end in _ends(len(ids) + 1, cuts, piece_tokens):
+        if end <= position:
+            continue
         bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
         read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
         out = model.stream(torch.from_numpy(read[None]).to(device), state)
@@ -77,6 +88,7 @@ def stream_bases(
             read_start=start - 1 + skip,
             surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
             hidden=out.hidden[0, skip:] if hidden else None,
+            distributions=log_p if distributions else None,
             next_input=end,
             state=state,
         )

@@ -6,7 +6,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
 from titans_dna.io.variant_table import open_variants, read_variant_strings
 from titans_dna.io.vcf import VariantReader, VcfRecord
-from titans_dna.io.vcf_header import InfoField
+from titans_dna.io.vcf_header import InfoField, VcfHeader
 from titans_dna.io.vcf_writer import ScoredVcfWriter
 
 FIELDS = (
@@ -62,6 +62,7 @@ COLUMNS = (
     Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
+DEFAULTS, WHOLE = ScoringOptions(), Shard()
 EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE}
 
 
@@ -89,10 +90,10 @@ def score_variant_file(
     source: Path | Sequence[str],
     output: Path,
     *,
-    options: ScoringOptions = ScoringOptions(),
+    options: ScoringOptions = DEFAULTS,
     other: Genome | None = None,
     background: Path | None = None,
-    shard: Shard = Shard(),
+    shard: Shard = WHOLE,
     resume: bool = False,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, int]:
@@ -217,7 +218,9 @@ def _write_vcf(
     lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
     with (
         open_source(path) as reader,
-        ScoredVcfWriter(output, reader.header, fields, contig_lengths=lengths, header_lines=header) as writer,
+        ScoredVcfWriter(
+            output, _without_ours(reader.header), fields, contig_lengths=lengths, header_lines=header
+        ) as writer,
     ):
         for record, rows in results.records(reader):
             part = results.strands[rows]
@@ -230,6 +233,11 @@ def _write_vcf(
             }
             values |= {EXTRA[name].id: column[rows] for name, column in results.extra.items()}
             writer.write(record, values)
+
+
+def _without_ours(header: VcfHeader) -> VcfHeader:
+    """Return the header without what an earlier run said of itself."""
+    return replace(header, lines=tuple(line for line in header.lines if not line.startswith("##titans_dna_")))
 
 
 def _first_outcomes(table: AlleleTable) -> Iterator[Outcome]:

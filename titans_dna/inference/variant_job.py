@@ -1,4 +1,4 @@
-"""Scores of all alleles of a file: which of them a shard has, contig by contig, each finished part kept for a resume."""
+"""Scores of all alleles of a file, contig by contig: those of a shard, each finished part kept for a resume."""
 
 from __future__ import annotations
 
@@ -48,16 +48,9 @@ class VariantScores:
     p_values: np.ndarray  # (rows,) empty where no shuffles were asked for
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Unit:
-    """A piece of sequence and the alleles on it."""
-
-    name: str
-    bases: int
-    rows: list[int]  # that have a score here
-
-
-def choose_records(model: SequenceModel, genome: Genome, table: AlleleTable, horizon_bp: int, shard: Shard) -> np.ndarray:
+def choose_records(
+    model: SequenceModel, genome: Genome, table: AlleleTable, horizon_bp: int, shard: Shard
+) -> np.ndarray:
     """Return which records a shard has, (records,) bool."""
     if shard.count == 1:
         return np.ones(len(table.rows_per_record), dtype=bool)

@@ -95,6 +95,18 @@ class WorkFolder:
         for leftover in self.path.glob(f"{name}.at-*"):
             leftover.unlink(missing_ok=True)
 
+    def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a float32 array on disk, begun with nan; what a part has written into it is kept with the part."""
+        path = self.path / f"{name}.npy"
+        if path.is_file():
+            found = np.lib.format.open_memmap(path, mode="r+")
+            if found.shape == shape:
+                return found
+        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        made[:] = np.nan
+        made.flush()
+        return made
+
     def checkpoint(self, name: str, weights_sha256: str) -> StreamCheckpoint:
         """Return the place where the stream of an unfinished part is saved."""
         return StreamCheckpoint(self, name, weights_sha256)
@@ -146,7 +158,7 @@ class StreamCheckpoint:
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
         """Return what was saved last, or None."""
-        whole = [path for path in self._folder.path.glob(f"{self._name}.at-*.npz")]
+        whole = list(self._folder.path.glob(f"{self._name}.at-*.npz"))
         if not whole:
             return None
         last = max(whole, key=lambda path: int(path.stem.rpartition("-")[2]))
@@ -157,10 +169,12 @@ class StreamCheckpoint:
         )  # fmt: skip
         return int(last.stem.rpartition("-")[2]), state, arrays
 
+    def due(self) -> bool:
+        """Tell whether the last time is long ago."""
+        return time.monotonic() - self._saved >= SAVE_SECONDS
+
     def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
-        """Save where the stream stands, if the last time is long ago; the state first, for the arrays name it."""
-        if time.monotonic() - self._saved < SAVE_SECONDS:
-            return
+        """Save where the stream stands; the state first, for the arrays name it."""
         before = list(self._folder.path.glob(f"{self._name}.at-*"))
         name = f"{self._name}.at-{position}"
         save_state(self._folder.path / f"{name}.safetensors", state, weights_sha256=self._weights)

@@ -3,8 +3,8 @@
 =====================  ==============================================================================================
 suffix                 layout
 =====================  ==============================================================================================
-``.tsv``, ``.tsv.gz``  a line of column names, rows; missing values ``NA`` (`titans_dna.io.tables`); only a shard has its
-                       metadata above, as ``##key=value``
+``.tsv``, ``.tsv.gz``  a line of column names, rows; missing values ``NA`` (`titans_dna.io.tables`); only a shard
+                       has its metadata above, as ``##key=value``
 ``.parquet``           Arrow columns, zstd; missing numbers are null; metadata in the file's key-value metadata
 ``.h5``                one dataset of a column each under ``/columns``, chunked and compressed; metadata as attributes
 ``.h5ad``              AnnData: ``X`` holds the score columns, ``obs`` all others, ``uns`` the metadata
@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,12 +27,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from titans_dna.errors import FormatError, InputMissing, OutputError
+from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
-from titans_dna.io.tables import TsvWriter, read_tsv
-from titans_dna.io.text import read_lines
+from titans_dna.io.tables import TsvWriter
 
-__all__ = ["SUFFIXES", "Column", "ScoreTable", "ScoreTableWriter", "is_score_table", "open_score_table"]
+__all__ = ["SUFFIXES", "Column", "ScoreTableWriter", "is_score_table", "require_package"]
 
 SUFFIXES = (".tsv", ".tsv.gz", ".parquet", ".h5", ".h5ad")
 _ROWS = 1 << 16  # rows written at once
@@ -77,7 +76,7 @@ class ScoreTableWriter:
             raise OutputError(f"ends in no known suffix. Choose one of {', '.join(SUFFIXES)}.", path=path)
         needs = {".parquet": "pyarrow", ".h5ad": "anndata"}.get(self.path.suffix)
         if needs:
-            _require(needs, self.path)
+            require_package(needs, self.path)
         self._held: dict[str, Any] = {}
         self.rows = 0
 
@@ -92,9 +91,7 @@ class ScoreTableWriter:
             return self
         temporary = self._stack.enter_context(atomic_path(self.path))
         sinks = {".parquet": _ParquetSink, ".h5": _Hdf5Sink, ".h5ad": _AnnDataSink}
-        self._sink: Any = self._stack.enter_context(
-            sinks[self.path.suffix](temporary, self.columns, self.metadata)  # type: ignore[abstract]
-        )
+        self._sink: Any = self._stack.enter_context(sinks[self.path.suffix](temporary, self.columns, self.metadata))
         self._clear()
         return self
 
@@ -120,6 +117,20 @@ class ScoreTableWriter:
         if self.rows % _ROWS == 0:
             self._flush()
 
+    def write_columns(self, values: Mapping[str, Any]) -> None:
+        """Write many rows at once: an equally long list or array for every column."""
+        number = len(values[self.columns[0].name])
+        if self._tsv is not None:
+            names = [column.name for column in self.columns]
+            rows = zip(*(np.asarray(values[name]).tolist() for name in names), strict=True)
+            for row in rows:
+                self._tsv.write(dict(zip(names, row, strict=True)))
+        elif number:
+            self._flush()
+            types = {"score": np.float32, "integer": np.int64, "text": object}
+            self._sink.write({c.name: np.asarray(values[c.name], types[c.kind]) for c in self.columns})
+        self.rows += number
+
     def _clear(self) -> None:
         kinds = {"score": lambda: array("f"), "integer": lambda: array("q"), "text": list}
         self._held = {column.name: kinds[column.kind]() for column in self.columns}
@@ -136,7 +147,8 @@ class ScoreTableWriter:
         self._clear()
 
 
-def _require(package: str, path: Path) -> None:
+def require_package(package: str, path: Path) -> None:
+    """Raise if an optional package is not installed."""
     import importlib.util
 
     if importlib.util.find_spec(package) is None:
@@ -247,144 +259,3 @@ class _AnnDataSink(_Sink):
                                 "kinds": [c.kind for c in self.columns]}},
         )  # fmt: skip
         table.write_h5ad(self.path, compression="gzip")
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreTable:
-    """A table of scores that is read: what made it, and its rows."""
-
-    path: Path
-    columns: tuple[Column, ...]
-    metadata: dict[str, str]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows, typed by column; missing scores are nan."""
-        yield from _READERS[_kind(self.path)][1](self)
-
-
-def open_score_table(path: str | os.PathLike[str], columns: Sequence[Column] = ()) -> ScoreTable:
-    """Open a table of scores.
-
-    Parameters
-    ----------
-    path
-        A file of `ScoreTableWriter`.
-    columns
-        Kinds of the columns of a TSV, which does not say them; a column that is not named is text.
-
-    Raises
-    ------
-    InputMissing
-        If the file is not there.
-    FormatError
-        If it is no table of scores.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputMissing("there is no such file. Check the path.", path=path)
-    if not is_score_table(path):
-        raise FormatError(f"ends in no known suffix. Give one of {', '.join(SUFFIXES)}.", path=path)
-    try:
-        found, metadata = _READERS[_kind(path)][0](path, {column.name: column.kind for column in columns})
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
-    return ScoreTable(path=path, columns=tuple(Column(*pair) for pair in found), metadata=metadata)
-
-
-def _kind(path: Path) -> str:
-    return ".tsv" if path.name.endswith((".tsv", ".tsv.gz")) else path.suffix
-
-
-def _tsv_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    metadata: dict[str, str] = {}
-    for _, line in read_lines(path):
-        if not line.startswith("##"):
-            return [(name, kinds.get(name, "text")) for name in line.split("\t")], metadata
-        key, _, value = line.removeprefix("##").strip().partition("=")
-        metadata[key] = value
-    raise FormatError("is empty. A table begins with a line of column names.", path=path)
-
-
-def _tsv_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
-    convert = {"text": str, "integer": int, "score": lambda text: float("nan") if text == "NA" else float(text)}
-    kinds = {column.name: convert[column.kind] for column in table.columns}
-    for row in read_tsv(table.path):
-        yield {name: kinds[name](value) for name, value in row.items()}
-
-
-def _parquet_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    import pyarrow.parquet as pq
-
-    schema = pq.read_schema(path)
-    raw = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
-    metadata = {k.removeprefix("titans_dna."): v for k, v in raw.items() if k.startswith("titans_dna.")}
-    names = {"string": "text", "int64": "integer", "float": "score"}
-    return [(field.name, names[str(field.type)]) for field in schema], metadata
-
-
-def _parquet_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
-    import pyarrow.parquet as pq
-
-    scores = [column.name for column in table.columns if column.kind == "score"]
-    with pq.ParquetFile(table.path) as file:
-        for batch in file.iter_batches(batch_size=_ROWS):
-            for row in batch.to_pylist():
-                yield {**row, **{name: float("nan") for name in scores if row[name] is None}}
-
-
-def _hdf5_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        if "titans_dna_scores" not in file.attrs:
-            raise FormatError("is HDF5, but no table of scores. Make it again.", path=path)
-        metadata = dict(file.attrs)
-        pairs = list(zip(metadata.pop("columns"), metadata.pop("kinds"), strict=True))
-        metadata.pop("titans_dna_scores")
-        return [(str(a), str(b)) for a, b in pairs], {key: str(value) for key, value in metadata.items()}
-
-
-def _hdf5_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
-    import h5py
-
-    with h5py.File(table.path, "r") as file:
-        sets = [file[f"columns/{column.name}"] for column in table.columns]
-        for start in range(0, len(sets[0]), _ROWS):
-            parts = [
-                (data.asstr() if column.kind == "text" else data)[start : start + _ROWS].tolist()
-                for data, column in zip(sets, table.columns, strict=True)
-            ]
-            for values in zip(*parts, strict=True):
-                yield {column.name: value for column, value in zip(table.columns, values, strict=True)}
-
-
-def _anndata_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    import h5py
-
-    _require("anndata", path)
-    with h5py.File(path, "r") as file:
-        group = file["uns/titans_dna"]
-        names, found = (group[key].asstr()[:].tolist() for key in ("columns", "kinds"))
-        metadata = {key: group[key].asstr()[()] for key in group if key not in ("columns", "kinds")}
-    return list(zip(names, found, strict=True)), metadata
-
-
-def _anndata_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
-    import anndata
-
-    data = anndata.read_h5ad(table.path)
-    scores = {name: data.X[:, at].tolist() for at, name in enumerate(data.var_names)}
-    others = {name: data.obs[name].tolist() for name in data.obs.columns}
-    whole = {**scores, **others}
-    for values in zip(*(whole[column.name] for column in table.columns), strict=True):
-        yield {column.name: value for column, value in zip(table.columns, values, strict=True)}
-
-
-_READERS: dict[str, Any] = {
-    ".tsv": (_tsv_head, _tsv_rows),
-    ".parquet": (_parquet_head, _parquet_rows),
-    ".h5": (_hdf5_head, _hdf5_rows),
-    ".h5ad": (_anndata_head, _anndata_rows),
-}

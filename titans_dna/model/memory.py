@@ -140,7 +140,7 @@ class NeuralMemory(nn.Module):
         tail = mixed[:, mixed.shape[1] - self.tail :]
         mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
-        tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self._gate(x))
+        tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
         everything = None if bool(active.all()) else active
         with torch.autocast(x.device.type, enabled=False):
             reads, memory, surprise, since = self._run(tokens, everything, state)
@@ -196,7 +196,8 @@ class NeuralMemory(nn.Module):
             chunk_tokens=self.chunk_tokens, form=self.form, gain=wide(self.gain), active=active,
         )  # fmt: skip
 
-    def _gate(self, x: Tensor) -> Gates:
+    def gate(self, x: Float[Tensor, "B T N"]) -> Gates:
+        """Return the gates of every token, head and written matrix."""
         raw = wide(self.gates(x)).unflatten(-1, (3, self.heads, self.form.written_matrices))
         step, momentum, forgetting = raw.unbind(2)
         step = stretched_sigmoid(step)

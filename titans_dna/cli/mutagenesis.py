@@ -1,0 +1,86 @@
+"""``titans-dna mutagenesis``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+from titans_dna.errors import ConfigError
+
+
+@click.command("mutagenesis", short_help="Score every single-base change of a region.")
+@options.model
+@options.fasta
+@options.bed
+@options.region
+@click.option(
+    "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
+    help="Bases behind a change whose probabilities count.",
+)  # fmt: skip
+@click.option(
+    "--picture", type=options.FILE, callback=options.check_folder,
+    help="Sequence logo scaled by effect (.png, .svg, .pdf); of the first region.",
+)  # fmt: skip
+@click.option(
+    "--all-snvs", is_flag=True,
+    help="Instead: ln P of A, C, G and T at every base, from one pass over each strand of each contig.",
+)  # fmt: skip
+@click.option("--contig", "contigs", multiple=True, help="With --all-snvs: this contig only. Repeatable.")
+@click.option(
+    "--strand", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True,
+    help="With --all-snvs: strand that is read; both averages the two.",
+)  # fmt: skip
+@options.resume
+@options.device
+@options.output("HDF5 (.h5). With --all-snvs: .tsv.gz (bgzip and tabix, 1-based), NAME.bw (one for each base) or .h5.")
+def mutagenesis(
+    model_folder: Path,
+    fasta: Path,
+    bed: Path | None,
+    regions: tuple[str, ...],
+    horizon_bp: int,
+    picture: Path | None,
+    all_snvs: bool,
+    contigs: tuple[str, ...],
+    strand: str,
+    resume: bool,
+    device: str,
+    output: Path,
+) -> None:
+    """Score all three changes of every base of a region by ln P(change) - ln P(reference), given the whole contig.
+
+    With --all-snvs a genome is read once, and every possible SNV is scored by what stands before it on each strand.
+
+    \b
+    titans-dna mutagenesis --model model/ --fasta data/demo.fa --region chrA:1001-1100 --picture logo.svg -o effects.h5
+    titans-dna mutagenesis --model model/ --fasta data/demo.fa --all-snvs --contig chrC -o snvs.tsv.gz
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.inference.model import load_model
+    from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
+    from titans_dna.io.fasta import open_fasta
+    from titans_dna.report.logo import check_picture_path, draw_effects
+
+    if all_snvs == bool(regions or bed):
+        raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
+    if picture:
+        check_picture_path(picture)
+    model = load_model(model_folder, device)
+    with open_fasta(fasta) as source, progress_bar("mutating", 0) as advance:
+        if all_snvs:
+            chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
+            strands = {"both": (False, True), "forward": (False,), "reverse": (True,)}[strand]
+            write_all_snvs(model, source, chosen, output, strands=strands, resume=resume, advance=advance)
+            return
+        placed = place_regions(source, bed, regions)
+        warn_unused(placed)
+        found = mutate_regions(
+            model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,
+            resume=resume, advance=advance,
+        )  # fmt: skip
+    if picture:
+        first = found[0]
+        draw_effects(picture, f"{first.region}  ({model.name})", first.region.start + 1, first.reference, first.mean)

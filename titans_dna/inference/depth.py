@@ -1,0 +1,62 @@
+"""What the memories of each layer do along a stream: their surprise, and how fast they forget.
+
+Surprise is the memory's loss at a token before it is written. Forgetting is the share of the memory that the token
+erases (alpha of arXiv 2501.00663, equation 13). Both are averaged over the heads and memories of a layer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.memory import MemoryRead, NeuralMemory
+
+
+class DepthTrace:
+    """Collects the readings of all memories between two calls of ``take``."""
+
+    def __init__(self, model: Backbone) -> None:
+        self.layers = [
+            layer
+            for layer, block in enumerate(model.blocks)
+            if any(isinstance(m, NeuralMemory) for m in block.modules())
+        ]
+        self._members: list[dict[NeuralMemory, list[torch.Tensor]]] = [
+            {m: [] for m in model.blocks[layer].modules() if isinstance(m, NeuralMemory)} for layer in self.layers
+        ]
+
+    def note(self, memory: NeuralMemory, inputs: tuple[Any, ...], read: MemoryRead) -> None:
+        """Keep what a memory just did: a forward hook."""
+        forgetting = memory.gate(inputs[0]).forgetting.mean((-1, -2))
+        both = torch.stack([read.surprise.float().mean(-1), forgetting.float()])[:, 0].cpu()
+        for members in self._members:
+            if memory in members:
+                members[memory].append(both)
+
+    def take(self) -> dict[str, np.ndarray]:
+        """Return (tokens,) float32 of ``surprise_layerN`` and ``forgetting_layerN``, layers counted from 1."""
+        found = {}
+        for layer, members in zip(self.layers, self._members, strict=True):
+            surprise, forgetting = torch.stack([torch.cat(parts, 1) for parts in members.values()]).mean(0).numpy()
+            found[f"surprise_layer{layer + 1}"], found[f"forgetting_layer{layer + 1}"] = surprise, forgetting
+            for parts in members.values():
+                parts.clear()
+        return found
+
+
+@contextmanager
+def trace_memories(model: Backbone) -> Iterator[DepthTrace]:
+    """Let a trace collect what the memories do inside the block."""
+    trace = DepthTrace(model)
+    memories = [module for module in model.modules() if isinstance(module, NeuralMemory)]
+    handles = [memory.register_forward_hook(trace.note) for memory in memories]
+    try:
+        yield trace
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,148 @@
+"""Shards of one run back into the file that one run would have written.
+
+Every shard says what it was made with and which rows of the whole it holds. Shards of another model, sequence, version
+or other options are refused; so are a missing shard and one that is there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+from titans_dna.errors import FormatError, OutputError, TitansDNAError
+from titans_dna.inference.run_metadata import HOW, command_line
+from titans_dna.inference.shards import merge_order
+from titans_dna.io.score_table import ScoreTableWriter, is_score_table
+from titans_dna.io.score_table_reader import ScoreTable, open_score_table
+from titans_dna.io.vcf import VariantReader, VcfRecord, read_variants
+from titans_dna.io.vcf_header import VcfHeader
+from titans_dna.io.vcf_writer import ScoredVcfWriter
+
+OURS = "##titans_dna_"
+_SCORES = {
+    "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
+    "entropy_bits",
+}  # fmt: skip
+_INTEGERS = {"position", "start", "end", "bases"}
+
+
+def merge_scores(paths: Sequence[Path], output: Path) -> int:
+    """Put shards of scored variants or regions together; return the number of rows or records.
+
+    Parameters
+    ----------
+    paths
+        All shards of one run, in any order: all VCF, or all tables of one kind.
+    output
+        VCF for VCFs; for tables a table, of any format.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If a file is not there, is no shard, or the shards do not make one whole.
+    OutputError
+        If the output cannot be written.
+    """
+    if is_score_table(output):
+        return _merge_tables(paths, output)
+    return _merge_vcfs(paths, output)
+
+
+def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> list[tuple[int, int]]:
+    """Return the order of rows as ``merge_order`` gives it, after comparing what the shards were made with.
+
+    Raises
+    ------
+    FormatError
+        If a file is no shard, or two of them differ in anything but their rows.
+    """
+    for path, found in zip(paths, metadata, strict=True):
+        if not {"shard", "rows"} <= found.keys():
+            raise FormatError("is no shard: it was not made with --shard. Give the shards of one run.", path=path)
+        for key in sorted({*found, *metadata[0]} - set(HOW)):
+            if found.get(key) != metadata[0].get(key):
+                raise FormatError(
+                    f"{key} is {found.get(key)!r}, in {paths[0].name} {metadata[0].get(key)!r}. Shards of different "
+                    "runs cannot be merged.",
+                    path=path,
+                )
+    try:
+        return merge_order([found["rows"] for found in metadata], [found["shard"] for found in metadata])
+    except TitansDNAError as error:
+        raise FormatError(f"{error.what}.", path=paths[0]) from None
+
+
+def _merge_tables(paths: Sequence[Path], output: Path) -> int:
+    tables = [_typed(open_score_table(path)) for path in paths]
+    order = check_shards(paths, [table.metadata for table in tables])
+    if any(table.columns != tables[0].columns for table in tables):
+        raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
+    whole = {key: value for key, value in tables[0].metadata.items() if key not in HOW}
+    rows = [table.rows() for table in tables]
+    with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
+        for place, count in order:
+            written = 0
+            for row in islice(rows[place], count):
+                writer.write(row)
+                written += 1
+            if written < count:
+                raise FormatError("has fewer rows than it says. Make it again.", path=paths[place])
+    return writer.rows
+
+
+def _typed(table: ScoreTable) -> ScoreTable:
+    """Give the columns of a TSV their kinds."""
+    kinds = {**dict.fromkeys(_SCORES, "score"), **dict.fromkeys(_INTEGERS, "integer")}
+    columns = tuple(replace(column, kind=kinds.get(column.name, column.kind)) for column in table.columns)
+    return replace(table, columns=columns)
+
+
+def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
+    if not (str(output) == "-" or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
+        raise OutputError("ends in no suffix of a VCF. Shards of VCF make .vcf.gz or .vcf.", path=output)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(read_variants(path)) for path in paths]
+        metadata = [_metadata(reader.header) for reader in readers]
+        order = check_shards(paths, metadata)
+        if any(reader.header.columns != readers[0].header.columns for reader in readers):
+            raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
+        whole = {key: value for key, value in metadata[0].items() if key not in HOW}
+        told = [f"{OURS}{key}={value}" for key, value in {**whole, "command": command_line()}.items()]
+        header, kept = _joined([reader.header for reader in readers])
+        writer = stack.enter_context(ScoredVcfWriter(output, header, (), header_lines=[*told, *kept]))
+        for place, count in order:
+            for record in _take(readers[place], count, paths[place]):
+                writer.write(record, {})
+    return writer.records
+
+
+def _take(reader: VariantReader, count: int, path: Path) -> Iterator[VcfRecord]:
+    taken = list(islice(reader, count))
+    if len(taken) < count or any(record.problem for record in taken):
+        raise FormatError("has fewer good records than it says. Make it again.", path=path)
+    yield from taken
+
+
+def _metadata(header: VcfHeader) -> dict[str, str]:
+    """Return the titans_dna lines of a header, but for those that stand for records."""
+    pairs = [line.removeprefix(OURS).partition("=") for line in header.lines if line.startswith(OURS)]
+    return {key: value for key, _, value in pairs if not key.startswith(("malformed", "dropped"))}
+
+
+def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str]]:
+    """Return one header that declares what all do, and the lines about records that could not be copied."""
+    lines = list(dict.fromkeys(line for header in headers for line in header.lines if not line.startswith(OURS)))
+    told = [line for header in headers for line in header.lines if line.startswith((f"{OURS}mal", f"{OURS}drop"))]
+    numbers = [int(line.partition("=")[2]) for line in told if line.startswith(f"{OURS}malformed_records=")]
+    kept = [line for line in told if not line.startswith(f"{OURS}malformed_records=")]
+    if numbers:
+        kept.insert(0, f"{OURS}malformed_records={sum(numbers)}")
+    declared = {
+        kind: frozenset(name for header in headers for name in header.declared.get(kind, ()))
+        for kind in headers[0].declared
+    }
+    contigs = {name: length for header in headers for name, length in header.contigs.items()}
+    return replace(headers[0], lines=tuple(lines), contigs=contigs, declared=declared), kept

@@ -1,0 +1,129 @@
+"""Every single-base change: of a region, from shared states; or of whole contigs, from one pass over each strand.
+
+The first scores each change by its whole haplotype up to a horizon, as `titans_dna.inference.score_variants` does. The
+second gives the four-way prediction of every base from what stands before it on each strand: ln P(ALT) - ln P(REF) is
+read off it for every possible SNV of a genome, at the cost of reading it once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_dna.genome.interval import Interval
+from titans_dna.inference.alleles import Allele
+from titans_dna.inference.branches import Checkpoint
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.score_variants import HORIZON_BP, score_strands
+from titans_dna.inference.strand import Strand
+from titans_dna.inference.streaming import stream_bases
+
+BASES = b"ACGT"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionEffects:
+    """Effects of all single-base changes of one region."""
+
+    region: Interval  # 0-based half-open, under the contig's name in the FASTA
+    reference: bytes  # its bases, upper case
+    strands: np.ndarray  # (bases, 4, 2) ln P(change) - ln P(reference), forward and reverse; 0 for the reference's base
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Effects averaged over both strands, (bases, 4); nan where the reference is unknown."""
+        return np.asarray(self.strands.mean(-1))
+
+
+def mutate_region(
+    model: SequenceModel,
+    sequence: bytes,
+    region: Interval,
+    *,
+    horizon_bp: int = HORIZON_BP,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> RegionEffects:
+    """Score all three changes of every known base of a region.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    sequence
+        The whole contig.
+    region
+        On this contig, 0-based half-open.
+    horizon_bp
+        Bases behind a change whose probabilities count.
+    checkpoint
+        Lets a later call take up the work.
+    progress
+        Called with the number of bases streamed since the last call, over both strands.
+    """
+    reference = sequence[region.start : region.end].upper().replace(b"U", b"T")
+    alleles = [
+        Allele(row=4 * at + column, start=place, end=place + 1, alt=BASES[column : column + 1], first=place,
+               last=place + 1)
+        for at, (place, base) in enumerate(zip(range(region.start, region.end), reference, strict=True))
+        if base in BASES
+        for column in range(4)
+        if BASES[column] != base
+    ]  # fmt: skip
+    effects = np.full((len(reference) * 4, 2), np.nan)
+    letters = np.frombuffer(reference, np.uint8)
+    for column, base in enumerate(BASES):
+        effects[4 * np.flatnonzero(letters == base) + column] = 0.0
+    effects[[allele.row for allele in alleles]] = score_strands(
+        model, sequence, alleles, horizon_bp=horizon_bp, checkpoint=checkpoint, progress=progress
+    )
+    return RegionEffects(region=region, reference=reference, strands=effects.reshape(-1, 4, 2).astype(np.float32))
+
+
+def predict_bases(
+    model: SequenceModel,
+    sequence: bytes,
+    out: np.ndarray,
+    *,
+    reverse: bool,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Write ln P of A, C, G and T at every base of a contig, given all that stands before it on one strand.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    sequence
+        The whole contig, as in the FASTA.
+    out
+        (4, bases), filled in place, in the coordinates and letters of the contig; nan at unknown bases.
+    reverse
+        Read the reverse complement.
+    checkpoint
+        Lets a later call take up the work; ``out`` must then be on disk.
+    progress
+        Called with the number of bases read since the last call.
+    """
+    strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
+    position, state = 0, None
+    if checkpoint and (saved := checkpoint.load()):
+        position, state, _ = saved
+        if progress:
+            progress(max(0, position - 1))
+    pieces = stream_bases(model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state)
+    for piece in pieces:
+        assert piece.distributions is not None
+        values = np.where(np.isfinite(piece.log_probabilities)[:, None], piece.distributions, np.nan)
+        start, end = strand.span(piece.start, piece.start + len(values))
+        out[:, start:end] = values[::-1, ::-1].T if reverse else values.T
+        if progress:
+            progress(len(piece.surprise))
+        if checkpoint and checkpoint.due():
+            base = out if isinstance(out, np.memmap) else out.base
+            if isinstance(base, np.memmap):
+                base.flush()
+            checkpoint.save(piece.next_input, piece.state, {})

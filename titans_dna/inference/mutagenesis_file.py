@@ -1,0 +1,160 @@
+"""Single-base changes of regions into HDF5, and predictions of every base into a table or bigWigs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from titans_dna.errors import ConfigError, OutputError
+from titans_dna.genome.interval import Interval
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
+from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.work_folder import WorkFolder
+from titans_dna.io.atomic import atomic_path
+from titans_dna.io.fasta import Genome
+from titans_dna.io.snv_table import SnvTableWriter
+from titans_dna.io.track_set import TrackSetWriter, check_track_path
+
+Advance = Callable[[int, int], None]
+
+
+def mutate_regions(
+    model: SequenceModel,
+    genome: Genome,
+    regions: Sequence[Interval],
+    output: Path,
+    *,
+    horizon_bp: int,
+    resume: bool = False,
+    advance: Advance = lambda done, total: None,
+) -> list[RegionEffects]:
+    """Score all single-base changes of regions and write them to HDF5.
+
+    ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
+    columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
+
+    Raises
+    ------
+    OutputError
+        If the output is not ``.h5``.
+    ConfigError
+        If there is no region, or the unfinished run is another one.
+    """
+    if output.suffix not in (".h5", ".hdf5"):
+        raise OutputError("is no HDF5 file by its name. Choose .h5.", path=output)
+    if not regions:
+        raise ConfigError("there is no region to change. Give --region or --bed.")
+    metadata = run_metadata(model, genome, {"kind": "mutagenesis", "horizon_bp": horizon_bp})
+    job = {key: value for key, value in metadata.items() if key != "command"}
+    job["regions"] = " ".join(map(str, regions))
+    total = 2 * sum(genome.contigs.lengths[region.contig] for region in regions)
+    found = []
+    with WorkFolder(output, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+        for number, region in enumerate(regions):
+            part = work.part(str(number))
+            if part is None:
+                effects = mutate_region(
+                    model, genome.sequence(region.contig), region, horizon_bp=horizon_bp,
+                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    progress=lambda done: advance(done, total),
+                )  # fmt: skip
+                work.keep(str(number), {"strands": effects.strands})
+            else:
+                advance(2 * genome.contigs.lengths[region.contig], total)
+                bases = genome.fetch(region.contig, region.start, region.end).upper().replace(b"U", b"T")
+                effects = RegionEffects(region=region, reference=bases, strands=part["strands"])
+            found.append(effects)
+        _write_effects(output, found, metadata)
+    return found
+
+
+def _write_effects(output: Path, found: Sequence[RegionEffects], metadata: dict[str, str]) -> None:
+    import h5py
+
+    with atomic_path(output) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs.update(metadata)
+        for effects in found:
+            group = file.create_group(str(replace(effects.region, name="")))
+            values = {
+                "effects": effects.mean,
+                "effects_forward": effects.strands[..., 0],
+                "effects_reverse": effects.strands[..., 1],
+                "reference": np.frombuffer(effects.reference, "S1"),
+            }
+            for name, data in values.items():
+                group.create_dataset(name, data=data, track_times=False)
+            region = effects.region
+            group.attrs.update({"contig": region.contig, "start": region.start, "end": region.end, "columns": "ACGT"})
+
+
+def write_all_snvs(
+    model: SequenceModel,
+    genome: Genome,
+    contigs: Sequence[str],
+    output: Path,
+    *,
+    strands: Sequence[bool] = (False, True),
+    resume: bool = False,
+    advance: Advance = lambda done, total: None,
+) -> None:
+    """Write ln P of A, C, G and T at every base of contigs, averaged over strands, from one pass over each strand.
+
+    Parameters
+    ----------
+    model, genome
+        Model and sequence.
+    contigs
+        Names, in any order; written in the order of the sequence.
+    output
+        ``.tsv.gz`` (bgzip with a tabix index), or what `titans_dna.io.track_set` takes (``NAME.A.bw``, ...; ``.h5``).
+    strands
+        False reads forward, True the reverse complement.
+    resume
+        Go on from an unfinished run.
+    advance
+        Called with (bases read since the last call, bases to read in all).
+
+    Raises
+    ------
+    OutputError
+        If the suffix of the output is unknown.
+    ConfigError
+        If the unfinished run is another one.
+    """
+    check_track_path(output)
+    chosen = [contig for contig in genome.contigs.names if contig in set(contigs)]
+    lengths = {contig: genome.contigs.lengths[contig] for contig in chosen}
+    metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands)})
+    job = {key: value for key, value in metadata.items() if key != "command"} | {"contigs": " ".join(chosen)}
+    total = len(strands) * sum(lengths.values())
+    progress = lambda done: advance(done, total)  # noqa: E731
+    with WorkFolder(output, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+        arrays = {}
+        for contig, length in lengths.items():
+            for reverse in strands:
+                name = f"{genome.contigs.names.index(contig)}-{'-' if reverse else '+'}"
+                array = arrays[contig, reverse] = work.array(name, (4, length))
+                if work.part(name) is None:
+                    predict_bases(
+                        model, genome.sequence(contig), array, reverse=reverse, progress=progress,
+                        checkpoint=work.checkpoint(name, model.weights_sha256),
+                    )  # fmt: skip
+                    work.keep(name, {})
+                else:
+                    progress(length)
+
+        def mean(contig: str) -> np.ndarray:
+            return np.mean([arrays[contig, reverse] for reverse in strands], axis=0)
+
+        if output.name.endswith(".tsv.gz"):
+            with SnvTableWriter(output, metadata) as table:
+                for contig in lengths:
+                    table.add(contig, genome.sequence(contig), mean(contig))
+        else:
+            with TrackSetWriter(output, lengths, tuple("ACGT"), metadata) as tracks:
+                for contig in lengths:
+                    tracks.add(contig, dict(zip("ACGT", mean(contig), strict=True)))

@@ -1,0 +1,191 @@
+"""Regions in, a table of their scores and tracks along their contigs out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import Shard, assign
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
+from titans_dna.inference.shards import write_ranges
+from titans_dna.inference.work_folder import WorkFolder
+from titans_dna.io.fasta import Genome
+from titans_dna.io.score_table import Column, ScoreTableWriter
+from titans_dna.io.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tracks import BigWigTrack
+
+COLUMNS = (
+    Column("contig", "text"), Column("start", "integer"), Column("end", "integer"), Column("name", "text"),
+    Column("strand", "text"), Column("bases", "integer"), Column("log_likelihood", "score"),
+    Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
+    Column("outcome", "text"),
+)  # fmt: skip
+WHOLE = Shard()
+_FIELDS = tuple(field.name for field in fields(RegionScore))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionRow:
+    """A region as it was asked for and as it is read."""
+
+    asked: Interval
+    placed: Interval | None  # on the sequence's own contig; None where it cannot be used
+    outcome: str  # "ok", or why it cannot be used
+    contig: str  # name in the sequence; "" if unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionOutputs:
+    """What to write."""
+
+    table: Path  # see `titans_dna.io.score_table`; "-" for standard output
+    surprise: Path | None = None  # bigWig of the memory's surprise
+    tracks: Path | None = None  # all tracks; see `titans_dna.io.track_set`
+
+
+def score_region_file(
+    model: SequenceModel,
+    genome: Genome,
+    regions: Sequence[RegionRow],
+    outputs: RegionOutputs,
+    *,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Score regions, one pass over each contig that has any; return the number of regions by outcome.
+
+    Parameters
+    ----------
+    model, genome
+        Model and sequence.
+    regions
+        In the order of the output.
+    outputs
+        Where to write what.
+    shard
+        Part of the work: whole contigs.
+    resume
+        Go on from an unfinished run.
+    advance
+        Called with (bases read since the last call, bases to read in all).
+
+    Raises
+    ------
+    OutputError
+        If an output cannot be written.
+    ConfigError
+        If the unfinished run is another one.
+    """
+    if outputs.tracks is not None:
+        check_track_path(outputs.tracks)
+    work_of = _contigs_of(regions, genome, shard)
+    lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
+    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
+    metadata = run_metadata(model, genome, {"kind": "regions"}, shard)
+    job = {key: value for key, value in metadata.items() if key != "command"}
+    job |= {"regions": hash_regions(regions), "tracks": " ".join(kinds)}
+    total = sum(lengths.values())
+    found: dict[int, RegionScore] = {}
+    with WorkFolder(outputs.table, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+        for contig, rows in work_of.items():
+            number = genome.contigs.names.index(contig)
+            arrays = _arrays(work, number, kinds, lengths[contig])
+            part = work.part(str(number))
+            if part is None:
+                scores = score_contig_regions(
+                    model, genome.sequence(contig), [r for row in rows if (r := regions[row].placed)], tracks=arrays,
+                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    progress=lambda done: advance(done, total),
+                )  # fmt: skip
+                part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
+                work.keep(str(number), part)
+            else:
+                advance(lengths[contig], total)
+            for row, values in zip(rows, part["scores"].tolist(), strict=True):
+                found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
+        _write_tracks(outputs, work, genome, lengths, kinds, metadata)
+        mine = _rows_of(regions, work_of, shard)
+        if "shard" in metadata:
+            metadata["rows"] = write_ranges(mine)
+        with ScoreTableWriter(outputs.table, COLUMNS, metadata) as writer:
+            outcomes: dict[str, int] = {}
+            for row in np.flatnonzero(mine).tolist():
+                values = table_row(regions[row], found.get(row))
+                outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
+                writer.write(values)
+    return outcomes
+
+
+def hash_regions(regions: Sequence[RegionRow]) -> str:
+    """Return a checksum of the regions asked for."""
+    digest = hashlib.sha256()
+    for region in regions:
+        digest.update(repr(region.asked).encode())
+    return digest.hexdigest()
+
+
+def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
+    """Return one row of the table."""
+    asked = region.asked
+    outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
+    numbers = {name: getattr(score, name) for name in _FIELDS} if score else {"bases": 0}
+    place = {"contig": region.contig or asked.contig, "start": asked.start, "end": asked.end}
+    return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
+
+
+def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:
+    """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
+    rows: dict[str, list[int]] = {contig: [] for contig in genome.contigs.names}
+    for row, region in enumerate(regions):
+        if region.placed is not None:
+            rows[region.contig].append(row)
+    used = [contig for contig, members in rows.items() if members]
+    parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
+    return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
+
+
+def _rows_of(regions: Sequence[RegionRow], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
+    """Return which rows this shard writes; those that cannot be scored are the first shard's."""
+    mine = np.array([region.placed is None and shard.index == 1 for region in regions], dtype=bool)
+    for rows in work_of.values():
+        mine[rows] = True
+    return mine
+
+
+def _arrays(work: WorkFolder, number: int, kinds: Sequence[str], bases: int) -> dict[str, np.ndarray]:
+    """Return the arrays on disk of all tracks of one contig."""
+    if not kinds:
+        return {}
+    return dict(zip(kinds, work.array(f"tracks-{number}", (len(kinds), bases)), strict=True))
+
+
+def _write_tracks(
+    outputs: RegionOutputs,
+    work: WorkFolder,
+    genome: Genome,
+    lengths: Mapping[str, int],
+    kinds: Sequence[str],
+    metadata: Mapping[str, str],
+) -> None:
+    def arrays(contig: str) -> dict[str, np.ndarray]:
+        return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
+
+    if outputs.surprise and lengths:
+        with BigWigTrack(outputs.surprise, lengths) as bigwig:
+            for contig, bases in lengths.items():
+                track = arrays(contig)["surprise"]
+                for start in range(0, bases, 1 << 18):
+                    bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
+    if outputs.tracks and lengths:
+        with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
+            for contig in lengths:
+                tracks.add(contig, arrays(contig))
