@@ -79,3 +79,18 @@ def make_record():
         return VcfRecord(line, text, contig, position, ref, alts, problem)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def log_probabilities():
+    """ln P of every base, read in one call from the start; nan where a base is not known."""
+
+    def read(model: SequenceModel, sequence: bytes) -> np.ndarray:
+        ids = torch.from_numpy(model.tokenizer.encode(sequence).astype(np.int64))
+        inputs = torch.cat([torch.tensor([model.bos]), ids[:-1]])[None]
+        with torch.inference_mode():
+            log_p = model.backbone(inputs)[0].log_softmax(-1).double().numpy()
+        known = ids.numpy() < 4
+        return np.where(known, log_p[np.arange(len(ids)), np.where(known, ids.numpy(), 0)], np.nan)
+
+    return read

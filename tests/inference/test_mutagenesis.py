@@ -1,0 +1,145 @@
+"""All single-base changes equal what the single variants score; one pass gives every base's prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pyBigWig
+import pysam
+import pytest
+import torch
+
+from titans_dna.errors import ConfigError, OutputError
+from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.genome.interval import Interval
+from titans_dna.inference import work_folder
+from titans_dna.inference.alleles import Allele
+from titans_dna.inference.mutagenesis import mutate_region
+from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
+from titans_dna.inference.score_variants import score_strands
+from titans_dna.report.logo import draw_effects
+
+
+@pytest.fixture(scope="module")
+def sequence(random_bases):
+    text = bytearray(random_bases(150, 41))
+    text[70:73] = b"NNN"
+    text[40:50] = bytes(text[40:50]).lower()
+    return bytes(text)
+
+
+def test_effects_are_those_of_single_variants(model, sequence):
+    region = Interval("chrA", 60, 85)
+    effects = mutate_region(model, sequence, region, horizon_bp=20)
+    assert effects.mean.shape == (25, 4)
+    assert np.isnan(effects.mean[10:13]).all()
+    for place in (60, 69, 73, 84):
+        base = sequence[place : place + 1].upper()
+        for column, alt in enumerate(b"ACGT"):
+            allele = Allele(0, place, place + 1, bytes([alt]), place, place + 1)
+            wanted = np.zeros(2) if bytes([alt]) == base else score_strands(model, sequence, [allele], horizon_bp=20)[0]
+            assert effects.strands[place - 60, column] == pytest.approx(wanted, abs=1e-4)
+    assert (np.nan_to_num(effects.mean) == 0).sum(1).tolist() == [4 if 10 <= at < 13 else 1 for at in range(25)]
+
+
+def test_hdf5_and_resume(model, sequence, make_fasta, tmp_path):
+    import h5py
+
+    regions = [Interval("chrA", 5, 9, name="x"), Interval("chrA", 145, 150)]
+    with make_fasta({"chrA": sequence}) as fasta:
+        found = mutate_regions(model, fasta, regions, tmp_path / "e.h5", horizon_bp=8)
+        with pytest.raises(OutputError, match="no HDF5"):
+            mutate_regions(model, fasta, regions, tmp_path / "e.tsv", horizon_bp=8)
+        with pytest.raises(ConfigError, match="no region"):
+            mutate_regions(model, fasta, [], tmp_path / "f.h5", horizon_bp=8)
+        with h5py.File(tmp_path / "e.h5") as file:
+            assert list(file) == ["chrA:146-150", "chrA:6-9"]
+            group = file["chrA:6-9"]
+            assert group["effects"][:] == pytest.approx(found[0].mean)
+            assert b"".join(group["reference"][:]) == sequence[5:9].upper()
+            assert (group.attrs["contig"], group.attrs["start"], group.attrs["end"]) == ("chrA", 5, 9)
+            assert "sha256" in file.attrs["model"]
+
+
+@pytest.fixture(scope="module")
+def genome(make_fasta, sequence, random_bases):
+    with make_fasta({"chrA": sequence, "chrB": random_bases(90, 2)}) as fasta:
+        yield fasta
+
+
+def plain_reading(model, sequence: bytes) -> np.ndarray:
+    ids = torch.from_numpy(model.tokenizer.encode(sequence).astype(np.int64))
+    with torch.inference_mode():
+        return model.backbone(torch.cat([torch.tensor([model.bos]), ids[:-1]])[None])[0].log_softmax(-1).numpy()
+
+
+def test_one_pass_predicts_every_base_on_both_strands(model, genome, sequence, tmp_path):
+    """The reverse reading belongs to the same base, not to its neighbour (Evo 2's shift), and to its own letters."""
+    write_all_snvs(model, genome, ["chrB", "chrA"], tmp_path / "s.tsv.gz")
+    forward = plain_reading(model, sequence)
+    reverse = plain_reading(model, reverse_complement(sequence))[::-1, ::-1]
+    with pysam.TabixFile(str(tmp_path / "s.tsv.gz")) as table:
+        assert list(table.contigs) == ["chrA", "chrB"]
+        rows = [row.split("\t") for row in table.fetch("chrA")]
+        assert [int(row[1]) for row in rows] == [at + 1 for at in range(150) if not 70 <= at < 73]
+        for row in rows:
+            at = int(row[1]) - 1
+            assert row[2] == chr(sequence[at]).upper()
+            assert [float(x) for x in row[3:]] == pytest.approx((forward[at] + reverse[at]) / 2, abs=2e-4)
+        assert [row.split("\t")[1] for row in table.fetch("chrB", 10, 12)] == ["11", "12"]
+    write_all_snvs(model, genome, ["chrA"], tmp_path / "f.bw", strands=(False,))
+    for column, base in enumerate("ACGT"):
+        with pyBigWig.open(str(tmp_path / f"f.{base}.bw")) as track:
+            values = np.array(track.values("chrA", 0, 150))
+        assert values[:70] == pytest.approx(forward[:70, column], abs=1e-4)
+        assert np.isnan(values[70:73]).all()
+
+
+class _StopError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("stop", [1, 3, 5])
+def test_a_pass_that_stops_goes_on_to_the_same_bytes(model, genome, tmp_path, monkeypatch, stop):
+    from titans_dna.inference import mutagenesis
+
+    real = mutagenesis.stream_bases
+    monkeypatch.setattr(mutagenesis, "stream_bases", lambda *a, **k: real(*a, **k, piece_tokens=50))
+    monkeypatch.setattr(work_folder, "SAVE_SECONDS", 0.0)
+    output = tmp_path / "s.tsv.gz"
+    write_all_snvs(model, genome, ["chrA", "chrB"], output)
+    wanted = output.read_bytes()
+    output.unlink()
+    calls = 0
+
+    def save(self, *arguments, real=work_folder.StreamCheckpoint.save):
+        nonlocal calls
+        real(self, *arguments)
+        calls += 1
+        if calls == stop:
+            raise _StopError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(work_folder.StreamCheckpoint, "save", save)
+        with pytest.raises(_StopError):
+            write_all_snvs(model, genome, ["chrA", "chrB"], output)
+    assert not output.exists()
+    assert list(tmp_path.glob("*.work/*"))
+    write_all_snvs(model, genome, ["chrA", "chrB"], output, resume=True)
+    assert output.read_bytes() == wanted
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_picture(tmp_path, suffix):
+    effects = np.random.default_rng(0).normal(size=(12, 4)).astype(np.float32)
+    effects[3] = np.nan
+    for name in ("one", "two"):
+        draw_effects(tmp_path / f"{name}{suffix}", "title", 101, b"ACGNACGTTTGA", effects)
+    one, two = ((tmp_path / f"{name}{suffix}").read_bytes() for name in ("one", "two"))
+    assert one == two
+    assert len(one) > 5000
+    if suffix == ".svg":
+        assert one.count(b'style="fill: #2a9d4f"') >= 3  # as many A
+    with pytest.raises(OutputError, match="no picture"):
+        draw_effects(tmp_path / "x.gif", "", 1, b"A", effects[:1])
+    with pytest.raises(OutputError, match="cannot show 2,001 bases"):
+        draw_effects(tmp_path / "x.png", "", 1, b"A" * 2001, np.zeros((2001, 4)))
