@@ -1,0 +1,99 @@
+"""The scoring verbs from the command line: shards and merge, strings, tracks, mutagenesis, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import h5py
+import pysam
+import pytest
+
+from titans_dna.io.tables import read_tsv
+
+
+def test_shards_and_merge(run, model, genome, variants, tmp_path):
+    paths = []
+    for index in (1, 2):
+        paths.append(tmp_path / f"part{index}.vcf.gz")
+        result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", variants, "--shard", f"{index}/2",
+                     "--output", paths[-1])  # fmt: skip
+        assert result.exit_code == 0, result.output
+    result = run("merge", *paths, "--output", tmp_path / "all.vcf.gz")
+    assert result.exit_code == 0, result.output
+    assert "11 rows of 2 shards" in result.stderr
+    with pysam.VariantFile(str(tmp_path / "all.vcf.gz")) as vcf:
+        assert [record.id for record in vcf] == [f"v{i}" for i in range(11)]
+    alone = run("merge", paths[0], "--output", tmp_path / "x.vcf.gz")
+    assert alone.exit_code == 1
+    assert "is missing" in alone.stderr
+    assert not (tmp_path / "x.vcf.gz").exists()
+    if shutil.which("bcftools"):
+        done = subprocess.run(["bcftools", "view", "-H", str(tmp_path / "all.vcf.gz")], capture_output=True, text=True)
+        assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 11)
+
+
+def test_variants_as_strings(run, model, genome, sequences, tmp_path):
+    ref = sequences["chrA"][9]
+    alt = "ACGT"["ACGT".index(ref) - 1]
+    result = run("score-variants", "--model", model, "--fasta", genome, "--variant", f"A:10:{ref}:{alt}",
+                 "--variant", "chrA:oops", "--output", tmp_path / "out.tsv")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [row["outcome"] for row in read_tsv(tmp_path / "out.tsv")] == ["scored", "malformed"]
+    both = run("score-variants", "--model", model, "--fasta", genome, "--output", tmp_path / "x.tsv")
+    assert (both.exit_code, both.stderr) == (1, "error: give either --vcf or --variant\n")
+
+
+@pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1/0"])
+def test_a_shard_that_is_none(run, model, genome, variants, tmp_path, shard):
+    result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", variants, "--shard", shard,
+                 "--output", tmp_path / "x.tsv")  # fmt: skip
+    assert result.exit_code == 1
+    assert "give i/n" in result.stderr
+
+
+def test_other_fasta_is_named_in_the_diagnosis(run, model, genome, sequences, tmp_path):
+    moved = {name: text[7:] + text[:7] for name, text in sequences.items()}
+    (tmp_path / "other.fa").write_text("".join(f">{name}\n{text}\n" for name, text in moved.items()))
+    lines = ["##fileformat=VCFv4.2", "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO"]
+    lines += [f"chrA\t{at + 1}\t.\t{moved['chrA'][at : at + 4]}\tN\t.\t.\t." for at in range(0, 200, 5)]
+    (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+    result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", tmp_path / "in.vcf",
+                 "--other-fasta", tmp_path / "other.fa", "--output", tmp_path / "x.vcf")  # fmt: skip
+    assert result.exit_code == 1
+    assert "100% of them match other.fa, not toy.fa" in result.stderr
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("x.")] == []
+
+
+def test_haplotype_without_samples(run, model, genome, variants, tmp_path):
+    result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", variants, "--haplotype", "me",
+                 "--output", tmp_path / "x.tsv")  # fmt: skip
+    assert (result.exit_code, "no sample 'me'" in result.stderr) == (1, True)
+
+
+def test_mutagenesis_with_a_picture(run, model, genome, tmp_path):
+    result = run("mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:101-112", "--horizon", 16,
+                 "--picture", tmp_path / "logo.svg", "--output", tmp_path / "effects.h5")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with h5py.File(tmp_path / "effects.h5") as file:
+        assert file["chr2:101-112/effects"].shape == (12, 4)
+    assert (tmp_path / "logo.svg").read_text().startswith("<?xml")
+    neither = run("mutagenesis", "--model", model, "--fasta", genome, "--output", tmp_path / "x.h5")
+    assert neither.exit_code == 1
+    assert "give regions" in neither.stderr
+
+
+def test_all_snvs_of_a_contig(run, model, genome, sequences, tmp_path):
+    result = run("mutagenesis", "--model", model, "--fasta", genome, "--all-snvs", "--contig", "2",
+                 "--output", tmp_path / "snvs.tsv.gz")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    with pysam.TabixFile(str(tmp_path / "snvs.tsv.gz")) as table:
+        assert len(list(table.fetch("chr2"))) == len(sequences["chr2"])
+
+
+def test_tracks_in_every_kind(run, model, genome, bed, tmp_path):
+    result = run("score-regions", "--model", model, "--fasta", genome, "--bed", bed, "--tracks", tmp_path / "t.bw",
+                 "--output", tmp_path / "r.parquet")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    names = {path.name for path in tmp_path.glob("t.*.bw")}
+    assert {"t.log_likelihood.bw", "t.entropy_bits.bw", "t.surprise.bw", "t.forgetting_layer1.bw"} <= names
