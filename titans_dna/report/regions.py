@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError
-from titans_dna.io.hdf5 import open_embeddings
+from titans_dna.io.hdf5_reader import open_embeddings
 from titans_dna.io.tables import read_tsv
 
 __all__ = [
