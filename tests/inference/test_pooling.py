@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,7 +51,7 @@ def pooled(kind: str, spans, cuts, reverse: bool = False) -> list[np.ndarray]:
     pool = pooling.pool(starts, ends, targets, COLUMNS, reverse=reverse)
     found = np.full((int(each.sum()), COLUMNS), np.inf, np.float32)
     borders = sorted({0, BASES, *cuts})
-    for start, end in zip(borders[:-1], borders[1:], strict=True):
+    for start, end in pairwise(borders):
         for numbers, vectors in pool.add(start, VALUES[start:end], KNOWN[start:end]):
             assert np.isinf(found[numbers]).all()  # each target once
             found[numbers] = vectors

@@ -187,10 +187,12 @@ def write_embeddings(
         vectors = [PartVectors(folder, numbers, plan.targets) for numbers in parts]
         shard = storage.shard if storage.shard.count > 1 else None
         with EmbeddingWriter(
-            output, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
+            folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=options.pooling.ragged, shard=shard is not None,
         ) as writer:  # fmt: skip
-            return _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
+            counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
+        folder.publish()
+    return counts
 
 
 def embedding_attributes(

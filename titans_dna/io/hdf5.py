@@ -37,9 +37,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from titans_dna.errors import FormatError, OutputError
+from titans_dna.errors import FormatError, OutputError, TitansDNAError
 from titans_dna.genome.interval import Interval
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_disk import DiskFile
 
 __all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "disk_errors", "lay_out_regions"]
 
@@ -73,6 +74,8 @@ class EmbeddingWriter:
         Whether a region has as many vectors as its ``counts`` say.
     shard
         Whether the rows of the whole are recorded.
+    layout
+        h5py.VirtualLayout of vectors that lie in other files; none are appended then.
 
     Raises
     ------
@@ -93,19 +96,21 @@ class EmbeddingWriter:
         compression: str = "none",
         ragged: bool = False,
         shard: bool = False,
+        layout: Any = None,
     ) -> None:
         import h5py
 
         if dtype not in DTYPES:
             raise FormatError(f"embeddings cannot be stored as {dtype!r}. Use float32, float16 or float64.", path=path)
         self.path, self.width, self.rows, self.vectors = os.fspath(path), width, 0, 0
-        self._dtype, self._ragged, self._shard = np.dtype(dtype), ragged, shard
+        self._dtype, self._ragged, self._shard, self._layout = np.dtype(dtype), ragged, shard, layout
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(atomic_path(path))
-        self._stack.push(self._to_disk)
         try:
             with disk_errors(self.path):
-                self._file = self._stack.enter_context(h5py.File(self._temporary, "w", libver=("v108", "v110")))
+                self._disk = self._stack.enter_context(DiskFile(self._temporary))
+                self._stack.push(self._to_disk)
+                self._file = self._stack.enter_context(h5py.File(self._disk, "w", libver=("v110", "v110")))
                 self._lay_out(contigs, attributes, packing(compression))
         except BaseException:
             self.abort()
@@ -161,18 +166,20 @@ class EmbeddingWriter:
     def append_columns(
         self,
         columns: Mapping[str, Any],
-        vectors: np.ndarray[Any, np.dtype[Any]],
+        vectors: np.ndarray[Any, np.dtype[Any]] | None,
         *,
         counts: np.ndarray[Any, np.dtype[Any]] | None = None,
         rows: np.ndarray[Any, np.dtype[Any]] | None = None,
     ) -> None:
         """Append regions given as columns of /regions; everything else as in `append`."""
-        number, vectors = len(columns["start"]), np.asarray(vectors)
+        number = len(columns["start"])
         expected = (number if counts is None else int(np.sum(counts)), self.width)
-        if vectors.shape != expected or (counts is None) == self._ragged or (rows is None) == self._shard:
-            raise FormatError(f"embeddings have the shape {vectors.shape} where {expected} is needed.", path=self.path)
+        shape = expected if vectors is None else np.shape(vectors)
+        if shape != expected or (counts is None) == self._ragged or (rows is None) == self._shard:
+            raise FormatError(f"embeddings have the shape {shape} where {expected} is needed.", path=self.path)
         with disk_errors(self.path):
-            self._extend("embeddings", self.vectors, self._fitting(vectors))
+            if vectors is not None:
+                self._extend("embeddings", self.vectors, self._fitting(np.asarray(vectors)))
             for key, values in columns.items():
                 kind = object if key in TEXT_COLUMNS else np.int64
                 self._extend(f"regions/{key}", self.rows, np.asarray(values, kind))
@@ -180,7 +187,8 @@ class EmbeddingWriter:
                 self._extend("offsets", self.rows + 1, self.vectors + np.cumsum(counts, dtype=np.int64))
             if rows is not None:
                 self._extend("rows", self.rows, np.asarray(rows, np.int64))
-        self.rows, self.vectors = self.rows + number, self.vectors + len(vectors)
+            self._disk.check()
+        self.rows, self.vectors = self.rows + number, self.vectors + expected[0]
 
     def close(self) -> None:
         """Complete the file and give it its name.
@@ -191,20 +199,11 @@ class EmbeddingWriter:
             If the disk is full.
         """
         with disk_errors(self.path):
-            try:
-                self._file.flush()
-            except BaseException:
-                self.abort()
-                raise
             self._stack.close()
 
     def abort(self) -> None:
         """Throw away what was written."""
-        error = InterruptedError("given up")
-        try:
-            self._stack.__exit__(InterruptedError, error, None)
-        except (OSError, RuntimeError):  # HDF5 cannot close a file on a full disk; the temporary file is gone by now
-            self._temporary.unlink(missing_ok=True)
+        self._stack.__exit__(InterruptedError, InterruptedError("given up"), None)
 
     def _extend(self, name: str, start: int, values: np.ndarray[Any, np.dtype[Any]]) -> None:
         """Put values behind the rows that are there."""
@@ -225,18 +224,20 @@ class EmbeddingWriter:
     def _to_disk(self, kind: type[BaseException] | None, *_: object) -> None:
         """Have the closed file on the disk before it gets its name."""
         if kind is None:
-            with disk_errors(self.path), open(self._temporary, "rb") as stream:  # noqa: PTH123
-                os.fsync(stream.fileno())
+            self._disk.check()
+            os.fsync(self._disk.fileno())
 
     def _lay_out(
         self, contigs: Mapping[str, tuple[int, str]], attributes: Mapping[str, Any], packed: Mapping[str, Any]
     ) -> None:
         """Make the datasets and attributes."""
         rows = max(1, CHUNK_BYTES // max(1, self.width * self._dtype.itemsize))
-        self._file.create_dataset(
-            "embeddings", (0, self.width), self._dtype, maxshape=(None, self.width), chunks=(rows, max(1, self.width)),
-            **packed,
-        )  # fmt: skip
+        if self._layout is not None:
+            self._file.create_virtual_dataset("embeddings", self._layout, fillvalue=np.nan)
+        else:
+            shape, most = (0, self.width), (None, self.width)
+            chunks = (rows, max(1, self.width))
+            self._file.create_dataset("embeddings", shape, self._dtype, maxshape=most, chunks=chunks, **packed)
         lay_out_regions(self._file, contigs, attributes)
         if self._ragged:
             self._file.create_dataset("offsets", (1,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
@@ -297,17 +298,12 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except OutputError:
+    except TitansDNAError:
         raise
-    except (OSError, RuntimeError) as error:
-        full = (
-            getattr(error, "errno", None) == errno.ENOSPC or "No space left" in str(error) or "errno = 28" in str(error)
-        )
-        if full:
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
             raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
-        if isinstance(error, OSError):
-            raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error
-        raise
+        raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error
 
 
 def _now() -> str:

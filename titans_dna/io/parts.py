@@ -1,6 +1,6 @@
 """Finished parts of a long job, beside its output: what a run that was killed leaves to the next one.
 
-``NAME.parts/`` holds ``job.json``, which says what is being made, and per part
+``NAME.parts/`` holds ``job.json``, which says what is being made, the output while it is put together, and per part
 
     00012.targets    int64 numbers of the vectors, in the order in which they were finished
     00012.vectors    float32 vectors, the same order
@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -56,6 +55,8 @@ class PartFolder:
     def __init__(self, output: Path, job: Mapping[str, Any], width: int, *, resume: bool) -> None:
         self.output, self.width = output, width
         self.folder = output.with_name(f"{output.name}.parts")
+        if output.is_dir():
+            raise OutputError("is a folder. Name a file.", path=output)
         if not output.parent.is_dir():
             raise OutputError(f"the folder {str(output.parent)!r} does not exist. Make it first.", path=output)
         with disk_errors(self.folder):
@@ -86,6 +87,16 @@ class PartFolder:
     def finished(self) -> frozenset[int]:
         """Numbers of the parts that are whole."""
         return frozenset(int(path.stem) for path in self.folder.glob("*.done"))
+
+    @property
+    def whole(self) -> Path:
+        """Where the output is to be put together: in the folder, so that a killed run leaves nothing beside it."""
+        return self.folder / self.output.name
+
+    def publish(self) -> None:
+        """Give the output, complete at `whole`, its name."""
+        with disk_errors(self.output):
+            self.whole.replace(self.output)
 
     def write(self, number: int, emitted: Iterable[tuple[np.ndarray, np.ndarray]]) -> None:
         """Write one part from targets and vectors as they come, and have it on the disk.
@@ -119,13 +130,11 @@ class PartFolder:
         if self.finished and not resume:
             what = f"holds {len(self.finished)} finished parts of a run that was stopped. Add --resume, or delete it."
             raise OutputError(what, path=self.folder)
-        if record.exists():
-            with suppress(ValueError):
-                earlier = json.loads(record.read_text())
-                changed = sorted(key for key in {**job, **earlier} if job.get(key) != earlier.get(key))
-                if changed and self.finished:
-                    what = f"was begun with another {', '.join(changed)}. Delete it, or give what was given then."
-                    raise ConfigError(f"{self.folder}: {what}")
+        earlier = json.loads(record.read_text()) if record.exists() and self.finished else job
+        changed = sorted(key for key in {**job, **earlier} if job.get(key) != earlier.get(key))
+        if changed:
+            what = f"was begun with another {', '.join(changed)}. Delete it, or give what was given then."
+            raise ConfigError(f"{self.folder}: {what}")
         with disk_errors(self.folder), atomic_path(record) as temporary:
             temporary.write_text(json.dumps(job, indent=1) + "\n")
 
