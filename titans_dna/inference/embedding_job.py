@@ -65,6 +65,7 @@ class EmbeddingPlan:
     digest: str  # SHA-256 of all regions, in their order
     offsets: np.ndarray | None  # (rows + 1,) first vector of every region; ragged jobs only
     bins: int
+    text_bytes: Mapping[str, int]  # longest contig and name, in UTF-8
 
     @property
     def contigs(self) -> tuple[str, ...]:
@@ -110,9 +111,11 @@ def plan_embeddings(
         Context and pooling decide what is read together.
     """
     columns = {contig: (array("q"), array("q"), array("q")) for contig in contigs}
-    counts, digest, total = array("q"), hashlib.sha256(), 0
+    counts, digest, total, longest = array("q"), hashlib.sha256(), 0, {"contig": 0, "name": 0}
     for row, region in enumerate(regions):
         digest.update(_identity(region))
+        for key, text in (("contig", region.contig or region.asked.contig), ("name", region.asked.name)):
+            longest[key] = max(longest[key], len(text) if text.isascii() else len(text.encode()))
         usable = region.outcome == "ok"
         if usable:
             for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
@@ -132,6 +135,7 @@ def plan_embeddings(
         digest=digest.hexdigest(),
         offsets=offsets if options.pooling.ragged else None,
         bins=options.pooling.bins,
+        text_bytes=longest,
     )
 
 
@@ -188,7 +192,7 @@ def write_embeddings(
         shard = storage.shard if storage.shard.count > 1 else None
         with EmbeddingWriter(
             folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
-            ragged=options.pooling.ragged, shard=shard is not None,
+            ragged=options.pooling.ragged, shard=shard is not None, text_bytes=plan.text_bytes,
         ) as writer:  # fmt: skip
             counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
         folder.publish()

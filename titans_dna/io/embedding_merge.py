@@ -71,7 +71,7 @@ def merge_embeddings(
         layout = _layout(shards, rows, total, output) if virtual else None
         with EmbeddingWriter(
             output, first.width, first.contigs, attributes, str(file.dtype), compression=_compression(file),
-            ragged=first.ragged, layout=layout,
+            ragged=first.ragged, layout=layout, text_bytes=_text_bytes(first),
         ) as writer:  # fmt: skip
             for columns, vectors, counts in _blocks(shards, rows, total, with_vectors=not virtual):
                 writer.append_columns(columns, vectors, counts=counts)
@@ -187,6 +187,12 @@ def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int
                     layout[start:end] = source[at : at + end - start]
                 at += end - start
     return layout
+
+
+def _text_bytes(shard: Embeddings) -> dict[str, int]:
+    """Return the widths of text; they are those of the whole job in every shard."""
+    kinds = {key: shard._file[f"regions/{key}"].dtype for key in ("contig", "name")}
+    return {key: kind.itemsize for key, kind in kinds.items() if kind.kind == "S"}
 
 
 def _compression(dataset: Any) -> str:

@@ -47,6 +47,7 @@ __all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # of vectors
 CHUNK_ROWS = 4096  # of coordinates
+MOST_TEXT_BYTES = 64  # of text with a fixed width
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")
 TEXT_COLUMNS = ("contig", "strand", "name", "outcome")
@@ -76,6 +77,9 @@ class EmbeddingWriter:
         Whether the rows of the whole are recorded.
     layout
         h5py.VirtualLayout of vectors that lie in other files; none are appended then.
+    text_bytes
+        Longest text of columns of /regions, where it is known before: text of a fixed width is written six times as
+        fast. Others, and those of more than 64 bytes, have a variable width.
 
     Raises
     ------
@@ -97,6 +101,7 @@ class EmbeddingWriter:
         ragged: bool = False,
         shard: bool = False,
         layout: Any = None,
+        text_bytes: Mapping[str, int] | None = None,
     ) -> None:
         import h5py
 
@@ -111,7 +116,8 @@ class EmbeddingWriter:
                 self._disk = self._stack.enter_context(DiskFile(self._temporary))
                 self._stack.push(self._to_disk)
                 self._file = self._stack.enter_context(h5py.File(self._disk, "w", libver=("v110", "v110")))
-                self._lay_out(contigs, attributes, packing(compression))
+                self._lay_out(packing(compression))
+                lay_out_regions(self._file, contigs, attributes, text_bytes or {})
         except BaseException:
             self.abort()
             raise
@@ -181,8 +187,9 @@ class EmbeddingWriter:
             if vectors is not None:
                 self._extend("embeddings", self.vectors, self._fitting(np.asarray(vectors)))
             for key, values in columns.items():
-                kind = object if key in TEXT_COLUMNS else np.int64
-                self._extend(f"regions/{key}", self.rows, np.asarray(values, kind))
+                text = key in TEXT_COLUMNS
+                dtype = self._file[f"regions/{key}"].dtype
+                self._extend(f"regions/{key}", self.rows, _text(values, dtype) if text else np.asarray(values, dtype))
             if counts is not None:
                 self._extend("offsets", self.rows + 1, self.vectors + np.cumsum(counts, dtype=np.int64))
             if rows is not None:
@@ -227,10 +234,8 @@ class EmbeddingWriter:
             self._disk.check()
             os.fsync(self._disk.fileno())
 
-    def _lay_out(
-        self, contigs: Mapping[str, tuple[int, str]], attributes: Mapping[str, Any], packed: Mapping[str, Any]
-    ) -> None:
-        """Make the datasets and attributes."""
+    def _lay_out(self, packed: Mapping[str, Any]) -> None:
+        """Make the datasets of the vectors."""
         rows = max(1, CHUNK_BYTES // max(1, self.width * self._dtype.itemsize))
         if self._layout is not None:
             self._file.create_virtual_dataset("embeddings", self._layout, fillvalue=np.nan)
@@ -238,31 +243,41 @@ class EmbeddingWriter:
             shape, most = (0, self.width), (None, self.width)
             chunks = (rows, max(1, self.width))
             self._file.create_dataset("embeddings", shape, self._dtype, maxshape=most, chunks=chunks, **packed)
-        lay_out_regions(self._file, contigs, attributes)
         if self._ragged:
             self._file.create_dataset("offsets", (1,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
         if self._shard:
             self._file.create_dataset("rows", (0,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
 
 
-def lay_out_regions(file: Any, contigs: Mapping[str, tuple[int, str]], attributes: Mapping[str, Any]) -> None:
+def lay_out_regions(
+    file: Any, contigs: Mapping[str, tuple[int, str]], attributes: Mapping[str, Any], text_bytes: Mapping[str, int]
+) -> None:
     """Make all but the vectors: /regions without rows, /contigs, and the attributes."""
     import h5py
 
     text = h5py.string_dtype("utf-8")
+    widths = {**text_bytes, "strand": 1, "outcome": 16}
     for key in ("contig", "start", "end", "strand", "name", "outcome"):
-        if key in TEXT_COLUMNS:
-            file.create_dataset(f"regions/{key}", (0,), text, maxshape=(None,), chunks=(CHUNK_ROWS,))
-        else:
-            file.create_dataset(
-                f"regions/{key}", (0,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,), compression="gzip",
-                compression_opts=1, shuffle=True,
-            )  # fmt: skip
+        fixed = key in TEXT_COLUMNS and 0 <= widths.get(key, -1) <= MOST_TEXT_BYTES
+        kind = h5py.string_dtype("utf-8", max(1, widths[key])) if fixed else text if key in TEXT_COLUMNS else np.int64
+        file.create_dataset(f"regions/{key}", (0,), kind, maxshape=(None,), chunks=(CHUNK_ROWS,))
     file.create_dataset("contigs/name", data=np.array(list(contigs), object), dtype=text)
     file.create_dataset("contigs/length", data=np.array([pair[0] for pair in contigs.values()], np.int64))
     file.create_dataset("contigs/md5", data=np.array([pair[1] for pair in contigs.values()], object), dtype=text)
     for key, value in {"format_version": FORMAT_VERSION, "created": _now(), **attributes}.items():
         file.attrs[key] = value
+
+
+def _text(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
+    """Return text as HDF5 takes it: objects, or UTF-8 of a fixed width."""
+    if dtype.kind == "O":
+        return np.asarray(values, object)
+    try:
+        found = np.array(values, "S")
+    except UnicodeEncodeError:
+        found = np.array([str(value).encode() for value in values], "S")
+    assert found.dtype.itemsize <= dtype.itemsize, "a text is longer than was said"
+    return found.astype(dtype)
 
 
 def packing(compression: str) -> dict[str, Any]:
