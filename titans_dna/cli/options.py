@@ -19,7 +19,7 @@ device = click.option(
 )
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 bed = click.option(
-    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too. '-' for none."
+    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
 region = click.option(
     "--region",
