@@ -3,12 +3,12 @@
     python benchmarks/embed.py                    # all of it; about 15 minutes on two cores
     python benchmarks/embed.py --regions 300 --calls 4 --rows 20000 --few 2000 --many 20000     # a try
 
-Speed: exons of yeast, the shortest contigs first, on a model of random weights (the speed does not depend on them), with
-the memory of the whole contig. The slow way gets the same vectors
-from one call per region, which reads the contig from its start to the region's end; it is timed on ``--calls`` regions
-drawn at random, and must agree. Writing: the same array to one contiguous dataset by h5py and through EmbeddingWriter
-with coordinates; both have it on the disk (fsync) before the clock stops. Memory: tiles of one contig, 10,000 and
-1,000,000 rows, whole command in a process of its own.
+Speed: exons of yeast, the shortest contigs first, on a model of random weights (the speed does not depend on them),
+with the memory of the whole contig. The slow way gets the same vectors from one call per region, which reads the contig
+from its start to the region's end; it is timed on ``--calls`` regions drawn at random, and must agree. Writing: the
+same array to one contiguous dataset by h5py and through EmbeddingWriter with coordinates; both have it on the disk
+(fsync) before the clock stops. Memory: tiles of one contig, 10,000 and 1,000,000 rows, whole job in a process of its
+own.
 """
 
 from __future__ import annotations

@@ -46,7 +46,7 @@ __all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", 
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # of vectors
-CHUNK_ROWS = 4096  # of coordinates
+CHUNK_ROWS = 1024  # of coordinates
 MOST_TEXT_BYTES = 64  # of text with a fixed width
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")

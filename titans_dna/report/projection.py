@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import warnings
 
 import numpy as np
@@ -40,12 +39,14 @@ def umap_projection(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
 
     None where umap-learn is not installed, or there are no more vectors than it takes neighbours.
     """
-    if importlib.util.find_spec("umap") is None or len(vectors) <= NEIGHBOURS:
+    if len(vectors) <= NEIGHBOURS:
         return None
-    import umap
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        try:
+            import umap
+        except ImportError:
+            return None
         found = umap.UMAP(n_neighbors=NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(vectors)
     result: NDArray[np.float64] = np.asarray(found, dtype=np.float64).round(4)
     return result
