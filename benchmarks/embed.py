@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from record import in_child, peak_megabytes, write
 
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # as the command line does; before torch is loaded
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "genomes"
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 
