@@ -63,8 +63,8 @@ def embed_job(model, fasta: Path, regions, output: Path) -> None:
     options, storage = EmbedOptions(), Storage()
     with open_fasta(fasta) as genome:
         plan = plan_embeddings(regions(genome), genome.contigs.lengths, options)
-        attributes = embedding_attributes(model, options, plan, storage.shard)
-        write_embeddings(output, model, genome, lambda: regions(genome), plan, options, attributes, storage)
+        attributes = embedding_attributes(model, plan, storage.shard)
+        write_embeddings(output, model, genome, lambda: regions(genome), plan, attributes, storage)
 
 
 def regions_per_second(regions: int, calls: int, folder: Path) -> list[list[Any]]:
@@ -127,7 +127,7 @@ def write_raw(path: Path, values: np.ndarray) -> None:
 
 def write_own(path: Path, values: np.ndarray, compression: str) -> None:
     """Ours, with coordinates, in blocks of 16,384 rows."""
-    from titans_dna.io.hdf5 import EmbeddingWriter
+    from titans_dna.io.hdf5 import EmbeddingWriter, Outline
 
     path.unlink(missing_ok=True)
     sizes = {"contig": 4, "name": 12}
@@ -138,7 +138,7 @@ def write_own(path: Path, values: np.ndarray, compression: str) -> None:
         {},
         str(values.dtype),
         compression=compression,
-        text_bytes=sizes,
+        outline=Outline(text_bytes=sizes),
     ) as writer:
         for first in range(0, len(values), 16_384):
             rows = np.arange(first, min(first + 16_384, len(values)))

@@ -34,9 +34,9 @@ def job(folder: Path, model: SequenceModel, options: EmbedOptions) -> None:
     with open_fasta(folder.parent / "toy.fa") as genome:
         placed = [place_interval(genome.contigs, Interval(*span)) for span in SPANS]
         plan = plan_embeddings(placed, genome.contigs.lengths, options)
-        attributes = embedding_attributes(model, options, plan, Storage().shard)
+        attributes = embedding_attributes(model, plan, Storage().shard)
         storage = Storage(resume=True)
-        write_embeddings(folder / "e.h5", model, genome, lambda: placed, plan, options, attributes, storage)
+        write_embeddings(folder / "e.h5", model, genome, lambda: placed, plan, attributes, storage)
 
 
 def killed_after(calls: int, folder: Path, model: SequenceModel, options: EmbedOptions) -> bool:

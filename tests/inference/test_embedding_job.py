@@ -79,8 +79,8 @@ def run(model, genome):
             return [place_interval(genome.contigs, region) for region in regions]
 
         plan = plan_embeddings(placed(), genome.contigs.lengths, options)
-        attributes = embedding_attributes(model, options, plan, storage.shard) | {"command": "test"}
-        return write_embeddings(path, model, genome, placed, plan, options, attributes, storage)
+        attributes = embedding_attributes(model, plan, storage.shard) | {"command": "test"}
+        return write_embeddings(path, model, genome, placed, plan, attributes, storage)
 
     return call
 
@@ -299,9 +299,9 @@ def test_regions_that_change_on_the_way_are_noticed(model, genome, asked, tmp_pa
         return [place_interval(genome.contigs, region) for region in (asked if len(calls) == 1 else asked[:-1])]
 
     plan = plan_embeddings(placed(), genome.contigs.lengths, options)
-    attributes = embedding_attributes(model, options, plan, Shard())
+    attributes = embedding_attributes(model, plan, Shard())
     with pytest.raises(FormatError, match="changed"):
-        write_embeddings(tmp_path / "e.h5", model, genome, placed, plan, options, attributes, Storage())
+        write_embeddings(tmp_path / "e.h5", model, genome, placed, plan, attributes, Storage())
     assert not (tmp_path / "e.h5").exists()
 
 
@@ -357,8 +357,8 @@ def test_a_full_disk_leaves_the_old_file_and_one_clear_line(model, make_fasta, r
     path.write_text("old")
     region = [place_interval(genome.contigs, Interval("c", 0, bases))]
     plan = plan_embeddings(region, genome.contigs.lengths, options)
-    attributes = embedding_attributes(model, options, plan, Shard())
-    arguments = (path, model, genome, lambda: region, plan, options, attributes)
+    attributes = embedding_attributes(model, plan, Shard())
+    arguments = (path, model, genome, lambda: region, plan, attributes)
     with pytest.raises(OutputError, match="disk is full"):
         write_embeddings(*arguments, Storage())
     assert path.read_text() == "old"

@@ -9,6 +9,7 @@ from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome import Interval
 from titans_dna.io import EmbeddingWriter, open_embeddings
 from titans_dna.io.embedding_merge import merge_embeddings
+from titans_dna.io.hdf5 import Outline
 
 CONTIGS = {"chrA": (1000, "m1")}
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
@@ -20,7 +21,7 @@ def shard(tmp_path):
     def make(index: int, rows, *, contigs=None, dtype="float32", **changed):
         path = tmp_path / f"s{index}{len(list(tmp_path.iterdir()))}.h5"
         said = {"weights_sha256": "0", "rows": 10, "shard": f"{index}/2", "command": f"embed {index}", **changed}
-        with EmbeddingWriter(path, 3, contigs or CONTIGS, said, dtype, shard=True) as writer:
+        with EmbeddingWriter(path, 3, contigs or CONTIGS, said, dtype, outline=Outline(shard=True)) as writer:
             writer.append([REGIONS[r] for r in rows], VECTORS[list(rows)], rows=np.array(rows))
         return path
 

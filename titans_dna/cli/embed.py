@@ -87,13 +87,13 @@ def embed(
     with open_fasta(fasta) as source:
         asked = repeatable(source, bed, regions, window_bp, stride_bp)
         plan = embedding_job.plan_embeddings(asked(), source.contigs.lengths, chosen)
-        attributes = embedding_job.embedding_attributes(model, chosen, plan, storage.shard) | {
+        attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
             "fasta": str(fasta), "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]])
         }  # fmt: skip
         costs = [plan.groups[number].cost_bp for number in plan.of_shard(storage.shard)]
         with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
             counts = embedding_job.write_embeddings(
-                output, model, source, asked, plan, chosen, attributes, storage, progress=advance
+                output, model, source, asked, plan, attributes, storage, progress=advance
             )
     for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{outcome:<16} {number:>10}", err=True)

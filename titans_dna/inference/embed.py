@@ -22,7 +22,7 @@ from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 from titans_dna.tokenizers.base import PAD
 
-__all__ = ["EmbedOptions", "embed_contig_regions", "embed_strand"]
+__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand"]
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # of short regions that are read side by side
@@ -88,13 +88,30 @@ class EmbedOptions:
         return torch.cat(parts, -1).float().cpu().numpy()
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spans:
+    """Regions of one contig, in any order, none empty."""
+
+    starts: np.ndarray  # 0-based half-open, on the contig
+    ends: np.ndarray
+    targets: np.ndarray  # number of the first vector of each region
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Bases of each region."""
+        return self.ends - self.starts
+
+    def by_length(self) -> Spans:
+        """Return them from the shortest to the longest."""
+        order = np.argsort(self.lengths, kind="stable")
+        return Spans(starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
+
+
 def embed_strand(
     model: SequenceModel,
     fetch: Fetch,
     length_bp: int,
-    starts: np.ndarray,
-    ends: np.ndarray,
-    targets: np.ndarray,
+    spans: Spans,
     options: EmbedOptions,
     *,
     reverse: bool,
@@ -111,10 +128,8 @@ def embed_strand(
         Gives the contig's bases.
     length_bp
         Bases of the contig.
-    starts, ends
-        On the contig, 0-based half-open, none empty, in any order; overlaps cost nothing in the context of the contig.
-    targets
-        Number of the first vector of each region.
+    spans
+        The regions; overlaps cost nothing in the context of the contig.
     options
         What the vectors are made of; with a context of "contig" the strand is read once, up to the last region.
     reverse
@@ -127,15 +142,14 @@ def embed_strand(
     columns = options.columns(model)
     if options.context == "contig":
         strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
-        low, high = (length_bp - ends, length_bp - starts) if reverse else (starts, ends)
-        pool = options.pooling.pool(low, high, targets, columns, reverse=reverse)
+        low, high = (length_bp - spans.ends, length_bp - spans.starts) if reverse else (spans.starts, spans.ends)
+        pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
         stream = _contig_features(model, strand.ids, int(high.max()), options)
     else:
-        order = np.argsort(ends - starts, kind="stable")
-        starts, ends, targets = starts[order], ends[order], targets[order]
-        reach = np.cumsum(ends - starts)
-        pool = options.pooling.pool(reach - (ends - starts), reach, targets, columns, reverse=reverse)
-        stream = _region_features(model, fetch, starts, ends, options, reverse, batch_tokens)
+        spans = spans.by_length()
+        reach = np.cumsum(spans.lengths)
+        pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
+        stream = _region_features(model, fetch, spans, options, reverse, batch_tokens)
     yield from _pooled(stream, pool, progress)
 
 
@@ -159,17 +173,16 @@ def _contig_features(model: SequenceModel, ids: np.ndarray, end: int, options: E
 def _region_features(
     model: SequenceModel,
     fetch: Fetch,
-    starts: np.ndarray,
-    ends: np.ndarray,
+    spans: Spans,
     options: EmbedOptions,
     reverse: bool,
     batch_tokens: int,
 ) -> Iterator[Features]:
     """Read regions, sorted by length, each from a fresh memory; bases count on from region to region."""
-    lengths, offset = ends - starts, 0
-    for first, last in pairwise(_batches(lengths, batch_tokens)):
+    offset = 0
+    for first, last in pairwise(_batches(spans.lengths, batch_tokens)):
         strands = [
-            Strand.of(fetch(int(starts[i]), int(ends[i])), model.tokenizer, reverse=reverse).ids
+            Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse).ids
             for i in range(first, last)
         ]
         if len(strands) == 1:
@@ -177,7 +190,7 @@ def _region_features(
                 yield offset + start, values, known
         else:
             yield offset, *_read_side_by_side(model, strands, options)
-        offset += int(lengths[first:last].sum())
+        offset += int(spans.lengths[first:last].sum())
 
 
 def _batches(lengths: np.ndarray, batch_tokens: int) -> list[int]:
@@ -240,13 +253,13 @@ def embed_contig_regions(
     options.check(model)
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
     each = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
-    targets = np.cumsum(each) - each
+    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each)
     found = []
     for reverse in options.strands:
         vectors = np.full((int(each.sum()), options.columns(model)), np.nan, np.float32)
         emitted = embed_strand(
-            model, lambda start, end: sequence[start:end], len(sequence), starts, ends, targets, options,
-            reverse=reverse, progress=progress, batch_tokens=batch_tokens,
+            model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
+            progress=progress, batch_tokens=batch_tokens,
         )  # fmt: skip
         for numbers, values in emitted:
             vectors[numbers] = values

@@ -21,11 +21,11 @@ import numpy as np
 from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard, assign
-from titans_dna.inference.embed import EmbedOptions, Progress, embed_strand
+from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.fasta import Genome
-from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter
+from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter, Outline
 from titans_dna.io.parts import PartFolder, PartVectors
 
 __all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
@@ -60,12 +60,17 @@ class Group:
 class EmbeddingPlan:
     """What is to be read for the regions of a job."""
 
+    options: EmbedOptions
     rows: int  # regions, usable or not
     groups: tuple[Group, ...]  # contigs in the order of the FASTA
     digest: str  # SHA-256 of all regions, in their order
     offsets: np.ndarray | None  # (rows + 1,) first vector of every region; ragged jobs only
-    bins: int
     text_bytes: Mapping[str, int]  # longest contig and name, in UTF-8
+
+    @property
+    def bins(self) -> int:
+        """Vectors of a region; of one base in a ragged job."""
+        return self.options.pooling.bins
 
     @property
     def contigs(self) -> tuple[str, ...]:
@@ -130,11 +135,11 @@ def plan_embeddings(
             groups += _groups(contig, contigs[contig], rows, starts, ends, options)
     offsets = np.concatenate([[0], np.cumsum(np.frombuffer(counts, np.int64))]) if counts else np.zeros(1, np.int64)
     return EmbeddingPlan(
+        options=options,
         rows=total,
         groups=tuple(groups),
         digest=digest.hexdigest(),
         offsets=offsets if options.pooling.ragged else None,
-        bins=options.pooling.bins,
         text_bytes=longest,
     )
 
@@ -145,7 +150,6 @@ def write_embeddings(
     genome: Genome,
     regions: Regions,
     plan: EmbeddingPlan,
-    options: EmbedOptions,
     attributes: Mapping[str, Any],
     storage: Storage,
     *,
@@ -163,8 +167,6 @@ def write_embeddings(
         Gives the same regions as those that were planned.
     plan
         Of these regions.
-    options
-        What the vectors are made of.
     attributes
         What is said of them in the file.
     storage
@@ -180,29 +182,28 @@ def write_embeddings(
         If the regions have changed since they were planned.
     """
     contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
-    columns = options.columns(model)
+    columns = plan.options.columns(model)
     job = {
         **{key: value for key, value in attributes.items() if key not in ("command", "fasta")},
         "contigs": {contig: list(pair) for contig, pair in contigs.items()},
         "regions": plan.digest,
     }
     with PartFolder(output, job, columns, resume=storage.resume) as folder:
-        parts = _read_parts(folder, model, genome, plan, options, storage.shard, progress)
+        parts = _read_parts(folder, model, genome, plan, storage.shard, progress)
         vectors = [PartVectors(folder, numbers, plan.targets) for numbers in parts]
         shard = storage.shard if storage.shard.count > 1 else None
         with EmbeddingWriter(
             folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
-            ragged=options.pooling.ragged, shard=shard is not None, text_bytes=plan.text_bytes,
+            ragged=plan.options.pooling.ragged, outline=Outline(shard=shard is not None, text_bytes=plan.text_bytes),
         ) as writer:  # fmt: skip
             counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
         folder.publish()
     return counts
 
 
-def embedding_attributes(
-    model: SequenceModel, options: EmbedOptions, plan: EmbeddingPlan, shard: Shard
-) -> dict[str, Any]:
+def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
+    options = plan.options
     said = {
         "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
         "pooling": str(options.pooling), "bins": plan.bins, "context": options.context, "strand": options.strand,
@@ -235,14 +236,15 @@ def _read_parts(
     model: SequenceModel,
     genome: Genome,
     plan: EmbeddingPlan,
-    options: EmbedOptions,
     shard: Shard,
     progress: Progress | None,
 ) -> list[list[int]]:
     """Make the parts of a shard that are not there yet; return the numbers of all of them, by strand."""
+    options = plan.options
     found: list[list[int]] = [[] for _ in options.strands]
     for number in plan.of_shard(shard):
         group = plan.groups[number]
+        spans = Spans(starts=group.starts, ends=group.ends, targets=plan.first_target(group.rows))
         for strand, reverse in enumerate(options.strands):
             part = number * len(options.strands) + strand
             found[strand].append(part)
@@ -250,8 +252,7 @@ def _read_parts(
                 continue
             emitted = embed_strand(
                 model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
-                genome.contigs.lengths[group.contig], group.starts, group.ends, plan.first_target(group.rows), options,
-                reverse=reverse, progress=progress,
+                genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
             )  # fmt: skip
             folder.write(part, emitted)
     return found

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError
-from titans_dna.io.hdf5 import EmbeddingWriter
+from titans_dna.io.hdf5 import EmbeddingWriter, Outline
 from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
 
 __all__ = ["merge_embeddings"]
@@ -71,7 +71,7 @@ def merge_embeddings(
         layout = _layout(shards, rows, total, output) if virtual else None
         with EmbeddingWriter(
             output, first.width, first.contigs, attributes, str(file.dtype), compression=_compression(file),
-            ragged=first.ragged, layout=layout, text_bytes=_text_bytes(first),
+            ragged=first.ragged, outline=Outline(virtual=layout, text_bytes=_text_bytes(first)),
         ) as writer:  # fmt: skip
             for columns, vectors, counts in _blocks(shards, rows, total, with_vectors=not virtual):
                 writer.append_columns(columns, vectors, counts=counts)

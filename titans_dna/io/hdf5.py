@@ -32,6 +32,7 @@ import errno
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -42,7 +43,7 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.atomic import atomic_path
 from titans_dna.io.hdf5_disk import DiskFile
 
-__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "disk_errors", "lay_out_regions"]
+__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline", "disk_errors"]
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # of vectors
@@ -52,6 +53,17 @@ COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")
 TEXT_COLUMNS = ("contig", "strand", "name", "outcome")
 EMBEDDED = "embedded"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outline:
+    """What is known of a file before its first row is written."""
+
+    shard: bool = False  # whether the rows of the whole are recorded
+    virtual: Any = None  # h5py.VirtualLayout of vectors that lie in other files; none are appended then
+    #: Longest text of columns of /regions: text of a fixed width is written six times as fast. Where it is not known, or
+    #: is longer than 64 bytes, the width is variable.
+    text_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class EmbeddingWriter:
@@ -73,13 +85,8 @@ class EmbeddingWriter:
         One of `COMPRESSIONS`.
     ragged
         Whether a region has as many vectors as its ``counts`` say.
-    shard
-        Whether the rows of the whole are recorded.
-    layout
-        h5py.VirtualLayout of vectors that lie in other files; none are appended then.
-    text_bytes
-        Longest text of columns of /regions, where it is known before: text of a fixed width is written six times as
-        fast. Others, and those of more than 64 bytes, have a variable width.
+    outline
+        What a whole job knows of its file before the first row.
 
     Raises
     ------
@@ -99,16 +106,14 @@ class EmbeddingWriter:
         *,
         compression: str = "none",
         ragged: bool = False,
-        shard: bool = False,
-        layout: Any = None,
-        text_bytes: Mapping[str, int] | None = None,
+        outline: Outline | None = None,
     ) -> None:
         import h5py
 
         if dtype not in DTYPES:
             raise FormatError(f"embeddings cannot be stored as {dtype!r}. Use float32, float16 or float64.", path=path)
         self.path, self.width, self.rows, self.vectors = os.fspath(path), width, 0, 0
-        self._dtype, self._ragged, self._shard, self._layout = np.dtype(dtype), ragged, shard, layout
+        self._dtype, self._ragged, self._outline = np.dtype(dtype), ragged, outline or Outline()
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(atomic_path(path))
         try:
@@ -117,7 +122,7 @@ class EmbeddingWriter:
                 self._stack.push(self._to_disk)
                 self._file = self._stack.enter_context(h5py.File(self._disk, "w", libver=("v110", "v110")))
                 self._lay_out(packing(compression))
-                lay_out_regions(self._file, contigs, attributes, text_bytes or {})
+                lay_out_regions(self._file, contigs, attributes, self._outline.text_bytes)
         except BaseException:
             self.abort()
             raise
@@ -181,7 +186,7 @@ class EmbeddingWriter:
         number = len(columns["start"])
         expected = (number if counts is None else int(np.sum(counts)), self.width)
         shape = expected if vectors is None else np.shape(vectors)
-        if shape != expected or (counts is None) == self._ragged or (rows is None) == self._shard:
+        if shape != expected or (counts is None) == self._ragged or (rows is None) == self._outline.shard:
             raise FormatError(f"embeddings have the shape {shape} where {expected} is needed.", path=self.path)
         with disk_errors(self.path):
             if vectors is not None:
@@ -237,15 +242,15 @@ class EmbeddingWriter:
     def _lay_out(self, packed: Mapping[str, Any]) -> None:
         """Make the datasets of the vectors."""
         rows = max(1, CHUNK_BYTES // max(1, self.width * self._dtype.itemsize))
-        if self._layout is not None:
-            self._file.create_virtual_dataset("embeddings", self._layout, fillvalue=np.nan)
+        if self._outline.virtual is not None:
+            self._file.create_virtual_dataset("embeddings", self._outline.virtual, fillvalue=np.nan)
         else:
             shape, most = (0, self.width), (None, self.width)
             chunks = (rows, max(1, self.width))
             self._file.create_dataset("embeddings", shape, self._dtype, maxshape=most, chunks=chunks, **packed)
         if self._ragged:
             self._file.create_dataset("offsets", (1,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
-        if self._shard:
+        if self._outline.shard:
             self._file.create_dataset("rows", (0,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
 
 
