@@ -15,10 +15,10 @@
                           soft_mask, unknown_bases, package_version, command, rows; for a shard, shard as i/n
 
 A vector of several layers is their features one behind the other; one of bins:N is the N vectors of the bins one behind
-the other. Chunks are whole rows of about 256 kB: a row is read in a tenth of a millisecond and a scan runs at the speed
-of the disk. Vectors are not compressed unless asked (``lzf``, ``gzip``, or ``blosc2``, which other readers need
-hdf5plugin for): features are noise in all but their leading bits, so a fifth is all that is gained, at a third to a
-twentieth of the speed (benchmarks/embed.py).
+the other. Chunks are whole rows of about 256 kB: a row is read in a fraction of a millisecond, and a scan is
+not slowed. Vectors are not compressed unless asked (``lzf``, ``gzip``, or ``blosc2``, which other readers need
+hdf5plugin for): features are noise in all but their leading bits, so a tenth to a fifth is all that is gained, at less
+than half of the speed (benchmarks/embed.py).
 
 The file appears under its name only when it is complete and on the disk. A running write cannot be followed (SWMR):
 contigs are read one after the other while rows stand in the order of the input, so no part of the file is final before
@@ -61,8 +61,8 @@ class Outline:
 
     shard: bool = False  # whether the rows of the whole are recorded
     virtual: Any = None  # h5py.VirtualLayout of vectors that lie in other files; none are appended then
-    #: Longest text of columns of /regions: text of a fixed width is written six times as fast. Where it is not known, or
-    #: is longer than 64 bytes, the width is variable.
+    #: Longest text of columns of /regions: text of a fixed width is written faster. Where it is not known, or is longer
+    #: than 64 bytes, the width is variable.
     text_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
