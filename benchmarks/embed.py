@@ -1,7 +1,7 @@
 """Embeddings: one pass against a call per region, the writer against raw h5py, compression, and memory.
 
     python benchmarks/embed.py                    # all of it; about 15 minutes on two cores
-    python benchmarks/embed.py --regions 300 --calls 4 --rows 20000 --few 2000 --many 20000     # a try
+    python benchmarks/embed.py --regions 300 --calls 4 --rows 20000 --bases 30100 --few 300 --many 30000   # a try
 
 Speed: exons of yeast, the shortest contigs first, on a model of random weights (the speed does not depend on them),
 with the memory of the whole contig. The slow way gets the same vectors from one call per region, which reads the contig
@@ -187,13 +187,13 @@ def megabytes_per_second(rows: int, width: int, rounds: int, folder: Path) -> li
     return table
 
 
-def child(rows: int) -> None:
+def child(rows: int, bases: int) -> None:
     """Tile a contig into so many windows, and print the peak memory."""
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import place_interval, tiled
 
     with tempfile.TemporaryDirectory() as name:
-        folder, bases = Path(name), 1_000_100
+        folder = Path(name)
         os.environ["TITANS_DNA_CACHE"] = name
         letters = np.random.default_rng(1).choice(list(b"ACGT"), bases).astype(np.uint8).tobytes()
         (folder / "x.fa").write_bytes(b">c\n" + letters + b"\n")
@@ -217,11 +217,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--few", type=int, default=10_000)
     parser.add_argument("--many", type=int, default=1_000_000)
+    parser.add_argument("--bases", type=int, default=1_000_100, help="of the contig that is tiled for the memory")
     parser.add_argument("--only", choices=["speed", "writing", "memory"])
     parser.add_argument("--child", type=int)
     options = parser.parse_args()
     if options.child:
-        child(options.child)
+        child(options.child, options.bases)
         return
     with tempfile.TemporaryDirectory() as name:
         if options.only in (None, "speed"):
@@ -234,9 +235,13 @@ def main() -> None:
             write("embed_writing", "Embeddings to HDF5 with coordinates, on the disk", columns, rows,
                   rows_written=options.rows, width=options.width, rounds=options.rounds)  # fmt: skip
     if options.only in (None, "memory"):
-        found = [(rows, in_child(__file__, "--child", str(rows))) for rows in (options.few, options.many)]
+        found = [
+            (rows, in_child(__file__, "--child", str(rows), "--bases", str(options.bases)))
+            for rows in (options.few, options.many)
+        ]
         rows = [[number, round(values["megabytes"]), round(values["file"])] for number, values in found]
-        write("embed_memory", "Peak memory of embed over the number of rows", ["rows", "peak MB", "file MB"], rows)
+        write("embed_memory", "Peak memory of embed over the number of rows", ["rows", "peak MB", "file MB"], rows,
+              bases=options.bases)  # fmt: skip
 
 
 if __name__ == "__main__":
