@@ -84,7 +84,9 @@ class EmbeddingPlan:
 
     def first_target(self, rows: np.ndarray) -> np.ndarray:
         """Return the number of the first vector of each row."""
-        return rows * self.bins if self.offsets is None else self.offsets[rows]
+        if self.offsets is not None:
+            return self.offsets[rows]
+        return rows if self.bins == 1 else rows * self.bins
 
     def of_shard(self, shard: Shard) -> list[int]:
         """Return the numbers of the groups that a shard reads."""

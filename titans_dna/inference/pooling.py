@@ -107,8 +107,10 @@ class Pool:
     dtype: type = np.float32
 
     def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int) -> None:
-        order = np.argsort(starts, kind="stable")
-        self._starts, self._ends, self._targets = starts[order], ends[order], targets[order]
+        if not (starts[:-1] <= starts[1:]).all():
+            order = np.argsort(starts, kind="stable")
+            starts, ends, targets = starts[order], ends[order], targets[order]
+        self._starts, self._ends, self._targets = starts, ends, targets  # sorted ones are not copied: there may be many
         self._columns, self._next = columns, 0
         self._open = np.zeros(0, np.int64)
         self._values: np.ndarray = np.zeros((0, columns), self.dtype)
