@@ -1,6 +1,6 @@
 """Embeddings: one pass against a call per region, the writer against raw h5py, compression, and memory.
 
-    python benchmarks/embed.py                    # all of it; about 15 minutes on two cores
+    python benchmarks/embed.py                    # all of it
     python benchmarks/embed.py --regions 300 --calls 4 --rows 20000 --bases 30100 --few 300 --many 30000   # a try
 
 Speed: exons of yeast, the shortest contigs first, on a model of random weights (the speed does not depend on them),
