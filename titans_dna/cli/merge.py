@@ -2,26 +2,47 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import ConfigError
 
 
-@click.command("merge", short_help="Put the shards of a run together.")
+@click.command("merge", short_help="Make one file of the shards that several machines wrote.")
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
-@options.output("The whole: VCF for VCF; for tables .tsv, .parquet, .h5 or .h5ad.")
-def merge(shards: tuple[Path, ...], output: Path) -> None:
-    """Put the shards of a run (--shard I/N of score-variants or score-regions) together, in the order of the input.
+@click.option("--virtual", is_flag=True, help="Point to the vectors in the shards, which must stay where they are.")
+@options.output("Merged file: HDF5 for embeddings; VCF for scored VCFs; .tsv, .parquet, .h5 or .h5ad for other scores.")
+def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
+    """Make one file of all shards of one job, in any order; it equals that of an unsharded run.
 
-    All shards must be there, and be of one model, one sequence and one set of options.
+    The shards must have been made with the same weights, settings and sequence, and hold every row once. Rows come in
+    the order of the input.
 
     \b
-    titans-dna merge part1.vcf.gz part2.vcf.gz --output all.vcf.gz
-    titans-dna merge part*.parquet --output all.h5ad
+    titans-dna merge shard*.h5 --output embeddings.h5
+    titans-dna merge shard*.vcf.gz --output scored.vcf.gz
     """
-    from titans_dna.inference.merge_scores import merge_scores
+    from titans_dna.io.score_table_reader import holds_scores
 
-    rows = merge_scores(shards, output)
-    click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
+    if holds_scores(shards[0]):
+        from titans_dna.inference.merge_scores import merge_scores
+
+        if virtual:
+            raise ConfigError("--virtual is for embeddings; scores are copied")
+        rows = merge_scores(shards, output)
+        click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
+        return
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.io.embedding_merge import merge_embeddings
+
+    other = [path for path in shards if path.suffix not in (".h5", ".hdf5")]
+    if other:
+        raise ConfigError(f"{other[0]}: cannot be merged; give shards of embeddings (.h5) or of scores")
+    command = shlex.join(["titans-dna", *sys.argv[1:]])
+    with progress_bar("merging", 0, unit="rows") as advance:
+        rows = merge_embeddings(shards, output, virtual=virtual, command=command, progress=advance)
+    click.echo(f"{output}: {rows:,} regions of {len(shards)} shards", err=True)

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from titans_dna.errors import OutputError
+from titans_dna.genome.shard import Shard
 
 FILE = click.Path(path_type=Path)
 
@@ -18,7 +19,7 @@ device = click.option(
 )
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 bed = click.option(
-    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too. '-' for none."
+    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
 region = click.option(
     "--region",
@@ -27,11 +28,9 @@ region = click.option(
     metavar="CONTIG:START-END",
     help="A region, 1-based, end included. Repeatable.",
 )
+resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
 shard = click.option(
-    "--shard", default="1/1", show_default=True, metavar="I/N", help="Part of the work to do; see merge."
-)
-resume = click.option(
-    "--resume", is_flag=True, help="Go on from a run that was stopped; the output is the same to the last byte."
+    "--shard", type=Shard.parse, default="1/1", metavar="I/N", help="Do part I of N, for N machines; see merge."
 )
 
 

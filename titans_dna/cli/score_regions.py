@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from titans_dna.cli import options
+from titans_dna.genome.shard import Shard
 
 
 @click.command("score-regions", short_help="Score regions or whole contigs, with tracks along them.")
@@ -34,7 +35,7 @@ def score_regions(
     regions: tuple[str, ...],
     track: Path | None,
     tracks: Path | None,
-    shard: str,
+    shard: Shard,
     resume: bool,
     device: str,
     output: Path,
@@ -50,12 +51,10 @@ def score_regions(
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.genome.shard import Shard
     from titans_dna.inference.model import load_model
     from titans_dna.inference.region_file import RegionOutputs, RegionRow, score_region_file
     from titans_dna.io.fasta import open_fasta
 
-    part = Shard.parse(shard)
     model = load_model(model_folder, device)
     with open_fasta(fasta) as source:
         placed = place_regions(source, bed, regions)
@@ -65,5 +64,5 @@ def score_regions(
         ]
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
-            score_region_file(model, source, rows, outputs, shard=part, resume=resume, advance=advance)
+            score_region_file(model, source, rows, outputs, shard=shard, resume=resume, advance=advance)
     warn_unused(placed)

@@ -73,7 +73,6 @@ def score_variants(
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.genome.shard import Shard
     from titans_dna.inference.model import load_model
     from titans_dna.inference.variant_file import score_variant_file
     from titans_dna.inference.variant_job import ScoringOptions
@@ -81,8 +80,8 @@ def score_variants(
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")
-    beside = {name: settings.pop(name) for name in ("background", "resume")}
-    other, shard = settings.pop("other_fasta"), Shard.parse(str(settings.pop("shard")))
+    beside = {name: settings.pop(name) for name in ("background", "resume", "shard")}
+    other = settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     model = load_model(model_folder, device)
     with ExitStack() as stack:
@@ -90,7 +89,7 @@ def score_variants(
         another = stack.enter_context(open_fasta(Path(str(other)))) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
         counts = score_variant_file(
-            model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another, shard=shard,
+            model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another,
             advance=advance, **beside,  # type: ignore[arg-type]
         )  # fmt: skip
     for outcome, count in counts.items():

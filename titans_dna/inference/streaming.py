@@ -6,7 +6,7 @@ model's features only from input i + 1 on. Bases are counted along the strand th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,6 +30,7 @@ class Piece:
     distributions: np.ndarray | None  # (n, targets) float32, ln of all probabilities of the same bases, if asked for
     next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
     state: StreamState  # before that input
+    inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
 
 
 @torch.inference_mode()
@@ -44,6 +45,7 @@ def stream_bases(
     distributions: bool = False,
     position: int = 0,
     state: StreamState | None = None,
+    inner: Sequence[int] = (),
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -65,6 +67,8 @@ def stream_bases(
         Whether to return the probabilities of all targets.
     position, state
         Where to go on: an earlier piece's ``next_input`` and ``state``.
+    inner
+        Blocks after which the residual stream is returned too (see `Backbone.stream`).
     """
     device = next(model.parameters()).device
     targets, start = model.config.targets, position
@@ -74,7 +78,7 @@ def stream_bases(
             continue
         bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
         read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
-        out = model.stream(torch.from_numpy(read[None]).to(device), state)
+        out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
         state = out.state
         predicted = ids[start:end].astype(np.int64)
         known = predicted < targets
@@ -91,6 +95,7 @@ def stream_bases(
             distributions=log_p if distributions else None,
             next_input=end,
             state=state,
+            inner=tuple(residual[0, skip:] for residual in out.inner),
         )
         start = end
 

@@ -152,7 +152,9 @@ def require_package(package: str, path: Path) -> None:
     import importlib.util
 
     if importlib.util.find_spec(package) is None:
-        raise OutputError(f"needs the package {package}. Install it with: pip install 'titans-dna[tables]'.", path=path)
+        raise OutputError(
+            f"needs the package {package}. Install it with: pip install 'titans-dna[convert]'.", path=path
+        )
 
 
 class _Sink:

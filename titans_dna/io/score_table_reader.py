@@ -13,7 +13,7 @@ from titans_dna.io.score_table import SUFFIXES, Column, is_score_table, require_
 from titans_dna.io.tables import read_tsv
 from titans_dna.io.text import read_lines
 
-__all__ = ["ScoreTable", "open_score_table"]
+__all__ = ["ScoreTable", "holds_scores", "open_score_table"]
 
 _ROWS = 1 << 16  # rows read at once
 
@@ -60,6 +60,19 @@ def open_score_table(path: str | os.PathLike[str], columns: Sequence[Column] = (
             raise
         raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
     return ScoreTable(path=path, columns=tuple(Column(*pair) for pair in found), metadata=metadata)
+
+
+def holds_scores(path: Path) -> bool:
+    """Tell a file of scores, VCF or table, from one of embeddings: by its suffix, or for HDF5 by what it says."""
+    if path.suffix in (".h5", ".hdf5") and path.is_file():
+        import h5py
+
+        try:
+            with h5py.File(path, "r") as file:
+                return "titans_dna_scores" in file.attrs
+        except OSError:
+            return False
+    return is_score_table(path) or path.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))
 
 
 def _kind(path: Path) -> str:
