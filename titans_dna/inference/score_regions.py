@@ -53,7 +53,7 @@ def score_contig_regions(
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
     likelihood, surprise = IntervalSums(starts, ends, 1), IntervalSums(starts, ends, 1)
     strand = Strand.of(sequence, model.tokenizer, reverse=False)
-    for piece in stream_bases(model.backbone, strand.ids, model.bos):
+    for piece in stream_bases(model.backbone, strand.ids, model.bos, new_bases=strand.new_bases):
         likelihood.add(piece.start, piece.log_probabilities[:, None])
         surprise.add(piece.read_start, piece.surprise[:, None])
         if track:

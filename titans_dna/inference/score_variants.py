@@ -3,7 +3,8 @@
 A strand is streamed once. At multiples of ``BRANCH_TOKENS`` its state is an immutable value: every ALT starts from the
 last such state before it and reads its own haplotype up to a horizon behind the variant; REF is the stream itself. So a
 variant has the context of its whole chromosome and costs a short window. The sums start at the leftmost base at which
-the haplotype can be written and end at the horizon behind the rightmost, so they depend on the haplotype alone.
+the haplotype can be written and end at the horizon behind the rightmost, so they depend on the haplotype alone. (How
+tokens of several bases are compared is said in ``titans_dna.inference.tokens``.)
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from titans_dna.inference.intervals import IntervalSums
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.tokens import allele_tokens
 from titans_dna.model.state import StreamState, select
-from titans_dna.tokenizers.base import PAD
 
 BRANCH_CHUNKS = 4  # states are kept at multiples of this many chunks
 BATCH_ALLELES = 32  # alleles read at once
@@ -59,7 +60,7 @@ def score_alleles(
     strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
     branches = _branches(model, strand, alleles, horizon_bp)
     reference = IntervalSums(np.array([b.first for b in branches]), np.array([b.end for b in branches]), columns=1)
-    farthest = max((b.end for b in branches), default=0)
+    farthest = strand.tokens_to(max((b.end for b in branches), default=0))
     waiting: dict[int, list[int]] = {}
     for index, branch in enumerate(branches):
         waiting.setdefault(branch.cut, []).append(index)
@@ -75,7 +76,8 @@ def score_alleles(
 
     backbone = model.backbone
     arrive(0, backbone.initial_state(1))
-    for piece in stream_bases(backbone, strand.ids, model.bos, cuts=sorted(waiting)):
+    pieces = stream_bases(backbone, strand.ids, model.bos, cuts=sorted(waiting), new_bases=strand.new_bases)
+    for piece in pieces:
         reference.add(piece.start, piece.log_probabilities[:, None])
         arrive(piece.next_input, piece.state)
         if progress:
@@ -90,28 +92,26 @@ def score_alleles(
 class _Branch:
     """An allele on a strand: where it leaves the stream, and what it reads from there."""
 
-    __slots__ = ("cut", "end", "first", "inputs", "targets")
+    __slots__ = ("cut", "end", "first", "inputs", "targets", "weights")
 
-    def __init__(self, cut: int, first: int, end: int, inputs: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(
+        self, cut: int, first: int, end: int, inputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> None:
         self.cut, self.first, self.end = cut, first, end  # input of the branch; reference bases that are compared
-        self.inputs, self.targets = inputs, targets  # targets before the first compared base are the padding id
+        self.inputs, self.targets, self.weights = inputs, targets, weights  # weights: what counts of each target
 
 
 def _branches(model: SequenceModel, strand: Strand, alleles: Sequence[Allele], horizon_bp: int) -> list[_Branch]:
     stride = BRANCH_CHUNKS * model.backbone.config.chunk_tokens
     branches = []
     for allele in alleles:
-        start, end = strand.span(allele.start, allele.end)
-        first, last = strand.span(allele.first, allele.last)
-        stop = min(strand.length_bp, last + horizon_bp)
-        cut = first // stride * stride
-        alt = model.tokenizer.encode(strand.allele(allele.alt))
-        haplotype = np.concatenate([strand.ids[cut:start], alt, strand.ids[end:stop]]).astype(np.int64)
+        found = allele_tokens(model.tokenizer, strand, allele, horizon_bp)
+        cut = found.token // stride * stride
+        targets = np.concatenate([strand.ids[cut : found.token], found.ids]).astype(np.int64)
+        weights = np.concatenate([np.zeros(found.token - cut), found.weights])
         before = int(strand.ids[cut - 1]) if cut else model.bos
-        targets = haplotype.copy()
-        targets[: first - cut] = PAD
-        inputs = np.concatenate([[before], haplotype[:-1]]) if len(haplotype) else haplotype
-        branches.append(_Branch(cut, first, stop, inputs, targets))
+        inputs = np.concatenate([[before], targets[:-1]]) if len(targets) else targets
+        branches.append(_Branch(cut, found.first, found.stop, inputs, targets, weights))
     return branches
 
 
@@ -133,14 +133,17 @@ def _read_batch(
         if rest:
             queue.insert(0, (state, rest))
     length = max(len(branches[row].inputs) for row in rows)
-    inputs = np.full((len(rows), max(1, length)), PAD, dtype=np.int64)
-    targets = np.full_like(inputs, PAD)
+    inputs = np.full((len(rows), max(1, length)), model.pad, dtype=np.int64)
+    targets = np.full_like(inputs, model.pad)
+    weights = np.zeros(inputs.shape)
     for place, row in enumerate(rows):
         inputs[place, : len(branches[row].inputs)] = branches[row].inputs
         targets[place, : len(branches[row].targets)] = branches[row].targets
+        weights[place, : len(branches[row].targets)] = branches[row].weights
     device = next(model.backbone.parameters()).device
     wanted = torch.from_numpy(targets).to(device)
     logits = model.backbone.stream(torch.from_numpy(inputs).to(device), model.backbone.join(states)).logits
     known = wanted < model.backbone.config.targets
     picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-    alternative[rows] = torch.where(known, picked, 0.0).double().sum(-1).cpu().numpy()
+    counted = torch.where(known, picked, 0.0).double().cpu().numpy() * weights
+    alternative[rows] = counted.sum(-1)

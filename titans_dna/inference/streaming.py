@@ -1,13 +1,15 @@
 """A whole strand of a contig through the model, piece by piece, at constant memory.
 
-The model reads a start token and then the bases; its logits at input i predict base i. So base i is known to the
-model's features only from input i + 1 on. Bases are counted along the strand that is read, from 0.
+The model reads a start token and then the tokens; its logits at input i predict token i. So token i is known to the
+model's features only from input i + 1 on. Bases are counted along the strand that is read, from 0. What a token has is
+given to the bases that it is the first to cover: its features and surprise to each of them, its ln P in equal shares,
+so that sums over bases are sums over tokens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +17,7 @@ import torch
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState
 
-PIECE_TOKENS = 4096  # bases of a piece: bounds the memory of a stream
+PIECE_TOKENS = 4096  # tokens of a piece: bounds the memory of a stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +29,7 @@ class Piece:
     read_start: int  # first base that is read: start - 1, or 0 at the start of the strand
     surprise: np.ndarray  # (m,) float32, the memories' loss at bases read_start, read_start + 1, ...; nan if unknown
     hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
-    next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
+    next_input: int  # input that comes next: the start token is input 0, token i is input i + 1
     state: StreamState  # before that input
 
 
@@ -40,6 +42,7 @@ def stream_bases(
     cuts: Iterable[int] = (),
     piece_tokens: int = PIECE_TOKENS,
     hidden: bool = False,
+    new_bases: np.ndarray | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -48,7 +51,7 @@ def stream_bases(
     model
         In evaluation mode.
     ids
-        Token id of every base of the strand.
+        Tokens of the strand.
     bos
         Id that stands before the first base.
     cuts
@@ -57,9 +60,11 @@ def stream_bases(
         Longest piece.
     hidden
         Whether to return features.
+    new_bases
+        Bases that each token is the first to cover; None where that is one each.
     """
     device = next(model.parameters()).device
-    targets, state, start = model.config.targets, model.initial_state(1), 0
+    targets, state, start, first = model.config.targets, model.initial_state(1), 0, 0
     for end in _ends(len(ids) + 1, cuts, piece_tokens):
         bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
         read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
@@ -71,7 +76,7 @@ def stream_bases(
         picked = log_p[np.arange(len(predicted)), np.where(known, predicted, 0)]
         skip = 1 if start == 0 else 0  # the start token is no base
         surprise = out.surprise[0, skip:].float().cpu().numpy()
-        yield Piece(
+        piece = Piece(
             start=start,
             log_probabilities=np.where(known, picked, np.nan).astype(np.float32),
             read_start=start - 1 + skip,
@@ -80,7 +85,39 @@ def stream_bases(
             next_input=end,
             state=state,
         )
+        if new_bases is None:
+            yield piece
+        else:
+            yield _by_base(piece, first, new_bases[start:end], new_bases[piece.read_start : end - 1])
+            first += int(new_bases[start:end].sum(dtype=np.int64))
         start = end
+
+
+def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) -> Piece:
+    """Return a piece of tokens as one of bases.
+
+    Parameters
+    ----------
+    piece
+        Its numbers are of tokens.
+    first
+        Bases before its first predicted token.
+    predicted, read
+        Bases of each token that is predicted, and that is read.
+    """
+    shares = piece.log_probabilities / np.maximum(predicted, 1)
+    ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
+    hidden = piece.hidden
+    if hidden is not None:
+        hidden = hidden.repeat_interleave(torch.from_numpy(read.astype(np.int64)).to(hidden.device), 0)
+    return replace(
+        piece,
+        start=first,
+        log_probabilities=np.repeat(shares.astype(np.float32), predicted),
+        read_start=first - ahead,
+        surprise=np.repeat(piece.surprise, read),
+        hidden=hidden,
+    )
 
 
 def _ends(inputs: int, cuts: Iterable[int], piece_tokens: int) -> list[int]:
