@@ -137,7 +137,9 @@ def writings(start: int, end: int, alt: bytes) -> list[tuple[int, str, str]]:
     return found
 
 
-@pytest.mark.parametrize("case", [(1, 3, b""), (7, 7, b"CA"), (15, 16, b""), (22, 25, b""), (48, 48, b"G"), (60, 62, b"T")])
+@pytest.mark.parametrize(
+    "case", [(1, 3, b""), (7, 7, b"CA"), (15, 16, b""), (22, 25, b""), (48, 48, b"G"), (60, 62, b"T")]
+)
 def test_one_haplotype_has_one_score_however_it_is_written(words, make_fasta, make_record, case):
     with make_fasta({"chrA": REPEATS}) as fasta:
         ways = writings(*case)

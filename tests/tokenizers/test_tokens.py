@@ -110,7 +110,7 @@ def test_tokenizers_have_names_and_files(tmp_path):
             named_tokenizer(bad)
     for text in ("", "{", "[1]", '{"kind": "bpe"}', '{"kind": "kmer", "k": "6"}', "null"):
         (tmp_path / "bad.json").write_text(text)
-        with pytest.raises(FormatError, match="bad.json"):
+        with pytest.raises(FormatError, match="bad"):
             read_tokenizer(tmp_path / "bad.json")
     with pytest.raises(InputMissing):
         read_tokenizer(tmp_path / "none.json")

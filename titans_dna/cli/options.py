@@ -17,6 +17,10 @@ device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
+tokenizer = click.option(
+    "--tokenizer", default="nucleotide", show_default=True, metavar="nucleotide|kmer:K|kmer:K:overlapping|FILE",
+    help="How sequence becomes tokens; FILE is one of train-tokenizer.",
+)  # fmt: skip
 bed = click.option(
     "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too. '-' for none."
 )

@@ -46,9 +46,7 @@ def embed_contig_regions(
         strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
         spans = np.array([strand.span(r.start, r.end) for r in regions])
         pooled = IntervalSums(spans[:, 0], spans[:, 1], total.shape[1])
-        for piece in stream_bases(
-            model.backbone, strand.ids, model.bos, hidden=True, new_bases=strand.new_bases
-        ):
+        for piece in stream_bases(model.backbone, strand.ids, model.bos, hidden=True, new_bases=strand.new_bases):
             assert piece.hidden is not None
             values = piece.hidden.float().cpu().numpy()
             pooled.add(piece.read_start, np.where(np.isfinite(piece.surprise)[:, None], values, np.nan))

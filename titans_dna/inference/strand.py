@@ -34,7 +34,7 @@ class Strand:
         if isinstance(tokenizer, NucleotideTokenizer):
             return cls(ids=ids, reverse=reverse, sequence=read)
         counts = new_bases(tokenizer, ids)
-        sums = np.add.reduceat(counts, np.arange(0, len(ids), MARK_TOKENS), dtype=np.int64) if len(ids) else []
+        sums = [counts[at : at + MARK_TOKENS].sum(dtype=np.int64) for at in range(0, len(ids), MARK_TOKENS)]
         marks = np.concatenate([[0], np.cumsum(sums)]).astype(np.int64)
         return cls(ids=ids, reverse=reverse, sequence=read, new_bases=counts, marks=marks)
 

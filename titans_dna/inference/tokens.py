@@ -1,10 +1,10 @@
 """What an ALT allele is in tokens, whatever the tokenizer.
 
-The contig with ALT in its place is tokenized as a sequence of its own would be, as far as that differs from the strand's
-own tokens. The tokens that both share, from the start on, are the same for both; the comparison begins at the first
-one that differs, and ends behind the same base on either side. A token that reaches across this end counts with the
-share of its bases before it, on either side alike. So the score depends on the two haplotypes alone: a k-mer that is
-out of phase behind an indel, or a byte pair that merges otherwise, is compared base by base.
+The contig with ALT in its place is tokenized as a sequence of its own, as far as that differs from the strand's own
+tokens. The comparison begins at the first token that differs, and ends behind the same base on either side. A token
+that reaches across this end counts with the share of its bases before it, on either side alike. So the score depends
+on the two haplotypes alone: a k-mer that is out of phase behind an indel, or a byte pair that merges otherwise, is
+compared base by base.
 """
 
 from __future__ import annotations

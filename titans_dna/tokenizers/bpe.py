@@ -51,7 +51,9 @@ class BpeTokenizer:
             if left not in vocabulary or right not in vocabulary:
                 raise ConfigError(f"merge {left!r} + {right!r} joins what is no token. The tokenizer file is damaged.")
             if len(left + right) > _LONGEST_BP:
-                raise ConfigError(f"a token of {len(left + right)} bases is too long. Learn tokens of {_LONGEST_BP} at most.")
+                raise ConfigError(
+                    f"a token of {len(left + right)} bases is too long. Learn tokens of {_LONGEST_BP} at most."
+                )
             vocabulary.setdefault(left + right, len(vocabulary))
         self.merges = tuple((left, right) for left, right in merges)
         self._targets = len(vocabulary)
