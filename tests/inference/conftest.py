@@ -32,7 +32,8 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
 def make_model():
     """A model whose predictions are far from even, so that a base in the wrong place shows."""
 
-    def make(tokenizer: Tokenizer = NucleotideTokenizer(), **changes) -> SequenceModel:
+    def make(tokenizer: Tokenizer | None = None, **changes) -> SequenceModel:
+        tokenizer = tokenizer or NucleotideTokenizer()
         sizes = {"vocabulary": len(tokenizer.vocabulary), "targets": tokenizer.targets}
         with torch.random.fork_rng():
             torch.manual_seed(11)

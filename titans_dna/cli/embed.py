@@ -6,6 +6,7 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,8 +16,10 @@ from titans_dna.cli import options
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
 @options.model
 @options.fasta
+@options.aliases
 @options.bed
 @options.region
+@options.reads
 @click.option(
     "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
     help="Strand that is read; both averages the two.",
@@ -24,31 +27,48 @@ from titans_dna.cli import options
 @options.device
 @options.output("HDF5 file.")
 def embed(
-    model_folder: Path, fasta: Path, bed: Path | None, regions: tuple[str, ...], strand: str, device: str, output: Path
-) -> None:
+    model_folder: Path, fasta: Path, aliases: Path | None, bed: Path | None, regions: tuple[str, ...], strand: str,
+    device: str, output: Path, **sample: Any,
+) -> None:  # fmt: skip
     """Write one vector per region: the mean of the model's final features over the region's known bases.
 
     A region is read with the memory of its whole contig before it; contigs are streamed once. Rows are in the order of
     the input; a region that lies on no contig has a row of nan. Without --bed and --region every contig is one region.
+    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
+    fresh memory in one direction; start and end are those of its alignment.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5
+    titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
     import numpy as np
 
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import by_contig, place_regions, warn_unused
+    from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference.embed import embed_contig_regions
     from titans_dna.inference.model import load_model
-    from titans_dna.io.fasta import open_fasta
     from titans_dna.io.hdf5 import EmbeddingWriter
     from titans_dna.version import __version__
 
+    choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
     strands = {"forward": (False,), "reverse": (True,), "both": (False, True)}[strand]
     width = model.backbone.config.width
-    with open_fasta(fasta) as source:
+    with open_genome(fasta, aliases, choice) as source:
         placed = place_regions(source, bed, regions)
+        attributes = {
+            "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
+            "strand": strand, "tokenizer": model.tokenizer.kind, "fasta": str(fasta),
+            "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]]),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        }  # fmt: skip
+        if choice.reads is not None:
+            attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
+        if choice.as_sequences:
+            _embed_reads(model, source, aliases, choice, placed, output, {**attributes, "context": "read"})
+            warn_unused(placed)
+            return
         work = by_contig(placed, source)
         vectors = np.full((len(placed), width), np.nan, dtype=np.float32)
         total = len(strands) * sum(source.contigs.lengths[contig] for contig in work)
@@ -59,13 +79,35 @@ def embed(
                     model, source.sequence(contig), found, strands=strands, progress=advance
                 )
         contigs = {contig: (source.contigs.lengths[contig], source.md5(contig)) for contig in work}
-        attributes = {
-            "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
-            "context": "contig", "strand": strand, "tokenizer": model.tokenizer.kind, "fasta": str(fasta),
-            "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]]),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }  # fmt: skip
+        attributes["context"] = "contig"
         with EmbeddingWriter(output, width, contigs, attributes) as writer:
             writer.append([p.placed if p.contig else p.asked for p in placed], vectors)
+        report_names(source)
     warn_unused(placed)
     click.echo(f"{output}: {len(placed):,} regions, {width} numbers each", err=True)
+
+
+def _embed_reads(
+    model: Any, source: Any, aliases: Path | None, choice: Any, placed: Any, output: Path, attributes: dict[str, str]
+) -> None:
+    """Write one vector per read."""
+    from itertools import tee
+
+    import numpy as np
+
+    from titans_dna.cli.sources import open_aligned, reads_of, report_names
+    from titans_dna.genome.interval import Interval
+    from titans_dna.inference.reads import read_sequences
+    from titans_dna.io.hdf5 import EmbeddingWriter
+
+    width = model.backbone.config.width
+    with open_aligned(source, aliases, choice) as aligned:
+        contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
+        with EmbeddingWriter(output, width, contigs, attributes) as writer:
+            reads, again = tee(reads_of(aligned, placed, choice))
+            pairs = zip(reads, read_sequences(model, (read.sequence for read in again)), strict=True)
+            while block := [pair for _, pair in zip(range(1024), pairs, strict=False)]:
+                places = [Interval(r.contig, r.start, r.end, r.strand, r.name) for r, _ in block]
+                writer.append(places, np.stack([found.vector for _, found in block]))
+        report_names(source, aligned)
+    click.echo(f"{output}: {writer.rows:,} reads, {width} numbers each", err=True)

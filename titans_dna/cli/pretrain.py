@@ -10,7 +10,7 @@ from titans_dna.cli import options
 
 
 @click.command("pretrain", short_help="Train a model on FASTA files.")
-@click.option("--fasta", "fastas", type=options.FILE, required=True, multiple=True, help="FASTA to learn. Repeatable.")
+@options.fastas
 @click.option(
     "--holdout", multiple=True, metavar="CONTIG", help="Contig to evaluate on and never to learn. Repeatable."
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from titans_dna.genome.interval import Interval
-from titans_dna.io.fasta import Fasta
+from titans_dna.io.fasta import Genome
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class PlacedRegion:
         return Interval(self.contig, self.start, self.end, self.asked.strand, self.asked.name)
 
 
-def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
+def place_regions(fasta: Genome, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
     """Return the regions of a BED or GTF file and of ``--region``, in that order; none asked for means whole contigs.
 
     Raises
@@ -49,7 +49,7 @@ def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> lis
 class _Resolving(dict[str, int]):
     """Lengths by any name of a contig."""
 
-    def __init__(self, fasta: Fasta) -> None:
+    def __init__(self, fasta: Genome) -> None:
         super().__init__(fasta.contigs.lengths)
         self._contigs = fasta.contigs
 
@@ -60,7 +60,7 @@ class _Resolving(dict[str, int]):
         return isinstance(name, str) and self._contigs.resolve(name) is not None
 
 
-def _place(fasta: Fasta, asked: Interval) -> PlacedRegion:
+def _place(fasta: Genome, asked: Interval) -> PlacedRegion:
     contig = fasta.contigs.resolve(asked.contig)
     if contig is None:
         return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")
@@ -70,7 +70,7 @@ def _place(fasta: Fasta, asked: Interval) -> PlacedRegion:
     return PlacedRegion(asked=asked, contig=contig, start=start, end=end, outcome=outcome)
 
 
-def by_contig(placed: Sequence[PlacedRegion], fasta: Fasta) -> dict[str, list[int]]:
+def by_contig(placed: Sequence[PlacedRegion], fasta: Genome) -> dict[str, list[int]]:
     """Return the rows of the usable regions of each contig, contigs in the order of the FASTA."""
     rows: dict[str, list[int]] = {contig: [] for contig in fasta.contigs.names}
     for index, region in enumerate(placed):

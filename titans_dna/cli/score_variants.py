@@ -12,6 +12,7 @@ from titans_dna.cli import options
 @click.command("score-variants", short_help="Score the variants of a VCF.")
 @options.model
 @options.fasta
+@options.aliases
 @click.option("--vcf", type=options.FILE, required=True, help="Variants: .vcf, .vcf.gz, .bcf, or - for standard input.")
 @click.option(
     "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
@@ -26,7 +27,9 @@ from titans_dna.cli import options
 )  # fmt: skip
 @options.device
 @options.output("VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz).")
-def score_variants(model_folder: Path, fasta: Path, vcf: Path, output: Path, device: str, **settings: object) -> None:
+def score_variants(
+    model_folder: Path, fasta: Path, aliases: Path | None, vcf: Path, output: Path, device: str, **settings: object
+) -> None:
     """Score every ALT of a VCF by ln P(ALT) - ln P(REF), given the whole contig before it, averaged over both strands.
 
     Negative means that the model finds ALT less likely than REF. Every record is written; an ALT that cannot be scored
@@ -36,13 +39,14 @@ def score_variants(model_folder: Path, fasta: Path, vcf: Path, output: Path, dev
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.variant_file import score_variant_file
-    from titans_dna.io.fasta import open_fasta
 
     model = load_model(model_folder, device)
-    with open_fasta(fasta) as source, progress_bar("scoring", 0) as advance:
+    with open_genome(fasta, aliases) as source, progress_bar("scoring", 0) as advance:
         counts = score_variant_file(model, source, vcf, output, advance=advance, **settings)  # type: ignore[arg-type]
+        report_names(source)
     for outcome, count in counts.items():
         click.echo(f"{outcome:<20} {count:>10,}", err=True)
     click.echo(f"{'total':<20} {sum(counts.values()):>10,}", err=True)
