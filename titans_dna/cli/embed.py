@@ -6,16 +6,20 @@ import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titans_dna.cli import options
 
+if TYPE_CHECKING:
+    from titans_dna.cli.sources import ReadsChoice
+    from titans_dna.inference.model import SequenceModel
+
 
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
 @options.model
-@options.fasta
+@options.fasta_or_reads
 @options.aliases
 @options.bed
 @options.region
@@ -27,8 +31,8 @@ from titans_dna.cli import options
 @options.device
 @options.output("HDF5 file.")
 def embed(
-    model_folder: Path, fasta: Path, aliases: Path | None, bed: Path | None, regions: tuple[str, ...], strand: str,
-    device: str, output: Path, **sample: Any,
+    model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
+    strand: str, device: str, output: Path, **sample: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region: the mean of the model's final features over the region's known bases.
 
@@ -54,21 +58,20 @@ def embed(
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
     strands = {"forward": (False,), "reverse": (True,), "both": (False, True)}[strand]
+    attributes = {
+        "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
+        "strand": strand, "tokenizer": model.tokenizer.kind, "fasta": str(fasta or ""),
+        "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]]),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }  # fmt: skip
+    if choice.reads is not None:
+        attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
+    if choice.as_sequences:
+        _embed_reads(model, fasta, aliases, choice, bed, regions, output, {**attributes, "context": "read"})
+        return
     width = model.backbone.config.width
     with open_genome(fasta, aliases, choice) as source:
         placed = place_regions(source, bed, regions)
-        attributes = {
-            "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
-            "strand": strand, "tokenizer": model.tokenizer.kind, "fasta": str(fasta),
-            "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]]),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        }  # fmt: skip
-        if choice.reads is not None:
-            attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
-        if choice.as_sequences:
-            _embed_reads(model, source, aliases, choice, placed, output, {**attributes, "context": "read"})
-            warn_unused(placed)
-            return
         work = by_contig(placed, source)
         vectors = np.full((len(placed), width), np.nan, dtype=np.float32)
         total = len(strands) * sum(source.contigs.lengths[contig] for contig in work)
@@ -79,8 +82,7 @@ def embed(
                     model, source.sequence(contig), found, strands=strands, progress=advance
                 )
         contigs = {contig: (source.contigs.lengths[contig], source.md5(contig)) for contig in work}
-        attributes["context"] = "contig"
-        with EmbeddingWriter(output, width, contigs, attributes) as writer:
+        with EmbeddingWriter(output, width, contigs, {**attributes, "context": "contig"}) as writer:
             writer.append([p.placed if p.contig else p.asked for p in placed], vectors)
         report_names(source)
     warn_unused(placed)
@@ -88,20 +90,23 @@ def embed(
 
 
 def _embed_reads(
-    model: Any, source: Any, aliases: Path | None, choice: Any, placed: Any, output: Path, attributes: dict[str, str]
-) -> None:
+    model: SequenceModel, fasta: Path | None, aliases: Path | None, choice: ReadsChoice, bed: Path | None,
+    regions: tuple[str, ...], output: Path, attributes: dict[str, str],
+) -> None:  # fmt: skip
     """Write one vector per read."""
     from itertools import tee
 
     import numpy as np
 
+    from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_aligned, reads_of, report_names
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.reads import read_sequences
     from titans_dna.io.hdf5 import EmbeddingWriter
 
     width = model.backbone.config.width
-    with open_aligned(source, aliases, choice) as aligned:
+    with open_aligned(fasta, aliases, choice) as aligned:
+        placed = place_regions(aligned, bed, regions)
         contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
         with EmbeddingWriter(output, width, contigs, attributes) as writer:
             reads, again = tee(reads_of(aligned, placed, choice))
@@ -109,5 +114,6 @@ def _embed_reads(
             while block := [pair for _, pair in zip(range(1024), pairs, strict=False)]:
                 places = [Interval(r.contig, r.start, r.end, r.strand, r.name) for r, _ in block]
                 writer.append(places, np.stack([found.vector for _, found in block]))
-        report_names(source, aligned)
+        report_names(aligned)
+    warn_unused(placed)
     click.echo(f"{output}: {writer.rows:,} reads, {width} numbers each", err=True)

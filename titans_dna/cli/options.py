@@ -14,6 +14,7 @@ FILE = click.Path(path_type=Path)
 model = click.option("--model", "model_folder", type=FILE, required=True, help="Folder of a model (see pretrain).")
 _SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL."
 fasta = click.option("--fasta", type=FILE, required=True, help=f"Sequence: {_SEQUENCE}")
+fasta_or_reads = click.option("--fasta", type=FILE, help=f"Sequence: {_SEQUENCE} Needed but for reads by themselves.")
 fastas = click.option(
     "--fasta", "fastas", type=FILE, required=True, multiple=True, help=f"Sequence to learn: {_SEQUENCE} Repeatable."
 )

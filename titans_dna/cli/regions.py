@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from titans_dna.genome.interval import Interval
+from titans_dna.io.bam import AlignedReads
 from titans_dna.io.fasta import Genome
 
 
@@ -28,7 +29,7 @@ class PlacedRegion:
         return Interval(self.contig, self.start, self.end, self.asked.strand, self.asked.name)
 
 
-def place_regions(fasta: Genome, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
+def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
     """Return the regions of a BED or GTF file and of ``--region``, in that order; none asked for means whole contigs.
 
     Raises
@@ -49,7 +50,7 @@ def place_regions(fasta: Genome, bed: Path | None, regions: Sequence[str]) -> li
 class _Resolving(dict[str, int]):
     """Lengths by any name of a contig."""
 
-    def __init__(self, fasta: Genome) -> None:
+    def __init__(self, fasta: Genome | AlignedReads) -> None:
         super().__init__(fasta.contigs.lengths)
         self._contigs = fasta.contigs
 
@@ -60,7 +61,7 @@ class _Resolving(dict[str, int]):
         return isinstance(name, str) and self._contigs.resolve(name) is not None
 
 
-def _place(fasta: Genome, asked: Interval) -> PlacedRegion:
+def _place(fasta: Genome | AlignedReads, asked: Interval) -> PlacedRegion:
     contig = fasta.contigs.resolve(asked.contig)
     if contig is None:
         return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")

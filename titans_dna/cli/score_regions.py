@@ -11,7 +11,9 @@ import click
 from titans_dna.cli import options
 
 if TYPE_CHECKING:
+    from titans_dna.cli.sources import ReadsChoice
     from titans_dna.genome.interval import Interval
+    from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.score_regions import RegionScore
 
 COLUMNS = (
@@ -21,7 +23,7 @@ COLUMNS = (
 
 @click.command("score-regions", short_help="Score regions or whole contigs, with a track of surprise.")
 @options.model
-@options.fasta
+@options.fasta_or_reads
 @options.aliases
 @options.bed
 @options.region
@@ -34,7 +36,7 @@ COLUMNS = (
 @options.output("Table (.tsv, .tsv.gz, - for standard output); start 0-based, end excluded.")
 def score_regions(
     model_folder: Path,
-    fasta: Path,
+    fasta: Path | None,
     aliases: Path | None,
     bed: Path | None,
     regions: tuple[str, ...],
@@ -64,12 +66,11 @@ def score_regions(
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
+    if choice.as_sequences:
+        _score_reads(model, fasta, aliases, choice, bed, regions, output)
+        return
     with open_genome(fasta, aliases, choice) as source, ExitStack() as stack:
         placed = place_regions(source, bed, regions)
-        if choice.as_sequences:
-            _score_reads(model, source, aliases, choice, placed, output)
-            warn_unused(placed)
-            return
         work = by_contig(placed, source)
         lengths = {contig: source.contigs.lengths[contig] for contig in work}
         writer = stack.enter_context(BigWigTrack(track, lengths)) if track and work else None
@@ -101,19 +102,26 @@ def _row(contig: str, interval: Interval, score: RegionScore | None, outcome: st
     return dict(zip(COLUMNS, (*place, *numbers, outcome), strict=True))
 
 
-def _score_reads(model: Any, source: Any, aliases: Path | None, choice: Any, placed: Any, output: Path) -> None:
+def _score_reads(
+    model: SequenceModel, fasta: Path | None, aliases: Path | None, choice: ReadsChoice, bed: Path | None,
+    regions: tuple[str, ...], output: Path,
+) -> None:  # fmt: skip
     """Write one row per read."""
     from itertools import tee
 
+    from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_aligned, reads_of, report_names
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.reads import read_sequences
     from titans_dna.io.tables import TsvWriter
 
-    with open_aligned(source, aliases, choice) as aligned, TsvWriter(output, COLUMNS) as writer:
-        reads, again = tee(reads_of(aligned, placed, choice))
-        for read, found in zip(reads, read_sequences(model, (r.sequence for r in again)), strict=True):
-            place = Interval(read.contig, read.start, read.end, read.strand, read.name)
-            writer.write(_row(read.contig, place, found.score, "scored" if found.score.bases else "reference_n"))
-        report_names(source, aligned)
+    with open_aligned(fasta, aliases, choice) as aligned:
+        placed = place_regions(aligned, bed, regions)
+        with TsvWriter(output, COLUMNS) as writer:
+            reads, again = tee(reads_of(aligned, placed, choice))
+            for read, found in zip(reads, read_sequences(model, (r.sequence for r in again)), strict=True):
+                place = Interval(read.contig, read.start, read.end, read.strand, read.name)
+                writer.write(_row(read.contig, place, found.score, "scored" if found.score.bases else "reference_n"))
+        report_names(aligned)
+    warn_unused(placed)
     click.echo(f"{writer.rows:,} reads", err=True)

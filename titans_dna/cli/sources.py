@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from titans_dna.cli.regions import PlacedRegion
     from titans_dna.io.bam import AlignedReads, Read, ReadFilter
     from titans_dna.io.consensus import SampleGenome
-    from titans_dna.io.fasta import Fasta
+    from titans_dna.io.fasta import Fasta, Genome
 
 _NAMES_SHOWN = 6
 
@@ -58,8 +58,10 @@ class ReadsChoice:
 @overload
 def open_genome(fasta: Path, aliases: Path | None = None) -> Fasta: ...
 @overload
-def open_genome(fasta: Path, aliases: Path | None, choice: ReadsChoice) -> Fasta | SampleGenome: ...
-def open_genome(fasta: Path, aliases: Path | None = None, choice: ReadsChoice = ReadsChoice()) -> Fasta | SampleGenome:
+def open_genome(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> Fasta | SampleGenome: ...
+def open_genome(
+    fasta: Path | None, aliases: Path | None = None, choice: ReadsChoice = ReadsChoice()
+) -> Fasta | SampleGenome:
     """Open the sequence to read; a context manager.
 
     Parameters
@@ -73,14 +75,18 @@ def open_genome(fasta: Path, aliases: Path | None = None, choice: ReadsChoice = 
 
     Raises
     ------
+    ConfigError
+        If there is no FASTA.
     InputMissing, FormatError, ReferenceMismatch
         If one of the files cannot be used.
     """
+    if fasta is None:
+        raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
     from titans_dna.io.fasta import open_fasta
 
     groups = _read_aliases(aliases)
     genome = open_fasta(fasta, aliases=groups)
-    if choice.reads is None or choice.as_sequences:
+    if choice.reads is None:
         return genome
     from titans_dna.io.bam import open_reads
     from titans_dna.io.consensus import ConsensusOptions, SampleGenome
@@ -89,29 +95,28 @@ def open_genome(fasta: Path, aliases: Path | None = None, choice: ReadsChoice = 
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
 
 
-def open_aligned(fasta: Fasta | SampleGenome, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
-    """Open the reads themselves; a context manager."""
+def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
+    """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
     from titans_dna.io.bam import open_reads
-    from titans_dna.io.fasta import Fasta
+    from titans_dna.io.fasta import open_fasta
 
     assert choice.reads is not None
-    assert isinstance(fasta, Fasta)
-    return open_reads(choice.reads, fasta, aliases=_read_aliases(aliases))
+    groups = _read_aliases(aliases)
+    if fasta is None:
+        return open_reads(choice.reads, aliases=groups)
+    with open_fasta(fasta, aliases=groups) as reference:
+        return open_reads(choice.reads, reference, aliases=groups)
 
 
 def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
-    """Yield every read that overlaps the regions once for each stretch of regions that touch."""
-    usable = [region.placed for region in placed if region.outcome == "ok"]
-    for interval in merge_intervals(usable):
-        if aligned.contigs.resolve(interval.contig) is None:
-            click.echo(f"warning: {choice.reads} has no contig {interval.contig}, so {interval} has no reads", err=True)
-            continue
+    """Yield the reads that overlap the regions; regions that overlap or touch count as one."""
+    for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
         for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
             if read.sequence:
                 yield read
 
 
-def report_names(*genomes: Fasta | SampleGenome | AlignedReads) -> None:
+def report_names(*genomes: Genome | AlignedReads) -> None:
     """Say on standard error which contigs were found under another name and how, and whose lengths differ."""
     for genome in genomes:
         by_how: dict[str, list[str]] = {}
