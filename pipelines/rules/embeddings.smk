@@ -5,7 +5,9 @@ rule embed:
     input:
         model=rules.pretrain.output,
         fasta=located(config["genome"]["fasta"]),
+        aliases=ALIASES,
         bed=located(config["regions"]["bed"]),
+        reads=READS,
     output:
         f"{RESULTS}/embeddings.h5",
     log:
@@ -22,8 +24,10 @@ rule embed:
     params:
         model=model_folder,
         device=config["device"],
+        aliases=each("--aliases", ALIASES),
+        reads=each("--reads", READS),
     message:
         "Embedding the regions of {input.bed}"
     shell:
         "titans-dna embed --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " --device {params.device} --output {output:q} --resume > {log:q} 2>&1"
+        " {params.aliases} {params.reads} --device {params.device} --output {output:q} --resume > {log:q} 2>&1"

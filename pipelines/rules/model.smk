@@ -4,6 +4,7 @@
 rule pretrain:
     input:
         fasta=located(config["genome"]["fasta"]),
+        tokenizer=[] if NAMED_TOKENIZER else [TOKENIZER],
     output:
         config=f"{MODEL}/config.json",
         weights=f"{MODEL}/model.safetensors",
@@ -25,6 +26,7 @@ rule pretrain:
         model=subpath(output.weights, parent=True),
         holdout=each("--holdout", config["genome"]["holdout"]),
         config=config["pretrain"]["config"],
+        tokenizer=TOKENIZER,
         steps=config["pretrain"]["steps"],
         lanes=config["pretrain"]["lanes"],
         window=config["pretrain"]["window_tokens"],
@@ -37,7 +39,7 @@ rule pretrain:
         "Training a {params.config} model for {params.steps} steps on {input.fasta}"
     shell:
         "titans-dna pretrain --fasta {input.fasta:q} {params.holdout} --config {params.config:q} --steps {params.steps}"
-        " --lanes {params.lanes} --window-tokens {params.window} --learning-rate {params.rate}"
+        " --tokenizer {params.tokenizer:q} --lanes {params.lanes} --window-tokens {params.window} --learning-rate {params.rate}"
         " --soft-mask-weight {params.soft_mask} --evaluate-every {params.evaluate_every}"
         " --seed {params.seed} --device {params.device} --output {params.model:q} > {log:q} 2>&1"
 
@@ -46,6 +48,7 @@ rule evaluate:
     input:
         model=rules.pretrain.output,
         fasta=located(config["genome"]["fasta"]),
+        aliases=ALIASES,
     output:
         f"{RESULTS}/evaluation.json",
     log:
@@ -62,9 +65,11 @@ rule evaluate:
     params:
         model=model_folder,
         contigs=each("--contig", config["genome"]["holdout"]),
+        aliases=each("--aliases", ALIASES),
         device=config["device"],
     message:
         "Evaluating the model on held-out sequence"
     shell:
-        "titans-dna evaluate --model {params.model:q} --fasta {input.fasta:q} {params.contigs} --device {params.device}"
+        "titans-dna evaluate --model {params.model:q} --fasta {input.fasta:q} {params.contigs} {params.aliases}"
+        " --device {params.device}"
         " --output {output:q} > {log:q} 2>&1"

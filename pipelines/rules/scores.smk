@@ -5,6 +5,7 @@ rule score_variants:
     input:
         model=rules.pretrain.output,
         fasta=located(config["genome"]["fasta"]),
+        aliases=ALIASES,
         vcf=located(config["variants"]["vcf"]),
     output:
         vcf=f"{RESULTS}/variants.scored.vcf.gz",
@@ -23,18 +24,21 @@ rule score_variants:
     params:
         model=model_folder,
         device=config["device"],
+        aliases=each("--aliases", ALIASES),
     message:
         "Scoring the variants of {input.vcf}"
     shell:
         "titans-dna score-variants --model {params.model:q} --fasta {input.fasta:q} --vcf {input.vcf:q}"
-        " --device {params.device} --output {output.vcf:q} > {log:q} 2>&1"
+        " {params.aliases} --device {params.device} --output {output.vcf:q} > {log:q} 2>&1"
 
 
 rule score_regions:
     input:
         model=rules.pretrain.output,
         fasta=located(config["genome"]["fasta"]),
+        aliases=ALIASES,
         bed=located(config["regions"]["bed"]),
+        reads=READS,
     output:
         table=f"{RESULTS}/regions.scored.tsv",
         track=f"{RESULTS}/surprise.bw",
@@ -52,8 +56,10 @@ rule score_regions:
     params:
         model=model_folder,
         device=config["device"],
+        aliases=each("--aliases", ALIASES),
+        reads=each("--reads", READS),
     message:
         "Scoring the regions of {input.bed}"
     shell:
         "titans-dna score-regions --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " --device {params.device} --output {output.table:q} --track {output.track:q} > {log:q} 2>&1"
+        " {params.aliases} {params.reads} --device {params.device} --output {output.table:q} --track {output.track:q} > {log:q} 2>&1"

@@ -34,6 +34,11 @@ def located(path):
     return str(beside) if not Path(path).exists() and beside.exists() else path
 
 
+def files(path):
+    """The file as a list, empty where none is named."""
+    return [located(path)] if path else []
+
+
 def each(option, values):
     """The option once before each value that is not empty, quoted for the shell."""
     return " ".join(
@@ -44,3 +49,9 @@ def each(option, values):
 def model_folder(wildcards, input):
     """The folder of the model that a rule takes as `input.model`."""
     return str(Path(input.model[0]).parent)
+
+
+ALIASES = files(config["genome"]["aliases"])
+READS = files(config["regions"]["reads"])
+TOKENIZER = located(config["pretrain"]["tokenizer"])
+NAMED_TOKENIZER = re.fullmatch(r"nucleotide|kmer:[0-9]+(:overlapping)?", TOKENIZER)

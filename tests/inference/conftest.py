@@ -14,7 +14,7 @@ from titans_dna.io.fasta import Fasta, open_fasta
 from titans_dna.io.vcf import VcfRecord
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
-from titans_dna.tokenizers import NucleotideTokenizer
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer
 
 CONFIG = BackboneConfig(
     width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
@@ -32,13 +32,15 @@ def cache(tmp_path_factory, monkeypatch) -> Path:
 def make_model():
     """A model whose predictions are far from even, so that a base in the wrong place shows."""
 
-    def make(**changes) -> SequenceModel:
+    def make(tokenizer: Tokenizer | None = None, **changes) -> SequenceModel:
+        tokenizer = tokenizer or NucleotideTokenizer()
+        sizes = {"vocabulary": len(tokenizer.vocabulary), "targets": tokenizer.targets}
         with torch.random.fork_rng():
             torch.manual_seed(11)
-            backbone = Backbone(replace(CONFIG, **changes))
+            backbone = Backbone(replace(CONFIG, **{**sizes, **changes}))
             torch.nn.init.normal_(backbone.head.weight, std=0.5)
         backbone.eval().requires_grad_(False)
-        return SequenceModel(backbone=backbone, tokenizer=NucleotideTokenizer(), name="toy", weights_sha256="0" * 64)
+        return SequenceModel(backbone=backbone, tokenizer=tokenizer, name="toy", weights_sha256="0" * 64)
 
     return make
 

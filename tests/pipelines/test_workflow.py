@@ -112,13 +112,35 @@ def test_settings_of_ones_own_replace_the_demo(project, tmp_path, stand_in):
     done = snakemake(tmp_path, *where, "--config", "pretrain={steps: 7}")
     assert done.returncode == 0, done.stderr
     text = output_of(done)
-    assert "--fasta my.fa --holdout 'c 1' --holdout 2 --config tiny --steps 7 --lanes 16" in text
+    assert "--fasta my.fa --holdout 'c 1' --holdout 2 --config tiny --steps 7 --tokenizer nucleotide --lanes 16" in text
     assert "--truth-field" not in text
     assert "demo" not in re.sub(r"/\S*", "", text)
     (tmp_path / "my.yaml").write_text(settings.replace("regions: {bed: my.bed}\n", ""))
     done = snakemake(tmp_path, *where)
     assert done.returncode != 0
     assert "'regions' is a required property" in output_of(done)
+
+
+def test_tokenizer_aliases_and_reads_go_to_the_verbs_that_take_them(project, tmp_path, stand_in):
+    for name in ("my.fa", "my.vcf", "my.bed", "names.txt", "own.bam", "bpe.json"):
+        (tmp_path / name).touch()
+    settings = (
+        "genome: {fasta: my.fa, holdout: [c], aliases: names.txt}\npretrain: {tokenizer: bpe.json}\n"
+        "variants: {vcf: my.vcf}\nregions: {bed: my.bed, reads: own.bam}\n"
+    )
+    (tmp_path / "my.yaml").write_text(settings)
+    where = ("--snakefile", project / "Snakefile", "--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
+    done = snakemake(tmp_path, *where)
+    assert done.returncode == 0, done.stderr
+    text = output_of(done)
+    assert "--tokenizer bpe.json" in text
+    assert text.count("--aliases names.txt") == 4
+    assert text.count("--aliases names.txt --reads own.bam") == 2
+    (tmp_path / "bpe.json").unlink()
+    assert "bpe.json" in output_of(snakemake(tmp_path, *where))  # a tokenizer that is a file is an input
+    assert snakemake(tmp_path, *where).returncode != 0
+    named = snakemake(tmp_path, *where, "--config", "pretrain={tokenizer: 'kmer:6:overlapping'}")
+    assert "--tokenizer kmer:6:overlapping" in output_of(named)
 
 
 def test_inside_another_workflow(project, tmp_path, stand_in):

@@ -31,10 +31,11 @@ def tokenizer() -> BpeTokenizer:
 
 def test_learned_tokens_hold_the_frequent_word_and_ids_are_in_order(tokenizer):
     words = tokenizer.vocabulary
-    assert words[:7] == ("A", "C", "G", "T", "N", "<bos>", "<pad>")
+    assert words[:4] == ("A", "C", "G", "T")
+    assert words[tokenizer.targets :] == ("N", "<bos>", "<pad>")
     assert len(words) == len(set(words)) == 80
     assert any("GATTACA" in word for word in words)
-    assert not any("N" in word for word in words[7:])
+    assert not any("N" in word for word in words[: tokenizer.targets])
     assert len(tokenizer.encode(b"GATTACA" * 20)) < 40
 
 
@@ -67,9 +68,10 @@ def test_merges_are_applied_in_order_as_a_plain_implementation_does(tokenizer):
 
 def test_an_n_stands_alone_and_pieces_do_not_touch(tokenizer):
     ids = tokenizer.encode(b"GATTACANGATTACA")
-    assert tokenizer.offsets(ids)[ids == 4].tolist() == [[7, 8]]
+    gap = tokenizer.targets
+    assert tokenizer.offsets(ids)[ids == gap].tolist() == [[7, 8]]
     left = tokenizer.encode(b"GATTACA")
-    assert ids.tolist() == [*left, 4, *left]
+    assert ids.tolist() == [*left, gap, *left]
     long = genome(5, 2 * PIECE_BP)
     assert (
         tokenizer.encode(long[:PIECE_BP]).tolist()
@@ -98,6 +100,10 @@ def test_wrong_settings_are_refused():
         BpeTokenizer([("AC", "G")])
     with pytest.raises(ConfigError, match="no token"):
         BpeTokenizer([("A", "N")])
+    with pytest.raises(ConfigError, match="too long"):
+        BpeTokenizer([("A" * 2**n, "A" * 2**n) for n in range(8)])
+    with pytest.raises(ConfigError, match="2 to 255"):
+        BpeTokenizer.train([b"ACGT"], 20, longest_bp=256)
     for bad in ({"kind": "bpe"}, {"kind": "bpe", "merges": [["A"]]}, {"kind": "bpe", "merges": "AC"}):
         with pytest.raises(ConfigError):
             load_tokenizer(bad)

@@ -72,9 +72,11 @@ def test_types_are_small_and_specials_cover_no_base():
     assert KmerTokenizer(8).encode(b"ACGT").dtype == np.uint32
     tokenizer = KmerTokenizer(3)
     assert len(tokenizer.vocabulary) == 7 + 64
-    ids = np.array([5, 7, 0, 6, 70], np.uint8)
-    assert tokenizer.offsets(ids).tolist() == [[0, 0], [0, 3], [3, 4], [4, 4], [4, 7]]
-    assert tokenizer.decode(ids) == b"AAAATTT"
+    assert tokenizer.targets == 68
+    assert tokenizer.vocabulary[68:] == ("N", "<bos>", "<pad>")
+    ids = np.array([69, 4, 0, 70, 67, 68], np.uint8)
+    assert tokenizer.offsets(ids).tolist() == [[0, 0], [0, 3], [3, 4], [4, 4], [4, 7], [7, 8]]
+    assert tokenizer.decode(ids) == b"AAAATTTN"
     assert tokenizer.encode(b"").shape == (0,)
 
 

@@ -94,6 +94,7 @@ def test_weights_weigh(monkeypatch):
     batch = loop.Batch(
         inputs=np.array([[5, 0]]), targets=np.array([[0, 3]]),
         weights=np.array([[1.0, 0.1]], dtype=np.float32), fresh=np.array([True]),
+        bases=np.ones((1, 2), dtype=np.float32),
     )  # fmt: skip
     torch.nn.init.normal_(net.head.weight)
     loss, _ = loop._loss(net, batch, net.initial_state(1), torch.device("cpu"))

@@ -18,6 +18,8 @@ from titans_dna.version import __version__
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 VERBS = {
+    "train-tokenizer": "Learn byte-pair tokens from FASTA files.",
+    "tokenize": "Write regions or contigs as tokens, with the bases of each.",
     "pretrain": "Train a model on FASTA files.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
     "score-variants": "Score the variants of a VCF, BCF or table.",

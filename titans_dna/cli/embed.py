@@ -14,15 +14,19 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 if TYPE_CHECKING:
+    from titans_dna.cli.sources import ReadsChoice
+    from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.placing import PlacedRegion
-    from titans_dna.io.fasta import Fasta
+    from titans_dna.io.fasta import Genome
 
 
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
 @options.model
-@options.fasta
+@options.fasta_or_reads
+@options.aliases
 @options.bed
 @options.region
+@options.reads
 @click.option("--window-bp", type=click.IntRange(min=1), help="Cut the regions, or whole contigs, into windows.")
 @click.option(
     "--stride-bp", type=click.IntRange(min=1), help="Bases from one window's start to the next; the window if left out."
@@ -53,8 +57,9 @@ if TYPE_CHECKING:
 @options.device
 @options.output("HDF5 file.")
 def embed(
-    model_folder: Path, fasta: Path, bed: Path | None, regions: tuple[str, ...], window_bp: int | None,
-    stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str, context: str, device: str, output: Path,
+    model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
+    window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str, context: str,
+    device: str, output: Path,
     **stored: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
@@ -63,45 +68,58 @@ def embed(
     every contig is one region, or is cut into windows. Lower case is read as upper case; N and other ambiguity codes
     are left out of every vector. Every region has an outcome; a region without a vector has a row of nan.
 
+    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own: the mean of
+    its final features, read from a fresh memory in one direction; start and end are those of its alignment.
+
     A run that was stopped, by kill -9 too, goes on with --resume; its finished parts lie in OUTPUT.parts.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5
     titans-dna embed --model model/ --fasta data/demo.fa --window-bp 1000 --stride-bp 500 --output tiles.h5
     titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
+    titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference import embedding_job
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
     from titans_dna.inference.pooling import Pooling
-    from titans_dna.io.fasta import open_fasta
     from titans_dna.version import __version__
 
     if stride_bp and not window_bp:
         raise ConfigError("--stride-bp without --window-bp; give both")
     chosen = EmbedOptions(pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand, context=context)
-    storage = embedding_job.Storage(**stored)
+    kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
+    choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
     model = load_model(model_folder, device)
     chosen.check(model)
-    with open_fasta(fasta) as source:
+    if choice.as_sequences:
+        if chosen != EmbedOptions() or storage != embedding_job.Storage(dtype=storage.dtype) or window_bp:
+            raise ConfigError("reads by themselves get the mean of their final features; leave the other options out")
+        _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, storage.dtype)
+        return
+    with open_genome(fasta, aliases, choice) as source:
         asked = repeatable(source, bed, regions, window_bp, stride_bp)
         plan = embedding_job.plan_embeddings(asked(), source.contigs.lengths, chosen)
         attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
             "fasta": str(fasta), "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]])
         }  # fmt: skip
+        if choice.reads is not None:
+            attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
         costs = [plan.groups[number].cost_bp for number in plan.of_shard(storage.shard)]
         with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
             counts = embedding_job.write_embeddings(
                 output, model, source, asked, plan, attributes, storage, progress=advance
             )
+        report_names(source)
     for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{outcome:<16} {number:>10}", err=True)
     click.echo(f"{'total':<16} {sum(counts.values()):>10}", err=True)
 
 
 def repeatable(
-    source: Fasta, bed: Path | None, regions: tuple[str, ...], window_bp: int | None, stride_bp: int | None
+    source: Genome, bed: Path | None, regions: tuple[str, ...], window_bp: int | None, stride_bp: int | None
 ) -> Any:
     """Return a function that gives the regions anew at every call; standard input is kept in memory."""
     from titans_dna.cli.regions import iterate_regions
@@ -114,3 +132,44 @@ def repeatable(
         return tiled(found, window_bp, stride_bp or window_bp) if window_bp else found
 
     return asked
+
+
+def _embed_reads(
+    model: SequenceModel,
+    reference: tuple[Path | None, Path | None],
+    choice: ReadsChoice,
+    asked: tuple[Path | None, tuple[str, ...]],
+    output: Path,
+    dtype: str,
+) -> None:
+    """Write one vector per read."""
+    from itertools import tee
+
+    import numpy as np
+
+    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_aligned, reads_of, report_names
+    from titans_dna.genome.interval import Interval
+    from titans_dna.inference.reads import read_sequences
+    from titans_dna.io.hdf5 import EmbeddingWriter
+    from titans_dna.version import __version__
+
+    attributes = {
+        "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
+        "context": "read", "strand": "forward", "tokenizer": model.tokenizer.kind, "reads": str(choice.reads),
+        "reads_as": choice.reads_as, "package_version": __version__,
+        "command": shlex.join(["titans-dna", *sys.argv[1:]]),
+    }  # fmt: skip
+    width = model.backbone.config.width
+    with open_aligned(*reference, choice) as aligned:
+        placed = place_regions(aligned, *asked)
+        contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
+        with EmbeddingWriter(output, width, contigs, attributes, dtype) as writer:
+            reads, again = tee(reads_of(aligned, placed, choice))
+            pairs = zip(reads, read_sequences(model, (read.sequence for read in again)), strict=True)
+            while block := [pair for _, pair in zip(range(1024), pairs, strict=False)]:
+                places = [Interval(r.contig, r.start, r.end, r.strand, r.name) for r, _ in block]
+                writer.append(places, np.stack([found.vector for _, found in block]))
+        report_names(aligned)
+    warn_unused(placed)
+    click.echo(f"{output}: {writer.rows:,} reads, {width} numbers each", err=True)

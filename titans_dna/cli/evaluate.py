@@ -12,6 +12,7 @@ from titans_dna.cli import options
 @click.command("evaluate", short_help="Bits per base on held-out contigs, beside Markov models.")
 @options.model
 @options.fasta
+@options.aliases
 @click.option(
     "--contig", "contigs", multiple=True, help="Contig to evaluate on; by default those held out. Repeatable."
 )
@@ -19,8 +20,9 @@ from titans_dna.cli import options
 @options.device
 @options.output("JSON file.")
 def evaluate(
-    model_folder: Path, fasta: Path, contigs: tuple[str, ...], window_tokens: int | None, device: str, output: Path
-) -> None:
+    model_folder: Path, fasta: Path, aliases: Path | None, contigs: tuple[str, ...], window_tokens: int | None,
+    device: str, output: Path,
+) -> None:  # fmt: skip
     """Print bits per base of whole contigs: memory carried, memory reset in every window, and Markov models.
 
     The Markov models (orders 2, 6 and 12) learn all other contigs of the FASTA, both strands.
@@ -31,18 +33,19 @@ def evaluate(
     import json
 
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.io.atomic import atomic_path
     from titans_dna.training.evaluation import evaluate_model, held_out_contigs
 
     model = load_model(model_folder, device)
-    from titans_dna.io.fasta import open_fasta
 
-    with open_fasta(fasta) as source:
+    with open_genome(fasta, aliases) as source:
         chosen = [source.contigs.require(name) for name in contigs] or held_out_contigs(model_folder, source)
         total = 2 * sum(source.contigs.lengths[contig] for contig in chosen)
         with progress_bar("evaluating", total) as advance:
             result = evaluate_model(model, source, chosen, window_tokens or _window(model_folder), advance)
+        report_names(source)
     with atomic_path(output) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n")
     click.echo(f"bits per base over {result['bases']:,} bases of {', '.join(chosen)}")

@@ -13,11 +13,23 @@ from titans_dna.genome.shard import Shard
 FILE = click.Path(path_type=Path)
 
 model = click.option("--model", "model_folder", type=FILE, required=True, help="Folder of a model (see pretrain).")
-fasta = click.option("--fasta", type=FILE, required=True, help="Sequence: FASTA, plain, gzip or bgzip.")
+_SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL."
+fasta = click.option("--fasta", type=FILE, required=True, help=f"Sequence: {_SEQUENCE}")
+fasta_or_reads = click.option("--fasta", type=FILE, help=f"Sequence: {_SEQUENCE} Needed but for reads by themselves.")
+fastas = click.option(
+    "--fasta", "fastas", type=FILE, required=True, multiple=True, help=f"Sequence to learn: {_SEQUENCE} Repeatable."
+)
+aliases = click.option(
+    "--aliases", type=FILE, help="Names that mean the same contig: one contig a line, tab-separated (chromAlias.txt)."
+)
 device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
+tokenizer = click.option(
+    "--tokenizer", default="nucleotide", show_default=True, metavar="nucleotide|kmer:K|kmer:K:overlapping|FILE",
+    help="How sequence becomes tokens; FILE is one of train-tokenizer.",
+)  # fmt: skip
 bed = click.option(
     "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
@@ -32,6 +44,37 @@ resume = click.option("--resume", is_flag=True, help="Go on with what a stopped 
 shard = click.option(
     "--shard", type=Shard.parse, default="1/1", metavar="I/N", help="Do part I of N, for N machines; see merge."
 )
+
+
+_READS = (
+    click.option("--reads", type=FILE, help="A sample's reads: BAM, CRAM or SAM, aligned to --fasta."),
+    click.option(
+        "--reads-as", type=click.Choice(["consensus", "sequences"]), default="consensus", show_default=True,
+        help="consensus: the sample's own bases take the reference's place, in its coordinates; sequences: every read "
+        "that overlaps the regions, by itself.",
+    ),
+    click.option(
+        "--fill", type=click.Choice(["reference", "n"]), default="reference", show_default=True,
+        help="What stands in a consensus where no base is called.",
+    ),
+    click.option(
+        "--min-depth", type=click.IntRange(1), default=1, show_default=True,
+        help="Reads below which a consensus calls no base.",
+    ),
+    click.option(
+        "--min-mapping-quality", type=click.IntRange(0, 255), default=0, show_default=True, help="Phred, of a read."
+    ),
+    click.option("--duplicates", is_flag=True, help="Take reads that are marked as duplicates."),
+    click.option("--as-sequenced", is_flag=True, help="Reads in the direction of the sequencer, not the reference's."),
+    click.option("--clipped", is_flag=True, help="Leave the soft-clipped ends of reads in."),
+)  # fmt: skip
+
+
+def reads(command: Any) -> Any:
+    """Add the options about a sample's reads (see `titans_dna.cli.sources.ReadsChoice`)."""
+    for option in reversed(_READS):
+        command = option(command)
+    return command
 
 
 def check_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -10,10 +10,11 @@ from titans_dna.cli import options
 
 
 @click.command("pretrain", short_help="Train a model on FASTA files.")
-@click.option("--fasta", "fastas", type=options.FILE, required=True, multiple=True, help="FASTA to learn. Repeatable.")
+@options.fastas
 @click.option(
     "--holdout", multiple=True, metavar="CONTIG", help="Contig to evaluate on and never to learn. Repeatable."
 )
+@options.tokenizer
 @click.option("--config", default="tiny", show_default=True, help="Named size of the model.")
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Updates of the weights.")
 @click.option("--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step.")
@@ -27,15 +28,18 @@ from titans_dna.cli import options
 @options.device
 @options.output("Folder of the model; made if need be.", callback=None)
 def pretrain(
-    fastas: tuple[Path, ...], holdout: tuple[str, ...], config: str, output: Path, device: str, **settings: float
-) -> None:
+    fastas: tuple[Path, ...], holdout: tuple[str, ...], tokenizer: str, config: str, output: Path, device: str,
+    **settings: float,
+) -> None:  # fmt: skip
     """Train a model on the contigs of FASTA files.
 
     \b
     titans-dna pretrain --fasta data/demo.fa --holdout chrC --steps 100 --output model/
+    titans-dna pretrain --fasta data/demo.fa --holdout chrC --tokenizer kmer:6 --steps 100 --output words/
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.model.config import named_config
+    from titans_dna.tokenizers import named_tokenizer
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.run import pretrain_model
 
@@ -43,6 +47,7 @@ def pretrain(
     bases = training.steps * training.lanes * training.window_tokens
     with progress_bar("training", bases) as advance:
         summary = pretrain_model(
-            fastas, output, named_config(config), training, size=config, holdout=holdout, device=device, advance=advance
-        )
+            fastas, output, named_config(config), training, size=config, holdout=holdout, device=device,
+            tokenizer=named_tokenizer(tokenizer), advance=advance,
+        )  # fmt: skip
     click.echo(summary)

@@ -10,10 +10,11 @@ import click
 from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
-from titans_dna.io.fasta import Fasta
+from titans_dna.io.bam import AlignedReads
+from titans_dna.io.fasta import Genome
 
 
-def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
+def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
     """Return the regions of a BED or GTF file and of ``--region``, in that order; none asked for means whole contigs.
 
     Raises
@@ -24,7 +25,7 @@ def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> lis
     return list(iterate_regions(fasta, bed, regions))
 
 
-def iterate_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> Iterator[PlacedRegion]:
+def iterate_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> Iterator[PlacedRegion]:
     """Yield the regions of `place_regions` one by one."""
     from titans_dna.io.bed import iterate_intervals
 
@@ -45,7 +46,7 @@ def iterate_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> I
 class _Resolving(dict[str, int]):
     """Lengths by any name of a contig."""
 
-    def __init__(self, fasta: Fasta) -> None:
+    def __init__(self, fasta: Genome | AlignedReads) -> None:
         super().__init__(fasta.contigs.lengths)
         self._contigs = fasta.contigs
 
@@ -56,7 +57,7 @@ class _Resolving(dict[str, int]):
         return isinstance(name, str) and self._contigs.resolve(name) is not None
 
 
-def by_contig(placed: Sequence[PlacedRegion], fasta: Fasta) -> dict[str, list[int]]:
+def by_contig(placed: Sequence[PlacedRegion], fasta: Genome | AlignedReads) -> dict[str, list[int]]:
     """Return the rows of the usable regions of each contig, contigs in the order of the FASTA."""
     rows: dict[str, list[int]] = {contig: [] for contig in fasta.contigs.names}
     for index, region in enumerate(placed):

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import Shard
+
+if TYPE_CHECKING:
+    from titans_dna.cli.sources import ReadsChoice
+    from titans_dna.inference.model import SequenceModel
 
 
 @click.command("score-regions", short_help="Score regions or whole contigs, with tracks along them.")
 @options.model
-@options.fasta
+@options.fasta_or_reads
+@options.aliases
 @options.bed
 @options.region
+@options.reads
 @click.option(
     "--track", type=options.FILE, callback=options.check_folder,
     help="bigWig of the memory's surprise at every base of the contigs read.",
@@ -30,7 +38,8 @@ from titans_dna.genome.shard import Shard
 @options.output("Table (.tsv, .tsv.gz, .parquet, .h5, .h5ad, - for standard output); start 0-based, end excluded.")
 def score_regions(
     model_folder: Path,
-    fasta: Path,
+    fasta: Path | None,
+    aliases: Path | None,
     bed: Path | None,
     regions: tuple[str, ...],
     track: Path | None,
@@ -39,24 +48,34 @@ def score_regions(
     resume: bool,
     device: str,
     output: Path,
+    **sample: Any,
 ) -> None:
     """Score regions: log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
     A region is read with the memory of its whole contig before it; contigs are streamed once, at constant memory.
     Without --bed and --region every contig is one region. --shard divides whole contigs; tracks hold a shard's own.
+    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
+    fresh memory; start and end are those of its alignment.
 
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
+    titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.region_file import RegionOutputs, RegionRow, score_region_file
-    from titans_dna.io.fasta import open_fasta
 
+    choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
-    with open_fasta(fasta) as source:
+    if choice.as_sequences:
+        if track or tracks or resume or shard.count > 1:
+            raise ConfigError("reads by themselves have no tracks, shards or resume; leave these options out")
+        _score_reads(model, (fasta, aliases), choice, (bed, regions), output)
+        return
+    with open_genome(fasta, aliases, choice) as source:
         placed = place_regions(source, bed, regions)
         rows = [
             RegionRow(asked=p.asked, placed=p.placed if p.outcome == "ok" else None, outcome=p.outcome, contig=p.contig)
@@ -65,4 +84,42 @@ def score_regions(
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
             score_region_file(model, source, rows, outputs, shard=shard, resume=resume, advance=advance)
+        report_names(source)
     warn_unused(placed)
+
+
+def _score_reads(
+    model: SequenceModel,
+    reference: tuple[Path | None, Path | None],
+    choice: ReadsChoice,
+    asked: tuple[Path | None, tuple[str, ...]],
+    output: Path,
+) -> None:
+    """Write one row per read."""
+    from itertools import tee
+
+    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_aligned, reads_of, report_names
+    from titans_dna.genome.interval import Interval
+    from titans_dna.inference.reads import read_sequences
+    from titans_dna.inference.region_file import COLUMNS, RegionRow, table_row
+    from titans_dna.inference.run_metadata import command_line
+    from titans_dna.io.score_table import ScoreTableWriter
+    from titans_dna.version import __version__
+
+    metadata = {
+        "version": __version__, "model": f"{model.name} sha256={model.weights_sha256}", "reads": str(choice.reads),
+        "options": "kind=reads", "command": command_line(),
+    }  # fmt: skip
+    with open_aligned(*reference, choice) as aligned:
+        placed, rows = place_regions(aligned, *asked), 0
+        with ScoreTableWriter(output, COLUMNS, metadata) as writer:
+            reads, again = tee(reads_of(aligned, placed, choice))
+            for read, found in zip(reads, read_sequences(model, (r.sequence for r in again)), strict=True):
+                place = Interval(read.contig, read.start, read.end, read.strand, read.name)
+                row = RegionRow(asked=place, placed=None, outcome="ok", contig=read.contig)
+                writer.write(table_row(row, found.score))
+                rows += 1
+        report_names(aligned)
+    warn_unused(placed)
+    click.echo(f"{rows:,} reads", err=True)

@@ -14,6 +14,7 @@ from titans_dna.errors import ConfigError
 @click.command("score-variants", short_help="Score the variants of a VCF, BCF or table.")
 @options.model
 @options.fasta
+@options.aliases
 @click.option(
     "--vcf", type=options.FILE,
     help="Variants: .vcf, .vcf.gz, .bcf, a table (.tsv, .csv; 1-based), or - for standard input.",
@@ -55,6 +56,7 @@ from titans_dna.errors import ConfigError
 def score_variants(
     model_folder: Path,
     fasta: Path,
+    aliases: Path | None,
     vcf: Path | None,
     variants: tuple[str, ...],
     output: Path,
@@ -73,10 +75,10 @@ def score_variants(
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.variant_file import score_variant_file
     from titans_dna.inference.variant_job import ScoringOptions
-    from titans_dna.io.fasta import open_fasta
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")
@@ -85,13 +87,14 @@ def score_variants(
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     model = load_model(model_folder, device)
     with ExitStack() as stack:
-        genome = stack.enter_context(open_fasta(fasta))
-        another = stack.enter_context(open_fasta(Path(str(other)))) if other else None
+        genome = stack.enter_context(open_genome(fasta, aliases))
+        another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
         counts = score_variant_file(
             model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another,
             advance=advance, **beside,  # type: ignore[arg-type]
         )  # fmt: skip
+        report_names(genome)
     for outcome, count in counts.items():
         click.echo(f"{outcome:<20} {count:>10,}", err=True)
     click.echo(f"{'total':<20} {sum(counts.values()):>10,}", err=True)

@@ -22,7 +22,6 @@ from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
 from titans_dna.model.state import StreamState, select, state_numbers
-from titans_dna.tokenizers.base import PAD
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
 WAITING_BATCHES = 4  # batches that wait to be sorted by length
@@ -35,9 +34,9 @@ class Branches:
     """Haplotypes to read; arrays of one entry each."""
 
     lanes: np.ndarray  # number of the strand that is left
-    cuts: np.ndarray  # base of the strand at which it is left: the first one read from the haplotype
-    lengths: np.ndarray  # bases to read
-    haplotype: Callable[[int], tuple[np.ndarray, int]]  # ids to read, and how many of the first do not count
+    cuts: np.ndarray  # token of the strand at which it is left: the first one read from the haplotype
+    lengths: np.ndarray  # tokens to read
+    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]  # ids to read, and what share of each counts
 
     def __len__(self) -> int:
         return len(self.cuts)
@@ -117,9 +116,9 @@ class _Reading:
         self.ends = [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
 
     def _end(self, lane: int, ends: np.ndarray) -> int:
-        """Return how many inputs of a lane are needed: input b predicts base b."""
+        """Return how many inputs of a lane are needed: input i predicts token i."""
         leave = self.branches.cuts[self.branches.lanes == lane]
-        return int(max(ends.max(initial=0), leave.max(initial=0)))
+        return int(max(self.strands[lane].tokens_to(int(ends.max(initial=0))), leave.max(initial=0)))
 
     def run(
         self, checkpoint: Checkpoint | None, progress: Callable[[int], None] | None
@@ -128,7 +127,7 @@ class _Reading:
         settle = range(SETTLE_INPUTS, last, SETTLE_INPUTS)
         position, state = self._take_up(checkpoint.load() if checkpoint else None)
         if progress and position:
-            progress(sum(min(position, end) for end in self.ends))
+            progress(sum(self._bases(lane, 0, min(position, end)) for lane, end in enumerate(self.ends)))
         if position == 0:
             rows = [lane for lane, end in enumerate(self.ends) if end > 0]
             self._leave(0, 0, range(len(self.ends)), self.backbone.initial_state(len(self.ends)))
@@ -144,10 +143,11 @@ class _Reading:
         )
         for piece in pieces:
             for lane, values in zip(piece.lanes, piece.log_probabilities, strict=True):
-                self.sums[lane].add(piece.start, values[:, None])
+                strand = self.strands[lane]
+                self.sums[lane].add(strand.bases_before(piece.start), strand.share(values, piece.start)[:, None])
             self._leave(piece.start + 1, piece.next_input, piece.lanes, piece.state)
             if progress:
-                progress(len(piece.lanes) * (piece.next_input - piece.start))
+                progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in piece.lanes))
             if piece.next_input in settle:
                 self._read_waiting(everything=True)
                 if checkpoint and checkpoint.due():
@@ -155,8 +155,12 @@ class _Reading:
                     checkpoint.save(piece.next_input, select(piece.state, going), self._arrays())
         self._read_waiting(everything=True)
         if progress:
-            progress(sum(strand.length_bp - end for strand, end in zip(self.strands, self.ends, strict=True)))
+            progress(sum(self._bases(lane, end, len(self.strands[lane].ids)) for lane, end in enumerate(self.ends)))
         return self.found, [sums.results()[0][:, 0] for sums in self.sums]
+
+    def _bases(self, lane: int, start: int, end: int) -> int:
+        """Count the bases of a strand's tokens ``start`` to ``end``."""
+        return self.strands[lane].bases_before(end) - self.strands[lane].bases_before(start)
 
     def _take_up(self, saved: tuple[int, StreamState, dict[str, np.ndarray]] | None) -> tuple[int, Any]:
         if saved is None:
@@ -205,17 +209,18 @@ class _Reading:
         members = [index for _, index in waiting]
         length = int(self.branches.lengths[members].max())
         inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A: unseen by what stands before
-        targets = np.full_like(inputs, PAD)
+        targets = np.full_like(inputs, self.model.pad)
+        shares = np.zeros(inputs.shape)
         for row, index in enumerate(members):
-            ids, skipped = self.branches.haplotype(index)
+            ids, counted = self.branches.haplotype(index)
             cut = int(self.branches.cuts[index])
             strand = self.strands[int(self.branches.lanes[index])]
             inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
             inputs[row, 1 : len(ids)] = ids[:-1]
-            targets[row, skipped : len(ids)] = ids[skipped:]
+            targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
         wanted = torch.from_numpy(targets).to(self.device)
         state = self.backbone.join([state for state, _ in waiting])
         logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
         known = wanted < self.backbone.config.targets
         picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-        self.found[members] = torch.where(known, picked, 0.0).double().sum(-1).cpu().numpy()
+        self.found[members] = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares).sum(-1)

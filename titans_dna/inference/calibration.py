@@ -9,7 +9,7 @@ import numpy as np
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.score_variants import branch_stride
 from titans_dna.inference.shuffle import shuffle_dinucleotides
 from titans_dna.inference.strand import Strand
@@ -62,7 +62,13 @@ def shuffled_scores(
     -------
     numpy.ndarray
         (alleles, shuffles) float64.
+
+    Raises
+    ------
+    ConfigError
+        If a token of the model has several bases.
     """
+    require_single_bases(model, "shuffled surroundings")
     strands = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in (False, True)]
     stride, count = branch_stride(model.backbone.config), len(alleles) * shuffles * 2
     length = len(sequence)
@@ -75,7 +81,7 @@ def shuffled_scores(
             cut = start // stride * stride
             places[lane, :, row] = cut, stop - cut, stop - cut + grown, strand.span(allele.first, allele.last)[0] - cut
 
-    def haplotype(index: int) -> tuple[np.ndarray, int]:
+    def haplotype(index: int) -> tuple[np.ndarray, np.ndarray]:
         lane, rest = divmod(index, count)
         (row, number), with_alt = divmod(rest // 2, shuffles), bool(rest % 2)
         allele, strand = alleles[row], strands[lane]
@@ -83,7 +89,7 @@ def shuffled_scores(
         cut, skipped = int(places[lane, 0, row]), int(places[lane, 3, row])
         start = strand.span(max(0, allele.first - horizon_bp), min(length, allele.last + horizon_bp))[0]
         ids = np.concatenate([strand.ids[cut:start], model.tokenizer.encode(strand.allele(window))])
-        return ids, skipped
+        return ids, (np.arange(len(ids)) >= skipped).astype(float)
 
     each = np.repeat(np.arange(len(alleles)), shuffles)
     branches = Branches(

@@ -20,7 +20,6 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
-from titans_dna.tokenizers.base import PAD
 
 __all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand"]
 
@@ -144,7 +143,7 @@ def embed_strand(
         strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
         low, high = (length_bp - spans.ends, length_bp - spans.starts) if reverse else (spans.starts, spans.ends)
         pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
-        stream = _contig_features(model, strand.ids, int(high.max()), options)
+        stream = _contig_features(model, strand, int(high.max()), options)
     else:
         spans = spans.by_length()
         reach = np.cumsum(spans.lengths)
@@ -161,11 +160,14 @@ def _pooled(stream: Iterator[Features], pool: Pool, progress: Progress | None) -
             progress(len(values))
 
 
-def _contig_features(model: SequenceModel, ids: np.ndarray, end: int, options: EmbedOptions) -> Iterator[Features]:
+def _contig_features(model: SequenceModel, strand: Strand, end: int, options: EmbedOptions) -> Iterator[Features]:
     """Stream a strand up to base ``end``, or a little further: pieces are whole, so their number changes no result."""
-    inputs = -(-(end + 1) // PIECE_TOKENS) * PIECE_TOKENS
-    read = ids[: inputs - 1]
-    for piece in stream_bases(model.backbone, read, model.bos, hidden=True, inner=options.inner):
+    inputs = -(-(strand.tokens_to(end) + 1) // PIECE_TOKENS) * PIECE_TOKENS
+    read, counts = strand.ids[: inputs - 1], strand.new_bases
+    for piece in stream_bases(
+        model.backbone, read, model.bos, hidden=True, inner=options.inner,
+        new_bases=None if counts is None else counts[: inputs - 1],
+    ):  # fmt: skip
         assert piece.hidden is not None
         yield piece.read_start, options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise)
 
@@ -182,11 +184,11 @@ def _region_features(
     offset = 0
     for first, last in pairwise(_batches(spans.lengths, batch_tokens)):
         strands = [
-            Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse).ids
+            Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse)
             for i in range(first, last)
         ]
         if len(strands) == 1:
-            for start, values, known in _contig_features(model, strands[0], len(strands[0]), options):
+            for start, values, known in _contig_features(model, strands[0], strands[0].length_bp, options):
                 yield offset + start, values, known
         else:
             yield offset, *_read_side_by_side(model, strands, options)
@@ -204,19 +206,20 @@ def _batches(lengths: np.ndarray, batch_tokens: int) -> list[int]:
 
 @torch.inference_mode()
 def _read_side_by_side(
-    model: SequenceModel, strands: Sequence[np.ndarray], options: EmbedOptions
+    model: SequenceModel, strands: Sequence[Strand], options: EmbedOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of several short sequences, one behind the other, and which bases are known."""
-    longest = max(map(len, strands))
-    ids = np.full((len(strands), longest + 1), PAD, np.int64)
+    longest = max(len(strand.ids) for strand in strands)
+    ids = np.full((len(strands), longest + 1), model.pad, np.int64)
     ids[:, 0] = model.bos
     for row, strand in enumerate(strands):
-        ids[row, 1 : 1 + len(strand)] = strand
+        ids[row, 1 : 1 + len(strand.ids)] = strand.ids
     device = next(model.backbone.parameters()).device
     out = model.backbone.stream(torch.from_numpy(ids).to(device), inner=options.inner)
     values = options.features(out.hidden, out.inner)
-    parts = [values[row, 1 : 1 + len(strand)] for row, strand in enumerate(strands)]
-    return np.concatenate(parts), np.concatenate(strands) < model.backbone.config.targets
+    parts = [strand.spread(values[row, 1 : 1 + len(strand.ids)]) for row, strand in enumerate(strands)]
+    known = [strand.spread(strand.ids < model.backbone.config.targets) for strand in strands]
+    return np.concatenate(parts), np.concatenate(known)
 
 
 def embed_contig_regions(

@@ -9,8 +9,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
 from titans_dna.model.device import choose_device
-from titans_dna.tokenizers import Tokenizer, load_tokenizer
-from titans_dna.tokenizers.base import BOS
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, load_tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +24,26 @@ class SequenceModel:
     @property
     def bos(self) -> int:
         """Id of the token before the first base."""
-        return BOS
+        return self.tokenizer.targets + 1
+
+    @property
+    def pad(self) -> int:
+        """Id of what is no sequence."""
+        return self.tokenizer.targets + 2
+
+
+def require_single_bases(model: SequenceModel, what: str) -> None:
+    """Refuse a model whose tokens have several bases.
+
+    Raises
+    ------
+    ConfigError
+        If it is one.
+    """
+    if not isinstance(model.tokenizer, NucleotideTokenizer):
+        raise ConfigError(
+            f"{what} need one token per base, but {model.name} reads {model.tokenizer.kind} tokens; use another model"
+        )
 
 
 def load_model(folder: Path, device: str = "auto") -> SequenceModel:
@@ -47,6 +65,12 @@ def load_model(folder: Path, device: str = "auto") -> SequenceModel:
         raise CheckpointError(
             f"the tokenizer has {len(tokenizer.vocabulary)} tokens but the model reads "
             f"{checkpoint.backbone.config.vocabulary}. Restore the tokenizer the model was trained with.",
+            path=folder / TOKENIZER,
+        )
+    if tokenizer.targets != checkpoint.backbone.config.targets:
+        raise CheckpointError(
+            f"the tokenizer has {tokenizer.targets} tokens that can follow but the model predicts "
+            f"{checkpoint.backbone.config.targets}. Restore the tokenizer the model was trained with.",
             path=folder / TOKENIZER,
         )
     return SequenceModel(

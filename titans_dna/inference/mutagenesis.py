@@ -15,7 +15,7 @@ import numpy as np
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Checkpoint
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.score_variants import HORIZON_BP, score_strands
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import stream_bases
@@ -107,7 +107,13 @@ def predict_bases(
         Lets a later call take up the work; ``out`` must then be on disk.
     progress
         Called with the number of bases read since the last call.
+
+    Raises
+    ------
+    ConfigError
+        If a token of the model has several bases.
     """
+    require_single_bases(model, "the probabilities of every base")
     strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
     position, state = 0, None
     if checkpoint and (saved := checkpoint.load()):

@@ -75,7 +75,8 @@ def score_contig_regions(
         deep = any("_layer" in kind for kind in reading.tracks)
         trace = stack.enter_context(trace_memories(model.backbone)) if deep else None
         pieces = stream_bases(
-            model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state
+            model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state,
+            new_bases=strand.new_bases,
         )  # fmt: skip
         for piece in pieces:
             reading.add(piece, trace.take() if trace else {})
@@ -97,10 +98,8 @@ class _RegionSums:
         self.tracks = tracks
 
     def add(self, piece: Piece, deep: Mapping[str, np.ndarray]) -> None:
-        assert piece.distributions is not None
-        log_p = piece.distributions.astype(np.float64)
-        known = np.isfinite(piece.log_probabilities)
-        entropy = np.where(known, -(np.exp(log_p) * log_p).sum(1) / math.log(2), np.nan)
+        assert piece.entropy_bits is not None
+        entropy = piece.entropy_bits
         self.predicted.add(piece.start, np.stack([piece.log_probabilities, entropy], 1))
         self.read.add(piece.read_start, piece.surprise[:, None])
         here = slice(piece.start, piece.start + len(entropy))
@@ -114,7 +113,7 @@ class _RegionSums:
             elif kind == "surprise":
                 track[there] = piece.surprise
             else:  # the first token of a strand is no base
-                track[there] = np.where(gap, np.nan, deep[kind][len(deep[kind]) - len(gap) :])
+                track[there] = np.where(gap, np.nan, _by_base(deep[kind], piece, len(gap)))
 
     def scores(self) -> list[RegionScore]:
         sums, counts = self.predicted.results()
@@ -143,3 +142,10 @@ class _RegionSums:
             base = track.base if isinstance(track.base, np.memmap) else track
             if isinstance(base, np.memmap):
                 base.flush()
+
+
+def _by_base(values: np.ndarray, piece: Piece, bases: int) -> np.ndarray:
+    """Return values of the tokens that were read as values of their bases."""
+    if piece.read_bases is None:
+        return values[len(values) - bases :]
+    return np.repeat(values[len(values) - len(piece.read_bases) :], piece.read_bases)

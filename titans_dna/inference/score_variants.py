@@ -3,7 +3,8 @@
 REF is the strand itself, streamed once; every ALT starts from the strand's state at the last chunk border before it and
 reads its own haplotype up to a horizon behind the variant (`titans_dna.inference.branches`). So a variant has the
 context of its whole chromosome and costs a short window. The sums start at the leftmost base at which the haplotype can
-be written and end at the horizon behind the rightmost, so they depend on the haplotype alone.
+be written and end at the horizon behind the rightmost, so they depend on the haplotype alone; how tokens of several
+bases are compared is said in `titans_dna.inference.tokens`.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
+from titans_dna.inference.tokens import allele_tokens
 from titans_dna.model.config import BackboneConfig
 
 BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
@@ -73,12 +75,12 @@ def score_strands(
         (alleles, strands) float64.
     """
     lanes = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in strands]
-    places = [AllelePlaces.of(model.backbone.config, strand, alleles, horizon_bp) for strand in lanes]
+    places = [AllelePlaces.of(model, strand, alleles, horizon_bp) for strand in lanes]
     count = len(alleles)
 
-    def haplotype(index: int) -> tuple[np.ndarray, int]:
+    def haplotype(index: int) -> tuple[np.ndarray, np.ndarray]:
         lane, row = divmod(index, count)
-        return places[lane].haplotype(model, alleles[row], row)
+        return places[lane].haplotype(alleles[row], row)
 
     branches = Branches(
         lanes=np.repeat(np.arange(len(lanes)), count),
@@ -95,28 +97,32 @@ def score_strands(
 class AllelePlaces:
     """Where the alleles lie on a strand: where each leaves it, and the stretch of REF it is compared with."""
 
-    def __init__(self, strand: Strand, cuts: np.ndarray, firsts: np.ndarray, stops: np.ndarray, lengths: np.ndarray):
-        self.strand, self.cuts, self.firsts, self.stops, self.lengths = strand, cuts, firsts, stops, lengths
+    def __init__(self, model: SequenceModel, strand: Strand, horizon_bp: int, columns: np.ndarray) -> None:
+        self.model, self.strand, self.horizon_bp = model, strand, horizon_bp
+        self.cuts, self.firsts, self.stops, self.lengths = columns  # cuts and lengths in tokens, the others in bases
 
     @classmethod
-    def of(cls, config: BackboneConfig, strand: Strand, alleles: Sequence[Allele], horizon_bp: int) -> AllelePlaces:
+    def of(cls, model: SequenceModel, strand: Strand, alleles: Sequence[Allele], horizon_bp: int) -> AllelePlaces:
         """Return the places of all alleles."""
-        stride = branch_stride(config)
+        stride = branch_stride(model.backbone.config)
         columns = np.empty((4, len(alleles)), dtype=np.int64)
         for row, allele in enumerate(alleles):
+            if strand.new_bases is not None:
+                found = allele_tokens(model.tokenizer, strand, allele, horizon_bp)
+                cut = found.token // stride * stride
+                columns[:, row] = cut, found.first, found.stop, found.token - cut + len(found.ids)
+                continue
             first, last = strand.span(allele.first, allele.last)
             stop = min(strand.length_bp, last + horizon_bp)
             cut = first // stride * stride
             columns[:, row] = cut, first, stop, stop - cut + len(allele.alt) - (allele.end - allele.start)
-        return cls(strand, *columns)
+        return cls(model, strand, horizon_bp, columns)
 
-    def haplotype(self, model: SequenceModel, allele: Allele, row: int) -> tuple[np.ndarray, int]:
-        """Return the ids to read from the cut on, and how many of the first do not count."""
-        start, end = self.strand.span(allele.start, allele.end)
-        cut, ids = int(self.cuts[row]), self.strand.ids
-        alt = model.tokenizer.encode(self.strand.allele(allele.alt))
-        whole = np.concatenate([ids[cut:start], alt, ids[end : int(self.stops[row])]])
-        return whole, int(self.firsts[row]) - cut
+    def haplotype(self, allele: Allele, row: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the ids to read from the cut on, and what share of each counts."""
+        found = allele_tokens(self.model.tokenizer, self.strand, allele, self.horizon_bp)
+        before = self.strand.ids[int(self.cuts[row]) : found.token]
+        return np.concatenate([before, found.ids]), np.concatenate([np.zeros(len(before)), found.weights])
 
 
 def branch_stride(config: BackboneConfig) -> int:

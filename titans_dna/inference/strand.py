@@ -1,4 +1,4 @@
-"""Strands of a contig as ids, and coordinates on them."""
+"""Strands of a contig as tokens, and coordinates on them: in bases, and in tokens."""
 
 from __future__ import annotations
 
@@ -7,26 +7,41 @@ from dataclasses import dataclass
 import numpy as np
 
 from titans_dna.genome.alphabet import reverse_complement
-from titans_dna.tokenizers.base import Tokenizer
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
+
+MARK_TOKENS = 1 << 12  # tokens between two places whose base is kept
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strand:
-    """One strand of a contig, read 5' to 3'; its base i is base ``length_bp - 1 - i`` of the contig if ``reverse``."""
+    """One strand of a contig, read 5' to 3'; its base i is base ``length_bp - 1 - i`` of the contig if ``reverse``.
 
-    ids: np.ndarray  # one per base
+    A base belongs to the token that is the first to cover it. ``new_bases`` and ``marks`` are None where every base
+    has a token of its own, so that bases and tokens bear the same numbers.
+    """
+
+    ids: np.ndarray  # token ids
     reverse: bool
+    sequence: bytes  # its bases, as read
+    new_bases: np.ndarray | None = None  # (tokens,) bases that belong to each token
+    marks: np.ndarray | None = None  # bases before every ``MARK_TOKENS``-th token
 
     @classmethod
     def of(cls, sequence: bytes, tokenizer: Tokenizer, *, reverse: bool) -> Strand:
         """Return the strand of a contig's sequence."""
         read = reverse_complement(sequence) if reverse else sequence
-        return cls(ids=tokenizer.encode(read), reverse=reverse)
+        ids = tokenizer.encode(read)
+        if isinstance(tokenizer, NucleotideTokenizer):
+            return cls(ids=ids, reverse=reverse, sequence=read)
+        counts = new_bases(tokenizer, ids)
+        sums = [counts[at : at + MARK_TOKENS].sum(dtype=np.int64) for at in range(0, len(ids), MARK_TOKENS)]
+        marks = np.concatenate([[0], np.cumsum(sums)]).astype(np.int64)
+        return cls(ids=ids, reverse=reverse, sequence=read, new_bases=counts, marks=marks)
 
     @property
     def length_bp(self) -> int:
         """Bases of the contig."""
-        return len(self.ids)
+        return len(self.sequence)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Return a half-open span of the contig in the strand's own coordinates (the map is its own inverse)."""
@@ -35,3 +50,37 @@ class Strand:
     def allele(self, bases: bytes) -> bytes:
         """Return an allele as it is read on this strand."""
         return reverse_complement(bases) if self.reverse else bases
+
+    def spread(self, values: np.ndarray, token: int = 0) -> np.ndarray:
+        """Return one row per base of the rows of tokens ``token``, ``token + 1``, ..."""
+        return values if self.new_bases is None else np.repeat(values, self.new_bases[token : token + len(values)], 0)
+
+    def share(self, values: np.ndarray, token: int) -> np.ndarray:
+        """Return the values of tokens ``token``, ``token + 1``, ... divided evenly among the bases of each."""
+        if self.new_bases is None:
+            return values
+        return self.spread(values / np.maximum(self.new_bases[token : token + len(values)], 1), token)
+
+    def bases_before(self, token: int) -> int:
+        """Count the bases that belong to the tokens before this one."""
+        if self.new_bases is None or self.marks is None:
+            return token
+        mark = token // MARK_TOKENS
+        return int(self.marks[mark]) + int(self.new_bases[mark * MARK_TOKENS : token].sum(dtype=np.int64))
+
+    def tokens_to(self, base: int) -> int:
+        """Count the tokens up to the one that ``base - 1`` belongs to: those that tell all bases before ``base``."""
+        if self.new_bases is None or self.marks is None:
+            return base
+        if base <= 0:
+            return 0
+        mark = int(np.searchsorted(self.marks, base, side="left")) - 1
+        reach = self.marks[mark] + np.cumsum(self.new_bases[mark * MARK_TOKENS :][:MARK_TOKENS], dtype=np.int64)
+        return mark * MARK_TOKENS + int(np.searchsorted(reach, base, side="left")) + 1
+
+    def token_at(self, base: int) -> int:
+        """Return the token that begins at a base at which one begins.
+
+        Tokens that overlap begin at one base each, and are as many as the bases.
+        """
+        return base if len(self.ids) == self.length_bp else self.tokens_to(base)

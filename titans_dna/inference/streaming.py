@@ -7,7 +7,7 @@ model's features only from input i + 1 on. Bases are counted along the strand th
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -27,10 +27,12 @@ class Piece:
     read_start: int  # first base that is read: start - 1, or 0 at the start of the strand
     surprise: np.ndarray  # (m,) float32, the memories' loss at bases read_start, read_start + 1, ...; nan if unknown
     hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
-    distributions: np.ndarray | None  # (n, targets) float32, ln of all probabilities of the same bases, if asked for
-    next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
+    distributions: np.ndarray | None  # (n, targets) float32, ln of all probabilities of the same tokens, if asked for
+    entropy_bits: np.ndarray | None  # (n,) of the distributions, per base
+    next_input: int  # input that comes next: the start token is input 0, token i is input i + 1
     state: StreamState  # before that input
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
+    read_bases: np.ndarray | None = None  # bases of each token that is read; None where that is one each
 
 
 @torch.inference_mode()
@@ -46,6 +48,7 @@ def stream_bases(
     position: int = 0,
     state: StreamState | None = None,
     inner: Sequence[int] = (),
+    new_bases: np.ndarray | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -69,9 +72,12 @@ def stream_bases(
         Where to go on: an earlier piece's ``next_input`` and ``state``.
     inner
         Blocks after which the residual stream is returned too (see `Backbone.stream`).
+    new_bases
+        Bases that each token is the first to cover; None where that is one each.
     """
     device = next(model.parameters()).device
     targets, start = model.config.targets, position
+    first = 0 if new_bases is None else int(new_bases[:position].sum(dtype=np.int64))
     state = model.initial_state(1) if state is None else state
     for end in _ends(len(ids) + 1, cuts, piece_tokens):
         if end <= position:
@@ -86,18 +92,62 @@ def stream_bases(
         picked = log_p[np.arange(len(predicted)), np.where(known, predicted, 0)]
         skip = 1 if start == 0 else 0  # the start token is no base
         surprise = out.surprise[0, skip:].float().cpu().numpy()
-        yield Piece(
+        piece = Piece(
             start=start,
             log_probabilities=np.where(known, picked, np.nan).astype(np.float32),
             read_start=start - 1 + skip,
             surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
             hidden=out.hidden[0, skip:] if hidden else None,
             distributions=log_p if distributions else None,
+            entropy_bits=_entropy(log_p, known) if distributions else None,
             next_input=end,
             state=state,
             inner=tuple(residual[0, skip:] for residual in out.inner),
         )
+        if new_bases is None:
+            yield piece
+        else:
+            yield _by_base(piece, first, new_bases[start:end], new_bases[piece.read_start : end - 1])
+            first += int(new_bases[start:end].sum(dtype=np.int64))
         start = end
+
+
+def _entropy(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return the entropy of each row in bits; nan where the token is not known."""
+    wide = log_p.astype(np.float64)
+    return np.where(known, -(np.exp(wide) * wide).sum(1) / np.log(2), np.nan)
+
+
+def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) -> Piece:
+    """Return a piece of tokens as one of bases; what is not of single bases (distributions) stays one row per token.
+
+    Parameters
+    ----------
+    piece
+        Its numbers are of tokens.
+    first
+        Bases before its first predicted token.
+    predicted, read
+        Bases of each token that is predicted, and that is read.
+    """
+    shares = piece.log_probabilities / np.maximum(predicted, 1)
+    ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
+    times, entropy = torch.from_numpy(read.astype(np.int64)), piece.entropy_bits
+
+    def spread(x: torch.Tensor) -> torch.Tensor:
+        return x.repeat_interleave(times.to(x.device), 0)
+
+    return replace(
+        piece,
+        start=first,
+        log_probabilities=np.repeat(shares.astype(np.float32), predicted),
+        entropy_bits=None if entropy is None else np.repeat(entropy / np.maximum(predicted, 1), predicted),
+        read_bases=read,
+        read_start=first - ahead,
+        surprise=np.repeat(piece.surprise, read),
+        hidden=None if piece.hidden is None else spread(piece.hidden),
+        inner=tuple(spread(x) for x in piece.inner),
+    )
 
 
 def _ends(inputs: int, cuts: Iterable[int], piece_tokens: int) -> list[int]:

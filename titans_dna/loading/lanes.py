@@ -32,6 +32,7 @@ class Batch:
     targets: np.ndarray  # (lanes, window) int64
     weights: np.ndarray  # (lanes, window) float32; 0 where the target is no base
     fresh: np.ndarray  # (lanes,) bool: the lane starts anew here
+    bases: np.ndarray  # (lanes, window) float32: bases that each target stands for
 
 
 def reverse_complement_ids(ids: np.ndarray) -> np.ndarray:
@@ -101,7 +102,13 @@ class LaneSampler:
             self._places[lane] = None if stop else (contig, reverse, end)
         targets = bases[:, 1:].astype(np.int64)
         weights[targets >= self._targets] = 0.0
-        return Batch(inputs=bases[:, :-1].astype(np.int64), targets=targets, weights=weights, fresh=fresh)
+        return Batch(
+            inputs=bases[:, :-1].astype(np.int64),
+            targets=targets,
+            weights=weights,
+            fresh=fresh,
+            bases=np.ones_like(weights),
+        )
 
     def _start(self) -> tuple[int, bool, int]:
         for _ in range(1000):

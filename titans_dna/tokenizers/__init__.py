@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
+import os
+from pathlib import Path
 from typing import Any
 
-from titans_dna.errors import ConfigError
+from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.tokenizers.base import Tokenizer, base_ids, soft_mask
 from titans_dna.tokenizers.bpe import BpeTokenizer
 from titans_dna.tokenizers.kmer import KmerTokenizer
 from titans_dna.tokenizers.nucleotide import NucleotideTokenizer
-from titans_dna.tokenizers.tokens import Tokens, tokenize
+from titans_dna.tokenizers.tokens import Tokens, new_bases, tokenize
 
 __all__ = [
     "BpeTokenizer",
@@ -19,6 +22,9 @@ __all__ = [
     "Tokens",
     "base_ids",
     "load_tokenizer",
+    "named_tokenizer",
+    "new_bases",
+    "read_tokenizer",
     "soft_mask",
     "tokenize",
 ]
@@ -45,3 +51,50 @@ def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
     if kind == BpeTokenizer.kind:
         return BpeTokenizer.from_json(settings)
     raise ConfigError(f"tokenizer kind is {kind!r}. Known are 'nucleotide', 'kmer' and 'bpe'.")
+
+
+def read_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
+    """Read the settings of a tokenizer from a JSON file and make it.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there or cannot be read.
+    FormatError
+        If it is no JSON, or not the settings of a tokenizer.
+    """
+    try:
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        return load_tokenizer(settings)
+    except OSError as error:
+        raise InputMissing(f"cannot be read ({error.strerror or error}). Check the path.", path=path) from None
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise FormatError(f"is no JSON ({error}). Write it with titans-dna train-tokenizer.", path=path) from None
+    except ConfigError as error:
+        raise FormatError(str(error), path=path) from None
+
+
+def named_tokenizer(text: str) -> Tokenizer:
+    """Make the tokenizer that a user names: ``nucleotide``, ``kmer:K``, ``kmer:K:overlapping``, or a JSON file.
+
+    Raises
+    ------
+    ConfigError, InputMissing, FormatError
+        If there is no such tokenizer.
+
+    Examples
+    --------
+    >>> named_tokenizer("kmer:6:overlapping")
+    KmerTokenizer(6, overlapping=True)
+    """
+    kind, *rest = text.split(":")
+    if text == NucleotideTokenizer.kind:
+        return NucleotideTokenizer()
+    if kind == KmerTokenizer.kind and rest and rest[0].isdecimal() and rest[1:] in ([], ["overlapping"]):
+        return KmerTokenizer(int(rest[0]), overlapping=len(rest) > 1)
+    if not Path(text).is_file():
+        raise ConfigError(
+            f"tokenizer is {text!r}, which is no file either; choose nucleotide, kmer:K, kmer:K:overlapping, or a file "
+            "of titans-dna train-tokenizer."
+        )
+    return read_tokenizer(text)

@@ -1,8 +1,8 @@
 """What every tokenizer offers: bytes of sequence to token ids and back, with the bases that each token covers.
 
-All tokenizers share the first seven ids, so that a single base, a gap and the specials mean the same to every model:
+Ids are in an order that models rely on: first what can be predicted, then what cannot.
 
-    0 A   1 C   2 G   3 T   4 N   5 <bos>   6 <pad>
+    0 A   1 C   2 G   3 T   4 ... words of several bases, if any   targets N   targets + 1 <bos>   targets + 2 <pad>
 
 Case is ignored, U reads as T, every other letter reads as N. Case is not lost: `soft_mask` tells it base by base.
 """
@@ -17,13 +17,10 @@ from titans_dna.errors import ConfigError
 
 __all__ = [
     "BASES",
-    "BOS",
-    "PAD",
     "SPECIALS",
     "BaseIds",
     "Buffer",
     "Ids",
-    "N",
     "Tokenizer",
     "base_ids",
     "check_ids",
@@ -37,13 +34,12 @@ Ids = np.ndarray[Any, np.dtype[np.unsignedinteger[Any]]]
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[np.uint8]]
 BaseIds = np.ndarray[Any, np.dtype[np.uint8]]
 
-BASES: tuple[str, ...] = ("A", "C", "G", "T", "N")
-SPECIALS: tuple[str, ...] = ("<bos>", "<pad>")
-N, BOS, PAD = 4, 5, 6
+BASES: tuple[str, ...] = ("A", "C", "G", "T")
+SPECIALS: tuple[str, ...] = ("N", "<bos>", "<pad>")  # behind the words, in this order
 
 _CHUNK = 1 << 16  # pairs of bases looked up at once; their indices stay in the cache
 _TABLE = bytes(
-    {65: 0, 67: 1, 71: 2, 84: 3, 85: 3}.get(code & 0xDF if chr(code).isalpha() else 0, N) for code in range(256)
+    {65: 0, 67: 1, 71: 2, 84: 3, 85: 3}.get(code & 0xDF if chr(code).isalpha() else 0, 4) for code in range(256)
 )
 _PAIRS = np.frombuffer(_TABLE, np.uint8)[np.arange(1 << 16, dtype=np.uint16).view(np.uint8)].view(np.uint16)
 _PLAIN = bytes(b"ACGTN"[number] for number in _TABLE)
@@ -64,8 +60,21 @@ class Tokenizer(Protocol):
         """The text of every token, by id."""
         ...
 
+    @property
+    def targets(self) -> int:
+        """Ids below it are bases or words of bases; the three from it on are N, <bos> and <pad>."""
+        ...
+
     def encode(self, sequence: Buffer) -> Ids:
         """Turn bases into ids."""
+        ...
+
+    def widen(self, start: int, end: int) -> tuple[int, int]:
+        """Widen a span of bases (0-based half-open) to all that its tokens depend on.
+
+        Encoding the wider stretch by itself gives the tokens that the whole sequence has there, and no token that
+        begins before it reaches into the span. The wider end may lie beyond the sequence.
+        """
         ...
 
     def decode(self, ids: Ids) -> bytes:

@@ -2,8 +2,8 @@
 
 Merges are learned on pieces of plain bases; an N is a token of its own and no token spans one. Long sequence is
 encoded in pieces of `PIECE_BP` bases, and no token spans two of them: the cost is one cut in thousands of bases, the
-gain is linear time and memory. Ids 0 to 6 are single bases and specials (see `titans_dna.tokenizers.base`), merged
-tokens follow in the order in which they were learned.
+gain is linear time and memory. Ids 0 to 3 are single bases, merged tokens follow in the order in which they were
+learned, then N and the specials (see `titans_dna.tokenizers.base`).
 
 References: Sennrich, Haddow, Birch 2016, arXiv:1508.07909; for DNA: Zhou et al. 2024 (DNABERT-2), arXiv:2306.15006.
 """
@@ -24,6 +24,7 @@ __all__ = ["PIECE_BP", "BpeTokenizer"]
 
 PIECE_BP = 4096  # bases encoded as one piece
 _LEARNED_BP = 512  # bases of a piece that merges are learned on
+_LONGEST_BP = 255  # bases of a token
 _FIRST = len(BASES) + len(SPECIALS)
 
 
@@ -44,15 +45,22 @@ class BpeTokenizer:
     kind: ClassVar[str] = "bpe"
 
     def __init__(self, merges: Sequence[tuple[str, str]]) -> None:
-        vocabulary = {text: number for number, text in enumerate((*BASES, *SPECIALS))}
+        vocabulary = {text: number for number, text in enumerate(BASES)}
         for pair in merges:
             left, right = pair
-            if left not in vocabulary or right not in vocabulary or {left, right} & {"N", *SPECIALS}:
+            if left not in vocabulary or right not in vocabulary:
                 raise ConfigError(f"merge {left!r} + {right!r} joins what is no token. The tokenizer file is damaged.")
+            if len(left + right) > _LONGEST_BP:
+                raise ConfigError(
+                    f"a token of {len(left + right)} bases is too long. Learn tokens of {_LONGEST_BP} at most."
+                )
             vocabulary.setdefault(left + right, len(vocabulary))
         self.merges = tuple((left, right) for left, right in merges)
+        self._targets = len(vocabulary)
+        vocabulary |= {text: self._targets + number for number, text in enumerate(SPECIALS)}
         self._vocabulary = tuple(vocabulary)
-        self._widths = np.array([0 if text in SPECIALS else len(text) for text in self._vocabulary], np.int64)
+        self._texts = [*self._vocabulary[: self._targets], "N", "", ""]
+        self._widths = np.array([len(text) for text in self._texts], np.int64)
         self._dtype = smallest_dtype(len(vocabulary))
         self._engine = _engine(vocabulary, self.merges)
 
@@ -91,13 +99,15 @@ class BpeTokenizer:
         seed
             Of the drawing.
         longest_bp
-            Bases of the longest token.
+            Bases of the longest token, 2 to 255.
 
         Raises
         ------
         ConfigError
             If the vocabulary is too small or the sequence holds no plain bases.
         """
+        if not 2 <= longest_bp <= _LONGEST_BP:
+            raise ConfigError(f"tokens of {longest_bp} bases at most cannot be learned. Choose 2 to {_LONGEST_BP}.")
         if vocabulary_size <= _FIRST:
             raise ConfigError(
                 f"a vocabulary of {vocabulary_size} leaves no room for merges. Ask for more than {_FIRST}."
@@ -111,7 +121,7 @@ class BpeTokenizer:
             raise ConfigError("there are no plain bases to learn tokens from. Give a genome with A, C, G and T.")
         engine = Tokenizer(models.BPE())
         trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary_size - len(SPECIALS) - 1,  # specials and N are not part of what is learned
+            vocab_size=vocabulary_size - len(SPECIALS),  # specials and N are not part of what is learned
             initial_alphabet=list("ACGT"),
             max_token_length=longest_bp,
             show_progress=False,
@@ -124,6 +134,15 @@ class BpeTokenizer:
     def vocabulary(self) -> tuple[str, ...]:
         """The text of every token, by id."""
         return self._vocabulary
+
+    @property
+    def targets(self) -> int:
+        """Number of ids that can be predicted: single bases and merged tokens."""
+        return self._targets
+
+    def widen(self, start: int, end: int) -> tuple[int, int]:
+        """Widen a span to whole pieces: inside one, a merge may depend on any base."""
+        return start // PIECE_BP * PIECE_BP, -(-end // PIECE_BP) * PIECE_BP
 
     def encode(self, sequence: Buffer) -> Ids:
         """Turn bases into ids of the smallest unsigned type that holds the vocabulary."""
@@ -144,8 +163,7 @@ class BpeTokenizer:
         ConfigError
             If an id lies outside the vocabulary.
         """
-        texts = ["" if text in SPECIALS else text for text in self._vocabulary]
-        return "".join([texts[i] for i in check_ids(ids, len(texts)).tolist()]).encode("ascii")
+        return "".join([self._texts[i] for i in check_ids(ids, len(self._texts)).tolist()]).encode("ascii")
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
@@ -173,7 +191,7 @@ def _engine(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> An
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     except ImportError:
         raise ConfigError("BPE needs the package 'tokenizers'. Install it with pip install tokenizers.") from None
-    usable = {text: number for text, number in vocabulary.items() if text not in SPECIALS}
+    usable = {text: number for text, number in vocabulary.items() if text not in SPECIALS[1:]}
     engine = Tokenizer(models.BPE(vocab=usable, merges=list(merges), cache_capacity=0))
     engine.pre_tokenizer = pre_tokenizers.Split(Regex("N"), "isolated")
     return engine

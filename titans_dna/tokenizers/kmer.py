@@ -1,14 +1,13 @@
 """Tokens of k bases, side by side or overlapping, that fall back to single bases wherever k plain bases are not to be
 had.
 
-Ids 0 to 6 are those of single bases and specials (see `titans_dna.tokenizers.base`); the k-mers follow in the order
-of A C G T. Two rules keep the phase:
+Ids 0 to 3 are single bases, the k-mers follow in the order of A C G T, then N and the specials (see
+`titans_dna.tokenizers.base`). Two rules keep the phase:
 
 * side by side: a cell of k bases that holds an N, or is cut off by the end, becomes k (or fewer) single-base tokens,
-and the
-  next cell begins where it would have begun anyway;
+  and the next cell begins where it would have begun anyway;
 * overlapping: token i begins at base i, always; it is the k-mer there, or the single base where the k-mer would hold
-an N or reach over the end.
+  an N or reach over the end.
 
 So an N changes the tokens that cover it and no other one. (An insertion or deletion does shift the cells after it, as
 it must; overlapping tokens after it are the same ones again.)
@@ -26,7 +25,7 @@ from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, base_ids, c
 
 __all__ = ["KmerTokenizer"]
 
-_FIRST = len(BASES) + len(SPECIALS)  # id of the first k-mer
+_FIRST = len(BASES)  # id of the first k-mer
 _CHUNK = 1 << 16  # bases encoded at once
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
@@ -62,7 +61,9 @@ class KmerTokenizer:
         if not isinstance(k, int) or not 3 <= k <= 8:
             raise ConfigError(f"k-mer tokens of {k!r} bases are not supported. Choose k from 3 to 8.")
         self.k, self.overlapping = k, bool(overlapping)
-        self._dtype = smallest_dtype(_FIRST + 4**k)
+        self._gap = _FIRST + 4**k  # id of N
+        self._dtype = smallest_dtype(self._gap + len(SPECIALS))
+        self._singles = np.array([*range(len(BASES)), self._gap], self._dtype)
         self._powers = (4 ** np.arange(k - 1, -1, -1)).astype(np.int32)
 
     def __repr__(self) -> str:
@@ -77,7 +78,18 @@ class KmerTokenizer:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """The text of every token, by id."""
-        return (*BASES, *SPECIALS, *("".join(letters) for letters in product("ACGT", repeat=self.k)))
+        return (*BASES, *("".join(letters) for letters in product("ACGT", repeat=self.k)), *SPECIALS)
+
+    @property
+    def targets(self) -> int:
+        """Number of ids that can be predicted: single bases and k-mers."""
+        return self._gap
+
+    def widen(self, start: int, end: int) -> tuple[int, int]:
+        """Widen a span to whole cells; where tokens overlap, to all of every one that reaches into it."""
+        if self.overlapping:
+            return max(0, start - self.k + 1), end + self.k - 1
+        return start // self.k * self.k, -(-end // self.k) * self.k
 
     def encode(self, sequence: Buffer) -> Ids:
         """Turn bases into ids of the smallest unsigned type that holds the vocabulary."""
@@ -94,27 +106,27 @@ class KmerTokenizer:
         ConfigError
             If an id lies outside the vocabulary.
         """
-        wide = check_ids(ids, _FIRST + 4**self.k)
-        codes = np.maximum(wide, _FIRST) - _FIRST
+        wide = check_ids(ids, self._gap + len(SPECIALS))
         shifts = 2 * np.arange(self.k - 1, -1, -1)
-        letters = np.full((len(wide), self.k), len(BASES), np.uint8)
-        whole = wide >= _FIRST
-        letters[whole] = (codes[whole, None] >> shifts) & 3
-        letters[~whole, 0] = np.minimum(wide[~whole], len(BASES))
+        letters = np.full((len(wide), self.k), len(_LETTERS), np.uint8)
+        whole = (wide >= _FIRST) & (wide < self._gap)
+        letters[whole] = ((wide[whole, None] - _FIRST) >> shifts) & 3
+        letters[wide < _FIRST, 0] = wide[wide < _FIRST]
+        letters[wide == self._gap, 0] = len(BASES)
         flat = letters[:, 0] if self.overlapping else letters.reshape(-1)
-        return _LETTERS[flat[flat < len(BASES)]].tobytes()
+        return _LETTERS[flat[flat < len(_LETTERS)]].tobytes()
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
         ids = np.asarray(ids).astype(np.int64)
-        widths = np.where(ids >= _FIRST, self.k, ids < len(BASES))
+        widths = np.where((ids >= _FIRST) & (ids < self._gap), self.k, ids <= self._gap)
         steps = np.minimum(widths, 1) if self.overlapping else widths
         starts = np.cumsum(steps) - steps
         return np.stack([starts, starts + widths], axis=1)
 
     def to_json(self) -> dict[str, Any]:
         """Give the settings from which the same tokenizer can be made again."""
-        return {"kind": self.kind, "k": self.k, "overlapping": self.overlapping, "vocabulary_size": _FIRST + 4**self.k}
+        return {"kind": self.kind, "k": self.k, "overlapping": self.overlapping, "vocabulary_size": self._gap + 3}
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Self:
@@ -131,14 +143,14 @@ class KmerTokenizer:
         ids = np.empty(int(np.where(whole, 1, self.k).sum()) + len(bases) - cells.size, self._dtype)
         ends = np.cumsum(np.where(whole, 1, self.k))
         ids[ends[whole] - 1] = cells[whole] @ self._powers + _FIRST
-        ids[(ends[~whole] - self.k)[:, None] + np.arange(self.k)] = cells[~whole]
-        ids[len(ids) - (len(bases) - cells.size) :] = bases[cells.size :]
+        ids[(ends[~whole] - self.k)[:, None] + np.arange(self.k)] = self._singles[cells[~whole]]
+        ids[len(ids) - (len(bases) - cells.size) :] = self._singles[bases[cells.size :]]
         return ids
 
     def _overlapping(self, sequence: Buffer, start: int, end: int) -> Ids:
         """Encode the tokens that begin at bases start to end."""
         bases = base_ids(sequence[start : end + self.k - 1])
-        ids = bases[: end - start].astype(self._dtype)
+        ids = self._singles[bases[: end - start]]
         places = len(bases) - self.k + 1
         if places > 0:
             codes = np.zeros(places, np.int32)

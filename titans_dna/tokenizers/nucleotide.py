@@ -42,6 +42,15 @@ class NucleotideTokenizer:
         """The text of every token, by id."""
         return BASES + SPECIALS
 
+    @property
+    def targets(self) -> int:
+        """Number of ids that can be predicted: A, C, G and T."""
+        return len(BASES)
+
+    def widen(self, start: int, end: int) -> tuple[int, int]:
+        """Give the span itself: a base's token depends on no other base."""
+        return start, end
+
     def encode(self, sequence: Buffer) -> BaseIds:
         """Turn bases into uint8 ids, one each."""
         return base_ids(sequence)
@@ -55,12 +64,13 @@ class NucleotideTokenizer:
             If an id lies outside the vocabulary.
         """
         wide = check_ids(ids, len(self.vocabulary))
-        return _LETTERS[wide[wide < len(BASES)]].tobytes()
+        return _LETTERS[wide[wide < len(_LETTERS)]].tobytes()
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
-        ends = np.cumsum(np.asarray(ids) < len(BASES), dtype=np.int64)
-        starts = ends - (np.asarray(ids) < len(BASES))
+        covers = np.asarray(ids) < len(_LETTERS)
+        ends = np.cumsum(covers, dtype=np.int64)
+        starts = ends - covers
         return np.stack([starts, ends], axis=1)
 
     @staticmethod

@@ -10,7 +10,10 @@ import numpy as np
 from titans_dna.genome.alphabet import count_ambiguous
 from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
 
-__all__ = ["Tokens", "tokenize"]
+__all__ = ["Tokens", "new_bases", "tokenize"]
+
+_CHUNK = 1 << 20  # tokens looked at at once
+_LOOK_BACK = 8  # tokens before a token that may cover bases of it: those of an overlapping k-mer, which has 8 at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,3 +68,34 @@ def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:
     widths = np.maximum(offsets[:, 1] - offsets[:, 0], 1)
     masked = ((lower[offsets[:, 1]] - lower[offsets[:, 0]]) / widths).astype(np.float32)
     return Tokens(ids=ids, offsets=offsets + start, masked=masked, ambiguous=count_ambiguous(text))
+
+
+def new_bases(tokenizer: Tokenizer, ids: Ids, covered: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """Count the bases that each token is the first to cover.
+
+    Summed up they are the bases of the sequence, so a token's probability can be shared by its new bases. Specials,
+    and single bases that an overlapping k-mer before them has covered, have none.
+
+    Parameters
+    ----------
+    tokenizer
+        Any tokenizer.
+    ids
+        Its tokens of a stretch of sequence.
+    covered
+        Bases of the stretch that tokens before `ids` cover.
+
+    Examples
+    --------
+    >>> from titans_dna.tokenizers.kmer import KmerTokenizer
+    >>> tokenizer = KmerTokenizer(3, overlapping=True)
+    >>> new_bases(tokenizer, tokenizer.encode(b"ACGTNACG")).tolist()
+    [3, 1, 0, 0, 1, 3, 0, 0]
+    """
+    counts = np.empty(len(ids), np.uint8)
+    for at in range(0, len(ids), _CHUNK):
+        before = min(at, _LOOK_BACK)
+        ends = tokenizer.offsets(ids[at - before : at + _CHUNK])[:, 1]
+        reach = np.maximum(np.maximum.accumulate(ends), covered if at == 0 else 0)
+        counts[at : at + _CHUNK] = np.diff(reach, prepend=covered if at == 0 else 0)[before:]
+    return counts

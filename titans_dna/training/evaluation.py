@@ -17,10 +17,13 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.fasta import Fasta
 from titans_dna.model.backbone import Backbone
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, base_ids
 from titans_dna.training.markov import MarkovModel
+from titans_dna.training.words import bases_of
 from titans_dna.version import __version__
 
 BASELINE_ORDERS = (2, 6, 12)
+NUCLEOTIDES = NucleotideTokenizer()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +35,16 @@ class BitsPerBase:
 
 
 def carried_bits(
-    model: Backbone, contigs: Sequence[np.ndarray], bos: int, progress: Callable[[int], None] | None = None
+    model: Backbone,
+    contigs: Sequence[np.ndarray],
+    bos: int,
+    progress: Callable[[int], None] | None = None,
+    tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
-    """Return the bits per base of whole contigs (ids of their bases), each streamed once from its start."""
+    """Return the bits per base of whole contigs (ids of their tokens), each streamed once from its start."""
     total, bases = 0.0, 0
     for ids in contigs:
-        for piece in stream_bases(model, ids, bos):
+        for piece in stream_bases(model, ids, bos, new_bases=bases_of(tokenizer, ids)):
             known = np.isfinite(piece.log_probabilities)
             total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
             bases += int(known.sum())
@@ -53,8 +60,9 @@ def reset_bits(
     bos: int,
     window_tokens: int,
     progress: Callable[[int], None] | None = None,
+    tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
-    """Return the bits per base when every window of ``window_tokens`` bases is read with no memory of the others."""
+    """Return the bits per base when every window of ``window_tokens`` tokens is read with no memory of the others."""
     total, bases = 0.0, 0
     device = next(model.parameters()).device
     for ids in contigs:
@@ -67,13 +75,21 @@ def reset_bits(
                 targets = torch.from_numpy(rows.astype(np.int64)).to(device)
                 inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
                 log_p = model(inputs).log_softmax(-1)
-                known = targets < model.config.targets
+                counts = _counts(tokenizer, rows).to(device)  # in every window anew, for it is read by itself
+                known = (targets < model.config.targets) & (counts > 0)
                 picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
                 total -= float(picked[known].double().sum())
-                bases += int(known.sum())
+                bases += int(counts[known].sum())
             if progress:
-                progress(len(group))
+                found = bases_of(tokenizer, group)
+                progress(len(group) if found is None else int(found.sum(dtype=np.int64)))
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+
+
+def _counts(tokenizer: Tokenizer, rows: np.ndarray) -> torch.Tensor:
+    """Return the bases that each token of each row is the first to cover."""
+    found = [bases_of(tokenizer, row) for row in rows]
+    return torch.from_numpy(np.stack([np.ones(rows.shape[1]) if c is None else c for c in found]).astype(np.int64))
 
 
 def baselines(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[dict[str, float | str]]:
@@ -120,19 +136,20 @@ def evaluate_model(
 
     The Markov models learn every other contig of the FASTA; if there is none they are left out.
     """
-    encoded = {name: model.tokenizer.encode(fasta.sequence(name)) for name in fasta.contigs.names}
-    held_out = [encoded[name] for name in contigs]
+    bases = {name: base_ids(fasta.letters(name)) for name in fasta.contigs.names}
+    held_out = [model.tokenizer.encode(fasta.sequence(name)) for name in contigs]
     others = [name for name in fasta.contigs.names if name not in set(contigs)]
-    carried = carried_bits(model.backbone, held_out, model.bos, progress)
-    reset = reset_bits(model.backbone, held_out, model.bos, window_tokens, progress)
+    carried = carried_bits(model.backbone, held_out, model.bos, progress, model.tokenizer)
+    reset = reset_bits(model.backbone, held_out, model.bos, window_tokens, progress, model.tokenizer)
     return {
         "contigs": list(contigs),
         "bases": carried.bases,
         "bits_per_base": carried.bits,
         "bits_per_base_memory_reset": reset.bits,
         "window_tokens": window_tokens,
-        "baselines": baselines([encoded[name] for name in others], held_out) if others else [],
+        "baselines": baselines([bases[n] for n in others], [bases[n] for n in contigs]) if others else [],
         "baseline_contigs": others,
+        "tokenizer": model.tokenizer.kind,
         "model": model.name,
         "weights_sha256": model.weights_sha256,
         "fasta": str(fasta.path),

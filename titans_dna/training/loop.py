@@ -13,10 +13,12 @@ import torch.nn.functional as F
 
 from titans_dna.errors import ConfigError
 from titans_dna.loading.lanes import Batch, Contig, LaneSampler
+from titans_dna.loading.word_lanes import WordContig, WordLanes
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState, detach, where
+from titans_dna.tokenizers import Tokenizer
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.evaluation import carried_bits
+from titans_dna.training.evaluation import NUCLEOTIDES, carried_bits
 from titans_dna.training.optimizer import learning_rate, make_optimizer
 
 
@@ -35,11 +37,12 @@ class LogRow:
 
 def train(
     model: Backbone,
-    contigs: Sequence[Contig],
+    contigs: Sequence[Contig] | Sequence[WordContig],
     held_out: Sequence[np.ndarray],
     config: TrainingConfig,
     *,
     bos: int,
+    tokenizer: Tokenizer = NUCLEOTIDES,
     report: Callable[[LogRow], None],
 ) -> None:
     """Train ``model`` in place.
@@ -49,11 +52,13 @@ def train(
     model
         On the device to train on.
     contigs
-        Training contigs.
+        Training contigs; `WordContig` ones where tokens have several bases.
     held_out
-        Ids of the bases of contigs to evaluate on; may be empty.
+        Ids of the tokens of contigs to evaluate on; may be empty.
     bos
         Id of the start token.
+    tokenizer
+        What the ids mean.
     report
         Called with every row of the log, in order.
 
@@ -64,12 +69,9 @@ def train(
     """
     _check_window(model, config)
     device = next(model.parameters()).device
-    sampler = LaneSampler(
-        contigs, lanes=config.lanes, window_tokens=config.window_tokens, bos=bos, targets=model.config.targets,
-        restart=config.restart, seed=config.seed,
-    )  # fmt: skip
+    sampler = _sampler(contigs, config, bos, model.config.targets)
     optimizer = make_optimizer(model, config)
-    sample = _sample(held_out, config)
+    sample = _sample(held_out, config, model.config.targets)
     started, bases, state = time.monotonic(), 0, model.initial_state(config.lanes)
     model.train()
     for step in range(config.steps):
@@ -85,7 +87,7 @@ def train(
             optimizer.step()
         else:  # a step that cannot be taken must not poison the lanes' memories either
             state = model.initial_state(config.lanes)
-        bases += int((batch.weights > 0).sum())
+        bases += int(batch.bases[batch.weights > 0].sum())
 
         def note(
             split: str, bits: float, step: int = step, rate: float = rate, norm: float = norm, bases: int = bases
@@ -103,12 +105,29 @@ def train(
                 )
             )
 
-        note("train", float(loss.detach()) / math.log(2))
+        note("train", float(loss.detach()) * _tokens_per_base(batch) / math.log(2))
         if sample and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
             model.eval()
-            note("validation", carried_bits(model, sample, bos).bits)
+            note("validation", carried_bits(model, sample, bos, tokenizer=tokenizer).bits)
             model.train()
     model.eval()
+
+
+def _sampler(
+    contigs: Sequence[Contig] | Sequence[WordContig], config: TrainingConfig, bos: int, targets: int
+) -> LaneSampler | WordLanes:
+    shape = {"lanes": config.lanes, "window_tokens": config.window_tokens, "bos": bos, "targets": targets}
+    words = [contig for contig in contigs if isinstance(contig, WordContig)]
+    if words:
+        soft = config.soft_mask_weight
+        return WordLanes(words, **shape, restart=config.restart, soft_mask_weight=soft, seed=config.seed)
+    single = [contig for contig in contigs if isinstance(contig, Contig)]
+    return LaneSampler(single, **shape, restart=config.restart, seed=config.seed)
+
+
+def _tokens_per_base(batch: Batch) -> float:
+    """Return what turns a mean loss per token into one per base."""
+    return float(batch.weights.sum() / max(1e-9, (batch.weights * batch.bases).sum()))
 
 
 def _check_window(model: Backbone, config: TrainingConfig) -> None:
@@ -132,12 +151,12 @@ def _loss(model: Backbone, batch: Batch, state: StreamState, device: torch.devic
     return (loss * weights).sum() / weights.sum().clamp_min(1.0), out.state
 
 
-def _sample(held_out: Sequence[np.ndarray], config: TrainingConfig) -> list[np.ndarray]:
-    """Return the first bases of each held-out contig that hold no long gap, as many as an evaluation may read."""
+def _sample(held_out: Sequence[np.ndarray], config: TrainingConfig, targets: int) -> list[np.ndarray]:
+    """Return the first tokens of each held-out contig that hold no long gap, as many as an evaluation may read."""
     share = max(1, config.evaluation_bases // max(1, len(held_out)))
     pieces = []
     for ids in held_out:
-        known = np.flatnonzero(ids < 4)
+        known = np.flatnonzero(ids < targets)
         if len(known):
             pieces.append(ids[known[0] : known[0] + share])
     return pieces

@@ -18,14 +18,16 @@ import torch
 from titans_dna.errors import ConfigError
 from titans_dna.io.fasta import open_fasta
 from titans_dna.loading.lanes import Contig
+from titans_dna.loading.word_lanes import WordContig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.device import choose_device
-from titans_dna.tokenizers import NucleotideTokenizer, soft_mask
-from titans_dna.tokenizers.base import BOS
+from titans_dna.tokenizers import Tokenizer, soft_mask
 from titans_dna.training.config import TrainingConfig
+from titans_dna.training.evaluation import NUCLEOTIDES
 from titans_dna.training.loop import LogRow, train
+from titans_dna.training.words import fit_config, is_single
 from titans_dna.version import __version__
 
 LOG, SUMMARY = "log.csv", "training.json"
@@ -40,6 +42,7 @@ def pretrain_model(
     size: str = "custom",
     holdout: Sequence[str] = (),
     device: str = "auto",
+    tokenizer: Tokenizer = NUCLEOTIDES,
     advance: Callable[[int], None] = lambda _: None,
 ) -> str:
     """Train a model and write its folder; return one line about it.
@@ -58,8 +61,10 @@ def pretrain_model(
         Contigs to evaluate on, under any of their names.
     device
         auto, cpu or cuda.
+    tokenizer
+        What the model reads; its vocabulary becomes that of the model.
     advance
-        Called with the number of bases of every step.
+        Called with the number of tokens of every step.
 
     Raises
     ------
@@ -68,9 +73,8 @@ def pretrain_model(
     """
     where = choose_device(device)
     torch.manual_seed(config.seed)
-    tokenizer = NucleotideTokenizer()
     contigs, held_out, record = _read(fastas, holdout, config, tokenizer)
-    model = Backbone(backbone).to(where)
+    model = Backbone(fit_config(backbone, tokenizer)).to(where)
     rows: list[LogRow] = []
 
     def report(row: LogRow) -> None:
@@ -78,13 +82,14 @@ def pretrain_model(
         if row.split == "train":
             advance(config.lanes * config.window_tokens)
 
-    train(model, contigs, held_out, config, bos=BOS, report=report)
+    train(model, contigs, held_out, config, bos=tokenizer.targets + 1, tokenizer=tokenizer, report=report)
     if not all(bool(torch.isfinite(x).all()) for x in model.parameters()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
     parameters = sum(x.numel() for x in model.parameters())
     record |= {
         "command": " ".join(["titans-dna", *sys.argv[1:]]),
         "model": size,
+        "tokenizer": tokenizer.kind,
         "parameters": parameters,
         **asdict(config),
         "seconds": round(rows[-1].seconds, 1),
@@ -103,10 +108,10 @@ def pretrain_model(
 
 
 def _read(
-    fastas: Sequence[Path], holdout: Sequence[str], config: TrainingConfig, tokenizer: NucleotideTokenizer
-) -> tuple[list[Contig], list[np.ndarray], dict[str, Any]]:
+    fastas: Sequence[Path], holdout: Sequence[str], config: TrainingConfig, tokenizer: Tokenizer
+) -> tuple[list[Contig] | list[WordContig], list[np.ndarray], dict[str, Any]]:
     """Return the contigs to learn, those held out, and where they came from."""
-    learned: list[Contig] = []
+    learned: list[Any] = []
     held_out: list[np.ndarray] = []
     names: tuple[list[str], list[str]] = ([], [])
     found: set[str] = set()
@@ -118,11 +123,13 @@ def _read(
             for contig in fasta.contigs.names:
                 sequence = fasta.sequence(contig)
                 digest.update(sequence.upper())
-                ids = tokenizer.encode(sequence)
                 if contig in aside:
-                    held_out.append(ids)
+                    held_out.append(tokenizer.encode(sequence))
                     found.add(aside[contig])
+                elif not is_single(tokenizer):
+                    learned.append(WordContig.of(sequence, tokenizer))
                 else:
+                    ids = tokenizer.encode(sequence)
                     weights = np.where(soft_mask(sequence), config.soft_mask_weight, 1.0).astype(np.float16)
                     learned.append(Contig(ids=ids, weights=weights))
                 names[contig in aside].append(contig)

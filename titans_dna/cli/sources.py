@@ -1,0 +1,135 @@
+"""Where sequence comes from: a FASTA, GenBank or EMBL file, or a sample's reads over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+import click
+
+from titans_dna.errors import ConfigError
+from titans_dna.genome.interval import merge_intervals
+
+if TYPE_CHECKING:
+    from titans_dna.cli.regions import PlacedRegion
+    from titans_dna.io.bam import AlignedReads, Read, ReadFilter
+    from titans_dna.io.consensus import SampleGenome
+    from titans_dna.io.fasta import Fasta, Genome
+
+_NAMES_SHOWN = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadsChoice:
+    """What the options about reads say (see `titans_dna.cli.options.reads`)."""
+
+    reads: Path | None = None  # BAM, CRAM or SAM
+    reads_as: str = "consensus"  # "consensus": the sample's own genome; "sequences": every read by itself
+    fill: Literal["reference", "n"] = "reference"  # what stands where no base is called
+    min_mapping_quality: int = 0  # Phred
+    min_depth: int = 1  # reads below which a base is not called
+    duplicates: bool = False  # take reads marked as duplicates
+    as_sequenced: bool = False  # bases in the direction of the sequencer
+    clipped: bool = False  # leave soft-clipped ends in
+
+    def __post_init__(self) -> None:
+        changed = [name for name in vars(self) if getattr(self, name) != getattr(type(self), name)]
+        if self.reads is None and changed:
+            raise ConfigError(f"--{changed[0].replace('_', '-')} needs --reads; give a BAM, CRAM or SAM file")
+        single = [name for name in ("as_sequenced", "clipped") if name in changed]
+        if single and self.reads_as != "sequences":
+            raise ConfigError(f"--{single[0].replace('_', '-')} is about reads by themselves; add --reads-as sequences")
+
+    @property
+    def as_sequences(self) -> bool:
+        """Whether each read is a sequence of its own."""
+        return self.reads is not None and self.reads_as == "sequences"
+
+    @property
+    def keep(self) -> ReadFilter:
+        """Which reads count."""
+        from titans_dna.io.bam import ReadFilter
+
+        return ReadFilter(min_mapping_quality=self.min_mapping_quality, duplicates=self.duplicates)
+
+
+@overload
+def open_genome(fasta: Path, aliases: Path | None = None) -> Fasta: ...
+@overload
+def open_genome(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> Fasta | SampleGenome: ...
+def open_genome(
+    fasta: Path | None, aliases: Path | None = None, choice: ReadsChoice = ReadsChoice()
+) -> Fasta | SampleGenome:
+    """Open the sequence to read; a context manager.
+
+    Parameters
+    ----------
+    fasta
+        FASTA, GenBank or EMBL.
+    aliases
+        File of names that mean the same contig.
+    choice
+        The sample's reads that take the reference's place, if so.
+
+    Raises
+    ------
+    ConfigError
+        If there is no FASTA.
+    InputMissing, FormatError, ReferenceMismatch
+        If one of the files cannot be used.
+    """
+    if fasta is None:
+        raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
+    from titans_dna.io.fasta import open_fasta
+
+    groups = _read_aliases(aliases)
+    genome = open_fasta(fasta, aliases=groups)
+    if choice.reads is None:
+        return genome
+    from titans_dna.io.bam import open_reads
+    from titans_dna.io.consensus import ConsensusOptions, SampleGenome
+
+    called = ConsensusOptions(min_depth=choice.min_depth, reads=choice.keep)
+    return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
+
+
+def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
+    """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
+    from titans_dna.io.bam import open_reads
+    from titans_dna.io.fasta import open_fasta
+
+    assert choice.reads is not None
+    groups = _read_aliases(aliases)
+    if fasta is None:
+        return open_reads(choice.reads, aliases=groups)
+    with open_fasta(fasta, aliases=groups) as reference:
+        return open_reads(choice.reads, reference, aliases=groups)
+
+
+def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
+    """Yield the reads that overlap the regions; regions that overlap or touch count as one."""
+    for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
+        for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
+            if read.sequence:
+                yield read
+
+
+def report_names(*genomes: Genome | AlignedReads) -> None:
+    """Say on standard error which contigs were found under another name and how, and whose lengths differ."""
+    for genome in genomes:
+        by_how: dict[str, list[str]] = {}
+        for name, (contig, how) in genome.contigs.matches.items():
+            by_how.setdefault(how, []).append(f"{name} = {contig}")
+        for how, pairs in by_how.items():
+            more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
+            click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
+        for name, (asked, here) in genome.contigs.length_conflicts.items():
+            click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+
+
+def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
+    from titans_dna.io.aliases import read_aliases
+
+    return read_aliases(path) if path is not None else []

@@ -1,0 +1,58 @@
+"""``titans-dna train-tokenizer``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("train-tokenizer", short_help="Learn byte-pair tokens from FASTA files.")
+@options.fastas
+@click.option(
+    "--vocabulary-size", type=click.IntRange(8), default=4096, show_default=True,
+    help="Tokens wanted, single bases, N, start and padding included.",
+)  # fmt: skip
+@click.option(
+    "--sample-bp", type=click.IntRange(512), default=20_000_000, show_default=True,
+    help="Bases to learn from, drawn from all contigs alike.",
+)  # fmt: skip
+@click.option(
+    "--longest-bp", type=click.IntRange(2, 255), default=64, show_default=True, help="Bases of the longest token."
+)
+@options.seed
+@options.output("JSON file, for pretrain --tokenizer.")
+def train_tokenizer(
+    fastas: tuple[Path, ...], vocabulary_size: int, sample_bp: int, longest_bp: int, seed: int, output: Path
+) -> None:
+    """Learn the byte pairs that are frequent in a genome, both strands alike, and write them as JSON.
+
+    K-mers need no learning: give pretrain --tokenizer kmer:6 at once.
+
+    \b
+    titans-dna train-tokenizer --fasta data/demo.fa --vocabulary-size 512 --output bpe.json
+    titans-dna pretrain --fasta data/demo.fa --tokenizer bpe.json --output model/
+    """
+    import json
+    from collections.abc import Iterator
+
+    from titans_dna.genome.alphabet import reverse_complement
+    from titans_dna.io.atomic import atomic_path
+    from titans_dna.io.fasta import open_fasta
+    from titans_dna.tokenizers import BpeTokenizer
+
+    def strands() -> Iterator[bytes]:
+        for path in fastas:
+            with open_fasta(path) as fasta:
+                for contig in fasta.contigs:
+                    sequence = fasta.sequence(contig)
+                    yield sequence
+                    yield reverse_complement(sequence)
+
+    tokenizer = BpeTokenizer.train(strands(), vocabulary_size, sample_bp=sample_bp, seed=seed, longest_bp=longest_bp)
+    with atomic_path(output) as temporary:
+        temporary.write_text(json.dumps(tokenizer.to_json()) + "\n", encoding="utf-8")
+    words = tokenizer.vocabulary[: tokenizer.targets]
+    click.echo(f"{output}: {len(tokenizer.vocabulary):,} tokens, the longest of {max(map(len, words))} bases", err=True)

@@ -1,0 +1,142 @@
+"""Training windows for tokens of several bases: lanes as in `titans_dna.loading.lanes`, of whole tokens.
+
+A window is counted in tokens. The other strand is tokenized as a sequence of its own, for the reverse complement of a
+k-mer in one phase is none in another, and byte pairs merge from the left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.loading.lanes import Batch
+from titans_dna.tokenizers import Tokenizer, new_bases, soft_mask
+
+__all__ = ["WordContig", "WordLanes"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordStrand:
+    """One strand of a contig in tokens; arrays of one entry each."""
+
+    ids: np.ndarray  # token ids
+    bases: np.ndarray  # uint8: bases that each token is the first to cover
+    masked: np.ndarray  # float16: share of them in lower case
+
+    @classmethod
+    def of(cls, sequence: bytes, tokenizer: Tokenizer) -> Self:
+        """Tokenize a strand."""
+        ids = tokenizer.encode(sequence)
+        bases = new_bases(tokenizer, ids)
+        ends = np.cumsum(bases, dtype=np.int64)
+        lower = np.concatenate([[0], np.cumsum(soft_mask(sequence), dtype=np.int32)])
+        masked = (lower[ends] - lower[ends - bases]) / np.maximum(bases, 1)
+        return cls(ids=ids, bases=bases, masked=masked.astype(np.float16))
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordContig:
+    """A contig to learn: the forward strand, and its reverse complement."""
+
+    strands: tuple[WordStrand, WordStrand]
+
+    @classmethod
+    def of(cls, sequence: bytes, tokenizer: Tokenizer) -> Self:
+        """Tokenize both strands."""
+        return cls(strands=(WordStrand.of(sequence, tokenizer), WordStrand.of(reverse_complement(sequence), tokenizer)))
+
+
+class WordLanes:
+    """Draw batches of consecutive windows of tokens; the same seed draws the same batches.
+
+    Parameters
+    ----------
+    contigs
+        Contigs to learn, drawn in proportion to their known tokens.
+    lanes, window_tokens
+        Shape of a batch.
+    bos
+        Id that stands before the first token of a lane.
+    targets
+        Ids below it are bases and words.
+    restart
+        Probability that a lane starts anew after a window, in (0, 1].
+    soft_mask_weight
+        Loss weight of a token in lower case; one that is so in part has a weight in between.
+    seed
+        Of the random generator.
+
+    Raises
+    ------
+    ConfigError
+        If no contig has a window of known tokens.
+    """
+
+    def __init__(
+        self,
+        contigs: Sequence[WordContig],
+        *,
+        lanes: int,
+        window_tokens: int,
+        bos: int,
+        targets: int,
+        restart: float = 0.25,
+        soft_mask_weight: float = 0.1,
+        seed: int = 0,
+    ) -> None:
+        known = np.array([float((c.strands[0].ids < targets).sum()) for c in contigs])
+        if not len(contigs) or known.sum() < window_tokens:
+            raise ConfigError(f"the training contigs hold fewer than {window_tokens} tokens; give more sequence")
+        self._contigs, self._share = list(contigs), known / known.sum()
+        self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
+        self._soft, self._random = soft_mask_weight, np.random.default_rng(seed)
+        self._places: list[tuple[int, int, int] | None] = [None] * lanes  # contig, strand, next token
+
+    def state(self) -> dict[str, Any]:
+        """Return what `restore` needs to go on from here, as plain values."""
+        return {"random": self._random.bit_generator.state, "places": [p and list(p) for p in self._places]}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where `state` was taken."""
+        self._random.bit_generator.state = state["random"]
+        self._places = [p and (int(p[0]), int(p[1]), int(p[2])) for p in state["places"]]
+
+    def draw(self, window_tokens: int | None = None) -> Batch:
+        """Return the next window of every lane; its weights leave out what is no word or covers no new base."""
+        window, lanes = window_tokens or self._window, len(self._places)
+        ids = np.full((lanes, window + 1), self._bos, dtype=np.int64)
+        weights, bases = np.zeros((2, lanes, window), dtype=np.float32)
+        fresh = np.zeros(lanes, dtype=bool)
+        for lane, place in enumerate(self._places):
+            fresh[lane] = place is None
+            contig, which, start = place or self._start(window)
+            strand = self._contigs[contig].strands[which]
+            found = slice(start, start + window)
+            size = len(strand.ids[found])
+            ids[lane, 1 : 1 + size] = strand.ids[found]
+            if place:
+                ids[lane, 0] = strand.ids[start - 1]
+            bases[lane, :size] = strand.bases[found]
+            weights[lane, :size] = 1 - strand.masked[found].astype(np.float32) * (1 - self._soft)
+            end = start + window
+            over = end + window // 2 > len(strand.ids)
+            stop = self._random.random() < self._restart
+            self._places[lane] = None if over or stop else (contig, which, end)
+        targets = ids[:, 1:]
+        weights *= (targets < self._targets) & (bases > 0)
+        return Batch(inputs=ids[:, :-1].copy(), targets=targets, weights=weights, fresh=fresh, bases=bases)
+
+    def _start(self, window: int) -> tuple[int, int, int]:
+        """Return a random place from which at least half of a window is known."""
+        for _ in range(1000):
+            contig, which = int(self._random.choice(len(self._contigs), p=self._share)), int(self._random.integers(2))
+            ids = self._contigs[contig].strands[which].ids
+            start = int(self._random.integers(max(1, len(ids) - window + 1)))
+            if (ids[start : start + window] < self._targets).mean() > 0.5:
+                return contig, which, start
+        raise ConfigError("hardly any window holds known bases; is the sequence all N?")

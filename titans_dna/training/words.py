@@ -1,0 +1,29 @@
+"""What training changes for tokens of several bases."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from titans_dna.model.config import BackboneConfig
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
+
+
+def fit_config(config: BackboneConfig, tokenizer: Tokenizer) -> BackboneConfig:
+    """Return a configuration that reads and predicts the tokenizer's tokens.
+
+    Tables of words of several tokens are left out where a token is a word of several bases itself.
+    """
+    config = replace(config, vocabulary=len(tokenizer.vocabulary), targets=tokenizer.targets)
+    return config if is_single(tokenizer) else replace(config, context_orders=())
+
+
+def is_single(tokenizer: Tokenizer) -> bool:
+    """Tell whether every base has a token of its own."""
+    return isinstance(tokenizer, NucleotideTokenizer)
+
+
+def bases_of(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray | None:
+    """Count the bases that each token is the first to cover; None where that is one each."""
+    return None if is_single(tokenizer) else new_bases(tokenizer, ids)
