@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.inference import branches, score_variants
 from titans_dna.inference.alleles import Allele, read_alleles
-from titans_dna.inference.score_variants import score_alleles
+from titans_dna.inference.score_variants import score_alleles, score_strands
 from titans_dna.model.config import BLOCKS, MemoryLayout
 
 BASES = 230  # stride of the branches is 32 inputs; several of them, and an end that is no multiple
@@ -87,11 +87,24 @@ KINDS = {
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_every_kind_of_model_equals_a_rerun(make_model, random_bases, kind):
     """Branches that stand at different places of a chunk, segment or reset are never read as one batch."""
-    model, sequence = make_model(**KINDS[kind]), random_bases(BASES, 3)
-    alleles = [plain(*case) for case in (CASES["snv"], CASES["insertion"], CASES["deletion"], CASES["last base"])]
-    scores = score_alleles(model, sequence, alleles, horizon_bp=40, reverse=True)
-    wanted = [brute_force(model, sequence, allele, 40, True) for allele in alleles]
-    assert scores == pytest.approx(wanted, abs=1e-4)
+    model, sequence = make_model(**KINDS[kind]), bytearray(random_bases(BASES, 3))
+    sequence[150:153] = b"NNN"
+    names = ("snv", "insertion", "deletion", "mnv", "first base", "last base", "insertion after all", "across a branch")
+    alleles = [plain(*CASES[name]) for name in names]
+    alleles += [plain(103, 104, b"T"), plain(103, 104, b"G"), plain(149, 150, b"A"), plain(153, 153, b"CC")]
+    scores = score_strands(model, bytes(sequence), alleles, horizon_bp=40)
+    for column, reverse in enumerate((False, True)):
+        wanted = [brute_force(model, bytes(sequence), allele, 40, reverse) for allele in alleles]
+        assert scores[:, column] == pytest.approx(wanted, abs=1e-4)
+
+
+def test_little_memory_for_waiting_states_changes_nothing(make_model, random_bases, monkeypatch):
+    """States of the quadratic baseline grow along the contig; they are read off before they fill the memory."""
+    model, sequence = make_model(block="transformer"), random_bases(BASES, 3)
+    alleles = many(sequence, 30, 5)
+    whole = score_strands(model, sequence, alleles, horizon_bp=30)
+    monkeypatch.setattr(branches, "WAITING_BYTES", 1)
+    assert score_strands(model, sequence, alleles, horizon_bp=30) == pytest.approx(whole, abs=1e-4)
 
 
 @STRANDS

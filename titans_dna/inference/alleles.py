@@ -7,9 +7,11 @@ cannot be read, has one row.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import overload
+
+import numpy as np
 
 from titans_dna.errors import ReferenceMismatch
 from titans_dna.genome.variant import Fetch, Variant
@@ -45,6 +47,14 @@ class AlleleList(Sequence[Allele]):
         self._numbers.extend((allele.row, allele.start, allele.end, allele.first, allele.last, allele.sign))
         self._alts += allele.alt
         self._ends.append(len(self._alts))
+
+    def chosen(self, rows: Sequence[bool] | np.ndarray) -> AlleleList:
+        """Return the alleles of the rows that are true."""
+        kept = AlleleList()
+        for allele in self:
+            if rows[allele.row]:
+                kept.append(allele)
+        return kept
 
     def __len__(self) -> int:
         return len(self._ends)
@@ -205,17 +215,3 @@ def place_allele(variant: Variant, fetch: Fetch, row: int, *, sign: int = 1) -> 
         ref, alt, start = ref[1:], alt[1:], start + 1
     end = start + len(ref)
     return Allele(row, start, end, alt.encode(), first=min(first, start), last=max(last, end), sign=sign)
-
-
-def iterate_ranges(flags: Iterable[bool]) -> Iterator[tuple[int, int]]:
-    """Yield the half-open ranges of consecutive true flags."""
-    start = -1
-    number = -1
-    for number, flag in enumerate(flags):
-        if flag and start < 0:
-            start = number
-        elif not flag and start >= 0:
-            yield start, number
-            start = -1
-    if start >= 0:
-        yield start, number + 1

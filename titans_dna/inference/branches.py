@@ -108,8 +108,7 @@ class _Reading:
         self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
         self.found = np.zeros(len(branches))
         self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
-        one = 4 * state_numbers(self.backbone.initial_state(1))
-        self.most_states = max(self.batch, WAITING_BYTES // max(1, one))
+        self.waiting_bytes = 0  # of the states in the queues, at the most
         self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # in the order in which they leave
         self.cuts = branches.cuts[self.order]
         self.queues: dict[int, list[tuple[StreamState, int]]] = {}  # by phase: only such states can be one batch
@@ -188,16 +187,21 @@ class _Reading:
             lane = int(self.branches.lanes[index])
             if lane not in own:
                 own[lane] = select(state, [list(lanes).index(lane)])
+                self.waiting_bytes += _bytes(own[lane])
             if self.branches.lengths[index] > 0:
                 self.queues.setdefault(phase, []).append((own[lane], index))
         self._read_waiting()
 
     def _read_waiting(self, *, everything: bool = False) -> None:
-        """Read full batches of what waits; the longest queue too where too many states are kept."""
-        states = {id(state) for queue in self.queues.values() for state, _ in queue}
-        crowded = max(self.queues.values(), key=len, default=[]) if len(states) > self.most_states else None
+        """Read full batches of what waits; everything where too much memory is kept for it."""
+        if self.waiting_bytes > WAITING_BYTES:
+            states = {id(state): state for queue in self.queues.values() for state, _ in queue}
+            self.waiting_bytes = sum(map(_bytes, states.values()))
+            everything = everything or self.waiting_bytes > WAITING_BYTES
+        if everything:
+            self.waiting_bytes = 0
         for queue in self.queues.values():
-            if not (everything or queue is crowded or len(queue) >= WAITING_BATCHES * self.batch):
+            if not (everything or len(queue) >= WAITING_BATCHES * self.batch):
                 continue
             queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
             while queue:
@@ -224,3 +228,7 @@ class _Reading:
         known = wanted < self.backbone.config.targets
         picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
         self.found[members] = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares).sum(-1)
+
+
+def _bytes(state: StreamState) -> int:
+    return 4 * state_numbers(state)

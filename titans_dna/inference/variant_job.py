@@ -121,7 +121,7 @@ def score_table(
         if contig in sites:
             _score_haplotypes(model, genome, contig, sites[contig], table, rows, strands, options, work, name, progress)
             continue
-        alleles = [allele for allele in table.alleles[contig] if rows[allele.row]]
+        alleles = table.alleles[contig].chosen(rows)
         places = [allele.row for allele in alleles]
         found = _part(model, genome.sequence(contig), alleles, options, work, name, progress)
         strands[places] = 0.0
@@ -210,7 +210,7 @@ def _score_haplotypes(
     """Score the alleles of one contig on the haplotypes of a sample."""
     pairs = place_on_haplotypes(genome.sequence(contig), here, table.outcomes)
     for number, (haplotype, every) in enumerate(pairs, start=1):
-        alleles = [allele for allele in every if rows[allele.row]]
+        alleles = every.chosen(rows)
         if alleles:
             found = _part(model, haplotype.sequence, alleles, options, work, f"{name}-haplotype{number}", progress)
             strands[[allele.row for allele in alleles]] = found
