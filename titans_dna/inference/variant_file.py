@@ -18,7 +18,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_variants import score_alleles
 from titans_dna.io.fasta import Fasta
 from titans_dna.io.tables import TsvWriter
-from titans_dna.io.vcf import read_variants
+from titans_dna.io.variant_table import VariantColumns, open_variants
 from titans_dna.io.vcf_header import InfoField
 from titans_dna.io.vcf_writer import write_scored
 from titans_dna.version import __version__
@@ -49,6 +49,7 @@ def score_variant_file(
     horizon_bp: int = 128,
     longest_bp: int = 1000,
     on_mismatch: str = "skip",
+    columns: VariantColumns | None = None,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
     """Score every ALT of ``source`` and write ``output``; return the number of ALTs by outcome.
@@ -58,11 +59,13 @@ def score_variant_file(
     model, fasta
         Model and reference.
     source
-        VCF or BCF; ``-`` is standard input.
+        VCF, BCF, a table, or one ``chrom:pos:ref:alt`` string; ``-`` is standard input.
     output
         ``.vcf.gz``, ``.vcf``, ``.tsv`` or ``.tsv.gz``; ``-`` is a VCF on standard output.
     horizon_bp, longest_bp, on_mismatch
         See ``score_alleles`` and ``read_alleles``.
+    columns
+        Names of the columns of a table; None for a VCF, or common names.
     advance
         Called with (bases streamed since the last call, bases to stream in all).
 
@@ -76,7 +79,7 @@ def score_variant_file(
     kind = _kind(output)
     with tempfile.TemporaryDirectory() as folder:
         path = _spooled(source, Path(folder))
-        with read_variants(path) as reader:
+        with open_variants(path, columns) as reader:
             table = read_alleles(reader, fasta, longest_bp=longest_bp, on_mismatch=on_mismatch)
         scores = _score(model, fasta, table, horizon_bp, advance)
         if kind == "vcf":
@@ -87,9 +90,10 @@ def score_variant_file(
                 f"##titans_dna_command={shlex.join(['titans-dna', *sys.argv[1:]])}",
             ]
             rows = _info_rows(table, scores, horizon_bp)
-            write_scored(path, output, FIELDS, rows, header, contig_lengths=_names(table, fasta, path))
+            names = _names(fasta, path, columns)
+            write_scored(open_variants(path, columns), output, FIELDS, rows, header, contig_lengths=names)
         else:
-            _write_table(path, output, table, scores)
+            _write_table(path, output, table, scores, columns)
     counted = Counter(str(outcome) for outcome in table.outcomes)
     return {str(outcome): counted[outcome] for outcome in Outcome if counted[outcome]}
 
@@ -145,17 +149,19 @@ def _info_rows(table: AlleleTable, scores: np.ndarray, horizon_bp: int) -> Itera
         row += count
 
 
-def _names(table: AlleleTable, fasta: Fasta, path: Path) -> dict[str, int]:
+def _names(fasta: Fasta, path: Path, columns: VariantColumns | None) -> dict[str, int]:
     """Return the lengths of the FASTA's contigs, by the names that the variant file uses."""
-    with read_variants(path) as reader:
-        used = {record.contig for record in reader}
+    with open_variants(path, columns) as reader:
+        used = {record.contig for record in reader if record.contig}
     found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
     return {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
 
 
-def _write_table(path: Path, output: Path, table: AlleleTable, scores: np.ndarray) -> None:
+def _write_table(
+    path: Path, output: Path, table: AlleleTable, scores: np.ndarray, columns: VariantColumns | None
+) -> None:
     row = 0
-    with read_variants(path) as reader, TsvWriter(output, COLUMNS) as writer:
+    with open_variants(path, columns) as reader, TsvWriter(output, COLUMNS) as writer:
         for record, count in zip(reader, table.rows_per_record, strict=True):
             alts: Iterable[str] = record.alts or (".",)
             for alt, outcome, (forward, reverse) in zip(
