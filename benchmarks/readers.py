@@ -1,29 +1,29 @@
 """Speed and memory of the readers, as ratios against the plain library calls in the same run.
 
-    python benchmarks/readers.py [--megabases 100] [--data ../shared/data] [--output benchmarks/results/readers]
+    python benchmarks/readers.py [--megabases 100] [--data ../shared/data]
 
 Every pair is first compared for equal results; a pair that differs ends the run without figures. Each time is the
-best of several. Writes OUTPUT.json and OUTPUT.md, and prints the table.
+best of several. Ratios hold better than values.
 """
 
 from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
-import platform
 import sys
 import tempfile
 import time
 import tracemalloc
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pyfaidx
 import pysam
 import pysam.samtools
+import record
 
 from titans_dna.genome import Interval
 from titans_dna.io import InfoField, consensus_sequence, open_fasta, open_reads, read_variants, write_scored
@@ -237,7 +237,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--megabases", type=int, default=100)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared" / "data")
-    parser.add_argument("--output", type=Path, default=Path(__file__).parent / "results" / "readers")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -260,21 +259,12 @@ def main() -> None:
         rows += variants(vcf, folder)
         if bam.is_file():
             rows += consensus(bam)
-    about = {
-        "megabases": options.megabases,
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} CPUs",
-        "pysam": pysam.__version__,
-        "pyfaidx": pyfaidx.__version__,
-        "numpy": np.__version__,
-    }
-    options.output.parent.mkdir(parents=True, exist_ok=True)
-    Path(f"{options.output}.json").write_text(json.dumps({"about": about, "rows": rows}, indent=1) + "\n")
-    lines = ["| what | value | against | ratio | target |", "|---|---|---|---|---|"]
-    lines += [f"| {r['what']} | {r['value']} | {r['against']} | {r['ratio']} | {r['target']} |" for r in rows]
-    note = f"\nOne run of `python benchmarks/readers.py`: {json.dumps(about)}. Ratios hold better than values.\n"
-    Path(f"{options.output}.md").write_text("# Readers\n" + note + "\n" + "\n".join(lines) + "\n")
-    print("\n".join(lines))
+    columns = ["what", "value", "against", "ratio", "target"]
+    versions = {name: version(name) for name in ("pysam", "pyfaidx", "numpy", "tokenizers")}
+    title = "Readers and tokenizers: ratios in one run"
+    record.write(
+        "readers", title, columns, [[r[c] for c in columns] for r in rows], megabases=options.megabases, **versions
+    )
 
 
 if __name__ == "__main__":

@@ -266,3 +266,33 @@ def test_a_model_with_the_tokenizer_of_another_is_refused(run, model, genome, tm
     result = run("score-regions", "--model", changed, "--fasta", genome, "-o", tmp_path / "o.tsv")
     assert result.exit_code == 1
     assert "tokenizer" in result.output
+
+
+def test_tables_and_strings_go_wherever_a_vcf_goes(run, model, genome, sequences, tmp_path):
+    ref = sequences["chrA"][29]
+    alt = other(ref)
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "v.vcf").write_text(f"{head}chrA\t30\tv1\t{ref}\t{alt}\t.\t.\tclass=LOF\n")
+    (tmp_path / "v.csv").write_text(f"id,CHROM,pos,Ref,Alt,class\nv1,chrA,30,{ref},{alt},LOF\nbad,chrA,x,A,C,\n")
+    (tmp_path / "v.tsv").write_text(f"seq\tat\told\tnew\tclass\nA\t29\t{ref}\t{alt}\tLOF\n")
+    (tmp_path / "mave.csv").write_text(f"hgvs_nt,score\nchrA:g.30{ref}>{alt},-1.5\n")
+    named = [("contig", "seq"), ("position", "at"), ("ref", "old"), ("alt", "new"), ("offset", "1")]
+    column = [word for what, name in named for word in ("--column", f"{what}={name}")]
+    scores = {}
+    for source, extra in [
+        (tmp_path / "v.vcf", ()), (tmp_path / "v.csv", ()), (tmp_path / "v.tsv", column), (tmp_path / "mave.csv", ()),
+        (f"chrA:30:{ref}:{alt}", ()),
+    ]:  # fmt: skip
+        for suffix in ("tsv", "vcf"):
+            output = tmp_path / f"out.{suffix}"
+            done = run("score-variants", "--model", model, "--fasta", genome, "--vcf", source, *extra, "-o", output)
+            assert done.exit_code == 0, done.output
+        assert ("malformed" in done.output) == (str(source).endswith("v.csv"))
+        scores[str(source)] = rows(tmp_path / "out.tsv")[0]["llr"]
+        (record,) = list(read_variants(tmp_path / "out.vcf"))
+        assert (record.position, record.alts) == (30, (alt,))
+        assert float(record.info()["TD_LLR"]) == pytest.approx(float(scores[str(source)]), rel=1e-5)
+    assert len(set(scores.values())) == 1
+    done = run("score-variants", "--model", model, "--fasta", genome, "--vcf", tmp_path / "v.tsv", "-o", output)
+    assert done.exit_code == 1
+    assert "Name the columns" in done.output

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from titans_dna.errors import FormatError, InputMissing, TitansDNAError
+from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
 from titans_dna.genome import ContigTable
 from titans_dna.io import (
     InfoField,
@@ -144,6 +144,18 @@ def test_any_table_is_all_accounted_for_or_refused(tmp_path, rows, separator, he
         return
     found = list(reader)
     assert len(found) == sum(1 for line in lines if line.strip("\r")) - 1
+
+
+def test_columns_are_named_by_options(write):
+    path = write("t.tsv", "seq\tat\told\tnew\n1\t9\tA\tG\n")
+    texts = ["contig=seq", "position=at", "ref=old", "alt=new", "offset=1"]
+    with open_variants(path, VariantColumns.parse(texts)) as reader:
+        (record,) = reader
+    assert (record.contig, record.position, record.ref, record.alts) == ("1", 10, "A", ("G",))
+    assert VariantColumns.parse([]) is None
+    for bad in ("contig", "contig=", "place=x", "offset=2", "offset=x", ""):
+        with pytest.raises(ConfigError, match="column is"):
+            VariantColumns.parse([bad])
 
 
 def test_alias_files_name_groups(write):

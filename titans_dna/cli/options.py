@@ -33,6 +33,11 @@ tokenizer = click.option(
 bed = click.option(
     "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
+columns = click.option(
+    "--column", "columns", multiple=True, metavar="WHAT=NAME",
+    help="Column of a table of variants: WHAT is contig, position, ref, alt, id or variant (the whole one); offset=1 "
+    "for positions that count from 0. Common names are found without. Repeatable.",
+)  # fmt: skip
 region = click.option(
     "--region",
     "regions",

@@ -17,8 +17,9 @@ from titans_dna.errors import ConfigError
 @options.aliases
 @click.option(
     "--vcf", type=options.FILE,
-    help="Variants: .vcf, .vcf.gz, .bcf, a table (.tsv, .csv; 1-based), or - for standard input.",
+    help="Variants: .vcf, .vcf.gz, .bcf, a table (.tsv, .csv, .txt; 1-based), or - for standard input.",
 )  # fmt: skip
+@options.columns
 @click.option(
     "--variant", "variants", multiple=True, metavar="CONTIG:POS:REF:ALT", help="A variant, 1-based. Repeatable."
 )
@@ -59,6 +60,7 @@ def score_variants(
     aliases: Path | None,
     vcf: Path | None,
     variants: tuple[str, ...],
+    columns: tuple[str, ...],
     output: Path,
     device: str,
     **settings: object,
@@ -71,6 +73,7 @@ def score_variants(
     \b
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz
     titans-dna score-variants --model model/ --fasta data/demo.fa --variant chrA:1000:A:G --output scored.tsv
+    titans-dna score-variants --model model/ --fasta hg38.fa --vcf sge.tsv --column position=hg38_pos -o out.tsv
     titans-dna score-variants --model model/ --fasta hg38.fa --vcf all.vcf.gz --shard 3/8 --resume --output part3.vcf.gz
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
@@ -79,6 +82,7 @@ def score_variants(
     from titans_dna.inference.model import load_model
     from titans_dna.inference.variant_file import score_variant_file
     from titans_dna.inference.variant_job import ScoringOptions
+    from titans_dna.io.variant_table import VariantColumns
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")
@@ -92,7 +96,7 @@ def score_variants(
         advance = stack.enter_context(progress_bar("scoring", 0))
         counts = score_variant_file(
             model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another,
-            advance=advance, **beside,  # type: ignore[arg-type]
+            columns=VariantColumns.parse(columns), advance=advance, **beside,  # type: ignore[arg-type]
         )  # fmt: skip
         report_names(genome)
     for outcome, count in counts.items():

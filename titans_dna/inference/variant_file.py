@@ -26,7 +26,7 @@ from titans_dna.inference.variant_job import Advance, ScoringOptions, VariantSco
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
-from titans_dna.io.variant_table import open_variants, read_variant_strings
+from titans_dna.io.variant_table import VariantColumns, open_variants, read_variant_strings
 from titans_dna.io.vcf import VariantReader, VcfRecord
 from titans_dna.io.vcf_header import InfoField, VcfHeader
 from titans_dna.io.vcf_writer import ScoredVcfWriter
@@ -87,9 +87,10 @@ class _Results:
 def score_variant_file(
     model: SequenceModel,
     fasta: Genome,
-    source: Path | Sequence[str],
+    variants: Path | Sequence[str],
     output: Path,
     *,
+    columns: VariantColumns | None = None,
     options: ScoringOptions = DEFAULTS,
     other: Genome | None = None,
     background: Path | None = None,
@@ -97,16 +98,18 @@ def score_variant_file(
     resume: bool = False,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, int]:
-    """Score every ALT of ``source`` and write ``output``; return the number of ALTs by outcome.
+    """Score every ALT of ``variants`` and write ``output``; return the number of ALTs by outcome.
 
     Parameters
     ----------
     model, fasta
         Model and reference.
-    source
+    variants
         VCF, BCF or table; ``-`` is standard input. Or ``contig:position:ref:alt`` strings.
     output
         ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.score_table`); ``-`` is a VCF on standard output.
+    columns
+        Names of the columns of a table; None for a VCF, or common names.
     options
         How to score.
     other
@@ -129,14 +132,15 @@ def score_variant_file(
     """
     _check_suffix(output)
     with tempfile.TemporaryDirectory() as folder:
-        path = _spooled(source, Path(folder)) if isinstance(source, Path) else source
+        source = Source(_spooled(variants, Path(folder)) if isinstance(variants, Path) else variants, columns)
         told = {**asdict(options), **({"background": background.name} if background else {})}
+        told |= {"columns": columns} if columns else {}
         metadata = run_metadata(model, fasta, told, shard)
         job = {key: value for key, value in metadata.items() if key != "command"}
-        job |= {"input": _digest(path), "background": _digest(background) if background else ""}
+        job |= {"input": _digest(source.place), "background": _digest(background) if background else ""}
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
-            with open_source(path) as reader:
+            with source.open() as reader:
                 column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
                 table = read_alleles(
                     reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=other
@@ -144,19 +148,28 @@ def score_variant_file(
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
             common = read_background(model, fasta, background, options, work, advance) if background else None
             scores = score_table(
-                model, fasta, table, chosen, options, work, records=lambda: open_source(path), sample_column=column,
+                model, fasta, table, chosen, options, work, records=lambda: source.open(), sample_column=column,
                 advance=advance,
             )  # fmt: skip
-            results = _results(path, table, chosen, scores, common)
+            results = _results(source, table, chosen, scores, common)
             write = _write_table if is_score_table(output) else _write_vcf
-            write(path, output, results, metadata, fasta, options.horizon_bp)
+            write(source, output, results, metadata, fasta, options.horizon_bp)
     rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
     return count_outcomes(table.outcomes[row] for row in rows)
 
 
-def open_source(source: Path | Sequence[str]) -> VariantReader:
-    """Open a file of variants, or strings."""
-    return open_variants(source) if isinstance(source, Path) else read_variant_strings(source)
+@dataclass(frozen=True)
+class Source:
+    """Variants that can be read several times: a file, or strings."""
+
+    place: Path | Sequence[str]
+    columns: VariantColumns | None = None  # of a table; None for a VCF, or common names
+
+    def open(self) -> VariantReader:
+        """Open them from the start."""
+        if isinstance(self.place, Path):
+            return open_variants(self.place, self.columns)
+        return read_variant_strings(self.place)
 
 
 def _check_suffix(output: Path) -> None:
@@ -186,13 +199,13 @@ def _digest(source: Path | Sequence[str] | None) -> str:
 
 
 def _results(
-    path: Path | Sequence[str], table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
+    source: Source, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
 ) -> _Results:
     extra: dict[str, np.ndarray] = {}
     if common is not None:
         classes = ["" for _ in table.outcomes]
         row = 0
-        with open_source(path) as reader:
+        with source.open() as reader:
             for record, count in zip(reader, table.rows_per_record, strict=True):
                 for place, alt in enumerate(record.alts):
                     classes[row + place] = length_class(len(record.ref), len(alt))
@@ -204,7 +217,7 @@ def _results(
 
 
 def _write_vcf(
-    path: Path | Sequence[str], output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+    source: Source, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
 ) -> None:
     fields = [*FIELDS, *(EXTRA[name] for name in results.extra)]
     lines = dict(metadata)
@@ -212,12 +225,12 @@ def _write_vcf(
         good = np.array([outcome is not Outcome.MALFORMED for outcome in _first_outcomes(results.table)], dtype=bool)
         lines["rows"] = write_ranges(results.chosen[good])
     header = [f"##titans_dna_{key}={value}" for key, value in lines.items()]
-    with open_source(path) as reader:
+    with source.open() as reader:
         used = dict.fromkeys(record.contig for record in reader if not record.problem)
     found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
     lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
     with (
-        open_source(path) as reader,
+        source.open() as reader,
         ScoredVcfWriter(
             output, _without_ours(reader.header), fields, contig_lengths=lengths, header_lines=header
         ) as writer,
@@ -248,13 +261,13 @@ def _first_outcomes(table: AlleleTable) -> Iterator[Outcome]:
 
 
 def _write_table(
-    path: Path | Sequence[str], output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+    source: Source, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
 ) -> None:
     told = dict(metadata)
     if "shard" in metadata:
         told["rows"] = write_ranges(np.repeat(results.chosen, results.table.rows_per_record))
     columns = [*COLUMNS[:-1], *(Column(name, "score") for name in results.extra), COLUMNS[-1]]
-    with open_source(path) as reader, ScoreTableWriter(output, columns, told) as writer:
+    with source.open() as reader, ScoreTableWriter(output, columns, told) as writer:
         for record, rows in results.records(reader):
             for row, alt in zip(range(rows.start, rows.stop), record.alts or (".",), strict=True):
                 forward, reverse = results.strands[row].tolist()

@@ -17,8 +17,9 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any, Self
 
-from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.errors import ConfigError, FormatError, TitansDNAError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.text import read_lines
 from titans_dna.io.vcf import VariantReader, VcfRecord, parse_line, read_variants
@@ -50,6 +51,29 @@ class VariantColumns:
     id: str | None = None  # identifier
     variant: str | None = None  # the whole variant in one column
     offset: int = 0  # added to every position; 1 for tables that count from 0
+
+    @classmethod
+    def parse(cls, texts: Sequence[str]) -> Self | None:
+        """Read ``what=column`` texts, such as ``position=hg19_pos`` or ``offset=1``; None where there are none.
+
+        Raises
+        ------
+        ConfigError
+            If a text is none.
+
+        Examples
+        --------
+        >>> VariantColumns.parse(["contig=seq", "offset=1"]).contig
+        'seq'
+        """
+        names: dict[str, Any] = {}
+        for text in texts:
+            what, equals, column = text.partition("=")
+            known = [field.name for field in fields(cls)]
+            if not (equals and column) or what not in known or (what == "offset" and column not in ("0", "1")):
+                raise ConfigError(f"column is {text!r}; give {', '.join(known)}, =, and its name (offset: 0 or 1)")
+            names[what] = int(column) if what == "offset" else column
+        return cls(**names) if names else None
 
 
 def open_variants(source: str | os.PathLike[str], columns: VariantColumns | None = None) -> VariantReader:

@@ -27,7 +27,7 @@ from typing import Any, Self
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
 from titans_dna.io.bgzf import END_BLOCK
-from titans_dna.io.vcf import VcfRecord, read_variants
+from titans_dna.io.vcf import VariantReader, VcfRecord, read_variants
 from titans_dna.io.vcf_header import InfoField, VcfHeader
 from titans_dna.io.vcf_samples import SampleColumns
 
@@ -265,7 +265,7 @@ class ScoredVcfWriter:
 
 
 def write_scored(
-    source_path: str | os.PathLike[str],
+    source_path: str | os.PathLike[str] | VariantReader,
     output_path: str | os.PathLike[str],
     fields: Sequence[InfoField],
     rows: Iterable[Mapping[str, Any]],
@@ -278,7 +278,7 @@ def write_scored(
     Parameters
     ----------
     source_path
-        VCF or BCF; a file, for it is read again.
+        VCF or BCF, a file, for it is read again; or a reader, such as that of a table.
     output_path, fields, header_lines, contig_lengths
         See `ScoredVcfWriter`.
     rows
@@ -294,14 +294,14 @@ def write_scored(
     OutputError
         If rows and records differ in number, or the output cannot be written.
     """
-    with read_variants(source_path) as reader:
+    with source_path if isinstance(source_path, VariantReader) else read_variants(source_path) as reader:
         writer = ScoredVcfWriter(
             output_path, reader.header, fields, contig_lengths=contig_lengths, header_lines=header_lines
         )
         with writer:
             for record, row in zip_longest(reader, rows):
                 if record is None or row is None:
-                    message = f"{source_path} and its scores differ in number. Score the same file that is written."
+                    message = f"{reader.path} and its scores differ in number. Score the same file that is written."
                     raise OutputError(message, path=output_path)
                 writer.write(record, row)
     return writer.records, writer.malformed
