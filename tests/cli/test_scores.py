@@ -96,4 +96,7 @@ def test_tracks_in_every_kind(run, model, genome, bed, tmp_path):
                  "--output", tmp_path / "r.parquet")  # fmt: skip
     assert result.exit_code == 0, result.output
     names = {path.name for path in tmp_path.glob("t.*.bw")}
+    said = run("info", tmp_path / "r.parquet")
+    assert said.exit_code == 0, said.output
+    assert "rows               5" in said.output
     assert {"t.log_likelihood.bw", "t.entropy_bits.bw", "t.surprise.bw", "t.forgetting_layer1.bw"} <= names

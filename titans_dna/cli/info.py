@@ -12,7 +12,7 @@ from titans_dna.cli import options
 @click.command("info", short_help="Say what a model, FASTA or embedding file holds.")
 @click.argument("path", type=options.FILE)
 def info(path: Path) -> None:
-    """Say what a model folder, a FASTA or an embedding file holds.
+    """Say what a model folder, a FASTA, or a file of embeddings or scores holds.
 
     \b
     titans-dna info model/
@@ -20,8 +20,8 @@ def info(path: Path) -> None:
     """
     if path.is_dir():
         _model(path)
-    elif path.suffix in (".h5", ".hdf5"):
-        _embeddings(path)
+    elif path.suffix in (".h5", ".hdf5", ".h5ad", ".parquet"):
+        _table(path)
     else:
         _fasta(path)
 
@@ -52,6 +52,17 @@ def _model(path: Path) -> None:
             "bases learned": f"{record['bases']:,}" if "bases" in record else "not recorded",
         }
     )
+
+
+def _table(path: Path) -> None:
+    from titans_dna.io.score_table_reader import holds_scores, open_score_table
+
+    if path.suffix in (".h5", ".hdf5") and not holds_scores(path):
+        _embeddings(path)
+        return
+    table = open_score_table(path)
+    rows = sum(1 for _ in table.rows())
+    _rows({"rows": f"{rows:,}", "columns": " ".join(column.name for column in table.columns), **table.metadata})
 
 
 def _embeddings(path: Path) -> None:
