@@ -50,7 +50,7 @@ def child(name: str, mode: str, tokens: int) -> None:
 
     torch.manual_seed(0)
     module, run = layer(name)
-    small = torch.randn(1, 4 * CHUNK, WIDTH)
+    small = torch.randn(1, 32 * CHUNK, WIDTH)  # long enough to take every path once
     run(small).sum().backward()  # warm up
     module.zero_grad()
     x = torch.randn(1, tokens, WIDTH)

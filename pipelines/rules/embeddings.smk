@@ -30,4 +30,4 @@ rule embed:
         "Embedding the regions of {input.bed}"
     shell:
         "titans-dna embed --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " {params.aliases} {params.reads} --device {params.device} --output {output:q} > {log:q} 2>&1"
+        " {params.aliases} {params.reads} --device {params.device} --output {output:q} --resume > {log:q} 2>&1"

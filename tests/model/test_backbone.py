@@ -150,3 +150,22 @@ def test_every_weight_has_a_gradient(make_model, kind, ids):
     assert not without
     assert all(torch.isfinite(p.grad).all() for p in model.parameters())
     model.requires_grad_(False)
+
+
+@pytest.mark.parametrize("block", ["mac", "mag", "mal", "lmm"])
+def test_reading_in_pieces_changes_no_gradient(make_model, ids, block, monkeypatch):
+    """Long inputs are read piece by piece and computed again on the way back; the gradient is that of one pass."""
+    found = []
+    monkeypatch.setattr("titans_dna.model.memory.RECOMPUTED_PIECES", 1)
+    for chunks in (100, 2):
+        monkeypatch.setattr("titans_dna.model.memory.GROUP_CHUNKS", chunks)
+        monkeypatch.setattr("titans_dna.ops.chunked.GROUP_CHUNKS", chunks)
+        model = make_model(block, reset_tokens=0, further_memories=()).requires_grad_(True)
+        out = model.stream(ids)
+        (out.hidden.square().sum() + out.surprise.sum()).backward()
+        found.append((out.hidden.detach(), {n: p.grad for n, p in model.named_parameters() if p.grad is not None}))
+    (hidden, gradients), (other_hidden, others) = found
+    assert hidden.numpy() == pytest.approx(other_hidden.numpy(), **TIGHT)
+    assert gradients.keys() == others.keys()
+    for name, gradient in gradients.items():
+        assert gradient.numpy() == pytest.approx(others[name].numpy(), abs=1e-9, rel=1e-9), name

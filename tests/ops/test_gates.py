@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from titans_dna.ops import Gates, MemoryForm, initial_state, neural_memory
-from titans_dna.ops.gates import bounded_step, decay_products
+from titans_dna.ops.bound import bounded_step, earlier_steps, gram
+from titans_dna.ops.gates import decay_products
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 3, 7, 8, 64, 65])
@@ -22,10 +23,25 @@ def test_products_by_definition(tokens: int) -> None:
                 assert float(square[row, k, i]) == pytest.approx(expected)
 
 
+def test_gradient_of_products_at_gates_of_zero_and_one() -> None:
+    factors = torch.rand(3, 9, dtype=torch.float64)
+    factors[0, 4], factors[1, :3], factors[2, 2:5] = 0.0, 1.0, 0.0
+    factors.requires_grad_()
+    naive = torch.stack(
+        [torch.stack([factors[:, i + 1 : k + 1].prod(-1) * (i <= k) for i in range(9)], -1) for k in range(9)], -2
+    )
+    weight = torch.randn(3, 9, 9, dtype=torch.float64)
+    square, prefix = decay_products(factors)
+    ours = torch.autograd.grad((square * weight).sum() + (prefix * weight[0, 0]).sum(), factors)
+    theirs = torch.autograd.grad((naive * weight).sum() + (factors.cumprod(-1) * weight[0, 0]).sum(), factors)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-12)
+
+
 def test_writes_of_a_repeated_token_never_overshoot() -> None:
     a, delta = torch.tensor([[0.6, 0.8]]).expand(512, 2), torch.tensor([[3.0, 4.0]]).expand(512, 2)
     loss = torch.full((512,), 25.0 / 4)  # delta = 2 e for a linear memory
-    step = bounded_step(torch.full((512,), 1.0), a, delta, loss, matrices=1)
+    theta = torch.full((512,), 1.0)
+    step = bounded_step(theta, gram(a), delta, loss, earlier_steps(theta, 1), matrices=1).step
     assert 0.99 < float(2 * step.sum()) < 1.0  # the error is multiplied by 1 - 2 sum(step)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from titans_dna.errors import OutputError
+from titans_dna.genome.shard import Shard
 
 FILE = click.Path(path_type=Path)
 
@@ -30,7 +31,7 @@ tokenizer = click.option(
     help="How sequence becomes tokens; FILE is one of train-tokenizer.",
 )  # fmt: skip
 bed = click.option(
-    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too. '-' for none."
+    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
 columns = click.option(
     "--column", "columns", multiple=True, metavar="WHAT=NAME",
@@ -43,6 +44,10 @@ region = click.option(
     multiple=True,
     metavar="CONTIG:START-END",
     help="A region, 1-based, end included. Repeatable.",
+)
+resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
+shard = click.option(
+    "--shard", type=Shard.parse, default="1/1", metavar="I/N", help="Do part I of N, for N machines; see merge."
 )
 
 

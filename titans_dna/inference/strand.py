@@ -51,6 +51,10 @@ class Strand:
         """Return an allele as it is read on this strand."""
         return reverse_complement(bases) if self.reverse else bases
 
+    def by_base(self, values: np.ndarray) -> np.ndarray:
+        """Give each base the value of the token that it belongs to."""
+        return values if self.new_bases is None else np.repeat(values, self.new_bases, axis=0)
+
     def bases_before(self, token: int) -> int:
         """Count the bases that belong to the tokens before this one."""
         if self.new_bases is None or self.marks is None:

@@ -8,7 +8,7 @@ so that sums over bases are sums over tokens.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -31,6 +31,7 @@ class Piece:
     hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
     next_input: int  # input that comes next: the start token is input 0, token i is input i + 1
     state: StreamState  # before that input
+    inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
 
 
 @torch.inference_mode()
@@ -42,6 +43,7 @@ def stream_bases(
     cuts: Iterable[int] = (),
     piece_tokens: int = PIECE_TOKENS,
     hidden: bool = False,
+    inner: Sequence[int] = (),
     new_bases: np.ndarray | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
@@ -60,6 +62,8 @@ def stream_bases(
         Longest piece.
     hidden
         Whether to return features.
+    inner
+        Blocks after which the residual stream is returned too (see `Backbone.stream`).
     new_bases
         Bases that each token is the first to cover; None where that is one each.
     """
@@ -68,7 +72,7 @@ def stream_bases(
     for end in _ends(len(ids) + 1, cuts, piece_tokens):
         bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
         read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
-        out = model.stream(torch.from_numpy(read[None]).to(device), state)
+        out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
         state = out.state
         predicted = ids[start:end].astype(np.int64)
         known = predicted < targets
@@ -84,6 +88,7 @@ def stream_bases(
             hidden=out.hidden[0, skip:] if hidden else None,
             next_input=end,
             state=state,
+            inner=tuple(residual[0, skip:] for residual in out.inner),
         )
         if new_bases is None:
             yield piece
@@ -107,16 +112,19 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
     """
     shares = piece.log_probabilities / np.maximum(predicted, 1)
     ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
-    hidden = piece.hidden
-    if hidden is not None:
-        hidden = hidden.repeat_interleave(torch.from_numpy(read.astype(np.int64)).to(hidden.device), 0)
+    repeats = torch.from_numpy(read.astype(np.int64)).to(piece.state.recent.device)
+    hidden, inner = (
+        tuple(x.repeat_interleave(repeats, 0) for x in parts)
+        for parts in ((piece.hidden,) if piece.hidden is not None else (), piece.inner)
+    )
     return replace(
         piece,
         start=first,
         log_probabilities=np.repeat(shares.astype(np.float32), predicted),
         read_start=first - ahead,
         surprise=np.repeat(piece.surprise, read),
-        hidden=hidden,
+        hidden=hidden[0] if hidden else None,
+        inner=inner,
     )
 
 

@@ -9,14 +9,16 @@ import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from titans_dna.model.config import BackboneConfig, MemoryLayout
 from titans_dna.model.norm import wide
 from titans_dna.model.state import NeuralMemoryState
-from titans_dna.ops import Gates, MemoryOutput, MemoryState, initial_state, neural_memory
+from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initial_state, neural_memory
 from titans_dna.ops.network import read_weights
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
+RECOMPUTED_PIECES = 4  # in training, inputs of more pieces keep only the states between them
 FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
 
 
@@ -105,7 +107,35 @@ class NeuralMemory(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B T N"], state: NeuralMemoryState, active: Bool[Tensor, "B T"]) -> MemoryRead:
-        """Read and write the memory along ``x``; tokens that are not ``active`` are no-ops for it."""
+        """Read and write the memory along ``x``; tokens that are not ``active`` are no-ops for it.
+
+        Long inputs are read in pieces whose intermediate values fit a processor's cache; in training, a piece is
+        computed again on the way back, so that memory grows with the input alone.
+        """
+        pieces, parts = self._piece_tokens(x.shape[1], state), []
+        recompute = torch.is_grad_enabled() and len(pieces) > RECOMPUTED_PIECES
+        for piece, mask in zip(x.split(pieces, 1), active.split(pieces, 1), strict=True):
+            if recompute:
+                out = checkpoint(self._read_piece, piece, state, mask, use_reentrant=False)
+            else:
+                out = self._read_piece(piece, state, mask)
+            parts.append(out)
+            state = out.state
+        if len(parts) == 1:
+            return parts[0]
+        values, surprise = (torch.cat([getattr(part, name) for part in parts], 1) for name in ("values", "surprise"))
+        return MemoryRead(values, state, surprise)
+
+    def _piece_tokens(self, tokens: int, state: NeuralMemoryState) -> list[int]:
+        """Return the sizes of the pieces: groups of whole chunks; all at once where pieces between resets fold."""
+        group = GROUP_CHUNKS * self.chunk_tokens
+        if self.reset_tokens or tokens <= group:
+            return [tokens]
+        first = group - state.memory.chunk_position
+        whole, rest = divmod(tokens - first, group)
+        return [first, *[group] * whole, *[rest] * (rest > 0)]
+
+    def _read_piece(self, x: Tensor, state: NeuralMemoryState, active: Tensor) -> MemoryRead:
         mixed = torch.cat([state.tail, self.project(x) * active.unsqueeze(-1)], 1)
         tail = mixed[:, mixed.shape[1] - self.tail :]
         mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))

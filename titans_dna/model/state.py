@@ -6,7 +6,7 @@ batch (``concatenate``), moved and detached; no call changes it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from titans_dna.ops.state import MemoryState
+from titans_dna.ops.state import MemoryState, map_tensors
 
 S = TypeVar("S")
 
@@ -67,21 +67,15 @@ class StreamState:
     position_tokens: int = 0
 
 
-def map_tensors(state: S, function: Callable[[Tensor], Tensor]) -> S:
-    """Return the state with ``function`` applied to every tensor."""
-    if isinstance(state, Tensor):
-        return function(state)  # type: ignore[return-value]
-    if isinstance(state, tuple):
-        return tuple(map_tensors(part, function) for part in state)  # type: ignore[return-value]
-    if is_dataclass(state) and not isinstance(state, type):
-        return replace(state, **{f.name: map_tensors(getattr(state, f.name), function) for f in fields(state)})
-    return state
-
-
 def select(state: S, rows: Sequence[int] | Tensor) -> S:
     """Return the state of ``rows``, in that order; a row may be named several times."""
     index = torch.as_tensor(rows)
     return map_tensors(state, lambda x: x.index_select(0, index.to(x.device)))
+
+
+def move(state: S, device: torch.device | str) -> S:
+    """Return the state on ``device``."""
+    return map_tensors(state, lambda x: x.to(device))
 
 
 def detach(state: S) -> S:

@@ -21,10 +21,21 @@ from torch import Tensor
 
 from titans_dna.errors import ConfigError
 from titans_dna.ops import chunked, reference
+from titans_dna.ops.chunked import GROUP_CHUNKS
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.state import Gates, MemoryState, Pending, initial_state
 
-__all__ = ["Gates", "MemoryForm", "MemoryOutput", "MemoryState", "Pending", "choose", "initial_state", "neural_memory"]
+__all__ = [
+    "GROUP_CHUNKS",
+    "Gates",
+    "MemoryForm",
+    "MemoryOutput",
+    "MemoryState",
+    "Pending",
+    "choose",
+    "initial_state",
+    "neural_memory",
+]
 
 _RUNS = {"reference": reference.run, "chunked": chunked.run}
 
@@ -114,9 +125,8 @@ def neural_memory(
         if active is not None or not bool(pending.active.all()):
             fresh = torch.ones_like(q[:, known:, 0, 0], dtype=torch.bool) if active is None else active
             active = torch.cat([pending.active, fresh], 1)
-    rows = None if gain is None else gain.unsqueeze(1) if name == "chunked" else gain
     reads, surprise, weights, momentum = _RUNS[name](
-        q, k, v, gates, active, state.weights, state.momentum, rows, form, chunk_tokens
+        q, k, v, gates, active, state.weights, state.momentum, gain, form, chunk_tokens
     )
     rest = k.shape[1] % chunk_tokens
     after = MemoryState(weights=weights, momentum=momentum, pending=_tail(k, v, gates, active, rest))

@@ -1,21 +1,24 @@
-"""The memory as a network: forward on keys or queries, and the backward pass of its loss, without autograd.
+"""The memory as a network: forward on keys or queries, and the backward pass of its loss, written out.
+
+Weights are kept transposed, (in, out), so that a row of features is multiplied from the left.
 
 =======  ======================  ===================================================================
 letter   word                    meaning
 =======  ======================  ===================================================================
-a_l      inputs                  input of matrix l on the key pass, (..., C, in)
-z_l      pre-activations         a_l W_l^T, (..., C, out)
-e        error                   M(k) - v, (..., C, D)
-delta_l  deltas                  gradient of ||e||^2 at z_l, (..., C, out)
+a_l      inputs                  input of matrix l on the key pass, (R, C, in)
+z_l      outputs                 a_l W_l^T, (R, C, out)
+n        normal                  LayerNorm of the last output, (R, C, D)
+e        error                   M(k) - v, (R, C, D)
+delta_l  deltas                  gradient of ||e||^2 at z_l, (R, C, out)
 =======  ======================  ===================================================================
 
-The loss is ||M(k) - v||^2 (arXiv 2501.00663, equation 12).
+R is samples times heads. The loss is ||M(k) - v||^2 (arXiv 2501.00663, equation 12).
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -24,6 +27,8 @@ from torch import Tensor
 from titans_dna.ops.form import MemoryForm
 
 NORM_EPSILON = 1e-5  # added to the variance of the LayerNorm
+Matrices = tuple[Tensor, ...]
+_aten = torch.ops.aten
 
 
 def activate(z: Tensor, form: MemoryForm) -> Tensor:
@@ -35,15 +40,35 @@ def activate(z: Tensor, form: MemoryForm) -> Tensor:
     return F.relu(z)
 
 
-def activation_slope(z: Tensor, form: MemoryForm) -> Tensor:
-    """Return ``g'(z)``."""
+def through_activation(gradient: Tensor, z: Tensor, form: MemoryForm) -> Tensor:
+    """Return ``gradient * g'(z)``."""
     if form.activation == "gelu":
-        cumulative = 0.5 * (1.0 + torch.erf(z * math.sqrt(0.5)))
-        return cumulative + z * torch.exp(-0.5 * z * z) * (1.0 / math.sqrt(2.0 * math.pi))
+        return _aten.gelu_backward(gradient, z)
+    if form.activation == "silu":
+        return _aten.silu_backward(gradient, z)
+    return _aten.threshold_backward(gradient, z, 0)
+
+
+def curvature(z: Tensor, form: MemoryForm) -> Tensor:
+    """Return ``g''(z)``."""
+    if form.activation == "gelu":
+        square = z * z
+        return torch.exp(-0.5 * square) * (2.0 - square) * (1.0 / math.sqrt(2.0 * math.pi))
     if form.activation == "silu":
         s = torch.sigmoid(z)
-        return s * (1.0 + z * (1.0 - s))
-    return (z > 0).to(z.dtype)
+        return s * (1.0 - s) * (2.0 + z * (1.0 - 2.0 * s))
+    return torch.zeros_like(z)
+
+
+def normalise(z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the LayerNorm of ``z`` without gain, its mean and its inverse deviation."""
+    return torch.native_layer_norm(z, z.shape[-1:], None, None, NORM_EPSILON)
+
+
+def through_norm(gradient: Tensor, z: Tensor, mean: Tensor, inverse: Tensor) -> Tensor:
+    """Return the gradient at ``z`` of a gradient at its LayerNorm."""
+    mask = [True, False, False]
+    return _aten.native_layer_norm_backward(gradient, z, z.shape[-1:], mean, inverse, None, None, mask)[0]
 
 
 def head(z: Tensor, x: Tensor, gain: Tensor | None, form: MemoryForm) -> Tensor:
@@ -55,7 +80,7 @@ def head(z: Tensor, x: Tensor, gain: Tensor | None, form: MemoryForm) -> Tensor:
     return x + z if form.residual else z
 
 
-def read_weights(x: Tensor, weights: tuple[Tensor, ...], gain: Tensor | None, form: MemoryForm) -> Tensor:
+def read_weights(x: Tensor, weights: Matrices, gain: Tensor | None, form: MemoryForm) -> Tensor:
     """Return ``M(x)`` for ``x`` (..., T, D) at fixed ``weights`` (..., out, in); ``gain`` broadcasts over x."""
     z = x
     for index, weight in enumerate(weights):
@@ -65,40 +90,42 @@ def read_weights(x: Tensor, weights: tuple[Tensor, ...], gain: Tensor | None, fo
 
 @dataclass(frozen=True)
 class KeyPass:
-    """What a chunk's keys leave behind at the anchor weights."""
+    """What a chunk's keys leave behind at the weights of its border."""
 
-    inputs: tuple[Tensor, ...]  # a_l of each written matrix
-    deltas: tuple[Tensor, ...]  # delta_l of each written matrix
-    loss: Tensor  # (..., C)
+    inputs: Matrices  # a_l of every matrix
+    outputs: Matrices  # z_l
+    deltas: Matrices  # delta_l of each written matrix
+    backs: Matrices  # delta_{l+1} W_{l+1} of each written matrix but the last
+    loss: Tensor  # (R, C)
+    error: Tensor
+    norm: Matrices  # n, mean and inverse deviation; empty without a norm
+
+    def for_reads(self) -> KeyPass:
+        """Return what the reads need; the rest is for the gradient."""
+        return replace(self, outputs=(), backs=(), error=self.loss, norm=())
 
 
-def run_keys(
-    keys: Tensor, values: Tensor, weights: tuple[Tensor, ...], gain: Tensor | None, form: MemoryForm
-) -> KeyPass:
-    """Run ``keys`` (..., C, D) forward through ``weights`` (..., out, in) and the loss back.
+def run_keys(keys: Tensor, offsets: Tensor, weights: Matrices, gain: Tensor | None, form: MemoryForm) -> KeyPass:
+    """Run ``keys`` (R, C, D) forward through ``weights`` (R, in, out) and the loss back.
 
-    ``gain`` broadcasts over (..., C, D).
+    ``offsets`` is ``keys - values`` with a residual, else ``-values``; ``gain`` is (R, 1, D).
     """
     inputs, outputs = [keys], []
     for index, weight in enumerate(weights):
-        outputs.append(inputs[-1] @ weight.mT)
+        outputs.append(torch.bmm(inputs[-1], weight))
         if index + 1 < form.depth:
             inputs.append(activate(outputs[-1], form))
-    z = outputs[-1]
-    if form.norm:
-        centred = z - z.mean(-1, keepdim=True)
-        inverse = torch.rsqrt(centred.square().mean(-1, keepdim=True) + NORM_EPSILON)
-        normal = centred * inverse
-        prediction = normal if gain is None else normal * gain
-    else:
-        prediction = z
-    error = (keys + prediction if form.residual else prediction) - values
+    norm = normalise(outputs[-1]) if form.norm else ()
+    prediction = norm[0] if norm else outputs[-1]
+    error = prediction + offsets if gain is None or not norm else torch.addcmul(offsets, prediction, gain)
     delta = 2.0 * error
-    if form.norm:
-        delta = delta if gain is None else delta * gain
-        mean, along = delta.mean(-1, keepdim=True), (delta * normal).mean(-1, keepdim=True)
-        delta = (delta - mean - normal * along) * inverse
-    deltas = [delta]
+    if norm:
+        delta = through_norm(delta if gain is None else delta * gain, outputs[-1], norm[1], norm[2])
+    deltas, backs = [delta], []
     for index in range(form.depth - 1, form.first_written, -1):
-        deltas.append((deltas[-1] @ weights[index]) * activation_slope(outputs[index - 1], form))
-    return KeyPass(tuple(inputs[form.first_written :]), tuple(reversed(deltas)), error.square().sum(-1))
+        backs.append(torch.bmm(deltas[-1], weights[index].mT))
+        deltas.append(through_activation(backs[-1], outputs[index - 1], form))
+    loss = torch.linalg.vecdot(error, error)
+    return KeyPass(
+        tuple(inputs), tuple(outputs), tuple(reversed(deltas)), tuple(reversed(backs)), loss, error, tuple(norm)
+    )

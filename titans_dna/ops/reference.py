@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from titans_dna.ops.bound import LOSS_FLOOR
 from titans_dna.ops.form import MemoryForm
-from titans_dna.ops.gates import LOSS_FLOOR
 from titans_dna.ops.network import NORM_EPSILON
 from titans_dna.ops.state import Gates
 
@@ -46,7 +46,7 @@ def token_gradient(
 
 
 def overlap(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], matrices: int) -> Tensor:
-    """Return ``K`` of two (gradient, loss) pairs of one matrix; see ``gates.bounded_step``."""
+    """Return ``K`` of two (gradient, loss) pairs of one matrix; see ``bound.bounded_step``."""
     product = (first[0] * second[0]).sum((-2, -1)).abs()
     return 0.5 * matrices * product / ((first[1] + LOSS_FLOOR).sqrt() * (second[1] + LOSS_FLOOR).sqrt())
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -10,6 +13,47 @@ from torch import Tensor
 
 from titans_dna.errors import ConfigError
 from titans_dna.ops.form import MemoryForm
+
+S = TypeVar("S")
+
+
+def map_tensors(state: S, function: Callable[[Tensor], Tensor]) -> S:
+    """Return ``state`` (dataclasses and tuples of tensors) with ``function`` applied to every tensor."""
+    if isinstance(state, Tensor):
+        return function(state)  # type: ignore[return-value]
+    if isinstance(state, tuple):
+        return tuple(map_tensors(part, function) for part in state)  # type: ignore[return-value]
+    if is_dataclass(state) and not isinstance(state, type):
+        return replace(state, **{f.name: map_tensors(getattr(state, f.name), function) for f in fields(state)})
+    return state
+
+
+def note(x: Tensor, found: list[Tensor], instead: Tensor | None = None) -> Tensor:
+    """Append ``x`` to ``found`` and return it, or what is to stand in its place: for ``map_tensors``."""
+    found.append(x)
+    return x if instead is None else instead
+
+
+def stack_tensors(states: Sequence[S]) -> S:
+    """Return one state whose tensors are those of ``states``, stacked along a new first axis."""
+    columns: list[list[Tensor]] = []
+    for state in states:
+        found: list[Tensor] = []
+        map_tensors(state, partial(note, found=found))
+        columns.append(found)
+    return _fill(states[0], iter([torch.stack(column) for column in zip(*columns, strict=True)]))
+
+
+def unstack_tensors(state: S, count: int) -> list[S]:
+    """Return the ``count`` states that ``stack_tensors`` made one of."""
+    found: list[Tensor] = []
+    map_tensors(state, partial(note, found=found))
+    columns = zip(*(x.unbind(0) for x in found), strict=True) if found else [()] * count
+    return [_fill(state, iter(column)) for column in columns]
+
+
+def _fill(state: S, tensors: Iterator[Tensor]) -> S:
+    return map_tensors(state, lambda _: next(tensors))
 
 
 @dataclass(frozen=True, kw_only=True)

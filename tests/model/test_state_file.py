@@ -1,0 +1,56 @@
+"""A state on disk: every bit comes back, a stream goes on from it, and a damaged or foreign file is refused."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from titans_dna.errors import CheckpointError, InputMissing, OutputError
+from titans_dna.model.state import map_tensors, move
+from titans_dna.model.state_file import load_state, save_state
+
+
+def tensors(state: object) -> list[torch.Tensor]:
+    found: list[torch.Tensor] = []
+    map_tensors(state, lambda x: found.append(x) or x)
+    return found
+
+
+def test_every_bit_comes_back_and_the_stream_goes_on(model, ids, tmp_path):
+    state = model.stream(ids[:, :21]).state
+    path = tmp_path / "contig.safetensors"
+    save_state(path, state, weights_sha256="abc")
+    back = load_state(path, weights_sha256="abc")
+    assert back.position_tokens == 21
+    assert all(torch.equal(a, b) for a, b in zip(tensors(state), tensors(back), strict=True))
+    assert torch.equal(model.stream(ids[:, 21:], back).hidden, model.stream(ids[:, 21:], state).hidden)
+    assert [p.name for p in tmp_path.iterdir()] == ["contig.safetensors"]
+
+
+def test_a_state_can_be_moved(model, ids):
+    state = model.stream(ids[:, :21]).state
+    assert all(x.device.type == "meta" for x in tensors(move(state, "meta")))
+
+
+def test_bad_files_are_refused(make_model, ids, tmp_path):
+    path = tmp_path / "state.safetensors"
+    with pytest.raises(InputMissing, match="no such state file"):
+        load_state(path)
+    save_state(path, make_model().stream(ids).state, weights_sha256="abc")
+    with pytest.raises(CheckpointError, match="made by another model"):
+        load_state(path, weights_sha256="abd")
+    whole = path.read_bytes()
+    for damaged in (whole[: len(whole) // 2], b"", b"\x80\x04K\x01." + whole):
+        path.write_bytes(damaged)
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_state(path)
+    for tree in ("{}", '{"class": "os.system", "fields": {}}', '{"tensor": "no"}', "[" * 100_000):
+        save_file({"x": torch.zeros(1)}, path, metadata={"format_version": "1", "state": tree})
+        with pytest.raises(CheckpointError, match="damaged"):
+            load_state(path)
+    save_file({"x": torch.zeros(1)}, path)
+    with pytest.raises(CheckpointError, match="format version"):
+        load_state(path)
+    with pytest.raises(OutputError, match="cannot write the state"):
+        save_state(tmp_path / "no" / "folder", make_model().stream(ids).state)

@@ -1,0 +1,122 @@
+"""A stream's state on disk: one safetensors file, so that a chromosome can be read on later, or elsewhere.
+
+The tensors bear the path of their place in the state (``blocks.0.memories.0.memory.weights.1``); the shape of the
+state, its numbers and the checksum of the model's weights are JSON in the file's metadata. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from titans_dna.errors import CheckpointError, InputMissing, OutputError
+from titans_dna.model.state import AttentionState, BlockState, NeuralMemoryState, SegmentState, StreamState
+from titans_dna.ops.state import Gates, MemoryState, Pending
+
+FORMAT_VERSION = 1
+CLASSES = {
+    cls.__name__: cls
+    for cls in (StreamState, BlockState, AttentionState, NeuralMemoryState, SegmentState, MemoryState, Pending, Gates)
+}
+
+
+def save_state(path: Path, state: StreamState, *, weights_sha256: str = "") -> None:
+    """Write a state; the file appears whole or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write, by custom ``.safetensors``.
+    state
+        The state; it goes to the CPU.
+    weights_sha256
+        Checksum of the model that made it, compared by ``load_state``.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    tensors: dict[str, Tensor] = {}
+    tree = json.dumps(_encode(state, "", tensors))
+    about = {"format_version": str(FORMAT_VERSION), "weights_sha256": weights_sha256, "state": tree}
+    partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        save_file(tensors, partial, metadata=about)
+        partial.replace(path)
+    except (OSError, SafetensorError) as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"cannot write the state: {error}. Choose another place.", path=path) from error
+
+
+def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | str = "cpu") -> StreamState:
+    """Read a state.
+
+    Parameters
+    ----------
+    path
+        File of ``save_state``.
+    weights_sha256
+        If given, the model that the state must have been made by.
+    device
+        Where its tensors are to be.
+
+    Raises
+    ------
+    InputMissing
+        If there is no such file.
+    CheckpointError
+        If the file is damaged, or of another model.
+    """
+    if not path.is_file():
+        raise InputMissing("no such state file. Write one with save_state.", path=path)
+    try:
+        with safe_open(path, "pt", device=str(device)) as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if about.get("format_version") != str(FORMAT_VERSION):
+            raise CheckpointError(
+                f"format version is {about.get('format_version')}, not {FORMAT_VERSION}. Use a matching titans-dna.",
+                path=path,
+            )
+        state = _decode(json.loads(about["state"]), tensors)
+        if not isinstance(state, StreamState):
+            raise TypeError("no stream state")
+    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+        if isinstance(error, CheckpointError):
+            raise
+        raise CheckpointError(f"the state is damaged ({error}). Read the contig again.", path=path) from error
+    if weights_sha256 and about.get("weights_sha256") != weights_sha256:
+        raise CheckpointError("the state was made by another model. Use the model that made it.", path=path)
+    return state
+
+
+def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """Return JSON values for a state, its tensors put aside by name."""
+    if isinstance(value, Tensor):
+        tensors[name] = value.detach().cpu().contiguous().clone()
+        return {"tensor": name}
+    if isinstance(value, tuple):
+        return [_encode(part, f"{name}.{index}", tensors) for index, part in enumerate(value)]
+    if is_dataclass(value):
+        parts = {f.name: _encode(getattr(value, f.name), f"{name}.{f.name}".strip("."), tensors) for f in fields(value)}
+        return {"class": type(value).__name__, "fields": parts}
+    return value
+
+
+def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, list):
+        return tuple(_decode(part, tensors) for part in value)
+    if isinstance(value, dict) and "tensor" in value:
+        return tensors[value["tensor"]]
+    if isinstance(value, dict):
+        return CLASSES[value["class"]](**{name: _decode(part, tensors) for name, part in value["fields"].items()})
+    return value

@@ -1,0 +1,272 @@
+"""The dual form of a group of chunks as one differentiable step, with its gradient written out.
+
+The memory learns by gradients, so the outer gradient holds second derivatives: those of the key pass
+(``network.run_keys``) and of the bound. The gradient of the reads is made for all chunks in one batch; what runs from
+the last chunk to the first is the gradient at the states. It is written by hand because the graph that autograd would
+keep of a chunk has hundreds of nodes; tests/ops/test_chunked.py compares it with the reference at 1e-10.
+
+A name followed by ``_`` is the gradient at the value of that name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from titans_dna.ops.bound import BoundedStep
+from titans_dna.ops.dual import ChunkGates, QueryPass, Trace, flat_ways, read_chunks, step_share, write_chunks
+from titans_dna.ops.form import MemoryForm
+from titans_dna.ops.network import KeyPass, Matrices, curvature, through_activation, through_norm
+from titans_dna.ops.state import map_tensors, note, stack_tensors, unstack_tensors
+
+
+@dataclass(frozen=True)
+class Group:
+    """All tensors that a group of chunks is computed from."""
+
+    k: Tensor
+    offsets: Tensor
+    gates: tuple[ChunkGates, ...]
+    frozen: Matrices
+    states: Matrices
+    gain: Tensor | None
+
+
+def run_memory(
+    q: Tensor,
+    k: Tensor,
+    offsets: Tensor,
+    gates: tuple[ChunkGates, ...],
+    frozen: Matrices,
+    states: Matrices,
+    gain: Tensor | None,
+    form: MemoryForm,
+) -> tuple[Tensor, ...]:
+    """Return reads (N, R, C, D), losses (N, R, C) and the states after N chunks; shapes as in ``chunked``."""
+    group = Group(k, offsets, gates, frozen, states, gain if form.norm else None)
+    tensors: list[Tensor] = []
+    shape = map_tensors(group, lambda x: note(x, tensors))
+    return _MemoryGroup.apply(shape, form, q, *tensors)
+
+
+class _MemoryGroup(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, group: Group, form: MemoryForm, q: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        arguments = iter(tensors)
+        group = map_tensors(group, lambda _: next(arguments))
+        traces, after = write_chunks(group.k, group.offsets, group.gates, group.frozen, group.states, group.gain, form)
+        learning = any(ctx.needs_input_grad)
+        if not learning:
+            traces = [Trace(t.keys.for_reads(), (), t.steps, t.states) for t in traces]
+        trace = stack_tensors(traces)
+        queries = read_chunks(q, trace, group.gates, group.frozen, group.gain, form)
+        if learning:
+            saved: list[Tensor] = []
+            ctx.form, blank = form, q.new_empty(0)
+            ctx.shape = map_tensors((group, trace, queries), lambda x: note(x, saved, blank))
+            ctx.save_for_backward(*saved)
+            ctx.set_materialize_grads(False)
+        return (queries.reads, trace.keys.loss, *after)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, reads_: Tensor | None, loss_: Tensor | None, *after_: Tensor | None) -> tuple[Any, ...]:
+        saved = iter(ctx.saved_tensors)
+        group, trace, queries = map_tensors(ctx.shape, lambda _: next(saved))
+        reads_ = torch.zeros_like(queries.reads) if reads_ is None else reads_
+        loss_ = torch.zeros_like(trace.keys.loss) if loss_ is None else loss_
+        states_ = [torch.zeros_like(z) if x is None else x for x, z in zip(after_, group.states, strict=True)]
+        back = _through_reads(reads_, group, trace, queries, ctx.form)
+        gradient = _through_writes(back, loss_, states_, group, trace, ctx.form)
+        tensors: list[Tensor] = []
+        map_tensors(gradient, lambda x: note(x, tensors))
+        return (None, None, back.q, *tensors)
+
+
+@dataclass(frozen=True)
+class _ReadGradient:
+    """Gradients of the reads, for all chunks."""
+
+    q: Tensor
+    gain: Tensor | None
+    frozen: Matrices
+    inputs: Matrices  # of each written matrix, like the three below
+    deltas: Matrices
+    steps: Matrices
+    states: Matrices  # at the border of each chunk
+    writes: Matrices  # fields of ChunkGates
+    reads: Matrices
+
+
+def _through_reads(y_: Tensor, group: Group, trace: Trace, queries: QueryPass, form: MemoryForm) -> _ReadGradient:
+    gain_, z_ = None, y_
+    if form.norm:
+        normal, mean, inverse = queries.norm
+        if group.gain is not None:
+            gain_, z_ = (y_ * normal).sum((0, 2)).unsqueeze(1), y_ * group.gain
+        z_ = through_norm(z_, queries.outputs[-1], mean, inverse)
+    frozen_, written = [], []
+    for matrix in range(form.depth - 1, -1, -1):
+        x, index = queries.inputs[matrix], matrix - form.first_written
+        if index < 0:
+            frozen_.append((x.mT @ z_).sum(0))
+            x_ = z_ @ group.frozen[matrix].mT
+        else:
+            x_, *parts = _through_read(z_, x, index, group.gates[index], trace, queries.products[index], form)
+            written.append(parts)
+        if matrix:
+            z_ = through_activation(x_, queries.outputs[matrix - 1], form)
+    columns = (tuple(reversed(column)) for column in zip(*written, strict=True))
+    return _ReadGradient(x_ + y_ if form.residual else x_, gain_, tuple(reversed(frozen_)), *columns)
+
+
+def _through_read(
+    z_: Tensor, x: Tensor, index: int, gates: ChunkGates, trace: Trace, product: Tensor, form: MemoryForm
+) -> tuple[Tensor, ...]:
+    """Return the gradients of one written matrix: x, inputs, deltas, steps, states, writes, reads."""
+    a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
+    step, state = trace.steps[index].unsqueeze(-2), trace.states[index]
+    ways_ = (z_ @ state.mT).unflatten(-1, (gates.reads.shape[-1], -1))
+    reads_ = torch.linalg.vecdot(ways_, x.unsqueeze(-2))
+    state_ = flat_ways(x, gates.reads).mT @ z_
+    score_, weight = -(z_ @ delta.mT), gates.writes * step
+    product_, both = score_ * weight, score_ * product
+    delta_ = -((weight * product).mT @ z_)
+    x_ = (ways_ * gates.reads.unsqueeze(-1)).sum(-2) + product_ @ a
+    return x_, product_.mT @ x, delta_, (both * gates.writes).sum(-2), state_, both * step, reads_
+
+
+def _through_writes(
+    back: _ReadGradient, loss_: Tensor, states_: list[Tensor], group: Group, trace: Trace, form: MemoryForm
+) -> Group:
+    """Return the gradients at all of ``group``, running from the last chunk to the first."""
+    count, first, share = len(group.k), form.first_written, step_share(form)
+    traces = unstack_tensors(trace, count)
+    reads = unstack_tensors((back.inputs, back.deltas, back.steps, back.states), count)
+    gates = unstack_tensors(group.gates, count)
+    bounds = [
+        BoundedStep(g.step, trace.keys.inputs[first + i], trace.keys.deltas[i], trace.keys.loss, b, len(group.gates))
+        for i, (g, b) in enumerate(zip(group.gates, trace.bounds, strict=False))
+    ]
+    frozen_, gain_ = list(back.frozen), back.gain
+    rows: list[tuple[Tensor, Tensor, tuple[tuple[Tensor, ...], ...]]] = []
+    for n in range(count - 1, -1, -1):
+        chunk, (inputs, deltas, steps, borders) = traces[n], reads[n]
+        error_loss_, inputs_, deltas_, gates_ = loss_[n], [], [], []
+        for i, gate in enumerate(gates[n]):
+            written = _through_write(states_[i], gate, chunk, i, form)
+            step_ = steps[i] + torch.linalg.vecdot(written.weights, gate.carry)
+            input_, delta_ = inputs[i] + written.inputs, deltas[i] - written.deltas
+            if form.bounded:
+                bound = bounds[i].backward(n, share * step_)
+                step_, error_loss_ = bound.step, error_loss_ + bound.loss
+                input_, delta_ = input_ + bound.inputs, delta_ + bound.deltas
+            inputs_.append(input_)
+            deltas_.append(delta_)
+            gates_.append((step_, written.weights * chunk.steps[i].unsqueeze(-1), written.transfer))
+            states_[i] = borders[i] + written.state
+        keys = _through_keys(inputs_, deltas_, error_loss_, chunk, group, form)
+        for i, weight_ in enumerate(keys.weights[first:]):
+            states_[i][:, : weight_.shape[1]] += weight_
+        frozen_ = [x + y for x, y in zip(frozen_, keys.weights[:first], strict=True)]
+        gain_ = None if gain_ is None or keys.gain is None else gain_ + keys.gain
+        rows.append((keys.k, keys.error, tuple(gates_)))
+    k_, offsets_, per_matrix = stack_tensors(rows[::-1])
+    gates_found = tuple(
+        ChunkGates(step, writes, reads_, carry, transfer)
+        for (step, carry, transfer), writes, reads_ in zip(per_matrix, back.writes, back.reads, strict=True)
+    )
+    return Group(k_, offsets_, gates_found, tuple(frozen_), tuple(states_), gain_)
+
+
+@dataclass(frozen=True)
+class _WriteGradient:
+    inputs: Tensor
+    deltas: Tensor  # what is to be taken off
+    weights: Tensor  # (R, C, ways) at carry * step
+    transfer: Tensor
+    state: Tensor
+
+
+def _through_write(state_: Tensor, gates: ChunkGates, trace: Trace, index: int, form: MemoryForm) -> _WriteGradient:
+    """Go through ``state' = transfer state - (a * (carry * step))^T delta``."""
+    a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
+    weights, state = gates.carry * trace.steps[index].unsqueeze(-1), trace.states[index]
+    rows, ways = len(state), weights.shape[-1]
+    write_ = -torch.bmm(delta, state_.mT).unflatten(-1, (ways, -1))
+    flat_, flat = state_.reshape(rows, ways, -1), state.view(rows, ways, -1)
+    return _WriteGradient(
+        inputs=(write_ * weights.unsqueeze(-1)).sum(-2),
+        deltas=torch.bmm(flat_ways(a, weights), state_),
+        weights=torch.linalg.vecdot(write_, a.unsqueeze(-2)),
+        transfer=torch.bmm(flat_, flat.mT),
+        state=torch.bmm(gates.transfer.mT, flat_).view_as(state),
+    )
+
+
+@dataclass(frozen=True)
+class _KeyGradient:
+    k: Tensor
+    error: Tensor
+    weights: list[Tensor]  # of every matrix
+    gain: Tensor | None
+
+
+def _through_keys(
+    inputs_: Sequence[Tensor], deltas_: list[Tensor], loss_: Tensor, trace: Trace, group: Group, form: MemoryForm
+) -> _KeyGradient:
+    """Go through ``network.run_keys``: its backward pass first, in the order of the matrices, then its forward pass."""
+    keys, first, last = trace.keys, form.first_written, form.depth - 1
+    ways = group.gates[0].reads.shape[-1]
+    weights = [*group.frozen, *(z[:, : z.shape[1] // ways] for z in trace.states)]
+    weights_: list[Tensor | None] = [None] * form.depth
+    outputs_: list[Tensor | None] = [None] * form.depth
+    for matrix in range(first, last):
+        i, z = matrix - first, keys.outputs[matrix]
+        back_ = through_activation(deltas_[i], z, form)
+        outputs_[matrix] = deltas_[i] * keys.backs[i] * curvature(z, form)
+        weights_[matrix + 1] = torch.bmm(back_.mT, keys.deltas[i + 1])
+        deltas_[i + 1] = torch.baddbmm(deltas_[i + 1], back_, weights[matrix + 1])
+    error_, outputs_[last], gain_ = _through_error(deltas_[-1], loss_, keys, group.gain, form)
+    for matrix in range(last, -1, -1):
+        z_, a = outputs_[matrix], keys.inputs[matrix]
+        assert z_ is not None
+        weights_[matrix] = _add(weights_[matrix], torch.bmm(a.mT, z_))
+        a_ = _add(inputs_[matrix - first] if matrix >= first else None, torch.bmm(z_, weights[matrix].mT))
+        if matrix:
+            outputs_[matrix - 1] = _add(outputs_[matrix - 1], through_activation(a_, keys.outputs[matrix - 1], form))
+    return _KeyGradient(a_, error_, [w for w in weights_ if w is not None], gain_)
+
+
+def _through_error(
+    delta_: Tensor, loss_: Tensor, keys: KeyPass, gain: Tensor | None, form: MemoryForm
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Return the gradients at the error, the last output and the gain, given that at the last delta and the loss."""
+    of_loss = 2.0 * keys.error * loss_.unsqueeze(-1)
+    if not form.norm:
+        error_ = torch.add(of_loss, delta_, alpha=2.0)
+        return error_, error_, None
+    normal, mean, inverse = keys.norm
+    z, delta = keys.outputs[-1], keys.deltas[-1]
+    pull = 2.0 * keys.error if gain is None else 2.0 * keys.error * gain  # delta is the norm's gradient of it
+    pull_ = through_norm(delta_, z, mean, inverse)  # that map is its own transpose
+    error_ = torch.add(of_loss, pull_ if gain is None else pull_ * gain, alpha=2.0)
+    gain_ = None
+    normal_ = error_
+    if gain is not None:
+        gain_ = (2.0 * pull_ * keys.error + error_ * normal).sum(1, keepdim=True)
+        normal_ = error_ * gain
+    scaled = inverse * delta_
+    along_pull, along_scaled = (pull * normal).mean(-1, keepdim=True), (scaled * normal).mean(-1, keepdim=True)
+    normal_ = normal_ - scaled * along_pull - pull * along_scaled
+    stretch = torch.linalg.vecdot(delta_, delta).unsqueeze(-1) * inverse / z.shape[-1]
+    return error_, through_norm(normal_, z, mean, inverse) - stretch * normal, gain_
+
+
+def _add(one: Tensor | None, other: Tensor) -> Tensor:
+    return other if one is None else one + other

@@ -1,0 +1,97 @@
+"""The bound on the steps of a chunk (derived in ops/README.md), and its vector-Jacobian product.
+
+With ``K[t, j] = L |<g_j, g_t>| / (2 sqrt(loss_j loss_t))`` the overlap of the gradients of two tokens, L the number of
+written matrices and ``s_t = sum_{j<t} theta_j K[t, j]``, token t takes
+``theta_t / ((1 + s_t)(1 + s_t + theta_t K[t, t]))``. For a repeated token the sum telescopes: all its writes of a chunk
+together take it at most once to its target.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+LOSS_FLOOR = 1e-4  # added to the loss under the square root of the overlap; errors below its root are not bounded
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Bounded steps, and the factors that they were divided by."""
+
+    step: Tensor  # (*N, C)
+    before: Tensor  # 1 + s_t
+    after: Tensor  # 1 + s_t + theta_t K[t, t]
+
+
+@dataclass(frozen=True)
+class BoundGradient:
+    """Gradients at what a bound was made of."""
+
+    step: Tensor
+    inputs: Tensor
+    deltas: Tensor
+    loss: Tensor
+
+
+def gram(x: Float[Tensor, "*N C D"]) -> Float[Tensor, "*N C C"]:
+    """Return the inner products of all pairs of rows."""
+    return x @ x.mT
+
+
+def scale_deltas(deltas: Float[Tensor, "*N C O"], loss: Float[Tensor, "*N C"]) -> Float[Tensor, "*N C O"]:
+    """Return the deltas over the root of their loss."""
+    return deltas * torch.rsqrt(loss + LOSS_FLOOR).unsqueeze(-1)
+
+
+def earlier_steps(step: Float[Tensor, "*N C"], matrices: int) -> Float[Tensor, "*N C C"]:
+    """Return the weight of earlier token j in the sum of token t: ``matrices / 2 * theta_j`` where j < t."""
+    return (0.5 * matrices * step).unsqueeze(-2).expand(*step.shape, step.shape[-1]).tril(-1)
+
+
+def bounded_step(
+    step: Float[Tensor, "*N C"],
+    inputs_gram: Float[Tensor, "*N C C"],
+    deltas: Float[Tensor, "*N C O"],
+    loss: Float[Tensor, "*N C"],
+    earlier: Float[Tensor, "*N C C"],
+    matrices: int,
+) -> Bound:
+    """Return the steps that a chunk may take without overshooting; ``earlier`` is that of ``earlier_steps``."""
+    overlap = (gram(scale_deltas(deltas, loss)) * inputs_gram).abs_()
+    before = torch.linalg.vecdot(overlap, earlier) + 1.0
+    after = torch.addcmul(before, overlap.diagonal(dim1=-2, dim2=-1), step, value=0.5 * matrices)
+    return Bound(step / (before * after), before, after)
+
+
+class BoundedStep:
+    """Backward of ``bounded_step`` for many chunks: what does not depend on the incoming gradient is made once."""
+
+    def __init__(self, step: Tensor, inputs: Tensor, deltas: Tensor, loss: Tensor, bound: Bound, matrices: int) -> None:
+        scaled, product = scale_deltas(deltas, loss), gram(inputs)
+        deltas_gram = gram(scaled)
+        overlap = deltas_gram * product
+        signs = torch.sign(overlap) * (0.5 * matrices * step).unsqueeze(-2)
+        self._inputs, self._scaled = inputs.unbind(0), scaled.unbind(0)
+        self._overlap = (overlap.abs_() * (0.5 * matrices)).unbind(0)
+        self._to_inputs, self._to_deltas = (signs * deltas_gram).unbind(0), (signs * product).unbind(0)
+        self._before, self._after = (1.0 / bound.before).unbind(0), (1.0 / bound.after).unbind(0)
+        self._step = step.unbind(0)
+        self._root = torch.rsqrt(loss + LOSS_FLOOR).unbind(0)
+        self._strict = torch.ones_like(overlap[0, 0]).tril_(-1)
+
+    def backward(self, chunk: int, gradient: Tensor) -> BoundGradient:
+        """Return the gradients of a chunk, given that of its bounded steps."""
+        factor = gradient * self._before[chunk] * self._after[chunk]
+        own = -(factor * self._step[chunk]) * self._after[chunk]
+        weight = (own - factor * self._step[chunk] * self._before[chunk]).unsqueeze(-1) * self._strict
+        weight.diagonal(dim1=-2, dim2=-1).copy_(own)
+        step = factor + (weight * self._overlap[chunk]).sum(-2)
+        to_inputs, to_deltas = weight * self._to_inputs[chunk], weight * self._to_deltas[chunk]
+        inputs = torch.bmm(to_inputs + to_inputs.mT, self._inputs[chunk])
+        scaled = torch.bmm(to_deltas + to_deltas.mT, self._scaled[chunk])
+        root = self._root[chunk]
+        loss = -0.5 * torch.linalg.vecdot(scaled, self._scaled[chunk]) * root * root
+        return BoundGradient(step, inputs, scaled * root.unsqueeze(-1), loss)

@@ -1,0 +1,169 @@
+"""The dual form: a chunk is a few matrix products, and no token has a weight matrix.
+
+Within a chunk all gradients are taken at its border, so the rule is linear there. With ``G = A W E diag(theta)``
+(W = 1 on active tokens), ``b`` and ``m`` the products of the gates since the border, and ``f = A W m``:
+
+    read    z_l = b * (x_l W_l^T) + f * (x_l S_l^T) - (G_l . (x_l a_l^T)) delta_l
+    state   W_l <- b_C W_l + f_C S_l - (G_l[C,:] * delta_l)^T a_l
+            S_l <- m_C S_l - ((E_l[C,:] theta_l) * delta_l)^T a_l
+
+Letters are those of ``gates`` and ``network``; x_l is the input of matrix l on the query pass. Only the keys run chunk
+by chunk; the reads change nothing, so those of a group of chunks are made in one batch. W and S of a written matrix
+are one tensor, transposed: (R, ways * in, out) with ways = 2 (1 without momentum) and R samples times heads.
+Derived for this project; proved equal to ``reference`` in tests/ops/test_chunked.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from titans_dna.ops.bound import Bound, bounded_step, earlier_steps, gram
+from titans_dna.ops.form import MemoryForm
+from titans_dna.ops.gates import decay_products
+from titans_dna.ops.network import KeyPass, Matrices, activate, normalise, run_keys
+from titans_dna.ops.state import unstack_tensors
+
+
+@dataclass(frozen=True)
+class ChunkGates:
+    """Products of one written matrix's gates over each chunk; N chunks, R rows, C tokens."""
+
+    step: Tensor  # (N, R, C) theta, 0 where inactive
+    writes: Tensor  # (N, R, C, C) A W E: weight of write i in the memory of token t
+    reads: Tensor  # (N, R, C, ways) b and f: weights of the border's W and S in the memory of token t
+    carry: Tensor  # (N, R, C, ways) last rows of A W E and of E: weight of write i in W and S after the chunk
+    transfer: Tensor  # (N, R, ways, ways) weights of the border's W and S in those after the chunk
+
+
+def chunk_gates(
+    step: Tensor, momentum: Tensor, forgetting: Tensor, active: Tensor | None, form: MemoryForm
+) -> ChunkGates:
+    """Return the products of gates (N, R, C) for all chunks N at once."""
+    tokens, keep = step.shape[-1], 1.0 - forgetting
+    if active is not None:
+        step = step * active
+        keep = torch.where(active, keep, 1.0)
+        momentum = torch.where(active, momentum, 1.0)
+    ones = torch.ones_like(step)
+    retention, b = (
+        decay_products(keep) if form.forgetting else (ones.unsqueeze(-1).expand(*ones.shape, tokens).tril(), ones)
+    )
+    if not form.momentum:  # nothing of S_t enters a later M: the state's momentum is left as it is
+        writes = retention if active is None else retention * active.unsqueeze(-2)
+        return ChunkGates(step, writes, b[..., None], writes[..., -1, :, None], b[..., -1:, None])
+    carry, m = decay_products(momentum)
+    live = carry if active is None else carry * active.unsqueeze(-1)
+    past = m if active is None else m * active
+    writes = retention @ live
+    f = (retention @ past.unsqueeze(-1)).squeeze(-1)
+    last = torch.stack([b[..., -1], f[..., -1], torch.zeros_like(m[..., -1]), m[..., -1]], -1)
+    ends = torch.stack([writes[..., -1, :], carry[..., -1, :]], -1)
+    return ChunkGates(step, writes, torch.stack([b, f], -1), ends, last.unflatten(-1, (2, 2)))
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What the keys of a chunk leave behind, or those of all chunks of a group, stacked."""
+
+    keys: KeyPass
+    bounds: tuple[Bound, ...]  # of each written matrix; empty without a bound
+    steps: Matrices  # theta' of each written matrix
+    states: Matrices  # of each written matrix before the chunk
+
+
+def flat_ways(x: Tensor, weights: Tensor) -> Tensor:
+    """Return ``x`` (..., C, in) times each column of ``weights`` (..., C, ways), side by side (..., C, ways * in)."""
+    return (x.unsqueeze(-2) * weights.unsqueeze(-1)).flatten(-2)
+
+
+def step_share(form: MemoryForm) -> float:
+    """Return the factor of bounded steps that pays for momentum."""
+    return 1.0 - form.momentum_limit if form.bounded and form.momentum else 1.0
+
+
+def write_chunks(
+    k: Tensor,
+    offsets: Tensor,
+    gates: tuple[ChunkGates, ...],
+    frozen: Matrices,
+    states: Matrices,
+    gain: Tensor | None,
+    form: MemoryForm,
+) -> tuple[list[Trace], Matrices]:
+    """Run keys (N, R, C, D) through the memory, chunk after chunk; return their traces and the states after them.
+
+    ``offsets`` is that of ``network.run_keys``, ``frozen`` the matrices that are not written, (R, in, out), and
+    ``states`` those that are, (R, ways * in, out).
+    """
+    first, ways = form.first_written, gates[0].reads.shape[-1]
+    products = [unstack_tensors(g, len(k)) for g in gates]
+    earlier = [earlier_steps(g.step, len(gates)).unbind(0) for g in gates] if form.bounded else []
+    key_gram = gram(k).unbind(0) if form.bounded and not first else ()
+    traces = []
+    for n, (key, offset) in enumerate(zip(k.unbind(0), offsets.unbind(0), strict=True)):
+        weights = (*frozen, *(z[:, : z.shape[1] // ways] for z in states))
+        found = run_keys(key, offset, weights, gain, form)
+        steps, bounds, after = [], [], []
+        for index, (state, delta) in enumerate(zip(states, found.deltas, strict=True)):
+            g, a = products[index][n], found.inputs[first + index]
+            step = g.step
+            if form.bounded:
+                product = gram(a) if first + index else key_gram[n]
+                bounds.append(bounded_step(step, product, delta, found.loss, earlier[index][n], len(gates)))
+                step = step_share(form) * bounds[-1].step
+            write = flat_ways(a, g.carry * step.unsqueeze(-1))
+            after.append(torch.baddbmm(_decay(state, g.transfer), write.mT, delta, alpha=-1))
+            steps.append(step)
+        traces.append(Trace(found, tuple(bounds), tuple(steps), states))
+        states = tuple(after)
+    return traces, states
+
+
+def _decay(state: Tensor, transfer: Tensor) -> Tensor:
+    """Return ``transfer state``; products of two rows alone are slower as products of matrices."""
+    ways = transfer.shape[-1]
+    kept = state.unflatten(1, (ways, -1)) * transfer.diagonal(dim1=-2, dim2=-1)[..., None, None]
+    if ways > 1:  # W takes some of S, S nothing of W
+        kept[:, 0].addcmul_(state[:, state.shape[1] // ways :], transfer[:, :1, 1:])
+    return kept.flatten(1, 2)
+
+
+@dataclass(frozen=True)
+class QueryPass:
+    """What the reads of a group leave behind."""
+
+    reads: Tensor  # (N, R, C, D)
+    inputs: Matrices  # x_l of every matrix, (N, R, C, in)
+    outputs: Matrices  # z_l
+    products: Matrices  # x_l a_l^T of each written matrix, (N, R, C, C)
+    norm: Matrices  # n, mean and inverse deviation; empty without a norm
+
+
+def read_chunks(
+    q: Tensor, trace: Trace, gates: tuple[ChunkGates, ...], frozen: Matrices, gain: Tensor | None, form: MemoryForm
+) -> QueryPass:
+    """Read a group of chunks with queries (N, R, C, D); ``trace`` is that of its keys, stacked."""
+    xs, zs, products = [q], [], []
+    for matrix in range(form.depth):
+        x, index = xs[-1], matrix - form.first_written
+        if index < 0:
+            zs.append(x @ frozen[matrix])
+        else:
+            g = gates[index]
+            products.append(x @ trace.keys.inputs[matrix].mT)
+            scores = products[-1] * g.writes * trace.steps[index].unsqueeze(-2)
+            z = flat_ways(x, g.reads) @ trace.states[index]
+            delta = trace.keys.deltas[index].flatten(0, 1)
+            zs.append(z.flatten(0, 1).baddbmm_(scores.flatten(0, 1), delta, alpha=-1).view_as(z))
+        if matrix + 1 < form.depth:
+            xs.append(activate(zs[-1], form))
+    norm = normalise(zs[-1]) if form.norm else ()
+    y = norm[0] if norm else zs[-1]
+    if norm and gain is not None:
+        y = torch.addcmul(q, y, gain) if form.residual else y * gain
+    elif form.residual:
+        y = q + y
+    return QueryPass(y, tuple(xs), tuple(zs), tuple(products), tuple(norm))
