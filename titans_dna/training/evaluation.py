@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.inference.model import SequenceModel
@@ -46,7 +48,6 @@ def carried_bits(
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
-@torch.inference_mode()
 def reset_bits(
     model: Backbone,
     contigs: Sequence[np.ndarray],
@@ -56,24 +57,58 @@ def reset_bits(
 ) -> BitsPerBase:
     """Return the bits per base when every window of ``window_tokens`` bases is read with no memory of the others."""
     total, bases = 0.0, 0
+    for nats in _reset_windows(model, contigs, bos, window_tokens):
+        known = torch.isfinite(nats)
+        total += float(nats[known].double().sum())
+        bases += int(known.sum())
+        if progress:
+            progress(nats.numel())
+    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+
+
+def bits_by_position(
+    model: Backbone, contigs: Sequence[np.ndarray], bos: int, window_tokens: int, most_windows: int = 256
+) -> list[dict[str, float]]:
+    """Return the bits per base by the number of bases read before, in doubling bins: does more context help?
+
+    Each row says ``start`` and ``end`` of the bin (0-based in the window, end excluded), ``bits_per_base`` and
+    ``bases``. At most ``most_windows`` whole windows are read, spread over the contigs.
+    """
+    whole = [ids[: len(ids) // window_tokens * window_tokens].reshape(-1, window_tokens) for ids in contigs]
+    rows = np.concatenate(whole) if whole else np.zeros((0, window_tokens), dtype=np.uint8)
+    rows = rows[:: max(1, -(-len(rows) // most_windows))]
+    sums, counts = np.zeros(window_tokens), np.zeros(window_tokens, dtype=np.int64)
+    for nats in _reset_windows(model, [rows.reshape(-1)], bos, window_tokens) if len(rows) else []:
+        known = torch.isfinite(nats)
+        sums += torch.where(known, nats, 0.0).double().sum(0).cpu().numpy()
+        counts += known.sum(0).cpu().numpy()
+    edges = [0, *(2**n for n in range(4, 40) if 2**n < window_tokens), window_tokens]
+    bins = [(start, end) for start, end in itertools.pairwise(edges) if counts[start:end].any()]
+    return [
+        {
+            "start": start, "end": end, "bases": int(counts[start:end].sum()),
+            "bits_per_base": float(sums[start:end].sum() / counts[start:end].sum() / math.log(2)),
+        }
+        for start, end in bins
+    ]  # fmt: skip
+
+
+@torch.inference_mode()
+def _reset_windows(model: Backbone, contigs: Sequence[np.ndarray], bos: int, window_tokens: int) -> Iterator[Tensor]:
+    """Yield -ln P of the bases of windows, some windows at a time, nan where a base is unknown."""
     device = next(model.parameters()).device
     for ids in contigs:
         for start in range(0, len(ids), 16 * window_tokens):
             group = ids[start : start + 16 * window_tokens]
-            whole = len(group) // window_tokens * window_tokens
-            for rows in (group[:whole].reshape(-1, window_tokens), group[whole:][None]):
-                if not rows.size:
-                    continue
-                targets = torch.from_numpy(rows.astype(np.int64)).to(device)
-                inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
-                log_p = model(inputs).log_softmax(-1)
-                known = targets < model.config.targets
-                picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
-                total -= float(picked[known].double().sum())
-                bases += int(known.sum())
-            if progress:
-                progress(len(group))
-    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+            size = len(group) // window_tokens * window_tokens
+            for rows in (group[:size].reshape(-1, window_tokens), group[size:][None]):
+                if rows.size:
+                    targets = torch.from_numpy(rows.astype(np.int64)).to(device)
+                    inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
+                    log_p = model(inputs).log_softmax(-1)
+                    known = targets < model.config.targets
+                    picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
+                    yield torch.where(known, -picked, torch.nan)
 
 
 def baselines(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[dict[str, float | str]]:
