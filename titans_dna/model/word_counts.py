@@ -79,7 +79,12 @@ class WordCounts(nn.Module):
         nn.init.zeros_(self.choose.weight)
         with torch.no_grad():
             self.mix[max(0, orders - 3) : orders] = 1 / min(3, orders)
-        self.register_load_state_dict_post_hook(lambda module, _: module.forget())
+        self.register_load_state_dict_post_hook(self._after_loading)
+
+    @staticmethod
+    def _after_loading(module: WordCounts, _: object) -> None:
+        if module.versions < 2:  # a training run that goes on keeps the versions it has just counted
+            module.forget()
 
     @property
     def versions(self) -> int:

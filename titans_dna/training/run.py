@@ -167,10 +167,12 @@ def _run(
     def improved(weights: dict[str, Tensor]) -> None:
         _save(output / BEST, settings, weights, {})
 
-    with stop_signals() as told:
-        finished = train(trainer, data.held_out, report=report, output=output, improved=improved, stop=told)
-    if log:
-        log.close()
+    try:
+        with stop_signals() as told:
+            finished = train(trainer, data.held_out, report=report, output=output, improved=improved, stop=told)
+    finally:
+        if log:
+            log.close()
     weights, count = trainer.weights(), trainer.counters
     if not finished:
         return RunResult(
