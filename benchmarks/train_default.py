@@ -2,6 +2,7 @@
 
     python benchmarks/train_default.py --output model/            # one process, 2 threads; goes on where it stopped
     python benchmarks/train_default.py --output model/ --device cuda
+    python benchmarks/train_default.py --output model/ --install  # when it is done: make it the package's default
 
 The test set (chr20, the BRCA1 region, human ENm002, yeast chromosome XII, S. pombe chromosome III) is in no file that
 is read, or excluded by name. Bits per base in training are of parts of the training genomes that are held out.
@@ -14,12 +15,13 @@ import gzip
 import hashlib
 import json
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
-# FASTA and sampling weight per base: the mammals' regions as they are, small genomes so that each is seen about as often
+DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+# FASTA and sampling weight per base: human chr22 more often, for most of the mammals' regions are orthologs
 GENOMES = {
     "mammals/encode_ENm001.fa.gz": 1.0,
     "mammals/encode_ENm002.fa.gz": 1.2,
@@ -29,6 +31,7 @@ GENOMES = {
     "genomes/ecoli_k12_NC_000913.3.fna.gz": 1.5,
 }
 EXCLUDED = ("yeast_R64-1-1.fa.gz:XII", "pombe_ASM294v2.fa.gz:III", "ENm002.fa:human_1")
+SHIPPED = ("config.json", "tokenizer.json", "model.safetensors", "training.json", "self_test.json", "README.md")
 HELD_OUT = ("yeast_R64-1-1.fa.gz:I", "ENm001.fa:rfbat_1", "pombe_ASM294v2.fa.gz:MTR")
 
 
@@ -87,25 +90,41 @@ def card(output: Path, data: Path, seconds: float) -> str:
     command = " ".join(["python", "benchmarks/train_default.py", *sys.argv[1:]])
     return "\n".join([
         "# The default model of titans-dna", "",
-        "A small Titans model (MAG blocks) beside counted words, read one base at a time. It tells how surprising a base",
-        "is after all bases before it. It is small and saw few genomes: for human variants expect scores close to chance",
-        "where conservation over many species decides, and compare bits per base with the Markov models of `evaluate`.", "",
+        "A small Titans model (MAG blocks) beside counted words, one token per base. It tells how surprising a base is",
+        "after all bases before it. It is small and saw few genomes: for human variants expect scores close to chance",
+        "where conservation over many species decides. `evaluate` prints Markov models beside its bits per base.", "",
         f"- parameters: {training['parameters']:,}, and {size / 1e6:.1f} MB in safetensors with the counted words",
         f"- training: {training['bases']:,} bases, {training['steps']} steps, {training['skipped_steps']} skipped;",
         f"  {training['seconds'] / 3600:.2f} hours of steps, this call {seconds / 3600:.2f} hours",
         f"- hardware: {about['cpu']}, GPU: {about['gpu']}; torch {about['torch']}, python {about['python']}",
         f"- command: `{command}` at commit {about['commit']}; seed {training['seed']}",
         "- never seen: human chr20, the BRCA1 region, human ENm002, yeast chromosome XII, S. pombe chromosome III",
-        f"- held out while training: {', '.join(training['holdout_contigs'])}", "",
+        f"- held out while training: {', '.join(HELD_OUT)}", "",
         "| training data (sources in the project's data notes) | SHA-256 |", "|---|---|", *sums, "",
-        "Bits per base on what was held out, by the number of bases read before (no memory from before the window):", "",
+        "Bits per base on what was held out, by the number of bases read before in the same window:", "",
         "| bases before | bits per base |", "|---|---|", *positions, "",
     ])  # fmt: skip
 
 
+def install(output: Path) -> None:
+    """Make a finished model the default one of this checkout."""
+    from titans_dna.checkpoints import DEFAULT, FOLDER
+    from titans_dna.training.self_test import run_self_test
+
+    found, expected = run_self_test(output)
+    if abs(found - expected) > 1e-3:
+        raise SystemExit(f"{output}: the self-test finds {found:.4f} bits per base, not {expected:.4f}")
+    target = FOLDER / DEFAULT
+    target.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED:
+        shutil.copyfile(output / name, target / name)
+    total = sum((target / name).stat().st_size for name in SHIPPED)
+    print(f"{target}: {total / 1e6:.1f} MB; self-test {found:.4f} bits per base")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, default=FOLDER)
+    parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--window-tokens", type=int, default=1024)
@@ -114,7 +133,11 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--install", action="store_true", help="copy the finished model into the package")
     arguments = parser.parse_args()
+    if arguments.install:
+        install(arguments.output)
+        return
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
@@ -130,6 +153,12 @@ def main() -> None:
     print(result.summary)
     if not result.finished:
         raise SystemExit(REQUEUE)
+    from titans_dna.io.fasta import open_fasta
+    from titans_dna.training.self_test import write_self_test
+
+    with open_fasta(Path(__file__).resolve().parents[1] / "data" / "demo.fa") as demo:
+        contig = demo.contigs.names[0]
+        write_self_test(arguments.output, demo.fetch(contig, 0, 4096).decode(), f"data/demo.fa {contig}:1-4096")
     text = card(arguments.output, arguments.data.resolve(), time.monotonic() - started)
     (arguments.output / "README.md").write_text(text)
     print(text)

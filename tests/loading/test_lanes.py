@@ -101,7 +101,9 @@ def test_a_restored_sampler_goes_on_with_the_same_batches() -> None:
 
 
 def test_random_lanes_always_start_anew_and_others_stream() -> None:
-    sampler = LaneSampler([make_contig(20_000)], lanes=6, window_tokens=32, bos=BOS, restart=0.05, random_lanes=2, seed=1)
+    sampler = LaneSampler(
+        [make_contig(20_000)], lanes=6, window_tokens=32, bos=BOS, restart=0.05, random_lanes=2, seed=1
+    )
     fresh = np.array([sampler.draw().fresh for _ in range(30)])
     assert fresh[:, 4:].all()
     assert fresh[1:, :4].mean() < 0.2

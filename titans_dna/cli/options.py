@@ -7,11 +7,21 @@ from typing import Any
 
 import click
 
+from titans_dna.checkpoints import model_folder
 from titans_dna.errors import OutputError
 
 FILE = click.Path(path_type=Path)
 
-model = click.option("--model", "model_folder", type=FILE, required=True, help="Folder of a model (see pretrain).")
+
+def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
+    """Turn ``default`` into the folder of the model in the package."""
+    return None if name is None else model_folder(name)
+
+
+model = click.option(
+    "--model", "model_folder", type=FILE, required=True, callback=find_model,
+    help="Folder of a model (see pretrain), or 'default' for the one in the package.",
+)  # fmt: skip
 fasta = click.option("--fasta", type=FILE, required=True, help="Sequence: FASTA, plain, gzip or bgzip.")
 device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."

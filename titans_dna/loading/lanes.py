@@ -168,7 +168,9 @@ class LaneSampler:
     def _start(self, window: int) -> Place:
         """Return a random place from which at least half of a window is known."""
         for _ in range(1000):
-            contig = int(np.searchsorted(self._share, self._random.random(), side="right").clip(0, len(self._share) - 1))
+            contig = int(
+                np.searchsorted(self._share, self._random.random(), side="right").clip(0, len(self._share) - 1)
+            )
             whole = self._contigs[contig]
             start = int(self._random.integers(max(1, len(whole.codes) - window + 1)))
             reverse = bool(self._random.integers(2)) and self._both

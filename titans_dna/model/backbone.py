@@ -73,8 +73,8 @@ class Backbone(nn.Module):
         state = self.initial_state(ids.shape[0]) if state is None else state
         active: Bool[Tensor, "B T"] = ids < self.config.targets
         x, recent = self.embedding(ids, state.recent)
-        evidence = None if self.counts is None else self.counts(ids, state.recent)
         if self.counts is not None:
+            evidence = self.counts(ids, state.recent)
             x = x + self.counts.enter(evidence)
         blocks, surprises = [], []
         for block, block_state in zip(self.blocks, state.blocks, strict=True):

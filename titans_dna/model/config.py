@@ -50,7 +50,7 @@ class WordCountForm:
     repeat_rows: int = 1 << 23  # one byte each; a power of two
 
     def __post_init__(self) -> None:
-        if not self.orders or list(self.orders) != sorted({*self.orders}) or not 1 <= self.orders[0]:
+        if not self.orders or list(self.orders) != sorted({*self.orders}) or not self.orders[0] >= 1:
             raise ConfigError(f"word orders are {self.orders}; give rising numbers of 1 or more")
         if self.order % 2 or self.order > 12:
             raise ConfigError(f"the longest word order is {self.order}; choose an even number up to 12")

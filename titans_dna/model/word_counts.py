@@ -7,7 +7,8 @@ of ``repeat_order`` bases that came back, the base that followed them most often
 At a token the evidence is, for each order, the log-probabilities of the next base and the log of how often the word
 was seen; the surprise of the token itself under each order; and what the repeats say and have just said. It enters the
 residual stream, and the logits through weights that the final features choose: context mixing, as in compressors
-(Mahoney 2005, PAQ8; Pratas et al. 2019, GeCo3). Evidence depends on the last ids alone, so cutting a stream changes nothing.
+(Mahoney 2005, PAQ8; Pratas et al. 2019, GeCo3). Evidence depends on the last ids alone, so cutting a stream changes
+nothing.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ class WordCounts(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def use(self, versions: list[tuple[Tensor, Tensor]]) -> None:
-        """Read these tables (codes of counts, repeats) from now on; ``rows`` picks among them, or else the last is read."""
+        """Read these tables (codes of counts, repeats) from now on; ``rows`` picks one per sample, else the last."""
         device, form = self.counts.device, self.form
         canonical = canonical_rows(form.order, device)
         tables = []
@@ -135,7 +136,7 @@ class WordCounts(nn.Module):
         """Return log-probabilities (orders x 4), log counts and surprises (orders each)."""
         rows = torch.stack([words[k][0] + at for k, at in zip(self.form.orders, self.offsets, strict=True)], -1)
         full = torch.stack([words[k][1] for k in self.form.orders], -1)
-        rows = torch.where(full, rows, 0) + self._version(self.tables.shape[1])
+        rows = torch.where(full, rows, 0) + self._first_row(self.tables.shape[1])
         counts = self.tables.flatten(0, 1)[rows]
         total = counts.sum(-1, keepdim=True)
         log_p = ((counts + PSEUDO_COUNT) / (total + BASES * PSEUDO_COUNT)).log() * full.unsqueeze(-1)
@@ -148,7 +149,7 @@ class WordCounts(nn.Module):
         """Return the base that followed (4 numbers), and whether the token was foretold right or wrong (2)."""
         word, full = words[self.form.repeat_order]
         row, check = hash_words(word, self.form.repeat_rows)
-        version = self._version(self.form.repeat_rows)
+        version = self._first_row(self.form.repeat_rows)
         found = self.repeat_tables.flatten()[row + (version if isinstance(version, int) else version[..., 0])].long()
         hit = full & (found >> 2 == check)
         base = torch.nn.functional.one_hot(found & 3, BASES) * hit.unsqueeze(-1)
@@ -156,7 +157,7 @@ class WordCounts(nn.Module):
         wrong = hit[:, :-1] & (found[:, :-1] & 3 != ids)
         return torch.cat([base[:, 1:], right.unsqueeze(-1), wrong.unsqueeze(-1)], -1).float()
 
-    def _version(self, size: int) -> Tensor | int:
+    def _first_row(self, size: int) -> Tensor | int:
         return (self.versions - 1) * size if self.rows is None else self.rows.view(-1, 1, 1) * size
 
     def logits(self, hidden: Float[Tensor, "B T N"], evidence: Float[Tensor, "B T E"]) -> Float[Tensor, "B T 4"]:

@@ -1,6 +1,6 @@
 """One long window cut over several processes, where every memory resets.
 
-A memory that goes back to its initial weights every R tokens carries nothing over a reset, so a piece that starts at one
+A memory that goes back to its initial weights every R tokens carries nothing over a reset, so a piece that starts there
 needs from the left only what attention, convolutions and words reach back for. Each process reads its piece after a
 halo of that many tokens, rounded down to a reset at each layer; its loss counts its own piece alone. The result is
 exact, and the processes exchange nothing but gradients.

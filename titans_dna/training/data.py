@@ -106,13 +106,13 @@ def read_data(sources: Sequence[Source], split: Split) -> TrainingData:
         "fasta_weight": [source.weight for source in sources],
         "fasta_md5": {str(genome.path): genome.md5 for genome in genomes},
         "train_contigs": _names(pieces, TRAIN),
-        "holdout_contigs": _names([p for p in pieces if p[:2] not in {q[:2] for q in pieces if q[4] == TRAIN}], HOLDOUT),
+        "holdout_contigs": _names(
+            [p for p in pieces if p[:2] not in {q[:2] for q in pieces if q[4] == TRAIN}], HOLDOUT
+        ),
         "excluded_contigs": _names(pieces, EXCLUDED),
         "split_seed": split.seed,
     }
-    return TrainingData(
-        contigs=contigs, held_out=held_out, groups=groups, left_out=left_out, bed=bed, record=record
-    )
+    return TrainingData(contigs=contigs, held_out=held_out, groups=groups, left_out=left_out, bed=bed, record=record)
 
 
 def _names(pieces: Sequence[tuple[int, str, int, int, str]], part: str) -> list[str]:

@@ -111,18 +111,22 @@ def wrap(module: nn.Module, strategy: str, world: World) -> nn.Module:
 @contextmanager
 def last_only(module: nn.Module, last: bool) -> Iterator[None]:
     """Exchange gradients after the last part of a step alone."""
-    if hasattr(module, "set_requires_gradient_sync"):
+    from torch.distributed.fsdp import FSDPModule
+    from torch.nn.parallel import DistributedDataParallel
+
+    if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(last)
-        yield
-        return
-    with nullcontext() if last or not hasattr(module, "no_sync") else module.no_sync():
+    waits = isinstance(module, DistributedDataParallel) and not last
+    with module.no_sync() if waits else nullcontext():  # type: ignore[operator]
         yield
 
 
 @contextmanager
 def whole(module: nn.Module) -> Iterator[None]:
     """Hold all weights of a sharded module for the length of the block, to read with it."""
-    if not hasattr(module, "unshard"):
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(module, FSDPModule):
         yield
         return
     module.unshard()

@@ -41,7 +41,9 @@ class RunLog:
             kept = _rows(folder / LOG, after_step) if after_step else []
             self._file = (folder / LOG).open("w", newline="")
         except OSError as error:
-            raise OutputError(f"cannot write the log: {error.strerror}. Choose another --output.", path=folder) from error
+            raise OutputError(
+                f"cannot write the log: {error.strerror}. Choose another --output.", path=folder
+            ) from error
         self._writer = csv.writer(self._file, lineterminator="\n")
         self._writer.writerows([NAMES, *kept])
         self._file.flush()

@@ -75,7 +75,13 @@ class Trainer:
     """
 
     def __init__(
-        self, model: Backbone, contigs: Sequence[Contig], config: TrainingConfig, *, bos: int, world: World | None = None
+        self,
+        model: Backbone,
+        contigs: Sequence[Contig],
+        config: TrainingConfig,
+        *,
+        bos: int,
+        world: World | None = None,
     ) -> None:
         self.model, self.config, self.world, self.bos = model, config, world or World(), bos
         self.contextual = config.strategy == "context" and self.world.processes > 1

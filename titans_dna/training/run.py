@@ -151,7 +151,12 @@ def pretrain_model(
 
 
 def _run(
-    output: Path, settings: RunSettings, data: TrainingData, trainer: Trainer, world: World, advance: Callable[[int], None]
+    output: Path,
+    settings: RunSettings,
+    data: TrainingData,
+    trainer: Trainer,
+    world: World,
+    advance: Callable[[int], None],
 ) -> RunResult:
     tensorboard = settings.tensorboard
     log = RunLog(output, after_step=trainer.counters.step, tensorboard=tensorboard) if world.leads else None
@@ -176,7 +181,7 @@ def _run(
     weights, count = trainer.weights(), trainer.counters
     if not finished:
         return RunResult(
-            summary=f"{output}: stopped after step {count.step} of {settings.training.steps}; go on with --resume {output}",
+            summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
         )
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
@@ -251,7 +256,9 @@ def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1")) -> Iterator[Ca
     if threading.current_thread() is not threading.main_thread():
         yield told.is_set
         return
-    before = {number: signal.signal(number, lambda *_: told.set()) for number in map(signal.Signals.__getitem__, signals)}
+    before = {
+        number: signal.signal(number, lambda *_: told.set()) for number in map(signal.Signals.__getitem__, signals)
+    }
     try:
         yield told.is_set
     finally:
