@@ -26,4 +26,4 @@ rule embed:
         "Embedding the regions of {input.bed}"
     shell:
         "titans-dna embed --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " --device {params.device} --output {output:q} > {log:q} 2>&1"
+        " --device {params.device} --output {output:q} --resume > {log:q} 2>&1"

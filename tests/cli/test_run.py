@@ -19,7 +19,7 @@ import pyBigWig
 import pysam
 import pytest
 
-from titans_dna.io.hdf5 import open_embeddings
+from titans_dna.io.hdf5_reader import open_embeddings
 from titans_dna.io.tables import read_tsv
 from titans_dna.version import __version__
 

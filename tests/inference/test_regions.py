@@ -12,7 +12,7 @@ import torch
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.inference import embed, score_regions
-from titans_dna.inference.embed import embed_contig_regions
+from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.streaming import stream_bases
 
@@ -93,7 +93,7 @@ def test_embeddings_equal_a_plain_mean(model, sequence, regions):
 
 def test_the_reverse_strand_is_the_reverse_complement(model, sequence, regions):
     mirrored = [Interval("chrA", BASES - end, BASES - start) for start, end in SPANS]
-    one = embed_contig_regions(model, sequence, regions, strands=(True,))
+    one = embed_contig_regions(model, sequence, regions, EmbedOptions(strand="reverse"))
     two = embed_contig_regions(model, reverse_complement(sequence), mirrored)
     assert one == pytest.approx(two, abs=1e-5, nan_ok=True)
     assert not np.allclose(one[0], embed_contig_regions(model, sequence, regions)[0], atol=1e-3)
@@ -101,8 +101,8 @@ def test_the_reverse_strand_is_the_reverse_complement(model, sequence, regions):
 
 def test_both_strands_do_not_tell_the_strands_apart(model, sequence, regions):
     mirrored = [Interval("chrA", BASES - end, BASES - start) for start, end in SPANS]
-    one = embed_contig_regions(model, sequence, regions, strands=(False, True))
-    two = embed_contig_regions(model, reverse_complement(sequence), mirrored, strands=(False, True))
+    one = embed_contig_regions(model, sequence, regions, EmbedOptions(strand="both"))
+    two = embed_contig_regions(model, reverse_complement(sequence), mirrored, EmbedOptions(strand="both"))
     assert one == pytest.approx(two, abs=1e-5, nan_ok=True)
 
 
@@ -111,7 +111,7 @@ def test_a_contig_of_unknown_bases_has_no_scores(model):
     (score,) = score_contig_regions(model, b"N" * 50, region)
     assert score.bases == 0
     assert math.isnan(score.log_likelihood)
-    assert np.isnan(embed_contig_regions(model, b"N" * 50, region, strands=(False, True))).all()
+    assert np.isnan(embed_contig_regions(model, b"N" * 50, region, EmbedOptions(strand="both"))).all()
 
 
 def test_the_order_of_regions_is_kept_and_others_do_not_matter(model, sequence, regions):

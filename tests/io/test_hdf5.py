@@ -39,9 +39,9 @@ def test_vectors_regions_and_origin_come_back(tmp_path):
         assert [len(r) for r, _ in batches] == [1000, 1000, 500]
     with h5py.File(path) as file:
         assert set(file) == {"embeddings", "regions", "contigs"}
-        assert set(file["regions"]) == {"contig", "start", "end", "strand", "name"}
+        assert set(file["regions"]) == {"contig", "start", "end", "strand", "name", "outcome"}
         assert file["embeddings"].dtype == np.float32
-        assert file["embeddings"].compression == "gzip"
+        assert file["embeddings"].compression is None
 
 
 def test_no_regions_make_an_empty_file_and_half_precision_is_a_choice(tmp_path):

@@ -23,6 +23,8 @@ VERBS = {
     "score-variants": "Score the variants of a VCF.",
     "score-regions": "Score regions or whole contigs, with a track of surprise.",
     "embed": "Write embeddings of regions to HDF5.",
+    "merge": "Make one file of the shards that several machines wrote.",
+    "convert": "Embeddings to h5ad, parquet or npy, and back.",
     "report": "Put results into one HTML page.",
     "info": "Say what a model, FASTA or embedding file holds.",
     "doctor": "Check the installation, one line each.",

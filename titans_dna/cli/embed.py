@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-from datetime import UTC, datetime
+from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import ConfigError
+
+if TYPE_CHECKING:
+    from titans_dna.inference.placing import PlacedRegion
+    from titans_dna.io.fasta import Fasta
 
 
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
@@ -17,55 +23,94 @@ from titans_dna.cli import options
 @options.fasta
 @options.bed
 @options.region
+@click.option("--window-bp", type=click.IntRange(min=1), help="Cut the regions, or whole contigs, into windows.")
+@click.option(
+    "--stride-bp", type=click.IntRange(min=1), help="Bases from one window's start to the next; the window if left out."
+)
+@click.option(
+    "--pool", "pooling", default="mean", show_default=True, metavar="mean|max|last|center|none|bins:N",
+    help="From bases to one vector; none keeps every base, bins:N makes N means.",
+)  # fmt: skip
+@click.option(
+    "--layer", "layers", multiple=True, metavar="final|0|1|...",
+    help="Features after this block (0: token embedding), or the final ones, which are the default. Repeatable.",
+)  # fmt: skip
 @click.option(
     "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
-    help="Strand that is read; both averages the two.",
+    help="Strand that is read; both is the mean of the two.",
 )  # fmt: skip
+@click.option(
+    "--context", type=click.Choice(["contig", "region"]), default="contig", show_default=True,
+    help="Read a region with the memory of all before it on its contig, or each region by itself.",
+)  # fmt: skip
+@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
+@click.option(
+    "--compression", type=click.Choice(["none", "lzf", "gzip", "blosc2"]), default="none", show_default=True,
+    help="Of the vectors. blosc2 is read with hdf5plugin only.",
+)  # fmt: skip
+@options.shard
+@options.resume
 @options.device
 @options.output("HDF5 file.")
 def embed(
-    model_folder: Path, fasta: Path, bed: Path | None, regions: tuple[str, ...], strand: str, device: str, output: Path
-) -> None:
-    """Write one vector per region: the mean of the model's final features over the region's known bases.
+    model_folder: Path, fasta: Path, bed: Path | None, regions: tuple[str, ...], window_bp: int | None,
+    stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str, context: str, device: str, output: Path,
+    **stored: Any,
+) -> None:  # fmt: skip
+    """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
-    A region is read with the memory of its whole contig before it; contigs are streamed once. Rows are in the order of
-    the input; a region that lies on no contig has a row of nan. Without --bed and --region every contig is one region.
+    Contigs are read once per strand, whatever the number, order and overlap of the regions. Without --bed and --region
+    every contig is one region, or is cut into windows. Lower case is read as upper case; N and other ambiguity codes
+    are left out of every vector. Every region has an outcome; a region without a vector has a row of nan.
+
+    A run that was stopped, by kill -9 too, goes on with --resume; its finished parts lie in OUTPUT.parts.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5
+    titans-dna embed --model model/ --fasta data/demo.fa --window-bp 1000 --stride-bp 500 --output tiles.h5
+    titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
     """
-    import numpy as np
-
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.cli.regions import by_contig, place_regions, warn_unused
-    from titans_dna.inference.embed import embed_contig_regions
+    from titans_dna.inference import embedding_job
+    from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
+    from titans_dna.inference.pooling import Pooling
     from titans_dna.io.fasta import open_fasta
-    from titans_dna.io.hdf5 import EmbeddingWriter
     from titans_dna.version import __version__
 
+    if stride_bp and not window_bp:
+        raise ConfigError("--stride-bp without --window-bp; give both")
+    chosen = EmbedOptions(pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand, context=context)
+    storage = embedding_job.Storage(**stored)
     model = load_model(model_folder, device)
-    strands = {"forward": (False,), "reverse": (True,), "both": (False, True)}[strand]
-    width = model.backbone.config.width
+    chosen.check(model)
     with open_fasta(fasta) as source:
-        placed = place_regions(source, bed, regions)
-        work = by_contig(placed, source)
-        vectors = np.full((len(placed), width), np.nan, dtype=np.float32)
-        total = len(strands) * sum(source.contigs.lengths[contig] for contig in work)
-        with progress_bar("embedding", total) as advance:
-            for contig, rows in work.items():
-                found = [placed[row].placed for row in rows]
-                vectors[rows] = embed_contig_regions(
-                    model, source.sequence(contig), found, strands=strands, progress=advance
-                )
-        contigs = {contig: (source.contigs.lengths[contig], source.md5(contig)) for contig in work}
-        attributes = {
-            "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
-            "context": "contig", "strand": strand, "tokenizer": model.tokenizer.kind, "fasta": str(fasta),
-            "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]]),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        asked = repeatable(source, bed, regions, window_bp, stride_bp)
+        plan = embedding_job.plan_embeddings(asked(), source.contigs.lengths, chosen)
+        attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
+            "fasta": str(fasta), "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]])
         }  # fmt: skip
-        with EmbeddingWriter(output, width, contigs, attributes) as writer:
-            writer.append([p.placed if p.contig else p.asked for p in placed], vectors)
-    warn_unused(placed)
-    click.echo(f"{output}: {len(placed):,} regions, {width} numbers each", err=True)
+        costs = [plan.groups[number].cost_bp for number in plan.of_shard(storage.shard)]
+        with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
+            counts = embedding_job.write_embeddings(
+                output, model, source, asked, plan, attributes, storage, progress=advance
+            )
+    for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
+        click.echo(f"{outcome:<16} {number:>10}", err=True)
+    click.echo(f"{'total':<16} {sum(counts.values()):>10}", err=True)
+
+
+def repeatable(
+    source: Fasta, bed: Path | None, regions: tuple[str, ...], window_bp: int | None, stride_bp: int | None
+) -> Any:
+    """Return a function that gives the regions anew at every call; standard input is kept in memory."""
+    from titans_dna.cli.regions import iterate_regions
+    from titans_dna.inference.placing import tiled
+
+    kept = list(iterate_regions(source, bed, regions)) if bed is not None and str(bed) == "-" else None
+
+    def asked() -> Iterable[PlacedRegion]:
+        found = kept if kept is not None else iterate_regions(source, bed, regions)
+        return tiled(found, window_bp, stride_bp or window_bp) if window_bp else found
+
+    return asked

@@ -56,7 +56,7 @@ def _model(path: Path) -> None:
 
 
 def _embeddings(path: Path) -> None:
-    from titans_dna.io.hdf5 import open_embeddings
+    from titans_dna.io.hdf5_reader import open_embeddings
 
     with open_embeddings(path) as embeddings:
         _rows({"regions": f"{len(embeddings):,}", "width": embeddings.width, **embeddings.attributes})

@@ -9,6 +9,7 @@ import click
 
 from titans_dna.checkpoints import model_folder
 from titans_dna.errors import OutputError
+from titans_dna.genome.shard import Shard
 
 FILE = click.Path(path_type=Path)
 
@@ -28,7 +29,7 @@ device = click.option(
 )
 seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
 bed = click.option(
-    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too. '-' for none."
+    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
 )
 region = click.option(
     "--region",
@@ -36,6 +37,10 @@ region = click.option(
     multiple=True,
     metavar="CONTIG:START-END",
     help="A region, 1-based, end included. Repeatable.",
+)
+resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
+shard = click.option(
+    "--shard", type=Shard.parse, default="1/1", metavar="I/N", help="Do part I of N, for N machines; see merge."
 )
 
 

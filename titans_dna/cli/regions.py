@@ -2,30 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
+from titans_dna.inference.placing import PlacedRegion, place_interval
 from titans_dna.io.fasta import Fasta
-
-
-@dataclass(frozen=True, kw_only=True)
-class PlacedRegion:
-    """A region as asked for, and where it lies; ``outcome`` says why it cannot be used, if so."""
-
-    asked: Interval
-    contig: str  # name in the FASTA; "" if unknown
-    start: int  # 0-based, clamped to the contig
-    end: int  # end excluded
-    outcome: str  # "ok", "contig_unknown", "beyond_contig" or "empty"
-
-    @property
-    def placed(self) -> Interval:
-        """The region under the contig's name in the FASTA."""
-        return Interval(self.contig, self.start, self.end, self.asked.strand, self.asked.name)
 
 
 def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
@@ -36,14 +21,25 @@ def place_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> lis
     FormatError, InputMissing
         If the file or a region cannot be read.
     """
-    from titans_dna.io.bed import read_intervals
+    return list(iterate_regions(fasta, bed, regions))
 
-    lengths = fasta.contigs.lengths
-    asked = list(read_intervals(bed)) if bed is not None else []
-    asked += [Interval.parse(text, _Resolving(fasta)) for text in regions]
+
+def iterate_regions(fasta: Fasta, bed: Path | None, regions: Sequence[str]) -> Iterator[PlacedRegion]:
+    """Yield the regions of `place_regions` one by one."""
+    from titans_dna.io.bed import iterate_intervals
+
+    if bed is not None:
+        found = False
+        for asked in iterate_intervals(bed):
+            found = True
+            yield place_interval(fasta.contigs, asked)
+        if not found:
+            raise FormatError("holds no interval. Check that it is the file you mean.", path=bed)
+    for text in regions:
+        yield place_interval(fasta.contigs, Interval.parse(text, _Resolving(fasta)))
     if bed is None and not regions:
-        asked = [Interval(contig, 0, length, name=contig) for contig, length in lengths.items()]
-    return [_place(fasta, interval) for interval in asked]
+        for contig, length in fasta.contigs.lengths.items():
+            yield place_interval(fasta.contigs, Interval(contig, 0, length, name=contig))
 
 
 class _Resolving(dict[str, int]):
@@ -58,16 +54,6 @@ class _Resolving(dict[str, int]):
 
     def __contains__(self, name: object) -> bool:
         return isinstance(name, str) and self._contigs.resolve(name) is not None
-
-
-def _place(fasta: Fasta, asked: Interval) -> PlacedRegion:
-    contig = fasta.contigs.resolve(asked.contig)
-    if contig is None:
-        return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")
-    length = fasta.contigs.lengths[contig]
-    start, end = min(asked.start, length), min(asked.end, length)
-    outcome = "beyond_contig" if asked.start >= length else "ok" if start < end else "empty"
-    return PlacedRegion(asked=asked, contig=contig, start=start, end=end, outcome=outcome)
 
 
 def by_contig(placed: Sequence[PlacedRegion], fasta: Fasta) -> dict[str, list[int]]:

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import ConfigError
 
 __all__ = ["report"]
 
 
+#: What a file given without an option is, by the end of its name; a folder is a model.
+PARTS = {
+    ".h5": "embeddings", ".hdf5": "embeddings", ".json": "evaluation", ".bw": "track", ".vcf": "variants",
+    ".vcf.gz": "variants", ".bcf": "variants", ".tsv": "regions", ".tsv.gz": "regions",
+}  # fmt: skip
+
+
 @click.command("report", short_help="Write one self-contained HTML page about a run.")
+@click.argument("files", nargs=-1, type=options.FILE)
 @click.option(
     "--model",
     type=options.FILE,
@@ -27,21 +37,34 @@ __all__ = ["report"]
 @click.option("--regions", type=options.FILE, help="Table written by `score-regions`.")
 @click.option("--track", type=options.FILE, help="bigWig written by `score-regions --track`.")
 @click.option("--embeddings", type=options.FILE, help="HDF5 file written by `embed`.")
+@click.option(
+    "--label", default="", metavar="COLUMN",
+    help="Colour embeddings by this column of their regions (contig, strand, outcome, ...), not by name.",
+)  # fmt: skip
+@click.option("--labels", type=options.FILE, help="Table (TSV) with the columns name and COLUMN, in place of it.")
 @click.option("--title", default="titans-dna report", show_default=True, help="Heading of the page.")
 @options.output("HTML file.")
-def report(output: Path, title: str, truth_field: str, truth_positive: str, **paths: Path | None) -> None:
+def report(files: tuple[Path, ...], output: Path, title: str, **given: Any) -> None:
     """Write one self-contained HTML page about a run.
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
+    FILES are told by their names: .h5, .json, .bw, .vcf.gz, .tsv, or the folder of a model.
 
     \b
+    titans-dna report embeddings.h5 --label strand --output report.html
     titans-dna report --model model/ --evaluation evaluation.json --regions regions.tsv --output report.html
     """
     from titans_dna.io.atomic import atomic_path
     from titans_dna.report.gather import ReportInputs, gather_inputs
     from titans_dna.report.page import render_page
 
-    inputs = ReportInputs(truth_field=truth_field, truth_positive=truth_positive, **paths)
+    for path in files:
+        part = "model" if path.is_dir() else next((p for end, p in PARTS.items() if path.name.endswith(end)), "")
+        if not part or given[part]:
+            what = f"is a second file of {part}" if part else "is of no known kind; name its part by an option"
+            raise ConfigError(f"{path}: {what}")
+        given[part] = path
+    inputs = ReportInputs(**given)
     page = render_page(gather_inputs(inputs), title=title)
     with atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

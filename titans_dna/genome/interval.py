@@ -9,12 +9,12 @@ writes the same convention back.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from titans_dna.errors import ContigUnknown, FormatError
 
-__all__ = ["Interval", "merge_intervals", "tile_interval"]
+__all__ = ["Interval", "iterate_tiles", "merge_intervals", "tile_interval"]
 
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 
@@ -120,15 +120,18 @@ def tile_interval(interval: Interval, window_bp: int, step_bp: int | None = None
     step_bp
         Bases from one start to the next; the window itself when left out.
     """
+    return list(iterate_tiles(interval, window_bp, step_bp))
+
+
+def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None) -> Iterator[Interval]:
+    """Yield the windows of `tile_interval` one by one."""
     step_bp = window_bp if step_bp is None else step_bp
     if window_bp < 1 or step_bp < 1:
         raise FormatError(f"windows of {window_bp} bases every {step_bp} bases cannot tile. Both must be at least 1.")
-    tiles = []
     for start in range(interval.start, interval.end, step_bp):
-        tiles.append(replace(interval, start=start, end=min(start + window_bp, interval.end)))
+        yield replace(interval, start=start, end=min(start + window_bp, interval.end))
         if start + window_bp >= interval.end:
-            break
-    return tiles
+            return
 
 
 def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:

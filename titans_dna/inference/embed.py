@@ -1,58 +1,268 @@
-"""Pooled embeddings of regions, each read with the memory of its whole contig before it."""
+"""Embeddings of regions: features of chosen layers, pooled, each strand of a contig read once.
+
+A region is read with the memory of its whole contig before it (context "contig") or by itself from a fresh memory
+(context "region"). Lower case (soft-masked) bases are read and pooled like all others; N and other ambiguity codes are
+read as gaps, which write nothing to a memory, and are left out of every vector.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
+import torch
 
+from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
-from titans_dna.inference.intervals import IntervalSums
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
+from titans_dna.tokenizers.base import PAD
+
+__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand"]
+
+STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
+BATCH_TOKENS = 2048  # of short regions that are read side by side
+Features = tuple[int, np.ndarray, np.ndarray]  # first base, (m, columns) float32, (m,) bool: known bases
+Fetch = Callable[[int, int], bytes]  # bases start to end of a contig
+Progress = Callable[[int], None]  # called with the number of bases read since the last call
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """What the vector of a region is made of.
+
+    Raises
+    ------
+    ConfigError
+        If a value is unknown.
+    """
+
+    pooling: Pooling = field(default_factory=lambda: Pooling(kind="mean"))
+    layers: tuple[str, ...] = ("final",)  # "final": normalised, as the head reads it; "0", "1", ...: after that block
+    strand: str = "forward"  # "forward", "reverse", or "both": the mean of the two
+    context: str = "contig"  # "contig": with the memory of all before; "region": each region by itself
+
+    def __post_init__(self) -> None:
+        if self.strand not in STRANDS:
+            raise ConfigError(f"strand is {self.strand!r}; choose forward, reverse or both")
+        if self.context not in ("contig", "region"):
+            raise ConfigError(f"context is {self.context!r}; choose contig or region")
+        if not self.layers or len(set(self.layers)) < len(self.layers):
+            raise ConfigError(f"layers are {', '.join(self.layers) or 'none'}; name each once, and at least one")
+
+    @property
+    def strands(self) -> tuple[bool, ...]:
+        """The strands that are read: False for forward, True for reverse."""
+        return STRANDS[self.strand]
+
+    def check(self, model: SequenceModel) -> None:
+        """Refuse layers that the model does not have.
+
+        Raises
+        ------
+        ConfigError
+            If there is one.
+        """
+        known = ("final", *map(str, range(model.backbone.config.layers + 1)))
+        for layer in self.layers:
+            if layer not in known:
+                raise ConfigError(f"layer is {layer!r}, but {model.name} has {', '.join(known)} (0: token embedding)")
+
+    def columns(self, model: SequenceModel) -> int:
+        """Features of one base: those of all layers, one behind the other."""
+        return len(self.layers) * model.backbone.config.width
+
+    @property
+    def inner(self) -> tuple[int, ...]:
+        """Blocks whose residual stream is needed."""
+        return tuple(int(layer) for layer in self.layers if layer != "final")
+
+    def features(self, hidden: torch.Tensor, inner: Sequence[torch.Tensor]) -> np.ndarray:
+        """Return the features (..., columns) float32 of the layers, in their order."""
+        rest = iter(inner)
+        parts = [hidden if layer == "final" else next(rest) for layer in self.layers]
+        return torch.cat(parts, -1).float().cpu().numpy()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Spans:
+    """Regions of one contig, in any order, none empty."""
+
+    starts: np.ndarray  # 0-based half-open, on the contig
+    ends: np.ndarray
+    targets: np.ndarray  # number of the first vector of each region
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Bases of each region."""
+        return self.ends - self.starts
+
+    def by_length(self) -> Spans:
+        """Return them from the shortest to the longest."""
+        order = np.argsort(self.lengths, kind="stable")
+        return Spans(starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
+
+
+def embed_strand(
+    model: SequenceModel,
+    fetch: Fetch,
+    length_bp: int,
+    spans: Spans,
+    options: EmbedOptions,
+    *,
+    reverse: bool,
+    progress: Progress | None = None,
+    batch_tokens: int = BATCH_TOKENS,
+) -> Iterator[Emitted]:
+    """Yield targets and vectors of regions on one strand of one contig, as soon as each is complete.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    fetch
+        Gives the contig's bases.
+    length_bp
+        Bases of the contig.
+    spans
+        The regions; overlaps cost nothing in the context of the contig.
+    options
+        What the vectors are made of; with a context of "contig" the strand is read once, up to the last region.
+    reverse
+        Whether the reverse complement is read.
+    progress
+        Called with the number of bases read since the last call.
+    batch_tokens
+        Bases of short regions that are read side by side in the context of the region.
+    """
+    columns = options.columns(model)
+    if options.context == "contig":
+        strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
+        low, high = (length_bp - spans.ends, length_bp - spans.starts) if reverse else (spans.starts, spans.ends)
+        pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
+        stream = _contig_features(model, strand.ids, int(high.max()), options)
+    else:
+        spans = spans.by_length()
+        reach = np.cumsum(spans.lengths)
+        pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
+        stream = _region_features(model, fetch, spans, options, reverse, batch_tokens)
+    yield from _pooled(stream, pool, progress)
+
+
+def _pooled(stream: Iterator[Features], pool: Pool, progress: Progress | None) -> Iterator[Emitted]:
+    """Feed a pool."""
+    for start, values, known in stream:
+        yield from pool.add(start, values, known)
+        if progress:
+            progress(len(values))
+
+
+def _contig_features(model: SequenceModel, ids: np.ndarray, end: int, options: EmbedOptions) -> Iterator[Features]:
+    """Stream a strand up to base ``end``, or a little further: pieces are whole, so their number changes no result."""
+    inputs = -(-(end + 1) // PIECE_TOKENS) * PIECE_TOKENS
+    read = ids[: inputs - 1]
+    for piece in stream_bases(model.backbone, read, model.bos, hidden=True, inner=options.inner):
+        assert piece.hidden is not None
+        yield piece.read_start, options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise)
+
+
+def _region_features(
+    model: SequenceModel,
+    fetch: Fetch,
+    spans: Spans,
+    options: EmbedOptions,
+    reverse: bool,
+    batch_tokens: int,
+) -> Iterator[Features]:
+    """Read regions, sorted by length, each from a fresh memory; bases count on from region to region."""
+    offset = 0
+    for first, last in pairwise(_batches(spans.lengths, batch_tokens)):
+        strands = [
+            Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse).ids
+            for i in range(first, last)
+        ]
+        if len(strands) == 1:
+            for start, values, known in _contig_features(model, strands[0], len(strands[0]), options):
+                yield offset + start, values, known
+        else:
+            yield offset, *_read_side_by_side(model, strands, options)
+        offset += int(spans.lengths[first:last].sum())
+
+
+def _batches(lengths: np.ndarray, batch_tokens: int) -> list[int]:
+    """Return the borders of batches of regions sorted by length, each padded to its longest."""
+    borders = [0]
+    for row, length in enumerate(lengths):
+        if row > borders[-1] and (row + 1 - borders[-1]) * int(length) > batch_tokens:
+            borders.append(row)
+    return [*borders, len(lengths)]
+
+
+@torch.inference_mode()
+def _read_side_by_side(
+    model: SequenceModel, strands: Sequence[np.ndarray], options: EmbedOptions
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of several short sequences, one behind the other, and which bases are known."""
+    longest = max(map(len, strands))
+    ids = np.full((len(strands), longest + 1), PAD, np.int64)
+    ids[:, 0] = model.bos
+    for row, strand in enumerate(strands):
+        ids[row, 1 : 1 + len(strand)] = strand
+    device = next(model.backbone.parameters()).device
+    out = model.backbone.stream(torch.from_numpy(ids).to(device), inner=options.inner)
+    values = options.features(out.hidden, out.inner)
+    parts = [values[row, 1 : 1 + len(strand)] for row, strand in enumerate(strands)]
+    return np.concatenate(parts), np.concatenate(strands) < model.backbone.config.targets
 
 
 def embed_contig_regions(
     model: SequenceModel,
     sequence: bytes,
     regions: Sequence[Interval],
+    options: EmbedOptions | None = None,
     *,
-    strands: Sequence[bool] = (False,),
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
-    """Return the mean of the final features over the known bases of each region.
+    """Return the vectors of regions of one contig, in memory.
 
     Parameters
     ----------
     model
         Model and tokenizer.
     sequence
-        The whole contig; it is streamed once per strand.
+        The whole contig.
     regions
-        On this contig, 0-based half-open, in any order; overlaps cost nothing.
-    strands
-        Strands to average: False reads forward, True the reverse complement.
-    progress
-        Called with the number of bases read since the last call.
+        On this contig, 0-based half-open, none empty, in any order.
+    options
+        What the vectors are made of; the mean of the final features, read forward, when left out.
+    progress, batch_tokens
+        As in `embed_strand`.
 
     Returns
     -------
     numpy.ndarray
-        (regions, width) float32; nan where a region holds no known base.
+        (regions, columns) float32, columns times N for bins:N, (bases, columns) for a pooling of none; nan where no
+        base is known.
     """
-    total = np.zeros((len(regions), model.backbone.config.width))
-    for reverse in strands:
-        strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
-        spans = np.array([strand.span(r.start, r.end) for r in regions])
-        pooled = IntervalSums(spans[:, 0], spans[:, 1], total.shape[1])
-        for piece in stream_bases(model.backbone, strand.ids, model.bos, hidden=True):
-            assert piece.hidden is not None
-            values = piece.hidden.float().cpu().numpy()
-            pooled.add(piece.read_start, np.where(np.isfinite(piece.surprise)[:, None], values, np.nan))
-            if progress:
-                progress(len(values))
-        sums, counts = pooled.results()
-        with np.errstate(invalid="ignore", divide="ignore"):
-            total += sums / counts[:, None]
-    return (total / len(strands)).astype(np.float32)
+    options = options or EmbedOptions()
+    options.check(model)
+    starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
+    each = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
+    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each)
+    found = []
+    for reverse in options.strands:
+        vectors = np.full((int(each.sum()), options.columns(model)), np.nan, np.float32)
+        emitted = embed_strand(
+            model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
+            progress=progress, batch_tokens=batch_tokens,
+        )  # fmt: skip
+        for numbers, values in emitted:
+            vectors[numbers] = values
+        found.append(vectors)
+    mean = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
+    return mean if options.pooling.ragged else mean.reshape(len(regions), -1)

@@ -6,7 +6,7 @@ model's features only from input i + 1 on. Bases are counted along the strand th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,6 +29,7 @@ class Piece:
     hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
     next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
     state: StreamState  # before that input
+    inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
 
 
 @torch.inference_mode()
@@ -40,6 +41,7 @@ def stream_bases(
     cuts: Iterable[int] = (),
     piece_tokens: int = PIECE_TOKENS,
     hidden: bool = False,
+    inner: Sequence[int] = (),
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -57,13 +59,15 @@ def stream_bases(
         Longest piece.
     hidden
         Whether to return features.
+    inner
+        Blocks after which the residual stream is returned too (see `Backbone.stream`).
     """
     device = next(model.parameters()).device
     targets, state, start = model.config.targets, model.initial_state(1), 0
     for end in _ends(len(ids) + 1, cuts, piece_tokens):
         bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
         read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
-        out = model.stream(torch.from_numpy(read[None]).to(device), state)
+        out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
         state = out.state
         predicted = ids[start:end].astype(np.int64)
         known = predicted < targets
@@ -79,6 +83,7 @@ def stream_bases(
             hidden=out.hidden[0, skip:] if hidden else None,
             next_input=end,
             state=state,
+            inner=tuple(residual[0, skip:] for residual in out.inner),
         )
         start = end
 

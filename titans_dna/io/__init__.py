@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.bed import IntervalRecord, iterate_intervals, iterate_records, read_intervals
     from titans_dna.io.consensus import ConsensusOptions, SampleGenome, consensus_sequence
     from titans_dna.io.fasta import Fasta, Genome, fetch_circular, open_fasta
-    from titans_dna.io.hdf5 import Embeddings, EmbeddingWriter, open_embeddings
+    from titans_dna.io.hdf5 import EmbeddingWriter
+    from titans_dna.io.hdf5_reader import Embeddings, Selection, open_embeddings
     from titans_dna.io.tables import TsvWriter, read_tsv, write_tsv
     from titans_dna.io.tracks import BigWigTrack
     from titans_dna.io.variant_table import VariantColumns, open_variants, read_variant_strings, read_variant_table
@@ -37,11 +38,12 @@ _HOMES = {
     "open_reads": "bam",
     "BigWigTrack": "tracks",
     "EmbeddingWriter": "hdf5",
-    "Embeddings": "hdf5",
+    "Embeddings": "hdf5_reader",
     "Fasta": "fasta",
     "Genome": "fasta",
     "InfoField": "vcf_header",
     "ScoredVcfWriter": "vcf_writer",
+    "Selection": "hdf5_reader",
     "TsvWriter": "tables",
     "VariantReader": "vcf",
     "VcfRecord": "vcf",
@@ -50,7 +52,7 @@ _HOMES = {
     "IntervalRecord": "bed",
     "iterate_intervals": "bed",
     "iterate_records": "bed",
-    "open_embeddings": "hdf5",
+    "open_embeddings": "hdf5_reader",
     "open_fasta": "fasta",
     "read_intervals": "bed",
     "read_tsv": "tables",
@@ -72,6 +74,7 @@ __all__ = [
     "ReadFilter",
     "SampleGenome",
     "ScoredVcfWriter",
+    "Selection",
     "TsvWriter",
     "VariantColumns",
     "VariantReader",

@@ -24,6 +24,7 @@ class StreamOutput(NamedTuple):
     state: StreamState
     hidden: Float[Tensor, "B T N"]  # final features of every token
     surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over layers and heads
+    inner: tuple[Float[Tensor, "B T N"], ...] = ()  # residual streams that were asked for
 
 
 class Backbone(nn.Module):
@@ -60,7 +61,9 @@ class Backbone(nn.Module):
         blocks = tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
         return StreamState(blocks=blocks, recent=self.embedding.initial_recent(batch), position_tokens=0)
 
-    def stream(self, ids: Int[Tensor, "B T"], state: StreamState | None = None) -> StreamOutput:
+    def stream(
+        self, ids: Int[Tensor, "B T"], state: StreamState | None = None, inner: Sequence[int] = ()
+    ) -> StreamOutput:
         """Read ``ids`` from where ``state`` stands; cutting a sequence anywhere changes nothing.
 
         Parameters
@@ -69,6 +72,8 @@ class Backbone(nn.Module):
             Token ids. ``logits[:, t]`` predicts ``ids[:, t + 1]``.
         state
             From an earlier call, or None at the start of a contig.
+        inner
+            Blocks after which the residual stream is returned too: 1 is the first, 0 the token embedding.
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         active: Bool[Tensor, "B T"] = ids < self.config.targets
@@ -77,8 +82,11 @@ class Backbone(nn.Module):
             evidence = self.counts(ids, state.recent)
             x = x + self.counts.enter(evidence)
         blocks, surprises = [], []
-        for block, block_state in zip(self.blocks, state.blocks, strict=True):
+        residuals = {0: x} if 0 in inner else {}
+        for number, (block, block_state) in enumerate(zip(self.blocks, state.blocks, strict=True), 1):
             x, after, surprise = block(x, block_state, active)
+            if number in inner:
+                residuals[number] = x
             blocks.append(after)
             surprises.append(x.new_zeros(ids.shape) if surprise is None else surprise)
         hidden = self.norm(x)
@@ -87,7 +95,8 @@ class Backbone(nn.Module):
         logits = self.head(hidden).float()
         if self.counts is not None:
             logits = logits + self.counts.logits(hidden, evidence)
-        return StreamOutput(logits, after, hidden, torch.stack(surprises).mean(0))
+        kept = tuple(residuals[number] for number in inner)
+        return StreamOutput(logits, after, hidden, torch.stack(surprises).mean(0), kept)
 
     def join(self, states: Sequence[StreamState]) -> StreamState:
         """Return the states of several streams as one batch.

@@ -233,30 +233,43 @@ def track_figure(track: TrackProfile, regions: Sequence[ScoredRegion], classes: 
 
 def embedding_figure(embedded: EmbeddedRegions, classes: Sequence[str]) -> Markup:
     """Draw embeddings on their first two principal components, coloured by class."""
+    first, second = (100 * share for share in embedded.explained)
+    labels = (f"principal component 1 ({first:.1f}% of variance)", f"principal component 2 ({second:.1f}%)")
+    text = "Embeddings of regions on their first two principal components, coloured by class of region."
+    return _projection_figure(embedded.projection, embedded, classes, labels, "embeddings", text)
+
+
+def umap_figure(embedded: EmbeddedRegions, classes: Sequence[str]) -> Markup:
+    """Draw embeddings as UMAP places them, coloured by class."""
+    assert embedded.umap is not None
+    text = "Embeddings of regions as UMAP places them, coloured by class of region."
+    return _projection_figure(embedded.umap, embedded, classes, ("UMAP 1", "UMAP 2"), "umap", text)
+
+
+def _projection_figure(
+    points: NDArray[np.float64],
+    embedded: EmbeddedRegions,
+    classes: Sequence[str],
+    labels: tuple[str, str],
+    name: str,
+    text: str,
+) -> Markup:
+    """Draw one dot per region."""
     groups = _by_class(embedded.classes.tolist(), classes)
 
     def draw(axes: Axes) -> None:
-        order = sorted(range(len(groups)), key=lambda row: -len(groups[row]))  # rare classes on top
-        for row in order:
-            points = embedded.projection[groups[row]]
-            axes.scatter(
-                points[:, 0],
-                points[:, 1],
-                s=15,
-                color=_class_colour(row, classes),
-                alpha=0.75,
-                edgecolor=SURFACE,
-                linewidth=0.3,
-            )
+        for row in sorted(range(len(groups)), key=lambda row: -len(groups[row])):  # rare classes on top
+            x, y = points[groups[row]].T
+            colour = _class_colour(row, classes)
+            axes.scatter(x, y, s=15, color=colour, alpha=0.75, edgecolor=SURFACE, linewidth=0.3)
         axes.grid(True)
         axes.set_axisbelow(True)
-        axes.set_xlabel(f"principal component 1 ({100 * embedded.explained[0]:.1f}% of variance)")
-        axes.set_ylabel(f"principal component 2 ({100 * embedded.explained[1]:.1f}%)")
+        axes.set_xlabel(labels[0])
+        axes.set_ylabel(labels[1])
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(6))
 
-    text = "Embeddings of regions on their first two principal components, coloured by class of region."
-    return inline_svg(draw, name="embeddings", description=text, width_in=6.6, height_in=4.2)
+    return inline_svg(draw, name=name, description=text, width_in=6.6, height_in=4.2)
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:

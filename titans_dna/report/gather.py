@@ -32,12 +32,18 @@ class ReportInputs:
     regions: Path | None = None  # table written by `score-regions`
     track: Path | None = None  # bigWig written by `score-regions`
     embeddings: Path | None = None  # HDF5 written by `embed`
+    label: str = ""  # column that tells the classes of embedded regions; "" for their names
+    labels: Path | None = None  # table with "name" and that column; None for the columns of the HDF5 file
 
     def __post_init__(self) -> None:
         if not any((self.model, self.evaluation, self.variants, self.regions, self.track, self.embeddings)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
+        if (self.label or self.labels) and not self.embeddings:
+            raise ConfigError("--label and --labels are for embeddings. Give --embeddings too.")
+        if self.labels and not self.label:
+            raise ConfigError("--labels without --label. Name the column of the table.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +74,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         "regions": inputs.regions,
         "track": inputs.track,
         "embeddings": inputs.embeddings,
+        "labels": inputs.labels,
     }
     files = tuple(describe_file(role, path) for role, path in paths.items() if path)
     return ReportData(
@@ -78,5 +85,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         truth_positive=inputs.truth_positive,
         regions=read_scored_regions(inputs.regions) if inputs.regions else None,
         track=read_track(inputs.track) if inputs.track else None,
-        embedded=read_embedded_regions(inputs.embeddings) if inputs.embeddings else None,
+        embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
+        if inputs.embeddings
+        else None,
     )

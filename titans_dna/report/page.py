@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -13,7 +14,7 @@ from markupsafe import Markup
 
 from titans_dna.report import figures, summaries
 from titans_dna.report.gather import ReportData
-from titans_dna.report.regions import OTHER, main_classes
+from titans_dna.report.regions import OTHER, EmbeddedRegions, main_classes
 from titans_dna.report.svg import series_variable
 from titans_dna.version import __version__
 
@@ -99,20 +100,30 @@ def _region_context(data: ReportData) -> dict[str, Any]:
     """Scored regions, the track above them, and embeddings; each class has one colour in all three."""
     rows = data.regions.rows if data.regions else ()
     scored = data.regions.scored if data.regions else ()
-    embedded = data.embedded.classes.tolist() if data.embedded else []
-    classes = main_classes([*(row.class_name for row in scored), *embedded])
-    context: dict[str, Any] = {"region_svg": "", "track_svg": "", "embedding_svg": "", "least": (), "most": ()}
-    context["legend"] = [
-        (name, "--muted" if name == OTHER else series_variable(number)) for number, name in enumerate(classes)
-    ]
+    named = data.embedded.classes.tolist() if data.embedded and not data.embedded.label else []
+    classes = main_classes([*(row.class_name for row in scored), *named])
+    context: dict[str, Any] = {"region_svg": "", "track_svg": "", "least": (), "most": ()}
     if scored:
         context["region_svg"] = figures.region_figure(scored, classes)
         shown = min(MOST_REGIONS, max(1, len(scored) // 2))
         context["least"], context["most"] = scored[:shown], scored[::-1][:shown]
     if data.track:
         context["track_svg"] = figures.track_figure(data.track, rows, classes)
-    if data.embedded and data.embedded.shown > 1:
-        context["embedding_svg"] = figures.embedding_figure(data.embedded, classes)
+    return context | _embedding_context(data.embedded, classes)
+
+
+def _embedding_context(embedded: EmbeddedRegions | None, classes: Sequence[str]) -> dict[str, Any]:
+    """The projections; a label column has classes of its own."""
+    if embedded and embedded.label:
+        classes = main_classes(embedded.classes.tolist())
+    context: dict[str, Any] = {"embedding_svg": "", "umap_svg": ""}
+    context["legend"] = [
+        (name, "--muted" if name == OTHER else series_variable(number)) for number, name in enumerate(classes)
+    ]
+    if embedded and embedded.shown > 1:
+        context["embedding_svg"] = figures.embedding_figure(embedded, classes)
+        if embedded.umap is not None:
+            context["umap_svg"] = figures.umap_figure(embedded, classes)
     return context
 
 

@@ -8,13 +8,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError
-from titans_dna.io.hdf5 import open_embeddings
+from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
 from titans_dna.io.tables import read_tsv
+from titans_dna.report.projection import principal_components, umap_projection
 
 __all__ = [
     "EmbeddedRegions",
@@ -72,14 +74,16 @@ class ScoredRegions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddedRegions:
-    """Embeddings of regions, projected on their first two principal components."""
+    """Embeddings of regions, projected on two dimensions."""
 
     count: int  # regions in the file
     width: int  # values per region
     shown: int  # regions projected: all, or an even selection of a large file
     classes: NDArray[np.str_]  # of the projected regions, shape (shown,)
-    projection: NDArray[np.float64]  # shape (shown, 2)
+    projection: NDArray[np.float64]  # on two principal components, shape (shown, 2)
     explained: tuple[float, float]  # share of the variance on each component, between 0 and 1
+    umap: NDArray[np.float64] | None  # shape (shown, 2); None where umap-learn is not installed or regions are few
+    label: str  # column that tells the classes, "" for names
     attributes: Mapping[str, str]  # of the file
 
 
@@ -135,31 +139,42 @@ def read_scored_regions(path: Path) -> ScoredRegions:
     return ScoredRegions(rows=tuple(rows))
 
 
-def read_embedded_regions(path: Path, *, most: int = 3000) -> EmbeddedRegions:
-    """Read embeddings and project an even selection of at most `most` regions on two principal components.
+def read_embedded_regions(
+    path: Path, *, most: int = 3000, label: str = "", labels: Path | None = None
+) -> EmbeddedRegions:
+    """Read embeddings and project an even selection of at most `most` regions on two dimensions.
 
-    Components come from the singular value decomposition of the centred vectors; the sign of each is chosen so that
-    its largest loading is positive. Regions with a value that is not finite are left out.
+    Regions with a value that is not finite are left out. One with a vector per base counts with the mean of these.
+
+    Parameters
+    ----------
+    path
+        HDF5 file of `titans-dna embed`.
+    most
+        Regions that are shown.
+    label
+        Column whose values are the classes: of `labels`, else of /regions in the file. By default the name tells.
+    labels
+        Table (TSV with a header) with a column "name" and the column `label`.
 
     Raises
     ------
     InputMissing
         If there is no such file.
     FormatError
-        If it is not a file of embeddings.
+        If it is not a file of embeddings, or there is no such column.
     """
     with open_embeddings(path) as source:
         count, width, attributes = len(source), source.width, source.attributes
-        step = max(1, math.ceil(count / most))
-        vectors, classes = np.empty((0, width)), []
-        for first in range(0, count, step * 4096):
-            chosen = slice(None, None, step)
-            vectors = np.concatenate([vectors, source.vectors(first, first + step * 4096)[chosen]])
-            classes += [
-                class_of(region.name, region.contig) for region in source.intervals(first, first + step * 4096)[chosen]
-            ]
+        rows = np.arange(0, count, max(1, math.ceil(count / most)))
+        if source.ragged:
+            means = [_mean_of_known(source[row]) for row in rows.tolist()]
+            vectors = np.array(means, dtype=np.float64).reshape(len(rows), width)
+        else:
+            vectors = source.take(rows).astype(np.float64)
+        classes = _classes(source, rows, label, labels)
     finite = np.isfinite(vectors).all(axis=1)
-    projection, explained = _principal_components(vectors[finite])
+    projection, explained = principal_components(vectors[finite])
     return EmbeddedRegions(
         count=count,
         width=width,
@@ -167,8 +182,29 @@ def read_embedded_regions(path: Path, *, most: int = 3000) -> EmbeddedRegions:
         classes=np.array(classes, dtype=np.str_)[finite],
         projection=projection,
         explained=explained,
+        umap=umap_projection(vectors[finite]),
+        label=label,
         attributes={key: str(value) for key, value in sorted(attributes.items())},
     )
+
+
+def _mean_of_known(vectors: NDArray[Any]) -> NDArray[np.float64]:
+    """The mean of the vectors of a region's known bases; nan where there is none."""
+    known = vectors[np.isfinite(vectors).all(axis=1)]
+    return known.mean(axis=0) if len(known) else np.full(vectors.shape[1], np.nan)
+
+
+def _classes(source: Embeddings, rows: NDArray[np.int64], label: str, labels: Path | None) -> list[str]:
+    """The class of each of these rows."""
+    if labels is not None:
+        table = {row.get("name", ""): row for row in read_tsv(labels)}
+        if not table or not all(label in row and "name" in row for row in table.values()):
+            raise FormatError(f"has no columns 'name' and {label!r}. Name the column with --label.", path=labels)
+        return [table.get(str(name), {}).get(label) or OTHER for name in source.column("name")[rows]]
+    if label:
+        return [str(value) or OTHER for value in source.column(label)[rows]]
+    pairs = zip(source.column("name")[rows], source.column("contig")[rows], strict=True)
+    return [class_of(str(name), str(contig)) for name, contig in pairs]
 
 
 def _region(row: Mapping[str, str]) -> ScoredRegion:
@@ -183,24 +219,6 @@ def _region(row: Mapping[str, str]) -> ScoredRegion:
         memory_surprise=_number(row.get("memory_surprise")),
         outcome=row["outcome"],
     )
-
-
-def _principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Projection on two components, zero where there are fewer, and the shares of variance."""
-    projection, explained = np.zeros((len(vectors), 2)), np.zeros(2)
-    if len(vectors) > 1:
-        centred = vectors - vectors.mean(axis=0)
-        _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
-        kept = min(2, len(lengths))
-        rows = np.arange(kept)
-        signs = np.sign(directions[rows, np.abs(directions[:kept]).argmax(axis=1)])
-        projection[:, :kept] = centred @ (directions[:kept] * signs[:, None]).T
-        total = float((lengths**2).sum())
-        explained[:kept] = lengths[:kept] ** 2 / total if total else 0.0
-    digits = 6 - int(
-        np.ceil(np.log10(max(np.abs(projection).max(initial=0), 1e-300)))
-    )  # six that count, on any machine
-    return projection.round(digits), (float(explained[0]), float(explained[1]))
 
 
 def _number(value: str | None) -> float:

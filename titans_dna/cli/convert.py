@@ -1,0 +1,28 @@
+"""``titans-dna convert``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("convert", short_help="Embeddings to h5ad, parquet or npy, and back.")
+@click.argument("source", type=options.FILE)
+@click.argument("target", type=options.FILE, callback=options.check_folder)
+def convert(source: Path, target: Path) -> None:
+    """Convert embeddings; the suffixes of SOURCE and TARGET say from what to what.
+
+    .h5 becomes .h5ad (AnnData), .parquet or .npy; .h5ad and .parquet become .h5 again without loss. An .npy holds the
+    vectors alone, in the order of the rows. Coordinates are 0-based, ends excluded, in all of them.
+
+    \b
+    titans-dna convert embeddings.h5 embeddings.h5ad
+    titans-dna convert embeddings.parquet embeddings.h5
+    """
+    from titans_dna.io.embedding_formats import convert_embeddings
+
+    regions = convert_embeddings(source, target)
+    click.echo(f"{target}: {regions:,} regions", err=True)

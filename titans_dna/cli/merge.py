@@ -1,0 +1,37 @@
+"""``titans-dna merge``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+from titans_dna.errors import ConfigError
+
+
+@click.command("merge", short_help="Make one file of the shards that several machines wrote.")
+@click.argument("shards", nargs=-1, required=True, type=options.FILE)
+@click.option("--virtual", is_flag=True, help="Point to the vectors in the shards, which must stay where they are.")
+@options.output("Merged file.")
+def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
+    """Make one file of all shards of one job, in any order; it equals that of an unsharded run.
+
+    The shards must have been made with the same weights, settings and sequence, and hold every row once.
+
+    \b
+    titans-dna merge shard*.h5 --output embeddings.h5
+    titans-dna merge shard*.h5 --virtual --output embeddings.h5
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.io.embedding_merge import merge_embeddings
+
+    other = [path for path in shards if path.suffix not in (".h5", ".hdf5")]
+    if other:
+        raise ConfigError(f"{other[0]}: cannot be merged; give shards of embeddings (.h5)")
+    command = shlex.join(["titans-dna", *sys.argv[1:]])
+    with progress_bar("merging", 0, unit="rows") as advance:
+        rows = merge_embeddings(shards, output, virtual=virtual, command=command, progress=advance)
+    click.echo(f"{output}: {rows:,} regions of {len(shards)} shards", err=True)

@@ -1,0 +1,341 @@
+"""The whole job: regions of many contigs to one file, or to a shard of it, in finished parts that a kill cannot undo.
+
+A part is one strand of one contig (context "contig"), or one strand of about a megabase of regions (context "region").
+Parts depend on the job alone, not on shards or on what an earlier run has done; so one run, a resumed one, and shards
+that are merged give the same numbers. A strand of a contig is never split between shards: a later range needs the
+memory of all before it, so a second machine would read the same bases again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import FormatError
+from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import Shard, assign
+from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import PlacedRegion
+from titans_dna.io.fasta import Genome
+from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter, Outline
+from titans_dna.io.parts import PartFolder, PartVectors
+
+__all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
+
+PART_BP = 1 << 20  # of regions in a part, in the context of the region
+BLOCK_BYTES = 4 << 20  # of vectors put into the file at once
+Regions = Callable[[], Iterable[PlacedRegion]]  # the same regions at every call
+
+
+@dataclass(frozen=True, kw_only=True)
+class Storage:
+    """How the vectors are stored, and which of them."""
+
+    dtype: str = "float32"
+    compression: str = "none"
+    shard: Shard = field(default_factory=Shard)
+    resume: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Regions of one contig that are read together."""
+
+    contig: str
+    rows: np.ndarray  # in the file
+    starts: np.ndarray  # 0-based half-open, on the contig
+    ends: np.ndarray
+    cost_bp: int  # bases that are read, per strand
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EmbeddingPlan:
+    """What is to be read for the regions of a job."""
+
+    options: EmbedOptions
+    rows: int  # regions, usable or not
+    groups: tuple[Group, ...]  # contigs in the order of the FASTA
+    digest: str  # SHA-256 of all regions, in their order
+    offsets: np.ndarray | None  # (rows + 1,) first vector of every region; ragged jobs only
+    text_bytes: Mapping[str, int]  # longest contig and name, in UTF-8
+
+    @property
+    def bins(self) -> int:
+        """Vectors of a region; of one base in a ragged job."""
+        return self.options.pooling.bins
+
+    @property
+    def contigs(self) -> tuple[str, ...]:
+        """Contigs that are read."""
+        return tuple(dict.fromkeys(group.contig for group in self.groups))
+
+    @property
+    def targets(self) -> int:
+        """Vectors of the whole job."""
+        return self.rows * self.bins if self.offsets is None else int(self.offsets[-1])
+
+    def first_target(self, rows: np.ndarray) -> np.ndarray:
+        """Return the number of the first vector of each row."""
+        if self.offsets is not None:
+            return self.offsets[rows]
+        return rows if self.bins == 1 else rows * self.bins
+
+    def of_shard(self, shard: Shard) -> list[int]:
+        """Return the numbers of the groups that a shard reads."""
+        parts = assign([group.cost_bp for group in self.groups], shard.count)
+        return [number for number, part in enumerate(parts) if part == shard.index]
+
+    def rows_of(self, shard: Shard) -> np.ndarray:
+        """Tell which rows a shard writes: those that it reads; the first one also those that cannot be read."""
+        mine = np.full(self.rows, shard.index == 1)
+        for group in self.groups:
+            mine[group.rows] = False
+        for number in self.of_shard(shard):
+            mine[self.groups[number].rows] = True
+        return mine
+
+
+def plan_embeddings(
+    regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions
+) -> EmbeddingPlan:
+    """Go through the regions once and say what is to be read; 24 bytes per region are kept.
+
+    Parameters
+    ----------
+    regions
+        In the order of the file.
+    contigs
+        Lengths in the order of the FASTA.
+    options
+        Context and pooling decide what is read together.
+    """
+    columns = {contig: (array("q"), array("q"), array("q")) for contig in contigs}
+    counts, digest, total, longest = array("q"), hashlib.sha256(), 0, {"contig": 0, "name": 0}
+    for row, region in enumerate(regions):
+        digest.update(_identity(region))
+        for key, text in (("contig", region.contig or region.asked.contig), ("name", region.asked.name)):
+            longest[key] = max(longest[key], len(text) if text.isascii() else len(text.encode()))
+        usable = region.outcome == "ok"
+        if usable:
+            for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
+                column.append(value)
+        if options.pooling.ragged:
+            counts.append(region.end - region.start if usable else 0)
+        total = row + 1
+    groups: list[Group] = []
+    for contig, found in columns.items():
+        if found[0]:
+            rows, starts, ends = (np.frombuffer(column, np.int64) for column in found)
+            groups += _groups(contig, contigs[contig], rows, starts, ends, options)
+    offsets = np.concatenate([[0], np.cumsum(np.frombuffer(counts, np.int64))]) if counts else np.zeros(1, np.int64)
+    return EmbeddingPlan(
+        options=options,
+        rows=total,
+        groups=tuple(groups),
+        digest=digest.hexdigest(),
+        offsets=offsets if options.pooling.ragged else None,
+        text_bytes=longest,
+    )
+
+
+def write_embeddings(
+    output: Path,
+    model: SequenceModel,
+    genome: Genome,
+    regions: Regions,
+    plan: EmbeddingPlan,
+    attributes: Mapping[str, Any],
+    storage: Storage,
+    *,
+    progress: Progress | None = None,
+) -> dict[str, int]:
+    """Read what the plan says, write the file, and return the number of regions by outcome.
+
+    Parameters
+    ----------
+    output
+        HDF5 file; its finished parts lie beside it until it is complete.
+    model, genome
+        What reads, and what is read.
+    regions
+        Gives the same regions as those that were planned.
+    plan
+        Of these regions.
+    attributes
+        What is said of them in the file.
+    storage
+        Type, compression, shard, and whether to go on with the parts of an earlier run.
+    progress
+        Called with the number of bases read since the last call.
+
+    Raises
+    ------
+    OutputError
+        If the disk is full, another run is at work, or parts are there and may not be used.
+    FormatError
+        If the regions have changed since they were planned.
+    """
+    contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
+    columns = plan.options.columns(model)
+    job = {
+        **{key: value for key, value in attributes.items() if key not in ("command", "fasta")},
+        "contigs": {contig: list(pair) for contig, pair in contigs.items()},
+        "regions": plan.digest,
+    }
+    with PartFolder(output, job, columns, resume=storage.resume) as folder:
+        parts = _read_parts(folder, model, genome, plan, storage.shard, progress)
+        vectors = [PartVectors(folder, numbers, plan.targets) for numbers in parts]
+        shard = storage.shard if storage.shard.count > 1 else None
+        with EmbeddingWriter(
+            folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
+            ragged=plan.options.pooling.ragged, outline=Outline(shard=shard is not None, text_bytes=plan.text_bytes),
+        ) as writer:  # fmt: skip
+            counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
+        folder.publish()
+    return counts
+
+
+def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
+    """Return what the file says of its vectors, but for the command."""
+    options = plan.options
+    said = {
+        "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
+        "pooling": str(options.pooling), "bins": plan.bins, "context": options.context, "strand": options.strand,
+        "tokenizer": model.tokenizer.kind, "soft_mask": "lower case is read and pooled as upper case",
+        "unknown_bases": "left out of every vector", "rows": plan.rows,
+    }  # fmt: skip
+    return {**said, "shard": str(shard)} if shard.count > 1 else said
+
+
+def _groups(
+    contig: str, length_bp: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, options: EmbedOptions
+) -> Iterator[Group]:
+    """Yield the regions of a contig as they are to be read together."""
+    if options.context == "contig":
+        reach = (length_bp - int(starts.min()) if True in options.strands else 0, int(ends.max()))
+        yield Group(contig=contig, rows=rows, starts=starts, ends=ends, cost_bp=max(reach))
+        return
+    order = np.lexsort((rows, starts))
+    rows, starts, ends = rows[order], starts[order], ends[order]
+    number = (np.cumsum(ends - starts) - 1) // PART_BP
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(rows)]
+    for first, last in pairwise(cuts):
+        cost = int((ends[first:last] - starts[first:last]).sum())
+        piece = slice(first, last)
+        yield Group(contig=contig, rows=rows[piece], starts=starts[piece], ends=ends[piece], cost_bp=cost)
+
+
+def _read_parts(
+    folder: PartFolder,
+    model: SequenceModel,
+    genome: Genome,
+    plan: EmbeddingPlan,
+    shard: Shard,
+    progress: Progress | None,
+) -> list[list[int]]:
+    """Make the parts of a shard that are not there yet; return the numbers of all of them, by strand."""
+    options = plan.options
+    found: list[list[int]] = [[] for _ in options.strands]
+    for number in plan.of_shard(shard):
+        group = plan.groups[number]
+        spans = Spans(starts=group.starts, ends=group.ends, targets=plan.first_target(group.rows))
+        for strand, reverse in enumerate(options.strands):
+            part = number * len(options.strands) + strand
+            found[strand].append(part)
+            if part in folder.finished:
+                continue
+            emitted = embed_strand(
+                model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
+                genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
+            )  # fmt: skip
+            folder.write(part, emitted)
+    return found
+
+
+def _assemble(
+    writer: EmbeddingWriter,
+    regions: Regions,
+    plan: EmbeddingPlan,
+    vectors: Sequence[PartVectors],
+    mine: np.ndarray,
+    shard: bool,
+) -> dict[str, int]:
+    """Put the vectors of the parts beside their regions, in the order of the input."""
+    digest, counts, row = hashlib.sha256(), dict[str, int](), 0
+    stream = iter(regions())
+    while block := list(islice(stream, _block_rows(plan, row, writer.width))):
+        for region in block:
+            digest.update(_identity(region))
+        rows = np.arange(row, row + len(block))
+        row += len(block)
+        if row > plan.rows:
+            break
+        kept = mine[rows]
+        if not kept.any():
+            continue
+        values, numbers = _vectors(plan, vectors, rows, kept, writer.width)
+        chosen = [region for region, keep in zip(block, kept, strict=True) if keep]
+        outcomes = _outcomes(chosen, values, numbers)
+        for outcome in outcomes:
+            counts[outcome] = counts.get(outcome, 0) + 1
+        intervals = [
+            Interval(p.contig or p.asked.contig, p.asked.start, p.asked.end, p.asked.strand, p.asked.name)
+            for p in chosen
+        ]
+        writer.append(intervals, values, outcomes=outcomes, counts=numbers, rows=rows[kept] if shard else None)
+    if row != plan.rows or digest.hexdigest() != plan.digest:
+        raise FormatError("the regions have changed while they were embedded. Run it again.")
+    return counts
+
+
+def _block_rows(plan: EmbeddingPlan, row: int, width: int) -> int:
+    """Return how many regions go into the file at once."""
+    most = max(1, BLOCK_BYTES // (4 * width))
+    if plan.offsets is None:
+        return most
+    return max(1, int(np.searchsorted(plan.offsets, plan.offsets[min(row, plan.rows)] + most, side="right")) - 1 - row)
+
+
+def _vectors(
+    plan: EmbeddingPlan, parts: Sequence[PartVectors], rows: np.ndarray, kept: np.ndarray, width: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the vectors of a block, the mean of the strands, and how many each region has if that differs."""
+    first, last = int(rows[0]), int(rows[-1]) + 1
+    low, high = (
+        (first * plan.bins, last * plan.bins)
+        if plan.offsets is None
+        else (int(plan.offsets[first]), int(plan.offsets[last]))
+    )
+    found = [part.read(low, high) for part in parts]
+    values = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
+    if plan.offsets is None:
+        return values.reshape(len(rows), width)[kept], None
+    numbers = np.diff(plan.offsets[first : last + 1])
+    return values[np.repeat(kept, numbers)], numbers[kept]
+
+
+def _outcomes(regions: Sequence[PlacedRegion], values: np.ndarray, numbers: np.ndarray | None) -> list[str]:
+    """Return what became of each region."""
+    finite = np.isfinite(values).any(axis=1)
+    if numbers is not None:
+        sums = np.concatenate([[0], np.cumsum(finite)])
+        ends = np.cumsum(numbers)
+        finite = sums[ends] > sums[ends - numbers]
+    return [
+        (EMBEDDED if known else "reference_n") if region.outcome == "ok" else region.outcome
+        for region, known in zip(regions, finite, strict=True)
+    ]
+
+
+def _identity(region: PlacedRegion) -> bytes:
+    """Return what tells a region from all others."""
+    asked = region.asked
+    return f"{region.contig}\t{asked.contig}\t{asked.start}\t{asked.end}\t{asked.strand}\t{asked.name}\n".encode()

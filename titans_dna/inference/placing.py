@@ -1,0 +1,48 @@
+"""Regions asked for by a user, placed on the contigs of a genome."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from titans_dna.genome.contigs import ContigTable
+from titans_dna.genome.interval import Interval, iterate_tiles
+
+__all__ = ["PlacedRegion", "place_interval", "tiled"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedRegion:
+    """A region as asked for, and where it lies; ``outcome`` says why it cannot be used, if so."""
+
+    asked: Interval
+    contig: str  # name in the FASTA; "" if unknown
+    start: int  # 0-based, clamped to the contig
+    end: int  # end excluded
+    outcome: str  # "ok", "contig_unknown", "beyond_contig" or "empty"
+
+    @property
+    def placed(self) -> Interval:
+        """The region under the contig's name in the FASTA."""
+        return Interval(self.contig, self.start, self.end, self.asked.strand, self.asked.name)
+
+
+def place_interval(contigs: ContigTable, asked: Interval) -> PlacedRegion:
+    """Find a region's contig by any of its names, and clamp the region to it."""
+    contig = contigs.resolve(asked.contig)
+    if contig is None:
+        return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")
+    length = contigs.lengths[contig]
+    start, end = min(asked.start, length), min(asked.end, length)
+    outcome = "beyond_contig" if asked.start >= length else "ok" if start < end else "empty"
+    return PlacedRegion(asked=asked, contig=contig, start=start, end=end, outcome=outcome)
+
+
+def tiled(placed: Iterable[PlacedRegion], window_bp: int, stride_bp: int) -> Iterator[PlacedRegion]:
+    """Cut every usable region into windows, from left to right; the last one of a region may be shorter."""
+    for region in placed:
+        if region.outcome != "ok":
+            yield region
+            continue
+        for tile in iterate_tiles(region.placed, window_bp, stride_bp):
+            yield PlacedRegion(asked=tile, contig=tile.contig, start=tile.start, end=tile.end, outcome="ok")

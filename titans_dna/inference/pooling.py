@@ -1,0 +1,229 @@
+"""Vectors of regions from the features of their bases, in one pass and at a memory that does not grow with the regions.
+
+A stream gives the features of its bases piece by piece; a pool takes them and gives out the vector of every region as
+soon as the stream has passed the region's end. Bases are counted along the strand that is read. Bases that are not
+known (N and other ambiguity codes) take part in nothing; a region without a known base has a vector of nan.
+
+    mean     mean over the region's known bases
+    max      largest value of each feature over them
+    last     the features at the last of them in the direction of reading
+    center   the features at the middle base, or at the last known base before it within the region
+    bins:N   N means, one per bin, from the contig's left to its right; bin k of n bases covers floor(k n / N) to
+             ceil((k + 1) n / N), so bins overlap by a base where n is no multiple of N, and none is empty
+    none     the features of every base, from the contig's left to its right
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+
+__all__ = ["POOLS", "Pool", "Pooling"]
+
+POOLS = ("mean", "max", "last", "center", "none", "bins:N")
+_BINS = re.compile(r"bins:([1-9][0-9]{0,4})")
+
+Emitted = tuple[np.ndarray, np.ndarray]  # (k,) targets and (k, columns) vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pooling:
+    """How the bases of a region become its vector.
+
+    Examples
+    --------
+    >>> Pooling.parse("bins:4")
+    Pooling(kind='bins', bins=4)
+    """
+
+    kind: str  # "mean", "max", "last", "center", "bins" or "none"
+    bins: int = 1  # vectors of a region; of one base where the kind is "none"
+
+    @classmethod
+    def parse(cls, text: str) -> Pooling:
+        """Return the pooling that a name stands for.
+
+        Raises
+        ------
+        ConfigError
+            If the name is unknown.
+        """
+        if text in POOLS[:-1]:
+            return cls(kind=text)
+        match = _BINS.fullmatch(text)
+        if match is None:
+            raise ConfigError(f"pooling is {text!r}; choose one of {', '.join(POOLS)}, such as bins:10")
+        return cls(kind="bins", bins=int(match[1]))
+
+    @property
+    def ragged(self) -> bool:
+        """Whether a region has as many vectors as bases."""
+        return self.kind == "none"
+
+    def __str__(self) -> str:
+        return f"bins:{self.bins}" if self.kind == "bins" else self.kind
+
+    def pool(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int, *, reverse: bool) -> Pool:
+        """Return the pool of some regions on one strand.
+
+        Parameters
+        ----------
+        starts, ends
+            Half-open, counted along the strand that is read; not empty.
+        targets
+            Number of each region's first vector in the output; the others follow.
+        columns
+            Features of a base.
+        reverse
+            Whether the strand runs against the contig, so that vectors of one region are numbered from its end.
+        """
+        if self.kind == "none":
+            return _Bases(starts, ends, targets, columns, reverse)
+        if self.kind == "center":
+            ends = starts + (ends - starts) // 2 + 1
+        if self.kind == "bins":
+            bins = np.arange(self.bins)
+            lengths = (ends - starts)[:, None]
+            low = starts[:, None] + bins * lengths // self.bins
+            high = starts[:, None] - (-(bins + 1) * lengths // self.bins)
+            numbers = targets[:, None] + (bins[::-1] if reverse else bins)
+            return _Means(low.ravel(), high.ravel(), numbers.ravel(), columns)
+        kind = {"mean": _Means, "max": _Maxima}.get(self.kind, _Latest)
+        return kind(starts, ends, targets, columns)
+
+
+class Pool:
+    """Spans that open and close as a stream passes them.
+
+    Only the open ones have values in memory. A subclass says how the values of a piece change those of a span.
+    """
+
+    initial: float = 0.0
+    dtype: type = np.float32
+
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int) -> None:
+        if not (starts[:-1] <= starts[1:]).all():
+            order = np.argsort(starts, kind="stable")
+            starts, ends, targets = starts[order], ends[order], targets[order]
+        self._starts, self._ends, self._targets = starts, ends, targets  # sorted ones are not copied: there may be many
+        self._columns, self._next = columns, 0
+        self._open = np.zeros(0, np.int64)
+        self._values: np.ndarray = np.zeros((0, columns), self.dtype)
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, start: int, values: np.ndarray, known: np.ndarray) -> Iterator[Emitted]:
+        """Take the features of the next bases and yield targets and vectors of the regions that end in them.
+
+        Parameters
+        ----------
+        start
+            First of these bases.
+        values
+            (m, columns) float32.
+        known
+            (m,) bool: bases that count.
+        """
+        end = start + len(values)
+        last = int(np.searchsorted(self._starts, end, side="left"))
+        fresh = np.arange(self._next, last)
+        self._next = last
+        self._open = np.concatenate([self._open, fresh])
+        if not len(self._open):
+            return
+        self._values = np.concatenate(
+            [self._values, np.full((len(fresh), self._columns), self.initial, dtype=self.dtype)]
+        )
+        self._counts = np.concatenate([self._counts, np.zeros(len(fresh), np.int64)])
+        low = np.maximum(self._starts[self._open] - start, 0)
+        high = np.minimum(self._ends[self._open] - start, len(values))
+        numbers = np.concatenate([[0], np.cumsum(known)])
+        self._take(values, known, low, high, numbers)
+        self._counts += numbers[high] - numbers[low]
+        yield from self._close(end)
+
+    def _close(self, end: int) -> Iterator[Emitted]:
+        """Yield what is complete at base ``end``, and keep the rest."""
+        done = self._ends[self._open] <= end
+        if done.any():
+            vectors = self._result(self._values[done], self._counts[done]).astype(np.float32)
+            vectors[self._counts[done] == 0] = np.nan
+            yield self._targets[self._open[done]], vectors
+        self._open, self._values, self._counts = self._open[~done], self._values[~done], self._counts[~done]
+
+    def _take(
+        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
+    ) -> None:
+        """Add bases ``low`` to ``high`` of a piece to each open span."""
+        raise NotImplementedError
+
+    def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Return the vectors of complete spans."""
+        return values
+
+
+class _Means(Pool):
+    """Sums in float64, from differences of the running sum over a piece."""
+
+    dtype = np.float64
+
+    def _take(
+        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
+    ) -> None:
+        totals = np.zeros((len(values) + 1, self._columns))
+        np.cumsum(np.where(known[:, None], values, 0.0), axis=0, out=totals[1:])
+        self._values += totals[high] - totals[low]
+
+    def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        return values / np.maximum(counts, 1)[:, None]
+
+
+class _Maxima(Pool):
+    """Largest values; the unknown bases of a piece count as minus infinity."""
+
+    initial = -np.inf
+
+    def _take(
+        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
+    ) -> None:
+        padded = np.full((len(values) + 1, self._columns), -np.inf, np.float32)
+        padded[:-1][known] = values[known]
+        pairs = np.stack([low, high], axis=1).ravel()
+        np.maximum(self._values, np.maximum.reduceat(padded, pairs, axis=0)[::2], out=self._values)
+
+
+class _Latest(Pool):
+    """Values of the last known base so far."""
+
+    def _take(
+        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
+    ) -> None:
+        latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))[high - 1]
+        found = latest >= low
+        self._values[found] = values[latest[found]]
+
+
+class _Bases(Pool):
+    """Every base by itself; nothing is held back."""
+
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int, reverse: bool) -> None:
+        super().__init__(starts, ends, targets, columns)
+        self._reverse = reverse
+
+    def add(self, start: int, values: np.ndarray, known: np.ndarray) -> Iterator[Emitted]:
+        """Take the features of the next bases, and yield those that lie in regions, region by region."""
+        end = start + len(values)
+        last = int(np.searchsorted(self._starts, end, side="left"))
+        self._open = np.concatenate([self._open, np.arange(self._next, last)])
+        self._next = last
+        plain = np.where(known[:, None], values, np.float32(np.nan)).astype(np.float32)
+        for span in self._open:
+            first, final = self._starts[span], self._ends[span]
+            bases = np.arange(max(first, start), min(final, end))
+            within = final - 1 - bases if self._reverse else bases - first
+            yield self._targets[span] + within, plain[bases - start]
+        self._open = self._open[self._ends[self._open] > end]

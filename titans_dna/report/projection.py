@@ -1,0 +1,52 @@
+"""Vectors in two dimensions: principal components, and UMAP where umap-learn is installed."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["principal_components", "umap_projection"]
+
+NEIGHBOURS = 15  # UMAP's own default
+
+
+def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
+    """Return the projection (n, 2) on two principal components, zero where there are fewer, and the shares of variance.
+
+    Components come from the singular value decomposition of the centred vectors; the sign of each is chosen so that
+    its largest loading is positive.
+    """
+    projection, explained = np.zeros((len(vectors), 2)), np.zeros(2)
+    if len(vectors) > 1:
+        centred = vectors - vectors.mean(axis=0)
+        _, lengths, directions = np.linalg.svd(centred, full_matrices=False)
+        kept = min(2, len(lengths))
+        rows = np.arange(kept)
+        signs = np.sign(directions[rows, np.abs(directions[:kept]).argmax(axis=1)])
+        projection[:, :kept] = centred @ (directions[:kept] * signs[:, None]).T
+        total = float((lengths**2).sum())
+        explained[:kept] = lengths[:kept] ** 2 / total if total else 0.0
+    digits = 6 - int(
+        np.ceil(np.log10(max(np.abs(projection).max(initial=0), 1e-300)))
+    )  # six that count, on any machine
+    return projection.round(digits), (float(explained[0]), float(explained[1]))
+
+
+def umap_projection(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
+    """Return the projection (n, 2) by UMAP with its own settings and a fixed seed.
+
+    None where umap-learn is not installed, or there are no more vectors than it takes neighbours.
+    """
+    if len(vectors) <= NEIGHBOURS:
+        return None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            import umap
+        except ImportError:
+            return None
+        found = umap.UMAP(n_neighbors=NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(vectors)
+    result: NDArray[np.float64] = np.asarray(found, dtype=np.float64).round(4)
+    return result
