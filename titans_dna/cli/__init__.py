@@ -19,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 VERBS = {
     "pretrain": "Train a model on FASTA files.",
+    "finetune": "Train a classifier on labelled sequences or intervals.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
     "score-variants": "Score the variants of a VCF.",
     "score-regions": "Score regions or whole contigs, with a track of surprise.",
