@@ -30,7 +30,7 @@ CHECKS = 63  # a row of ``repeats`` is 4 * check + base; check 0 marks an empty 
 def decode_counts(codes: Tensor) -> Tensor:
     """Return the counts, float32, of their one-byte codes."""
     values = torch.arange(256, dtype=torch.float32, device=codes.device)
-    values = torch.where(values < EXACT, values, EXACT * torch.exp2((values - EXACT) / STEPS).round())
+    values = torch.where(values < EXACT, values, (EXACT * torch.exp2((values - EXACT) / STEPS)).round())
     return values[codes.long()]
 
 

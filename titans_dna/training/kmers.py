@@ -40,7 +40,7 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, classes: int) -> tupl
         loss.backward()
         return loss
 
-    optimizer.step(closure)  # type: ignore[no-untyped-call]
+    optimizer.step(closure)
     return weight.detach(), bias.detach()
 
 

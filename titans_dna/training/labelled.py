@@ -142,7 +142,8 @@ def _table(path: Path, delimiter: str) -> Iterator[Example]:
 
 def _fasta(path: Path) -> Iterator[Example]:
     """Read records in order; names may repeat, for they are no keys here."""
-    header, parts = None, []
+    header: str | None = None
+    parts: list[str] = []
     for line in _lines(path):
         if line.startswith(">"):
             if header is not None:
