@@ -43,7 +43,6 @@ BASE = {"width": 64, "attention_heads": 2, "memory_heads": 1, "window_tokens": 6
 
 def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> None:
     """Train and evaluate one variant; print its figures as JSON."""
-    import numpy as np
     import torch
 
     from titans_dna.io.fasta import open_fasta
@@ -54,14 +53,14 @@ def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> No
     from titans_dna.tokenizers.base import BOS
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.evaluation import carried_bits, reset_bits
-    from titans_dna.training.loop import train
+    from titans_dna.training.loop import Trainer, train
 
     tokenizer = NucleotideTokenizer()
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
         learned = [tokenizer.encode(source.sequence(c)) for c in source.contigs.names if c != aside]
         held_out = tokenizer.encode(source.sequence(aside))[:200_000]
-    contigs = [Contig(ids=ids, weights=np.ones(len(ids), dtype=np.float16)) for ids in learned]
+    contigs = [Contig(codes=ids) for ids in learned]
     config = BackboneConfig.from_dict({**BASE, **VARIANTS[name]})
     restart = (
         1.0 if config.block == "transformer" else 0.25
@@ -79,7 +78,8 @@ def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> No
         torch.manual_seed(seed)
         model = Backbone(config)
         started = time.process_time()
-        train(model, contigs, [], TrainingConfig(steps=steps, **settings), bos=BOS, report=lambda row: None)  # type: ignore[arg-type]
+        trainer = Trainer(model, contigs, TrainingConfig(steps=steps, **settings))  # type: ignore[arg-type]
+        train(trainer, [], report=lambda row: None)
         return model, time.process_time() - started
 
     run(1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,3 +104,16 @@ def bed(tmp_path_factory) -> Path:
     ]
     path.write_text("track name=x\n" + "\n".join(rows) + "\n")
     return path
+
+
+@pytest.fixture
+def default_model(model, sequences, tmp_path, monkeypatch) -> Path:
+    """The toy model as the default one of the package, with its self-test."""
+    from titans_dna import checkpoints
+    from titans_dna.training.self_test import write_self_test
+
+    folder = tmp_path / "package" / checkpoints.DEFAULT
+    shutil.copytree(model, folder)
+    write_self_test(folder, sequences["chrA"], "chrA of the toy genome")
+    monkeypatch.setattr(checkpoints, "FOLDER", folder.parent)
+    return folder

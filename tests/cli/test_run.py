@@ -43,7 +43,8 @@ def scored(tmp_path_factory, run, model, genome, variants) -> Path:
 
 def test_the_model_folder(model):
     assert sorted(p.name for p in model.iterdir()) == [
-        "config.json", "log.csv", "model.safetensors", "tokenizer.json", "training.json",
+        "best", "checkpoints", "config.json", "log.csv", "model.safetensors", "run.json", "splits.bed",
+        "tokenizer.json", "training.json",
     ]  # fmt: skip
     record = json.loads((model / "training.json").read_text())
     assert record["holdout_contigs"] == ["chr2"]
@@ -199,7 +200,7 @@ def test_embeddings(run, model, genome, bed, tmp_path):
     assert "regions            5" in info.output
 
 
-def test_info_and_doctor(run, model, genome):
+def test_info_and_doctor(run, model, genome, default_model):
     said = run("info", model)
     assert said.exit_code == 0, said.output
     assert "toy" in said.output

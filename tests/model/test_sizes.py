@@ -9,7 +9,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import SIZES, named_config
 
-MILLIONS = {"nano": 0.22, "tiny": 0.45, "small": 1.9, "base": 7.0, "large": 28.0, "xl": 110.0}
+MILLIONS = {"default": 0.156, "nano": 0.22, "tiny": 0.45, "small": 1.9, "base": 7.0, "large": 28.0, "xl": 110.0}
 
 
 @pytest.mark.parametrize("name", SIZES)

@@ -10,7 +10,8 @@ from titans_dna.inference.model import SequenceModel, load_model
 from titans_dna.io.fasta import open_fasta
 from titans_dna.model.config import BackboneConfig
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.run import pretrain_model
+from titans_dna.training.data import Source, Split
+from titans_dna.training.run import RunSettings, pretrain_model
 
 SMALL = BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3,))
 
@@ -36,10 +37,11 @@ def model_folder(tmp_path_factory, yeast) -> Path:
         pieces = {"IV": fasta.fetch("IV", 400_000, 500_000), "I": fasta.fetch("I", 100_000, 110_000)}
     (folder / "piece.fa").write_bytes(b"".join(b">" + n.encode() + b"\n" + s + b"\n" for n, s in pieces.items()))
     config = TrainingConfig(steps=25, lanes=8, window_tokens=128, learning_rate=1e-2, evaluate_every=25, seed=1)
-    said = pretrain_model(
-        [folder / "piece.fa"], folder / "model", SMALL, config, holdout=["chrI"], device="cpu"
+    sources = (Source(path=folder / "piece.fa"),)
+    settings = RunSettings(
+        sources=sources, backbone=SMALL, training=config, split=Split(holdout=("chrI",)), device="cpu"
     )  # fmt: skip
-    assert "bits per base (validation)" in said
+    assert "bits per base (validation)" in pretrain_model(folder / "model", settings).summary
     return folder / "model"
 
 

@@ -87,6 +87,10 @@ def write_model(folder: Path) -> None:
         "torch_version": "2.13.0",
         "package_version": "0.1.0",
         "seconds": 83.2,
+        "bits_by_position": [
+            {"start": 0, "end": 16, "bases": 900, "bits_per_base": 1.95},
+            {"start": 16, "end": 1024, "bases": 60000, "bits_per_base": 1.87},
+        ],
     }
     (folder / "training.json").write_text(json.dumps(training))
     random = np.random.default_rng(3)

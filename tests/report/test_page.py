@@ -72,7 +72,7 @@ def test_all_sections_and_key_figures(page):
         "Memory surprise along",
         "Embeddings",
     ]
-    assert page.count("<svg ") == 7
+    assert page.count("<svg ") == 8
     for text in (
         "412,345",
         "1.8012",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -9,13 +10,13 @@ import pytest
 import torch
 
 from titans_dna.errors import ConfigError
-from titans_dna.loading.lanes import Contig
+from titans_dna.loading.lanes import MASKED, Batch, Contig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
-from titans_dna.training import loop
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.evaluation import carried_bits, reset_bits
-from titans_dna.training.loop import LogRow, train
+from titans_dna.training.loop import LogRow, Trainer, train
+from titans_dna.training.objective import NextBase
 from titans_dna.training.optimizer import learning_rate, make_optimizer
 
 SMALL = BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8)
@@ -26,7 +27,7 @@ def small(**changes) -> TrainingConfig:
 
 
 def contig(ids: np.ndarray) -> Contig:
-    return Contig(ids=ids.astype(np.uint8), weights=np.ones(len(ids), dtype=np.float16))
+    return Contig(codes=ids.astype(np.uint8))
 
 
 def model(seed: int = 0, config: BackboneConfig = SMALL) -> Backbone:
@@ -36,7 +37,7 @@ def model(seed: int = 0, config: BackboneConfig = SMALL) -> Backbone:
 
 def run(net: Backbone, ids: np.ndarray, config: TrainingConfig, held_out: list[np.ndarray] | None = None):
     rows: list[LogRow] = []
-    train(net, [contig(ids)], held_out or [], config, bos=5, report=rows.append)
+    train(Trainer(net, [contig(ids)], config), held_out or [], report=rows.append)
     return rows
 
 
@@ -61,20 +62,21 @@ def test_the_same_seed_gives_the_same_bits():
     assert [r.bits_per_base for r in rows[0]] != [r.bits_per_base for r in rows[2]]
 
 
-def test_a_step_that_is_not_finite_is_not_taken(monkeypatch):
+def test_a_step_that_is_not_finite_is_not_taken_but_counted(monkeypatch):
     ids = np.random.default_rng(0).integers(0, 4, 500)
     taken: list[list[torch.Tensor]] = []
-    true_loss, net = loop._loss, model()
+    true_forward, net = NextBase.forward, model()
 
-    def loss_of_steps(*arguments):
+    def forward(self, *arguments):
         taken.append([p.detach().clone() for p in net.parameters()])
-        loss, state = true_loss(*arguments)
+        loss, state = true_forward(self, *arguments)
         return (loss * float("nan") if len(taken) == 2 else loss), state
 
-    monkeypatch.setattr(loop, "_loss", loss_of_steps)
-    run(net, ids, small())
+    monkeypatch.setattr(NextBase, "forward", forward)
+    rows = run(net, ids, small())
     same = [all(torch.equal(x, y) for x, y in zip(a, b, strict=True)) for a, b in itertools.pairwise(taken)]
     assert same == [False, True, False]
+    assert [row.skipped for row in rows if row.split == "train"] == [0, 1, 1, 1]
     assert all(torch.isfinite(p).all() for p in net.parameters())
 
 
@@ -82,24 +84,75 @@ def test_bases_of_weight_zero_are_not_learned():
     """Every other base is random and masked: the loss can fall far below one bit only if those do not count."""
     ids = np.random.default_rng(0).integers(0, 4, 400).astype(np.uint8)
     ids[::2] = 0
-    masked = Contig(ids=ids, weights=np.where(np.arange(400) % 2, 0.0, 1.0).astype(np.float16))
+    masked = Contig(codes=ids | np.where(np.arange(400) % 2, MASKED, 0).astype(np.uint8))
+    config = small(steps=30, learning_rate=1e-2, soft_mask_weight=0.0)
     rows: list[LogRow] = []
-    train(model(), [masked], [], small(steps=30, learning_rate=1e-2), bos=5, report=rows.append)
+    train(Trainer(model(), [masked], config), [], report=rows.append)
     assert rows[-1].bits_per_base < 0.7
     assert rows[-1].bases < 30 * 4 * 32 * 0.6
 
 
-def test_weights_weigh(monkeypatch):
-    net = model()
-    batch = loop.Batch(
-        inputs=np.array([[5, 0]]), targets=np.array([[0, 3]]),
-        weights=np.array([[1.0, 0.1]], dtype=np.float32), fresh=np.array([True]),
-        bases=np.ones((1, 2), dtype=np.float32),
+def batch_of(ids: list[int], weights: list[float]) -> Batch:
+    return Batch(
+        inputs=np.array([[5, *ids[:-1]]]), targets=np.array([ids]), weights=np.array([weights], dtype=np.float32),
+        fresh=np.array([True]), versions=np.array([0]), bases=np.ones((1, len(ids)), dtype=np.float32),
     )  # fmt: skip
+
+
+def test_soft_mask_weights_change_loss_and_gradient_as_computed_by_hand():
+    """The gradient at the head is the sum over bases of weight * (p - onehot) x hidden, over the sum of weights."""
+    net = model()
     torch.nn.init.normal_(net.head.weight)
-    loss, _ = loop._loss(net, batch, net.initial_state(1), torch.device("cpu"))
-    log_p = net(torch.tensor([[5, 0]]))[0].log_softmax(-1)
-    assert float(loss.detach()) == pytest.approx(float(-(log_p[0, 0] + 0.1 * log_p[1, 3]).detach() / 1.1), rel=1e-5)
+    ids, weights = [0, 3, 2], [1.0, 0.1, 1.0]
+    loss, _ = NextBase(net)(batch_of(ids, weights), None, sum(weights))
+    loss.backward()
+    with torch.no_grad():
+        out = net.stream(torch.tensor([[5, 0, 3]]))
+        p, hidden = out.logits[0].softmax(-1), out.hidden[0]
+        wanted = sum(-w * p[t, y].log() for t, (y, w) in enumerate(zip(ids, weights, strict=True))) / 2.1
+        error = (p - torch.eye(4)[ids]) * torch.tensor(weights)[:, None] / 2.1
+    assert float(loss.detach()) == pytest.approx(float(wanted), rel=1e-5)
+    assert torch.allclose(net.head.weight.grad, error.T @ hidden, atol=1e-6)
+
+
+def test_reverse_complements_leave_the_loss_of_a_palindrome_unchanged():
+    """A sequence that is its own reverse complement, drawn whole, is one window on either strand."""
+    half = np.random.default_rng(4).integers(0, 4, 16)
+    palindrome = np.concatenate([half, 3 - half[::-1]])
+    other = np.concatenate([half, half])
+    config = small(steps=3, window_tokens=32, restart=1.0)
+    losses = [
+        [row.bits_per_base for row in run(model(), ids, dataclasses.replace(config, both_strands=both))]
+        for ids in (palindrome, other) for both in (True, False)
+    ]  # fmt: skip
+    assert losses[0] == losses[1]
+    assert losses[2] != losses[3]
+
+
+def test_parts_of_a_step_add_up_to_the_whole():
+    """The gradients of accumulated parts are those of one pass, with the memories of all lanes carried."""
+    ids = np.random.default_rng(0).integers(0, 4, 2000)
+    whole, parts = (run(model(), ids, small(accumulate=n, restart=0.2, evaluate_every=9)) for n in (1, 2))
+    assert [r.bits_per_base for r in parts] == pytest.approx([r.bits_per_base for r in whole], abs=1e-5)
+    assert [r.gradient_norm for r in parts] == pytest.approx([r.gradient_norm for r in whole], rel=1e-3)
+    with pytest.raises(ConfigError, match="no multiple of 3 parts"):
+        Trainer(model(), [contig(ids)], small(accumulate=3))
+
+
+def test_windows_grow():
+    config = small(steps=10, window_tokens=64, first_window_tokens=8, window_warmup=0.6)
+    assert [config.window_at(step) for step in range(10)] == [8, 8, 16, 16, 32, 32, 64, 64, 64, 64]
+    ids = np.random.default_rng(0).integers(0, 4, 2000)
+    rows = run(model(), ids, config)
+    per_step = np.diff([0, *(row.bases for row in rows)])
+    assert per_step[0] == 4 * 8
+    assert per_step[-1] == pytest.approx(4 * 64, rel=0.2)
+
+
+def test_bfloat16_learns_too():
+    period = np.tile([0, 1, 2, 3, 3, 1], 200)
+    rows = run(model(), period, small(steps=40, learning_rate=1e-2, precision="bfloat16"))
+    assert rows[-1].bits_per_base < 0.6
 
 
 def test_the_learning_rate_rises_and_falls():
@@ -139,6 +192,8 @@ def test_carried_and_reset_readings_are_one_on_a_single_window():
 REFUSED = {
     "steps is 0": {"steps": 0}, "lanes is 0": {"lanes": 0}, "restart is 0": {"restart": 0},
     "restart is 1.5": {"restart": 1.5}, "soft_mask_weight is 2": {"soft_mask_weight": 2},
+    "random_share is 1.5": {"random_share": 1.5}, "precision is 'half'": {"precision": "half"},
+    "first_window_tokens is 9999": {"first_window_tokens": 9999}, "strategy is 'tp'": {"strategy": "tp"},
     "learning_rate and clip must be above 0": {"learning_rate": 0.0}, "evaluation_bases is 0": {"evaluation_bases": 0},
 }  # fmt: skip
 

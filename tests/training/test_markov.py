@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from titans_dna.training.markov import MarkovModel, contexts
+from titans_dna.training.markov import PSEUDO_COUNTS, MarkovModel, adaptive_bits, contexts
 
 
 def ids(text: str) -> np.ndarray:
@@ -60,3 +60,30 @@ def test_even_odds_are_two_bits_and_a_period_is_none():
 def test_orders_out_of_range(order):
     with pytest.raises(ValueError, match=f"Markov order is {order}"):
         MarkovModel(order, [])
+
+
+@pytest.mark.parametrize("order", [0, 1, 3])
+def test_adaptive_bits_equal_a_plain_loop(order):
+    sequence = np.random.default_rng(2).choice(5, 260, p=[0.3, 0.2, 0.2, 0.27, 0.03]).astype(np.uint8)
+    wanted = []
+    for a in PSEUDO_COUNTS:
+        counts: dict[tuple[int, ...], list[int]] = {}
+        bits = []
+        for i in range(order, 260):
+            piece = sequence[i - order : i + 1].tolist()
+            if max(piece) > 3:
+                continue
+            seen = counts.setdefault(tuple(piece[:-1]), [0] * 4)
+            bits.append(-math.log2((seen[piece[-1]] + a) / (sum(seen) + 4 * a)))
+            other = [3 - base for base in reversed(piece)]
+            for strand in (piece, other):
+                counts.setdefault(tuple(strand[:-1]), [0] * 4)[strand[-1]] += 1
+        wanted.append(sum(bits) / len(bits))
+    assert adaptive_bits(sequence, order) == pytest.approx(min(wanted))
+
+
+def test_many_contigs_are_counted_as_one_by_one(monkeypatch):
+    monkeypatch.setattr("titans_dna.training.markov.JOINED_BASES", 50)
+    pieces = [np.random.default_rng(n).integers(0, 4, 30).astype(np.uint8) for n in range(5)]
+    alone = sum(MarkovModel(2, [piece]).counts for piece in pieces)
+    assert np.array_equal(MarkovModel(2, pieces).counts, alone)

@@ -14,7 +14,7 @@ from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import BpeTokenizer, KmerTokenizer, NucleotideTokenizer
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.evaluation import carried_bits, reset_bits
-from titans_dna.training.loop import LogRow, train
+from titans_dna.training.loop import LogRow, Trainer, train
 from titans_dna.training.words import fit_config
 
 TOKENIZERS = [
@@ -65,7 +65,7 @@ def test_a_loop_learns_words_and_logs_bits_per_base(tokenizer):
     rows: list[LogRow] = []
     contigs = [WordContig.of(sequence, tokenizer)]
     held_out = [tokenizer.encode(sequence[5:400])]
-    train(model, contigs, held_out, config, bos=tokenizer.targets + 1, tokenizer=tokenizer, report=rows.append)
+    train(Trainer(model, contigs, config, tokenizer=tokenizer), held_out, report=rows.append)
     first, last = rows[0], rows[-1]
     per_base = WordContig.of(sequence, tokenizer).strands[0].bases.mean()
     assert first.bits_per_base == pytest.approx(np.log2(tokenizer.targets) / per_base, rel=0.25)

@@ -21,6 +21,7 @@ VERBS = {
     "train-tokenizer": "Learn byte-pair tokens from FASTA files.",
     "tokenize": "Write regions or contigs as tokens, with the bases of each.",
     "pretrain": "Train a model on FASTA files.",
+    "finetune": "Train a classifier on labelled sequences or intervals.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
     "score-variants": "Score the variants of a VCF, BCF or table.",
     "score-regions": "Score regions or whole contigs, with tracks along them.",

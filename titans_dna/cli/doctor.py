@@ -12,7 +12,7 @@ PACKAGES = ("torch", "numpy", "pysam", "pyfaidx", "biopython", "h5py", "click", 
 
 @click.command("doctor", short_help="Check the installation, one line each.")
 def doctor() -> None:
-    """Check versions, device, memory and cache folder; one line each, exit code 1 on a fault."""
+    """Check versions, device, memory, default model and cache folder; one line each, exit code 1 on a fault."""
     from titans_dna.version import __version__
 
     faults = [
@@ -20,13 +20,13 @@ def doctor() -> None:
         not _line("python", sys.version_info >= (3, 11), sys.version.split()[0]),
     ]
     faults += [not _package(name) for name in PACKAGES]
-    faults += [not _device(), not _memory(), not _cache()]
+    faults += [not _device(), not _memory(), not _checkpoint(), not _cache()]
     if any(faults):
         raise SystemExit(1)
 
 
 def _line(name: str, good: bool, text: str) -> bool:
-    click.echo(f"{'ok  ' if good else 'FAIL'} {name:<18} {text}")
+    click.echo(f"{'ok  ' if good else 'FAIL'} {name:<20} {text}")
     return good
 
 
@@ -65,6 +65,21 @@ def _memory() -> bool:
     ]
     difference = float((reads[0] - reads[1]).abs().max())
     return _line("memory", difference < 1e-9, f"{name}: {reason}; differs from the reference by {difference:.1e}")
+
+
+def _checkpoint() -> bool:
+    """Read the sequence that is kept beside the default model's weights."""
+    from titans_dna.checkpoints import DEFAULT, model_folder
+    from titans_dna.errors import TitansDNAError
+    from titans_dna.training.self_test import TOLERANCE, run_self_test
+
+    name = "checkpoint self-test"
+    try:
+        found, expected = run_self_test(model_folder(DEFAULT))
+    except TitansDNAError as error:
+        return _line(name, False, str(error))
+    text = f"{DEFAULT}: {found:.6f} bits per base, {expected:.6f} expected"
+    return _line(name, abs(found - expected) < TOLERANCE, text)
 
 
 def _cache() -> bool:

@@ -10,13 +10,14 @@ from titans_dna.cli import options
 
 
 @click.command("info", short_help="Say what a model, FASTA or embedding file holds.")
-@click.argument("path", type=options.FILE)
+@click.argument("path", type=options.FILE, callback=options.find_model)
 def info(path: Path) -> None:
     """Say what a model folder, a FASTA, or a file of embeddings or scores holds.
 
     \b
     titans-dna info model/
     titans-dna info data/demo.fa
+    titans-dna info default
     """
     if path.is_dir():
         _model(path)

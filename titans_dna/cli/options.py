@@ -7,12 +7,22 @@ from typing import Any
 
 import click
 
+from titans_dna.checkpoints import model_folder
 from titans_dna.errors import OutputError
 from titans_dna.genome.shard import Shard
 
 FILE = click.Path(path_type=Path)
 
-model = click.option("--model", "model_folder", type=FILE, required=True, help="Folder of a model (see pretrain).")
+
+def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
+    """Turn ``default`` into the folder of the model in the package."""
+    return None if name is None else model_folder(name)
+
+
+model = click.option(
+    "--model", "model_folder", type=FILE, required=True, callback=find_model,
+    help="Folder of a model (see pretrain), or 'default' for the one in the package.",
+)  # fmt: skip
 _SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL."
 fasta = click.option("--fasta", type=FILE, required=True, help=f"Sequence: {_SEQUENCE}")
 fasta_or_reads = click.option("--fasta", type=FILE, help=f"Sequence: {_SEQUENCE} Needed but for reads by themselves.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,44 +11,105 @@ from titans_dna.cli import options
 
 
 @click.command("pretrain", short_help="Train a model on FASTA files.")
-@options.fastas
+@click.option(
+    "--fasta", "fastas", multiple=True, metavar="FASTA[=WEIGHT]",
+    help="FASTA, GenBank or EMBL to learn; bases of weight 2 are drawn twice as often. Repeatable.",
+)  # fmt: skip
 @click.option(
     "--holdout", multiple=True, metavar="CONTIG", help="Contig to evaluate on and never to learn. Repeatable."
 )
+@click.option(
+    "--exclude", multiple=True, metavar="CONTIG",
+    help="Contig to leave out of both. Of one file alone: FASTA:CONTIG. Repeatable.",
+)  # fmt: skip
+@click.option("--holdout-bed", type=options.FILE, help="Regions to evaluate on (BED: 0-based, end excluded).")
+@click.option(
+    "--holdout-share", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of contigs, by --seed."
+)
 @options.tokenizer
-@click.option("--config", default="tiny", show_default=True, help="Named size of the model.")
+@click.option("--config", default="tiny", show_default=True, help="Named size of the model, or a config.json.")
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Updates of the weights.")
-@click.option("--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step.")
+@click.option("--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step, in all.")
+@click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True, help="Parts of a process's lanes.")
 @click.option("--window-tokens", type=click.IntRange(2), default=1024, show_default=True, help="Tokens per window.")
+@click.option(
+    "--first-window-tokens", type=click.IntRange(0), default=0, help="Start with shorter windows and double them."
+)
+@click.option(
+    "--restart", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
+    help="Chance that a stream starts anew after a window; 1 for random windows alone.",
+)  # fmt: skip
+@click.option("--random-share", type=click.FloatRange(0, 1), default=0.0, help="Share of lanes with random windows.")
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option(
     "--soft-mask-weight", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Of lower-case bases."
 )
 @click.option("--evaluate-every", type=click.IntRange(1), default=100, show_default=True, help="Steps.")
+@click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, help="Steps.")
+@click.option(
+    "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
+    help="Of matrix products.",
+)  # fmt: skip
+@click.option(
+    "--strategy", type=click.Choice(["ddp", "fsdp", "context"]), default="ddp", show_default=True,
+    help="Of several processes (torchrun): replicas, shards, or windows cut into pieces.",
+)  # fmt: skip
+@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard, too.")
 @options.seed
 @options.device
-@options.output("Folder of the model; made if need be.", callback=None)
-def pretrain(
-    fastas: tuple[Path, ...], holdout: tuple[str, ...], tokenizer: str, config: str, output: Path, device: str,
-    **settings: float,
-) -> None:  # fmt: skip
+@click.option("--output", "-o", type=options.FILE, help="Folder of the model; made if need be.")
+@click.option("--resume", type=options.FILE, metavar="DIR", help="Go on with the run in DIR, with its own settings.")
+def pretrain(output: Path | None, resume: Path | None, **settings: Any) -> None:
     """Train a model on the contigs of FASTA files.
+
+    A run keeps checkpoints in its folder. After a crash --resume goes on as if nothing had happened. On SIGTERM or
+    SIGUSR1 it saves and exits with code 75, for a scheduler to queue it again.
 
     \b
     titans-dna pretrain --fasta data/demo.fa --holdout chrC --steps 100 --output model/
+    titans-dna pretrain --fasta human.fa --fasta mouse.fa=0.5 --holdout-share 0.05 --output model/
     titans-dna pretrain --fasta data/demo.fa --holdout chrC --tokenizer kmer:6 --steps 100 --output words/
+    titans-dna pretrain --resume model/
+    torchrun --nproc-per-node 2 -m titans_dna pretrain --fasta data/demo.fa --output model/
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.training.run import REQUEUE, pretrain_model, read_settings
+
+    if resume is not None:
+        run, folder = read_settings(resume), resume
+    elif output is None or not settings["fastas"]:
+        raise click.UsageError("give --fasta and --output to start a run, or --resume to go on with one")
+    else:
+        run, folder = _settings(**settings), output
+    training = run.training
+    bases = sum(training.lanes * training.window_at(step) for step in range(training.steps))
+    with progress_bar("training", bases) as advance:
+        result = pretrain_model(folder, run, resume=resume is not None, advance=advance)
+    click.echo(result.summary, err=not result.finished)
+    if not result.finished:
+        raise SystemExit(REQUEUE)
+
+
+def _settings(
+    *, fastas: tuple[str, ...], holdout: tuple[str, ...], exclude: tuple[str, ...], holdout_bed: Path | None,
+    holdout_share: float, tokenizer: str, config: str, device: str, tensorboard: bool, **training: Any,
+) -> Any:  # fmt: skip
+    from titans_dna.model.checkpoint import read_backbone_config
     from titans_dna.model.config import named_config
     from titans_dna.tokenizers import named_tokenizer
     from titans_dna.training.config import TrainingConfig
-    from titans_dna.training.run import pretrain_model
+    from titans_dna.training.data import Source, Split
+    from titans_dna.training.run import RunSettings
 
-    training = TrainingConfig(**settings)  # type: ignore[arg-type]
-    bases = training.steps * training.lanes * training.window_tokens
-    with progress_bar("training", bases) as advance:
-        summary = pretrain_model(
-            fastas, output, named_config(config), training, size=config, holdout=holdout, device=device,
-            tokenizer=named_tokenizer(tokenizer), advance=advance,
-        )  # fmt: skip
-    click.echo(summary)
+    is_file = config.endswith(".json")
+    return RunSettings(
+        sources=tuple(Source.parse(text) for text in fastas),
+        backbone=read_backbone_config(Path(config)) if is_file else named_config(config),
+        training=TrainingConfig(**training),
+        tokenizer=named_tokenizer(tokenizer),
+        split=Split(
+            holdout=holdout, exclude=exclude, holdout_bed=holdout_bed, holdout_share=holdout_share,
+            seed=training["seed"],
+        ),
+        size=config, device=device, tensorboard=tensorboard,
+    )  # fmt: skip

@@ -22,7 +22,12 @@ PARTS = {
 
 @click.command("report", short_help="Write one self-contained HTML page about a run.")
 @click.argument("files", nargs=-1, type=options.FILE)
-@click.option("--model", type=options.FILE, help="Model directory written by `pretrain`.")
+@click.option(
+    "--model",
+    type=options.FILE,
+    callback=options.find_model,
+    help="Model directory written by `pretrain`, or 'default'.",
+)
 @click.option("--evaluation", type=options.FILE, help="JSON written by `evaluate`.")
 @click.option("--variants", type=options.FILE, help="VCF or BCF written by `score-variants`.")
 @click.option("--truth-field", default="", metavar="ID", help="INFO field of the variants that holds their true class.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from titans_dna.checkpoints import model_folder
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
@@ -46,8 +47,8 @@ def require_single_bases(model: SequenceModel, what: str) -> None:
         )
 
 
-def load_model(folder: Path, device: str = "auto") -> SequenceModel:
-    """Load a model folder.
+def load_model(folder: Path | str, device: str = "auto") -> SequenceModel:
+    """Load a model folder; ``default`` names the model in the package.
 
     Raises
     ------
@@ -56,6 +57,7 @@ def load_model(folder: Path, device: str = "auto") -> SequenceModel:
     ConfigError
         If the device is not there.
     """
+    folder = model_folder(folder)
     checkpoint = load_checkpoint(folder, choose_device(device))
     try:
         tokenizer = load_tokenizer(checkpoint.tokenizer)

@@ -1,27 +1,35 @@
 """Training windows: parallel lanes, each of which walks along a contig so that memory states can be carried on.
 
 A lane starts at a random place of a random contig and strand, and hands out consecutive windows; it starts anew at the
-end of the contig or, at random, after a window. Where it starts anew its state must be reset (``Batch.fresh``).
+end of the contig or, at random, after a window. Some lanes start anew after every window: random windows, mixed with
+the streams. Where a lane starts anew its state must be reset (``Batch.fresh``).
+
+The sampler's whole state is a few numbers (``state``), so a run goes on exactly where it stopped. Every process of a
+distributed run draws the same batch and takes its share of the lanes, so the number of processes changes no window.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import ConfigError
 
-_COMPLEMENT = np.array([3, 2, 1, 0, 4, 5, 6], dtype=np.uint8)
+MASKED = 8  # bit of a code that marks a soft-masked base; the lower bits are its id
+_COMPLEMENT = np.array([3, 2, 1, 0, 4, 5, 6, 7], dtype=np.uint8)
+_COMPLEMENT = np.concatenate([_COMPLEMENT, _COMPLEMENT + MASKED])
 
 
 @dataclass(frozen=True, kw_only=True)
 class Contig:
-    """A contig in memory: ids and loss weights of its bases (0-based)."""
+    """A contig to learn."""
 
-    ids: np.ndarray  # uint8, one per base
-    weights: np.ndarray  # float16, one per base; 0 where a base is not to be learned
+    codes: np.ndarray  # uint8, one per base: its id, plus MASKED where it is soft-masked; may be a memory map
+    weight: float = 1.0  # how often its bases are drawn, over those of a contig of weight 1
+    versions: tuple[int, ...] = (0,)  # versions of the word counts that have not seen it (training/word_counts.py)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +40,26 @@ class Batch:
     targets: np.ndarray  # (lanes, window) int64
     weights: np.ndarray  # (lanes, window) float32; 0 where the target is no base
     fresh: np.ndarray  # (lanes,) bool: the lane starts anew here
+    versions: np.ndarray  # (lanes,) int64: which version of the word counts the lane reads
     bases: np.ndarray  # (lanes, window) float32: bases that each target stands for
+
+    def rows(self, start: int, end: int) -> Batch:
+        """Return lanes ``start`` to ``end`` (0-based, end excluded)."""
+        return Batch(**{name: getattr(self, name)[start:end] for name in self.__dataclass_fields__})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a lane goes on."""
+
+    contig: int
+    reverse: bool
+    next_base: int  # along the strand that is read, from 0
+    version: int
 
 
 def reverse_complement_ids(ids: np.ndarray) -> np.ndarray:
-    """Return the ids of the other strand."""
+    """Return the ids, or codes, of the other strand."""
     return _COMPLEMENT[ids[::-1]]
 
 
@@ -46,15 +69,23 @@ class LaneSampler:
     Parameters
     ----------
     contigs
-        Contigs to learn, drawn in proportion to their bases of weight above 0.
-    lanes, window_tokens
-        Shape of a batch.
+        Contigs to learn, drawn in proportion to their weight times their known bases.
+    lanes
+        Windows per batch.
+    window_tokens
+        Length of a window; a shorter one may be asked of ``draw``.
     bos
         Id that stands before the first base of a lane.
     targets
         Ids below it are bases.
     restart
         Probability that a lane starts anew after a window, in (0, 1].
+    random_lanes
+        Lanes, the last ones, that start anew after every window.
+    soft_mask_weight
+        Loss weight of soft-masked bases.
+    both_strands
+        Whether the reverse complement is drawn as often as the forward strand.
     seed
         Of the random generator.
 
@@ -73,61 +104,87 @@ class LaneSampler:
         bos: int,
         targets: int = 4,
         restart: float = 0.25,
+        random_lanes: int = 0,
+        soft_mask_weight: float = 0.1,
+        both_strands: bool = True,
         seed: int = 0,
     ) -> None:
-        known = np.array([float((c.ids < targets).sum()) for c in contigs])
+        known = np.array([float(((c.codes & (MASKED - 1)) < targets).sum()) for c in contigs])
         if not len(contigs) or known.sum() < window_tokens:
             raise ConfigError(f"the training contigs hold fewer than {window_tokens} bases; give more sequence")
-        self._contigs, self._share = list(contigs), known / known.sum()
+        share = known * np.array([c.weight for c in contigs])
+        if share.sum() <= 0:
+            raise ConfigError("every genome has a sampling weight of 0; give one a weight above 0")
+        self._contigs, self._share = list(contigs), np.cumsum(share / share.sum())
         self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
+        self._random_from, self._soft, self._both = lanes - random_lanes, soft_mask_weight, both_strands
         self._random = np.random.default_rng(seed)
-        self._places: list[tuple[int, bool, int] | None] = [None] * lanes  # contig, reverse strand, next base
+        self._places: list[Place | None] = [None] * lanes
 
-    def draw(self) -> Batch:
+    def state(self) -> dict[str, Any]:
+        """Return what ``restore`` needs to go on from here, as plain values."""
+        places = [
+            None if p is None else [p.contig, int(p.reverse), p.next_base, p.version] for p in self._places
+        ]  # fmt: skip
+        return {"random": self._random.bit_generator.state, "places": places}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on where ``state`` was taken."""
+        self._random.bit_generator.state = state["random"]
+        self._places = [
+            None if p is None else Place(contig=p[0], reverse=bool(p[1]), next_base=p[2], version=p[3])
+            for p in state["places"]
+        ]
+
+    def draw(self, window_tokens: int | None = None) -> Batch:
         """Return the next window of every lane."""
-        lanes = len(self._places)
-        bases = np.full((lanes, self._window + 1), self._bos, dtype=np.uint8)
-        weights = np.zeros((lanes, self._window), dtype=np.float32)
-        fresh = np.zeros(lanes, dtype=bool)
+        window, lanes = window_tokens or self._window, len(self._places)
+        bases = np.full((lanes, window + 1), self._bos, dtype=np.uint8)
+        fresh, versions = np.zeros(lanes, dtype=bool), np.zeros(lanes, dtype=np.int64)
         for lane, place in enumerate(self._places):
             fresh[lane] = place is None
-            contig, reverse, start = self._start() if place is None else place
-            ids, weight = self._slice(contig, reverse, max(start - 1, 0) if place else start, start + self._window)
-            first = 0 if place else 1
-            bases[lane, first : first + len(ids)] = ids
-            weights[lane, : len(weight) - (1 - first)] = weight[1 - first :]
-            end = start + self._window
-            over = end + self._window // 2 > len(self._contigs[contig].ids)
-            stop = over or self._random.random() < self._restart
-            self._places[lane] = None if stop else (contig, reverse, end)
+            here = place or self._start(window)
+            first = 1 if place is None else 0  # a window that goes on begins with the base before it
+            codes = self._slice(here, here.next_base - 1 + first, here.next_base + window)
+            bases[lane, first : first + len(codes)] = codes
+            versions[lane] = here.version
+            self._places[lane] = self._after(lane, here, window)
+        soft = (bases[:, 1:] & MASKED) > 0
+        bases &= MASKED - 1
         targets = bases[:, 1:].astype(np.int64)
-        weights[targets >= self._targets] = 0.0
+        weights = np.where(soft, self._soft, 1.0).astype(np.float32) * (targets < self._targets)
         return Batch(
-            inputs=bases[:, :-1].astype(np.int64),
-            targets=targets,
-            weights=weights,
-            fresh=fresh,
+            inputs=bases[:, :-1].astype(np.int64), targets=targets, weights=weights, fresh=fresh, versions=versions,
             bases=np.ones_like(weights),
-        )
+        )  # fmt: skip
 
-    def _start(self) -> tuple[int, bool, int]:
+    def _after(self, lane: int, here: Place, window: int) -> Place | None:
+        """Return where the lane goes on, or None if it starts anew."""
+        end = here.next_base + window
+        over = end + window // 2 > len(self._contigs[here.contig].codes)
+        stop = self._random.random() < self._restart
+        if over or stop or lane >= self._random_from:
+            return None
+        return Place(contig=here.contig, reverse=here.reverse, next_base=end, version=here.version)
+
+    def _start(self, window: int) -> Place:
+        """Return a random place from which at least half of a window is known."""
         for _ in range(1000):
-            contig = int(self._random.choice(len(self._contigs), p=self._share))
-            ids = self._contigs[contig].ids
-            start = int(self._random.integers(max(1, len(ids) - self._window + 1)))
-            reverse = bool(self._random.integers(2))
-            window, _ = self._slice(contig, reverse, start, start + self._window)
-            if (window < self._targets).mean() > 0.5:
-                return contig, reverse, start
+            contig = int(
+                np.searchsorted(self._share, self._random.random(), side="right").clip(0, len(self._share) - 1)
+            )
+            whole = self._contigs[contig]
+            start = int(self._random.integers(max(1, len(whole.codes) - window + 1)))
+            reverse = bool(self._random.integers(2)) and self._both
+            version = whole.versions[int(self._random.integers(len(whole.versions)))]
+            place = Place(contig=contig, reverse=reverse, next_base=start, version=version)
+            if ((self._slice(place, start, start + window) & (MASKED - 1)) < self._targets).mean() > 0.5:
+                return place
         raise ConfigError("hardly any window holds known bases; is the sequence all N?")
 
-    def _slice(self, contig: int, reverse: bool, start: int, end: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return ids and weights of bases ``start`` to ``end`` of a strand, clamped to the contig."""
-        whole = self._contigs[contig]
-        size = len(whole.ids)
+    def _slice(self, place: Place, start: int, end: int) -> np.ndarray:
+        """Return the codes of bases ``start`` to ``end`` of the strand that is read, clamped to the contig."""
+        codes = self._contigs[place.contig].codes
+        size = len(codes)
         end = min(end, size)
-        if not reverse:
-            return whole.ids[start:end], whole.weights[start:end]
-        return reverse_complement_ids(whole.ids[size - end : size - start]), whole.weights[size - end : size - start][
-            ::-1
-        ]
+        return reverse_complement_ids(codes[size - end : size - start]) if place.reverse else codes[start:end]

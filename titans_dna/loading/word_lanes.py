@@ -44,11 +44,13 @@ class WordContig:
     """A contig to learn: the forward strand, and its reverse complement."""
 
     strands: tuple[WordStrand, WordStrand]
+    weight: float = 1.0  # how often its bases are drawn, over those of a contig of weight 1
 
     @classmethod
-    def of(cls, sequence: bytes, tokenizer: Tokenizer) -> Self:
+    def of(cls, sequence: bytes, tokenizer: Tokenizer, weight: float = 1.0) -> Self:
         """Tokenize both strands."""
-        return cls(strands=(WordStrand.of(sequence, tokenizer), WordStrand.of(reverse_complement(sequence), tokenizer)))
+        reverse = WordStrand.of(reverse_complement(sequence), tokenizer)
+        return cls(strands=(WordStrand.of(sequence, tokenizer), reverse), weight=weight)
 
 
 class WordLanes:
@@ -66,6 +68,10 @@ class WordLanes:
         Ids below it are bases and words.
     restart
         Probability that a lane starts anew after a window, in (0, 1].
+    random_lanes
+        Lanes that start anew after every window.
+    both_strands
+        Whether reverse complements are drawn too.
     soft_mask_weight
         Loss weight of a token in lower case; one that is so in part has a weight in between.
     seed
@@ -86,13 +92,19 @@ class WordLanes:
         bos: int,
         targets: int,
         restart: float = 0.25,
+        random_lanes: int = 0,
+        both_strands: bool = True,
         soft_mask_weight: float = 0.1,
         seed: int = 0,
     ) -> None:
         known = np.array([float((c.strands[0].ids < targets).sum()) for c in contigs])
         if not len(contigs) or known.sum() < window_tokens:
             raise ConfigError(f"the training contigs hold fewer than {window_tokens} tokens; give more sequence")
-        self._contigs, self._share = list(contigs), known / known.sum()
+        share = known * np.array([c.weight for c in contigs])
+        if share.sum() <= 0:
+            raise ConfigError("every genome has a sampling weight of 0; give one a weight above 0")
+        self._contigs, self._share = list(contigs), share / share.sum()
+        self._random_from, self._both = lanes - random_lanes, both_strands
         self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
         self._soft, self._random = soft_mask_weight, np.random.default_rng(seed)
         self._places: list[tuple[int, int, int] | None] = [None] * lanes  # contig, strand, next token
@@ -126,15 +138,19 @@ class WordLanes:
             end = start + window
             over = end + window // 2 > len(strand.ids)
             stop = self._random.random() < self._restart
-            self._places[lane] = None if over or stop else (contig, which, end)
+            self._places[lane] = None if over or stop or lane >= self._random_from else (contig, which, end)
         targets = ids[:, 1:]
         weights *= (targets < self._targets) & (bases > 0)
-        return Batch(inputs=ids[:, :-1].copy(), targets=targets, weights=weights, fresh=fresh, bases=bases)
+        versions = np.zeros(lanes, dtype=np.int64)
+        return Batch(
+            inputs=ids[:, :-1].copy(), targets=targets, weights=weights, fresh=fresh, versions=versions, bases=bases
+        )
 
     def _start(self, window: int) -> tuple[int, int, int]:
         """Return a random place from which at least half of a window is known."""
         for _ in range(1000):
             contig, which = int(self._random.choice(len(self._contigs), p=self._share)), int(self._random.integers(2))
+            which *= self._both
             ids = self._contigs[contig].strands[which].ids
             start = int(self._random.integers(max(1, len(ids) - window + 1)))
             if (ids[start : start + window] < self._targets).mean() > 0.5:

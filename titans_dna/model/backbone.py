@@ -14,6 +14,7 @@ from titans_dna.model.config import BackboneConfig
 from titans_dna.model.embedding import TokenEmbedding
 from titans_dna.model.norm import RMSNorm
 from titans_dna.model.state import StreamState, concatenate
+from titans_dna.model.word_counts import WordCounts
 
 
 class StreamOutput(NamedTuple):
@@ -37,6 +38,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = TokenEmbedding(config)
+        self.counts = WordCounts(config, config.word_counts) if config.word_counts else None
         self.blocks = nn.ModuleList(BLOCK_CLASSES[config.block](config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.targets, bias=False)
@@ -45,6 +47,8 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
+            if name.startswith("counts."):
+                continue
             if name.endswith(("project.weight", "query.weight", "enter.weight", "gate.weight")):
                 parameter.normal_(std=self.config.width**-0.5)
             elif name.endswith(("out.weight", "leave.weight")):
@@ -74,6 +78,9 @@ class Backbone(nn.Module):
         state = self.initial_state(ids.shape[0]) if state is None else state
         active: Bool[Tensor, "B T"] = ids < self.config.targets
         x, recent = self.embedding(ids, state.recent)
+        if self.counts is not None:
+            evidence = self.counts(ids, state.recent)
+            x = x + self.counts.enter(evidence)
         blocks, surprises = [], []
         residuals = {0: x} if 0 in inner else {}
         for number, (block, block_state) in enumerate(zip(self.blocks, state.blocks, strict=True), 1):
@@ -85,8 +92,11 @@ class Backbone(nn.Module):
         hidden = self.norm(x)
         position = state.position_tokens + ids.shape[1]
         after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position)
+        logits = self.head(hidden).float()
+        if self.counts is not None:
+            logits = logits + self.counts.logits(hidden, evidence)
         kept = tuple(residuals[number] for number in inner)
-        return StreamOutput(self.head(hidden).float(), after, hidden, torch.stack(surprises).mean(0), kept)
+        return StreamOutput(logits, after, hidden, torch.stack(surprises).mean(0), kept)
 
     def join(self, states: Sequence[StreamState]) -> StreamState:
         """Return the states of several streams as one batch.

@@ -113,6 +113,23 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     return Checkpoint(backbone=backbone, tokenizer=tokenizer, name=folder.resolve().name, weights_sha256=digest)
 
 
+def read_backbone_config(path: Path) -> BackboneConfig:
+    """Return the configuration in a ``config.json``: that of a model folder, or the keys of a backbone alone.
+
+    Raises
+    ------
+    InputMissing, CheckpointError
+        If the file is not there, or is no configuration.
+    """
+    if not path.is_file():
+        raise InputMissing("no such configuration. Name the config.json of a model folder.", path=path)
+    values = _read_json(path)
+    try:
+        return BackboneConfig.from_dict(values.get("backbone", values))
+    except ConfigError as error:
+        raise CheckpointError(f"{error}", path=path) from error
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())

@@ -36,6 +36,41 @@ class MemoryLayout:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WordCountForm:
+    """Tables of what followed each word in the training sequence (``model/word_counts.py``).
+
+    Raises
+    ------
+    ConfigError
+        If a size is out of its range.
+    """
+
+    orders: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 9, 10)  # lengths of the words in bases, rising; the last is even
+    repeat_order: int = 16  # length in bases of the words whose usual successor is kept
+    repeat_rows: int = 1 << 23  # one byte each; a power of two
+
+    def __post_init__(self) -> None:
+        if not self.orders or list(self.orders) != sorted({*self.orders}) or not self.orders[0] >= 1:
+            raise ConfigError(f"word orders are {self.orders}; give rising numbers of 1 or more")
+        if self.order % 2 or self.order > 12:
+            raise ConfigError(f"the longest word order is {self.order}; choose an even number up to 12")
+        if not self.order <= self.repeat_order <= 28:
+            raise ConfigError(f"repeat_order is {self.repeat_order}; choose {self.order} to 28")
+        if self.repeat_rows < 1 or self.repeat_rows & (self.repeat_rows - 1):
+            raise ConfigError(f"repeat_rows is {self.repeat_rows}; choose a power of two")
+
+    @property
+    def order(self) -> int:
+        """The longest order whose counts are complete."""
+        return self.orders[-1]
+
+    @property
+    def reach(self) -> int:
+        """Number of earlier ids that the evidence at a token needs."""
+        return self.repeat_order
+
+
+@dataclass(frozen=True, kw_only=True)
 class BackboneConfig:
     """Sizes and switches of a backbone; impossible combinations are refused here.
 
@@ -62,6 +97,7 @@ class BackboneConfig:
     feed_forward: float = 2.0  # width of the SwiGLU over `width`
     context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
     context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
+    word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -88,6 +124,8 @@ class BackboneConfig:
                 )
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
             raise ConfigError("context_orders and context_buckets must be 1 or more")
+        if self.word_counts and self.targets != 4:
+            raise ConfigError(f"word_counts need the four bases as targets, not {self.targets}; use one token per base")
 
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
@@ -104,10 +142,12 @@ class BackboneConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for JSON."""
-        lists = {
+        lists: dict[str, Any] = {
             "context_orders": list(self.context_orders),
             "further_memories": list(asdict(self)["further_memories"]),
         }
+        if self.word_counts:
+            lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
         return {**asdict(self), **lists}
 
     @classmethod
@@ -120,6 +160,10 @@ class BackboneConfig:
             memory = MemoryForm(**values.get("memory", {}))
             orders = tuple(values.get("context_orders", ()))
             further = tuple(MemoryLayout(**layout) for layout in values.get("further_memories", ()))
+            counts = values.get("word_counts")
+            if counts is not None:
+                counts = WordCountForm(**{**counts, "orders": tuple(counts.get("orders", WordCountForm.orders))})
+            values = {**values, "word_counts": counts}
             return cls(**{**values, "memory": memory, "context_orders": orders, "further_memories": further})
         except TypeError as error:
             raise ConfigError(f"bad configuration: {error}") from None
@@ -127,6 +171,9 @@ class BackboneConfig:
 
 # Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming.
 SIZES: dict[str, BackboneConfig] = {
+    "default": BackboneConfig(
+        width=64, attention_heads=2, memory_heads=1, window_tokens=64, word_counts=WordCountForm()
+    ),
     "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
     "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
     "small": BackboneConfig(

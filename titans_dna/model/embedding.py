@@ -22,6 +22,7 @@ class TokenEmbedding(nn.Module):
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
         self.orders, self.targets, self.buckets = config.context_orders, config.targets, config.context_buckets
+        self.counted = config.word_counts.reach if config.word_counts else 0
         self.tokens = nn.Embedding(config.vocabulary, config.width)
         nn.init.normal_(self.tokens.weight, std=1.0)
         self.rows = tuple(min(self.buckets, self.targets**order) for order in self.orders)
@@ -31,8 +32,8 @@ class TokenEmbedding(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Number of earlier ids that a word needs."""
-        return max(self.orders, default=1) - 1
+        """Number of earlier ids that a word, counted ones among them, needs."""
+        return max(max(self.orders, default=1) - 1, self.counted)
 
     def initial_recent(self, batch: int) -> Tensor:
         """Return the ids before the first token: none that could be part of a word."""
@@ -41,7 +42,7 @@ class TokenEmbedding(nn.Module):
     def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> tuple[Float[Tensor, "B T N"], Tensor]:
         """Return the embeddings and the ids to remember."""
         x = self.tokens(ids)
-        if not self.orders:
+        if not self.reach:
             return x, recent
         whole = torch.cat([recent, ids.long()], 1)
         for order, rows, table in zip(self.orders, self.rows, self.words, strict=True):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from titans_dna.inference.metrics import roc_curve
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegion
-from titans_dna.report.run import Evaluation, LogCurve
+from titans_dna.report.run import ContextBits, Evaluation, LogCurve
 from titans_dna.report.svg import INK, MUTED, RULE, SERIES, SURFACE, inline_svg
 from titans_dna.report.track import TrackProfile
 
@@ -62,6 +62,21 @@ def training_figure(curves: Sequence[LogCurve], reference: float | None) -> Mark
 
     text = "Training curve: bits per base of training and validation windows over optimiser steps."
     return inline_svg(draw, name="training", description=text, width_in=8.4, height_in=2.7)
+
+
+def context_figure(rows: Sequence[ContextBits]) -> Markup:
+    """Draw bits per base by the number of bases read before, one step per doubling."""
+
+    def draw(axes: Axes) -> None:
+        edges = [*(row.start for row in rows), rows[-1].end]
+        axes.stairs([row.bits_per_base for row in rows], range(len(edges)), baseline=None, color=MODEL, linewidth=1.6)
+        axes.set_xticks(range(len(edges)), [f"{edge:,}" for edge in edges])
+        axes.set_xlabel("bases read before, in the same window")
+        axes.set_ylabel("bits per base")
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+
+    text = "Bits per base on held-out windows by the number of bases read before."
+    return inline_svg(draw, name="context", description=text, width_in=8.4, height_in=2.4)
 
 
 def baseline_figure(evaluation: Evaluation) -> Markup:

@@ -60,12 +60,15 @@ def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
 def _run_context(data: ReportData) -> dict[str, Any]:
     """Provenance, training curve and evaluation."""
     context: dict[str, Any] = {"provenance": [], "settings": [], "training_svg": "", "baseline_svg": ""}
+    context["context_svg"] = ""
     best = data.evaluation.best_baseline if data.evaluation else None
     if data.run:
         context["provenance"] = summaries.provenance(data.run)
         context["settings"] = list(summaries.flattened(data.run.config))
         if data.run.curves:
             context["training_svg"] = figures.training_figure(data.run.curves, best.bits_per_base if best else None)
+        if data.run.context:
+            context["context_svg"] = figures.context_figure(data.run.context)
     if data.evaluation:
         context["baseline_svg"] = figures.baseline_figure(data.evaluation)
     return context

@@ -18,6 +18,7 @@ from titans_dna.errors import CheckpointError, FormatError, InputMissing
 
 __all__ = [
     "Baseline",
+    "ContextBits",
     "Evaluation",
     "InputFile",
     "LogCurve",
@@ -47,6 +48,15 @@ class LogCurve:
     bits_per_base: NDArray[np.float64]  # shape (n,)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ContextBits:
+    """Bits per base of held-out bases that have ``start`` to ``end`` - 1 bases before them in their window."""
+
+    start: int
+    end: int
+    bits_per_base: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ModelRun:
     """A model directory: settings, how it was trained, and the log of that."""
@@ -55,6 +65,7 @@ class ModelRun:
     config: Mapping[str, Any]  # config.json
     training: Mapping[str, Any]  # training.json, empty where there is none
     curves: tuple[LogCurve, ...]  # train first; empty where there is no log
+    context: tuple[ContextBits, ...]  # does more context help? empty where it was not measured
     bases_seen: int  # bases trained on, 0 where the log does not say
     weights_sha256: str  # of model.safetensors
 
@@ -118,10 +129,19 @@ def read_model_run(directory: Path) -> ModelRun:
             )
     training, log = directory / "training.json", directory / "log.csv"
     curves, bases_seen = _read_log(log) if log.is_file() else ((), 0)
+    record = _read_object(training) if training.is_file() else {}
+    try:
+        context = tuple(
+            ContextBits(start=int(row["start"]), end=int(row["end"]), bits_per_base=float(row["bits_per_base"]))
+            for row in record.pop("bits_by_position", ())
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"bits_by_position is no list of bins ({error!r}). Train again.", path=training) from error
     return ModelRun(
         name=directory.resolve().name,
         config=_read_object(directory / "config.json"),
-        training=_read_object(training) if training.is_file() else {},
+        training=record,
+        context=context,
         curves=curves,
         bases_seen=bases_seen,
         weights_sha256=describe_file("weights", weights).sha256,

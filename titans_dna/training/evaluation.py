@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.fasta import Fasta
 from titans_dna.model.backbone import Backbone
-from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, base_ids
+from titans_dna.tokenizers import Tokenizer, base_ids
 from titans_dna.training.markov import MarkovModel
-from titans_dna.training.words import bases_of
+from titans_dna.training.words import NUCLEOTIDES, bases_of
 from titans_dna.version import __version__
 
 BASELINE_ORDERS = (2, 6, 12)
-NUCLEOTIDES = NucleotideTokenizer()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,6 @@ def carried_bits(
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
-@torch.inference_mode()
 def reset_bits(
     model: Backbone,
     contigs: Sequence[np.ndarray],
@@ -64,29 +64,70 @@ def reset_bits(
 ) -> BitsPerBase:
     """Return the bits per base when every window of ``window_tokens`` tokens is read with no memory of the others."""
     total, bases = 0.0, 0
+    for nats, counts in _reset_windows(model, contigs, bos, window_tokens, tokenizer):
+        known = torch.isfinite(nats)
+        total += float(nats[known].double().sum())
+        bases += int(counts[known].sum())
+        if progress:
+            progress(int(counts.sum()))
+    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+
+
+def bits_by_position(
+    model: Backbone,
+    contigs: Sequence[np.ndarray],
+    bos: int,
+    window_tokens: int,
+    most_windows: int = 256,
+    tokenizer: Tokenizer = NUCLEOTIDES,
+) -> list[dict[str, float]]:
+    """Return the bits per base by the number of tokens read before, in doubling bins: does more context help?
+
+    Each row says ``start`` and ``end`` of the bin (0-based in the window, end excluded), ``bits_per_base`` and
+    ``bases``. At most ``most_windows`` whole windows are read, spread over the contigs.
+    """
+    whole = [ids[: len(ids) // window_tokens * window_tokens].reshape(-1, window_tokens) for ids in contigs]
+    rows = np.concatenate(whole) if whole else np.zeros((0, window_tokens), dtype=np.uint8)
+    rows = rows[:: max(1, -(-len(rows) // most_windows))]
+    sums, counts = np.zeros(window_tokens), np.zeros(window_tokens, dtype=np.int64)
+    windows = _reset_windows(model, [rows.reshape(-1)], bos, window_tokens, tokenizer) if len(rows) else ()
+    for nats, found in windows:
+        known = torch.isfinite(nats)
+        sums += torch.where(known, nats, 0.0).double().sum(0).cpu().numpy()
+        counts += torch.where(known, found, 0).sum(0).cpu().numpy()
+    edges = [0, *(2**n for n in range(4, 40) if 2**n < window_tokens), window_tokens]
+    bins = [(start, end) for start, end in itertools.pairwise(edges) if counts[start:end].any()]
+    return [
+        {
+            "start": start, "end": end, "bases": int(counts[start:end].sum()),
+            "bits_per_base": float(sums[start:end].sum() / counts[start:end].sum() / math.log(2)),
+        }
+        for start, end in bins
+    ]  # fmt: skip
+
+
+@torch.inference_mode()
+def _reset_windows(
+    model: Backbone, contigs: Sequence[np.ndarray], bos: int, window_tokens: int, tokenizer: Tokenizer
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield -ln P of the tokens of windows, nan where one is unknown or covers no new base, and their bases."""
     device = next(model.parameters()).device
     for ids in contigs:
         for start in range(0, len(ids), 16 * window_tokens):
             group = ids[start : start + 16 * window_tokens]
-            whole = len(group) // window_tokens * window_tokens
-            for rows in (group[:whole].reshape(-1, window_tokens), group[whole:][None]):
-                if not rows.size:
-                    continue
-                targets = torch.from_numpy(rows.astype(np.int64)).to(device)
-                inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
-                log_p = model(inputs).log_softmax(-1)
-                counts = _counts(tokenizer, rows).to(device)  # in every window anew, for it is read by itself
-                known = (targets < model.config.targets) & (counts > 0)
-                picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
-                total -= float(picked[known].double().sum())
-                bases += int(counts[known].sum())
-            if progress:
-                found = bases_of(tokenizer, group)
-                progress(len(group) if found is None else int(found.sum(dtype=np.int64)))
-    return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
+            size = len(group) // window_tokens * window_tokens
+            for rows in (group[:size].reshape(-1, window_tokens), group[size:][None]):
+                if rows.size:
+                    targets = torch.from_numpy(rows.astype(np.int64)).to(device)
+                    inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
+                    log_p = model(inputs).log_softmax(-1)
+                    counts = _counts(tokenizer, rows).to(device)  # in every window anew, for it is read by itself
+                    known = (targets < model.config.targets) & (counts > 0)
+                    picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
+                    yield torch.where(known, -picked, torch.nan), counts
 
 
-def _counts(tokenizer: Tokenizer, rows: np.ndarray) -> torch.Tensor:
+def _counts(tokenizer: Tokenizer, rows: np.ndarray) -> Tensor:
     """Return the bases that each token of each row is the first to cover."""
     found = [bases_of(tokenizer, row) for row in rows]
     return torch.from_numpy(np.stack([np.ones(rows.shape[1]) if c is None else c for c in found]).astype(np.int64))

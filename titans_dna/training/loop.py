@@ -5,26 +5,33 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
+from torch import Tensor, nn
 
 from titans_dna.errors import ConfigError
 from titans_dna.loading.lanes import Batch, Contig, LaneSampler
 from titans_dna.loading.word_lanes import WordContig, WordLanes
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.state import StreamState, detach, where
+from titans_dna.model.state import StreamState, concatenate, detach, select
 from titans_dna.tokenizers import Tokenizer
+from titans_dna.training.checkpoints import Snapshot, save_snapshot
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.evaluation import NUCLEOTIDES, carried_bits
+from titans_dna.training.context_parallel import own_piece, piece_of_window
+from titans_dna.training.distributed import World, full_state, last_only, set_full_state, whole, wrap
+from titans_dna.training.evaluation import carried_bits
+from titans_dna.training.objective import NextBase
 from titans_dna.training.optimizer import learning_rate, make_optimizer
+from titans_dna.training.words import NUCLEOTIDES
 
 
 @dataclass(frozen=True, kw_only=True)
 class LogRow:
-    """One line of a run's log; ``seconds`` since its start, ``bases`` learned so far."""
+    """One line of a run's log; ``seconds`` since its start, ``bases`` learned and steps ``skipped`` so far."""
 
     step: int
     split: str  # "train" or "validation"
@@ -32,97 +39,225 @@ class LogRow:
     learning_rate: float
     gradient_norm: float
     bases: int
+    skipped: int
     seconds: float
 
 
-def train(
-    model: Backbone,
-    contigs: Sequence[Contig] | Sequence[WordContig],
-    held_out: Sequence[np.ndarray],
-    config: TrainingConfig,
-    *,
-    bos: int,
-    tokenizer: Tokenizer = NUCLEOTIDES,
-    report: Callable[[LogRow], None],
-) -> None:
-    """Train ``model`` in place.
+@dataclass(kw_only=True)
+class Counters:
+    """What a run counts."""
+
+    step: int = 0  # steps done
+    bases: int = 0  # of weight above 0
+    skipped: int = 0  # steps whose gradient was not finite
+    seconds: float = 0.0
+    best: float = math.inf  # lowest validation bits per base
+
+
+class Trainer:
+    """A run: model, optimiser, sampler and the lanes' memories, step by step.
 
     Parameters
     ----------
     model
-        On the device to train on.
+        On the device to train on; trained in place.
     contigs
-        Training contigs; `WordContig` ones where tokens have several bases.
-    held_out
-        Ids of the tokens of contigs to evaluate on; may be empty.
-    bos
-        Id of the start token.
+        Training contigs.
+    config
+        The run.
     tokenizer
         What the ids mean.
-    report
-        Called with every row of the log, in order.
+    world
+        This process among all of the run.
 
     Raises
     ------
     ConfigError
-        If memories are to be carried from window to window but a window ends within a chunk of the model.
+        If memories are to be carried from window to window but a window ends within a chunk of the model, or the
+        lanes or the window cannot be shared among the processes.
     """
-    _check_window(model, config)
-    device = next(model.parameters()).device
-    sampler = _sampler(contigs, config, bos, model.config.targets)
-    optimizer = make_optimizer(model, config)
-    sample = _sample(held_out, config, model.config.targets)
-    started, bases, state = time.monotonic(), 0, model.initial_state(config.lanes)
-    model.train()
-    for step in range(config.steps):
-        rate = learning_rate(step, config)
-        for group in optimizer.param_groups:
+
+    def __init__(
+        self,
+        model: Backbone,
+        contigs: Sequence[Contig] | Sequence[WordContig],
+        config: TrainingConfig,
+        *,
+        tokenizer: Tokenizer = NUCLEOTIDES,
+        world: World | None = None,
+    ) -> None:
+        self.model, self.config, self.world = model, config, world or World()
+        self.tokenizer, self.bos = tokenizer, tokenizer.targets + 1
+        self.contextual = config.strategy == "context" and self.world.processes > 1
+        _check_windows(model, config)
+        self.first, self.end = (0, config.lanes) if self.contextual else self.world.share(config.lanes)
+        if (self.end - self.first) % config.accumulate:
+            raise ConfigError(f"a process has {self.end - self.first} lanes, no multiple of {config.accumulate} parts")
+        if self.contextual:
+            piece_of_window(model.config, config.window_tokens, 0, self.world.processes)
+        self.sampler = _sampler(contigs, config, self.bos, model.config.targets)
+        self.module = wrap(NextBase(model, config.precision), config.strategy, self.world)
+        self.optimizer = make_optimizer(model, config)
+        self.states: list[StreamState | None] = [None] * config.accumulate
+        self.counters = Counters()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    def step(self) -> LogRow:
+        """Take one step and return its line of the log."""
+        started, count = time.monotonic(), self.counters
+        rate = learning_rate(count.step, self.config)
+        for group in self.optimizer.param_groups:
             group["lr"] = rate
-        batch = sampler.draw()
-        loss, state = _loss(model, batch, detach(state), device)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        norm = float(torch.nn.utils.clip_grad_norm_(model.parameters(), config.clip))
+        batch = self.sampler.draw(self.config.window_at(count.step))
+        loss = self.world.sum(self._backward(batch))
+        norm = _number(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
         if math.isfinite(norm):
-            optimizer.step()
+            self.optimizer.step()
         else:  # a step that cannot be taken must not poison the lanes' memories either
-            state = model.initial_state(config.lanes)
-        bases += int(batch.bases[batch.weights > 0].sum())
+            count.skipped += 1
+            self.states = [None if s is None else self.model.initial_state(s.recent.shape[0]) for s in self.states]
+        self.optimizer.zero_grad(set_to_none=True)
+        count.step += 1
+        count.bases += int(batch.bases[batch.weights > 0].sum())
+        count.seconds += time.monotonic() - started
+        return self._row("train", float(loss) * _tokens_per_base(batch) / math.log(2), rate, norm)
 
-        def note(
-            split: str, bits: float, step: int = step, rate: float = rate, norm: float = norm, bases: int = bases
-        ) -> None:
-            seconds = time.monotonic() - started
-            report(
-                LogRow(
-                    step=step + 1,
-                    split=split,
-                    bits_per_base=bits,
-                    learning_rate=rate,
-                    gradient_norm=norm,
-                    bases=bases,
-                    seconds=seconds,
-                )
-            )
+    def _backward(self, batch: Batch) -> Tensor:
+        """Add up the gradients of this process's share; return its share of the loss."""
+        config, total = self.config, float(batch.weights.sum())
+        if self.contextual:
+            batch = own_piece(batch, self.model.config, self.world.rank, self.world.processes)
+        each, loss = (self.end - self.first) // config.accumulate, torch.zeros((), device=self.device)
+        for part in range(config.accumulate):
+            start = self.first + part * each
+            state = self.states[part]
+            with last_only(self.module, part == config.accumulate - 1):
+                share, after = self.module(batch.rows(start, start + each), state and detach(state), total)
+                # gradients are averaged over processes, but the loss is a sum over them
+                (share * self.world.processes).backward()
+            loss = loss + share.detach()
+            self.states[part] = None if self.contextual else detach(after)
+        return loss
 
-        note("train", float(loss.detach()) * _tokens_per_base(batch) / math.log(2))
-        if sample and ((step + 1) % config.evaluate_every == 0 or step + 1 == config.steps):
-            model.eval()
-            note("validation", carried_bits(model, sample, bos, tokenizer=tokenizer).bits)
-            model.train()
-    model.eval()
+    def evaluate(self, sample: Sequence[np.ndarray], row: LogRow) -> LogRow:
+        """Return the line of an evaluation after the step of ``row``."""
+        started = time.monotonic()
+        self.model.eval()
+        with whole(self.module):
+            bits = carried_bits(self.model, sample, self.bos, tokenizer=self.tokenizer).bits
+        self.model.train()
+        self.counters.seconds += time.monotonic() - started
+        return self._row("validation", bits, row.learning_rate, row.gradient_norm)
+
+    def _row(self, split: str, bits: float, rate: float, norm: float) -> LogRow:
+        count = self.counters
+        return LogRow(
+            step=count.step, split=split, bits_per_base=bits, learning_rate=rate, gradient_norm=norm,
+            bases=count.bases, skipped=count.skipped, seconds=count.seconds,
+        )  # fmt: skip
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return all weights under their names in the backbone; every process must call it."""
+        return _plain(full_state(self.module, self.optimizer)[0])
+
+    def whole_model(self, weights: dict[str, Tensor]) -> Backbone:
+        """Return a copy of the model that this process can read with alone."""
+        model = Backbone(self.model.config)
+        model.load_state_dict(weights)
+        return model.to(self.device).eval()
+
+    def snapshot(self) -> Snapshot:
+        """Return everything that the next step depends on; every process must call it."""
+        weights, moments = full_state(self.module, self.optimizer)
+        lanes = None
+        if not self.contextual and all(state is not None for state in self.states):
+            lanes = self.world.gather_rows(concatenate([detach(s) for s in self.states if s is not None]))
+        run: dict[str, Any] = {**asdict(self.counters), "sampler": self.sampler.state()}
+        run["best"] = None if math.isinf(self.counters.best) else self.counters.best
+        return Snapshot(weights=_plain(weights), moments=moments, lanes=lanes, run=run)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Go on from a snapshot, which may be of another number of processes."""
+        values = {f: snapshot.run[f] for f in Counters.__dataclass_fields__}
+        self.counters = Counters(**{**values, "best": math.inf if values["best"] is None else values["best"]})
+        self.sampler.restore(snapshot.run["sampler"])
+        groups = [{**g, "betas": tuple(g["betas"])} for g in snapshot.moments["param_groups"]]
+        weights = {f"backbone.{name}": tensor for name, tensor in snapshot.weights.items()}
+        set_full_state(self.module, self.optimizer, weights, {**snapshot.moments, "param_groups": groups})
+        if snapshot.lanes is not None:
+            own = select(snapshot.lanes, list(range(self.first, self.end)))
+            each = (self.end - self.first) // self.config.accumulate
+            parts = range(self.config.accumulate)
+            self.states = [select(own, list(range(part * each, (part + 1) * each))) for part in parts]
+
+
+def train(
+    trainer: Trainer,
+    held_out: Sequence[np.ndarray],
+    *,
+    report: Callable[[LogRow], None],
+    output: Path | None = None,
+    improved: Callable[[dict[str, Tensor]], None] = lambda _: None,
+    stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """Take the steps that remain; return False if it was stopped before the last.
+
+    Parameters
+    ----------
+    trainer
+        The run, new or restored.
+    held_out
+        Ids of the bases of contigs to evaluate on; may be empty.
+    report
+        Called with every row of the log, in order.
+    output
+        Folder to keep checkpoints in; None for none.
+    improved
+        Called with the weights after an evaluation that is the best so far.
+    stop
+        Asked after every step; if it says so, a checkpoint is written and the run ends.
+    """
+    config, world = trainer.config, trainer.world
+    sample = _sample(held_out, config, trainer.model.config.targets)
+    trainer.model.train()
+    while trainer.counters.step < config.steps:
+        row = trainer.step()
+        report(row)
+        done = row.step == config.steps
+        if sample and (row.step % config.evaluate_every == 0 or done):
+            row = trainer.evaluate(sample, row)
+            report(row)
+            if row.bits_per_base < trainer.counters.best:
+                trainer.counters.best = row.bits_per_base
+                weights = trainer.weights()
+                if world.leads:
+                    improved(weights)
+        stopped = world.any(stop(), trainer.device)
+        if output and (row.step % config.save_every == 0 or done or stopped):
+            snapshot = trainer.snapshot()
+            if world.leads:
+                save_snapshot(output, snapshot)
+        if stopped and not done:
+            return False
+    trainer.model.eval()
+    return True
 
 
 def _sampler(
     contigs: Sequence[Contig] | Sequence[WordContig], config: TrainingConfig, bos: int, targets: int
 ) -> LaneSampler | WordLanes:
-    shape = {"lanes": config.lanes, "window_tokens": config.window_tokens, "bos": bos, "targets": targets}
     words = [contig for contig in contigs if isinstance(contig, WordContig)]
-    if words:
-        soft = config.soft_mask_weight
-        return WordLanes(words, **shape, restart=config.restart, soft_mask_weight=soft, seed=config.seed)
     single = [contig for contig in contigs if isinstance(contig, Contig)]
-    return LaneSampler(single, **shape, restart=config.restart, seed=config.seed)
+    settings: Any = {
+        "lanes": config.lanes, "window_tokens": config.window_tokens, "bos": bos, "targets": targets,
+        "restart": config.restart, "random_lanes": config.random_lanes, "both_strands": config.both_strands,
+        "soft_mask_weight": config.soft_mask_weight, "seed": config.seed,
+    }  # fmt: skip
+    return WordLanes(words, **settings) if words else LaneSampler(single, **settings)
 
 
 def _tokens_per_base(batch: Batch) -> float:
@@ -130,25 +265,25 @@ def _tokens_per_base(batch: Batch) -> float:
     return float(batch.weights.sum() / max(1e-9, (batch.weights * batch.bases).sum()))
 
 
-def _check_window(model: Backbone, config: TrainingConfig) -> None:
+def _check_windows(model: Backbone, config: TrainingConfig) -> None:
     """Refuse windows after which a lane that starts anew could not be read together with one that goes on."""
-    if config.restart < 1 and model.config.phase(config.window_tokens):
-        raise ConfigError(
-            f"window_tokens is {config.window_tokens}, which ends within a chunk or segment of the model; choose a "
-            f"multiple of its chunk_tokens ({model.config.chunk_tokens}) and segments, or restart every lane"
-        )
+    for window in {config.window_at(step) for step in range(config.steps)} | {config.window_tokens}:
+        if config.restart < 1 and model.config.phase(window):
+            raise ConfigError(
+                f"window_tokens is {window}, which ends within a chunk or segment of the model; choose a "
+                f"multiple of its chunk_tokens ({model.config.chunk_tokens}) and segments, or restart every lane"
+            )
+    if config.strategy == "context" and config.restart < 1:
+        raise ConfigError(f"restart is {config.restart}; a window cut over processes starts anew: set restart to 1")
 
 
-def _loss(model: Backbone, batch: Batch, state: StreamState, device: torch.device) -> tuple[torch.Tensor, StreamState]:
-    """Return the weighted mean loss in nats, and the lanes' states after their windows."""
-    fresh = torch.from_numpy(batch.fresh).to(device)
-    initial = model.initial_state(len(batch.fresh))
-    state = initial if batch.fresh.all() else where(fresh, initial, state)
-    out = model.stream(torch.from_numpy(batch.inputs).to(device), state)
-    weights = torch.from_numpy(batch.weights).to(device)
-    targets = torch.from_numpy(batch.targets).to(device).where(weights > 0, 0)
-    loss = F.cross_entropy(out.logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
-    return (loss * weights).sum() / weights.sum().clamp_min(1.0), out.state
+def _number(norm: Tensor) -> float:
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
+
+
+def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights under their names in the backbone."""
+    return {name.removeprefix("backbone."): tensor for name, tensor in weights.items()}
 
 
 def _sample(held_out: Sequence[np.ndarray], config: TrainingConfig, targets: int) -> list[np.ndarray]:

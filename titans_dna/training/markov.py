@@ -6,13 +6,14 @@ of ``PSEUDO_COUNTS`` on the held-out sequence itself, which favours the baseline
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from titans_dna.loading.lanes import reverse_complement_ids
 
 PSEUDO_COUNTS = (1.0, 0.25, 1 / 16, 1 / 64)
+JOINED_BASES = 1 << 24
 MAXIMUM_ORDER = 12  # 4^13 counts of 4 bytes: 268 MB
 
 
@@ -37,6 +38,18 @@ def contexts(ids: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
     return word[known], ids[order:][known].astype(np.int64)
 
 
+def _joined(sequences: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Yield the sequences joined to long ones, with an unknown base between them."""
+    parts: list[np.ndarray] = []
+    for ids in sequences:
+        parts += [ids, np.array([4], dtype=ids.dtype)]
+        if sum(map(len, parts)) > JOINED_BASES:
+            yield np.concatenate(parts)
+            parts = []
+    if parts:
+        yield np.concatenate(parts)
+
+
 class MarkovModel:
     """Counts of the base that follows each word of ``order`` bases.
 
@@ -51,11 +64,10 @@ class MarkovModel:
             raise ValueError(f"Markov order is {order}; choose 0 to {MAXIMUM_ORDER}")
         self.order = order
         self.counts = np.zeros(4 ** (order + 1), dtype=np.int32)
-        for ids in sequences:
-            for strand in (ids, reverse_complement_ids(ids)):
+        for joined in _joined(sequences):
+            for strand in (joined, reverse_complement_ids(joined)):
                 word, base = contexts(strand, order)
-                rows, counts = np.unique(word * 4 + base, return_counts=True)
-                self.counts[rows] += counts.astype(np.int32)
+                self.counts += np.bincount(word * 4 + base, minlength=len(self.counts)).astype(np.int32)
         self.counts = self.counts.reshape(-1, 4)
 
     def bits_per_base(self, sequences: Sequence[np.ndarray]) -> float:
@@ -66,3 +78,37 @@ class MarkovModel:
         seen, total = rows[np.arange(len(base)), base], rows.sum(1)
         bits = [-np.log2((seen + a) / (total + 4 * a)).mean() for a in PSEUDO_COUNTS]
         return float(min(bits))
+
+
+def adaptive_bits(ids: np.ndarray, order: int) -> float:
+    """Return the mean bits of the bases of a sequence under counts of itself, each up to the base before.
+
+    After each base its word is counted on both strands (an inverted repeat, as GeCo counts it). The pseudo-count is the
+    best of ``PSEUDO_COUNTS`` for the whole sequence.
+    """
+    size = max(0, len(ids) - order)
+    direct, inverse = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    known = np.ones(size, dtype=bool)
+    for at in range(order + 1):
+        piece = ids[at : at + size]
+        known &= piece < 4
+        if at < order:
+            direct = direct * 4 + (piece & 3)
+        if at:  # the other strand reads the word backwards: from the base that followed to the second of the word
+            inverse += (3 - (piece & 3)).astype(np.int64) * 4 ** (at - 1)
+    direct, inverse = direct[known], inverse[known]
+    base = ids[order:][known].astype(np.int64) if size else np.zeros(0, dtype=np.int64)
+    other = 3 - ids[:size][known].astype(np.int64)
+    word = np.stack([direct, inverse], 1).ravel()  # in the order of time: predicted, then counted on both strands
+    follows = np.stack([base, other], 1).ravel()
+    by_word = np.argsort(word, kind="stable")
+    seen = np.zeros((len(word) + 1, 4), dtype=np.int32)
+    seen[1:][np.arange(len(word)), follows[by_word]] = 1
+    np.cumsum(seen, axis=0, out=seen)
+    start = np.flatnonzero(np.diff(word[by_word], prepend=-1))
+    first = np.repeat(start, np.diff(np.append(start, len(word))))
+    before = np.empty((len(word), 4), dtype=np.int32)
+    before[by_word] = seen[:-1] - seen[first]
+    before = before[::2]
+    hits, total = before[np.arange(len(base)), base], before.sum(1)
+    return float(min(-np.log2((hits + a) / (total + 4 * a)).mean() for a in PSEUDO_COUNTS))

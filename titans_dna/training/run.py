@@ -2,157 +2,272 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
+import shutil
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, fields
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
+from torch import Tensor
 
-from titans_dna.errors import ConfigError
-from titans_dna.io.fasta import open_fasta
-from titans_dna.loading.lanes import Contig
-from titans_dna.loading.word_lanes import WordContig
+from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
+from titans_dna.io.atomic import atomic_path
+from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.device import choose_device
-from titans_dna.tokenizers import Tokenizer, soft_mask
+from titans_dna.tokenizers import Tokenizer, load_tokenizer
+from titans_dna.training.checkpoints import FOLDER, load_snapshot
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.evaluation import NUCLEOTIDES
-from titans_dna.training.loop import LogRow, train
-from titans_dna.training.words import fit_config, is_single
+from titans_dna.training.data import Source, Split, TrainingData, read_data
+from titans_dna.training.distributed import World, world_of_torchrun
+from titans_dna.training.evaluation import bits_by_position
+from titans_dna.training.log import RunLog
+from titans_dna.training.loop import LogRow, Trainer, train
+from titans_dna.training.word_counts import count_words
+from titans_dna.training.words import NUCLEOTIDES, fit_config
 from titans_dna.version import __version__
 
-LOG, SUMMARY = "log.csv", "training.json"
+SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
+REQUEUE = 75  # exit code of a run that was told to stop: EX_TEMPFAIL, try again later
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSettings:
+    """Everything a run is made from; written to ``run.json``, from which it can go on."""
+
+    sources: tuple[Source, ...]
+    backbone: BackboneConfig
+    training: TrainingConfig
+    split: Split = field(default_factory=Split)
+    tokenizer: Tokenizer = NUCLEOTIDES
+    size: str = "custom"  # name of the configuration, for the record
+    device: str = "auto"
+    tensorboard: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values."""
+        bed = self.split.holdout_bed
+        return {
+            "sources": [[str(s.path.resolve()), s.weight] for s in self.sources],
+            "backbone": self.backbone.to_dict(),
+            "training": asdict(self.training),
+            "split": {**asdict(self.split), "holdout_bed": str(bed.resolve()) if bed else None},
+            "tokenizer": self.tokenizer.to_json(),
+            "size": self.size, "device": self.device, "tensorboard": self.tensorboard,
+        }  # fmt: skip
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> RunSettings:
+        """Return the settings of ``to_json``."""
+        split = dict(values["split"])
+        split["holdout_bed"] = Path(split["holdout_bed"]) if split["holdout_bed"] else None
+        return cls(
+            sources=tuple(Source(path=Path(path), weight=weight) for path, weight in values["sources"]),
+            backbone=BackboneConfig.from_dict(values["backbone"]),
+            training=TrainingConfig(**values["training"]),
+            split=Split(**split),
+            tokenizer=load_tokenizer(values["tokenizer"]),
+            size=values["size"], device=values["device"], tensorboard=values["tensorboard"],
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunResult:
+    """How a run ended."""
+
+    summary: str  # one line
+    finished: bool  # False if it was told to stop and can go on
+
+
+def read_settings(output: Path) -> RunSettings:
+    """Return the settings of the run in a folder.
+
+    Raises
+    ------
+    InputMissing
+        If there is no run.
+    CheckpointError
+        If its settings are damaged.
+    """
+    path = output / SETTINGS
+    if not path.is_file():
+        raise InputMissing(f"no run to resume: it has no {SETTINGS}. Name the --output of a pretrain run.", path=output)
+    try:
+        return RunSettings.from_json(json.loads(path.read_text()))
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise CheckpointError(f"the settings of the run are damaged ({error}). Start it again.", path=path) from error
 
 
 def pretrain_model(
-    fastas: Sequence[Path],
     output: Path,
-    backbone: BackboneConfig,
-    config: TrainingConfig,
+    settings: RunSettings,
     *,
-    size: str = "custom",
-    holdout: Sequence[str] = (),
-    device: str = "auto",
-    tokenizer: Tokenizer = NUCLEOTIDES,
+    resume: bool = False,
     advance: Callable[[int], None] = lambda _: None,
-) -> str:
-    """Train a model and write its folder; return one line about it.
+) -> RunResult:
+    """Train a model, or go on with its training, and write its folder.
+
+    Under ``torchrun`` every process calls it; the first one writes.
 
     Parameters
     ----------
-    fastas
-        Sequence files; every contig that is not held out is learned.
     output
-        Folder of the model.
-    backbone, config
-        The model and the run.
-    size
-        Name of the configuration, for the record.
-    holdout
-        Contigs to evaluate on, under any of their names.
-    device
-        auto, cpu or cuda.
-    tokenizer
-        What the model reads; its vocabulary becomes that of the model.
+        Folder of the model: ``checkpoints/`` and ``log.csv`` from the start, the model itself at the end.
+    settings
+        The run.
+    resume
+        Go on from the newest whole checkpoint in ``output``.
     advance
-        Called with the number of tokens of every step.
+        Called with the number of bases of every step.
 
     Raises
     ------
     ConfigError
         If everything is held out, or there is too little to learn.
+    CheckpointError
+        If there is no whole checkpoint to go on from.
+    OutputError
+        If the folder cannot be written.
     """
-    where = choose_device(device)
-    torch.manual_seed(config.seed)
-    contigs, held_out, record = _read(fastas, holdout, config, tokenizer)
-    model = Backbone(fit_config(backbone, tokenizer)).to(where)
-    rows: list[LogRow] = []
+    where = choose_device(settings.device)
+    with world_of_torchrun(where) as world:
+        torch.manual_seed(settings.training.seed)
+        data = read_data(settings.sources, settings.split, settings.tokenizer)
+        model = Backbone(fit_config(settings.backbone, settings.tokenizer))
+        _count(model, data)
+        model.to(where)
+        trainer = Trainer(model, data.contigs, settings.training, tokenizer=settings.tokenizer, world=world)
+        if resume:
+            trainer.restore(load_snapshot(output, where))
+            advance(sum(_step_bases(settings.training, step) for step in range(trainer.counters.step)))
+        elif world.leads:
+            _begin(output, settings, data)
+        return _run(output, settings, data, trainer, world, advance)
+
+
+def _run(
+    output: Path,
+    settings: RunSettings,
+    data: TrainingData,
+    trainer: Trainer,
+    world: World,
+    advance: Callable[[int], None],
+) -> RunResult:
+    tensorboard = settings.tensorboard
+    log = RunLog(output, after_step=trainer.counters.step, tensorboard=tensorboard) if world.leads else None
+    last: dict[str, LogRow] = {}
 
     def report(row: LogRow) -> None:
-        rows.append(row)
+        last[row.split] = row
+        if log:
+            log.write(row)
         if row.split == "train":
-            advance(config.lanes * config.window_tokens)
+            advance(_step_bases(settings.training, row.step - 1))
 
-    train(model, contigs, held_out, config, bos=tokenizer.targets + 1, tokenizer=tokenizer, report=report)
-    if not all(bool(torch.isfinite(x).all()) for x in model.parameters()):
+    def improved(weights: dict[str, Tensor]) -> None:
+        _save(output / BEST, settings, weights, {})
+
+    try:
+        with stop_signals() as told:
+            finished = train(trainer, data.held_out, report=report, output=output, improved=improved, stop=told)
+    finally:
+        if log:
+            log.close()
+    weights, count = trainer.weights(), trainer.counters
+    if not finished:
+        return RunResult(
+            summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
+            finished=False,
+        )
+    if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
-    parameters = sum(x.numel() for x in model.parameters())
-    record |= {
+    if world.leads:
+        context = bits_by_position(
+            trainer.whole_model(weights), data.held_out, trainer.bos, settings.training.window_tokens,
+            tokenizer=settings.tokenizer,
+        )  # fmt: skip
+        record = {**_record(settings, data, trainer), "bits_by_position": context}
+        _save(output, settings, weights, {SUMMARY: json.dumps(record, indent=2) + "\n"})
+    row = last.get("validation") or last.get("train")
+    parameters = sum(x.numel() for x in trainer.model.parameters())
+    bits = f", {row.bits_per_base:.4f} bits per base ({row.split})" if row else ""
+    return RunResult(summary=f"{output}: {parameters:,} parameters{bits} after {count.bases:,} bases", finished=True)
+
+
+def _step_bases(config: TrainingConfig, step: int) -> int:
+    return config.lanes * config.window_at(step)
+
+
+def _count(model: Backbone, data: TrainingData) -> None:
+    """Count the words of the training sequence, if the model has such tables."""
+    if model.counts is None:
+        return
+    ids = [contig.codes & (MASKED - 1) for contig in data.contigs if isinstance(contig, Contig)]
+    versions = count_words(ids, data.groups, [*data.left_out, frozenset()], model.counts.form)
+    model.counts.store(*versions[-1])
+    model.counts.use(versions)
+
+
+def _begin(output: Path, settings: RunSettings, data: TrainingData) -> None:
+    """Write down what the run is, and remove what an earlier run of that name left."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(output / FOLDER, ignore_errors=True)
+        for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
+            with atomic_path(output / name) as temporary:
+                temporary.write_text(text)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"cannot write the run: {error.strerror}. Choose another --output.", path=output) from error
+
+
+def _save(folder: Path, settings: RunSettings, weights: dict[str, Tensor], texts: dict[str, str]) -> None:
+    model = Backbone(fit_config(settings.backbone, settings.tokenizer))
+    model.load_state_dict(weights)
+    save_checkpoint(folder, model, settings.tokenizer.to_json(), texts)
+
+
+def _record(settings: RunSettings, data: TrainingData, trainer: Trainer) -> dict[str, Any]:
+    """Return what the model folder says about its training."""
+    count = trainer.counters
+    return {
+        **data.record,
         "command": " ".join(["titans-dna", *sys.argv[1:]]),
-        "model": size,
-        "tokenizer": tokenizer.kind,
-        "parameters": parameters,
-        **asdict(config),
-        "seconds": round(rows[-1].seconds, 1),
-        "bases": rows[-1].bases,
-        "device": where.type,
+        "model": settings.size,
+        "tokenizer": settings.tokenizer.kind,
+        "parameters": sum(x.numel() for x in trainer.model.parameters()),
+        **asdict(settings.training),
+        "seconds": round(count.seconds, 1),
+        "bases": count.bases,
+        "skipped_steps": count.skipped,
+        "processes": trainer.world.processes,
+        "device": trainer.device.type,
         "torch_version": torch.__version__,
         "package_version": __version__,
     }
-    texts = {LOG: _log(rows), SUMMARY: json.dumps(record, indent=2) + "\n"}
-    save_checkpoint(output, model, tokenizer.to_json(), texts)
-    last = next((r for r in reversed(rows) if r.split == "validation"), rows[-1])
-    return (
-        f"{output}: {parameters:,} parameters, {last.bits_per_base:.4f} bits per base "
-        f"({last.split}) after {rows[-1].bases:,} bases"
-    )
 
 
-def _read(
-    fastas: Sequence[Path], holdout: Sequence[str], config: TrainingConfig, tokenizer: Tokenizer
-) -> tuple[list[Contig] | list[WordContig], list[np.ndarray], dict[str, Any]]:
-    """Return the contigs to learn, those held out, and where they came from."""
-    learned: list[Any] = []
-    held_out: list[np.ndarray] = []
-    names: tuple[list[str], list[str]] = ([], [])
-    found: set[str] = set()
-    checksums: dict[str, str] = {}
-    for path in fastas:
-        with open_fasta(path) as fasta:
-            aside = {fasta.contigs.resolve(name): name for name in holdout}
-            digest = hashlib.md5(usedforsecurity=False)
-            for contig in fasta.contigs.names:
-                sequence = fasta.sequence(contig)
-                digest.update(sequence.upper())
-                if contig in aside:
-                    held_out.append(tokenizer.encode(sequence))
-                    found.add(aside[contig])
-                elif not is_single(tokenizer):
-                    learned.append(WordContig.of(sequence, tokenizer))
-                else:
-                    ids = tokenizer.encode(sequence)
-                    weights = np.where(soft_mask(sequence), config.soft_mask_weight, 1.0).astype(np.float16)
-                    learned.append(Contig(ids=ids, weights=weights))
-                names[contig in aside].append(contig)
-            checksums[str(path)] = digest.hexdigest()
-    missing = [name for name in holdout if name not in found]
-    if missing:
-        raise ConfigError(f"--holdout {missing[0]}: no FASTA has this contig; it has {', '.join(names[0][:5])}")
-    if not learned:
-        raise ConfigError("every contig is held out; leave some to learn")
-    record = {
-        "fasta": [str(path) for path in fastas],
-        "fasta_md5": checksums,
-        "train_contigs": names[0],
-        "holdout_contigs": names[1],
+@contextmanager
+def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1")) -> Iterator[Callable[[], bool]]:
+    """Yield a function that tells whether the process has been told to stop (by a scheduler that preempts it)."""
+    told = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield told.is_set
+        return
+    before = {
+        number: signal.signal(number, lambda *_: told.set()) for number in map(signal.Signals.__getitem__, signals)
     }
-    return learned, held_out, record
-
-
-def _log(rows: Sequence[LogRow]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(f.name for f in fields(LogRow))
-    for row in rows:
-        values = asdict(row)
-        writer.writerow(f"{v:.6g}" if isinstance(v, float) else v for v in values.values())
-    return text.getvalue()
+    try:
+        yield told.is_set
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -9,6 +9,8 @@ import numpy as np
 from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
 
+NUCLEOTIDES = NucleotideTokenizer()
+
 
 def fit_config(config: BackboneConfig, tokenizer: Tokenizer) -> BackboneConfig:
     """Return a configuration that reads and predicts the tokenizer's tokens.
@@ -16,7 +18,7 @@ def fit_config(config: BackboneConfig, tokenizer: Tokenizer) -> BackboneConfig:
     Tables of words of several tokens are left out where a token is a word of several bases itself.
     """
     config = replace(config, vocabulary=len(tokenizer.vocabulary), targets=tokenizer.targets)
-    return config if is_single(tokenizer) else replace(config, context_orders=())
+    return config if is_single(tokenizer) else replace(config, context_orders=(), word_counts=None)
 
 
 def is_single(tokenizer: Tokenizer) -> bool:

@@ -1,0 +1,168 @@
+"""Train the model that ships as ``--model default``, from the genomes beside the project; write its card.
+
+    python benchmarks/train_default.py --output model/            # one process, 2 threads; goes on where it stopped
+    python benchmarks/train_default.py --output model/ --device cuda
+    python benchmarks/train_default.py --output model/ --install  # when it is done: make it the package's default
+
+The test set (chr20, the BRCA1 region, human ENm002, yeast chromosome XII, S. pombe chromosome III) is in no file that
+is read, or excluded by name. Bits per base in training are of parts of the training genomes that are held out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from pathlib import Path
+
+DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
+# FASTA and sampling weight per base: human chr22 more often, for most of the mammals' regions are orthologs
+GENOMES = {
+    "mammals/encode_ENm001.fa.gz": 1.0,
+    "mammals/encode_ENm002.fa.gz": 1.2,
+    "human/hg19_chr22_1-22000000.fa.gz": 4.0,
+    "genomes/yeast_R64-1-1.fa.gz": 1.2,
+    "genomes/pombe_ASM294v2.fa.gz": 1.2,
+    "genomes/ecoli_k12_NC_000913.3.fna.gz": 1.5,
+}
+EXCLUDED = ("yeast_R64-1-1.fa.gz:XII", "pombe_ASM294v2.fa.gz:III", "ENm002.fa:human_1")
+SHIPPED = ("config.json", "tokenizer.json", "model.safetensors", "training.json", "self_test.json", "README.md")
+HELD_OUT = ("yeast_R64-1-1.fa.gz:I", "ENm001.fa:rfbat_1", "pombe_ASM294v2.fa.gz:MTR")
+
+
+def prepare(data: Path, folder: Path) -> dict[str, Path]:
+    """Return the FASTA of every genome; the mammals' are copied with one name per contig, for theirs repeat."""
+    paths = {}
+    for name in GENOMES:
+        paths[name] = data / name
+        if not name.startswith("mammals/"):
+            continue
+        folder.mkdir(parents=True, exist_ok=True)
+        paths[name] = folder / name.removeprefix("mammals/encode_").removesuffix(".gz")
+        if paths[name].exists():
+            continue
+        seen: dict[str, int] = {}
+        partial = paths[name].with_suffix(".partial")
+        with gzip.open(data / name, "rt") as source, partial.open("w") as copy:
+            for line in source:
+                if line.startswith(">"):
+                    species = line[1:].split("|")[0]
+                    seen[species] = seen.get(species, 0) + 1
+                    line = f">{species}_{seen[species]}\n"
+                copy.write(line)
+        partial.replace(paths[name])
+    return paths
+
+
+def settings(data: Path, arguments: argparse.Namespace):
+    from titans_dna.model.config import named_config
+    from titans_dna.training.config import TrainingConfig
+    from titans_dna.training.data import Source, Split
+    from titans_dna.training.run import RunSettings
+
+    paths = prepare(data, arguments.output / "data")
+    return RunSettings(
+        sources=tuple(Source(path=paths[name], weight=weight) for name, weight in GENOMES.items()),
+        backbone=named_config("default"),
+        training=TrainingConfig(
+            steps=arguments.steps, lanes=16, window_tokens=arguments.window_tokens, restart=0.1, random_share=0.25,
+            learning_rate=arguments.learning_rate, soft_mask_weight=1.0, precision=arguments.precision,
+            evaluate_every=250, evaluation_bases=60_000, save_every=100, seed=arguments.seed,
+        ),
+        split=Split(holdout=HELD_OUT, exclude=EXCLUDED, seed=arguments.seed),
+        size="default", device=arguments.device,
+    )  # fmt: skip
+
+
+def card(output: Path, data: Path, seconds: float) -> str:
+    import record
+
+    training = json.loads((output / "training.json").read_text())
+    size = (output / "model.safetensors").stat().st_size
+    sums = [f"| {name} | `{hashlib.sha256((data / name).read_bytes()).hexdigest()}` |" for name in GENOMES]
+    about = record.machine()
+    positions = [f"| {r['start']}-{r['end']} | {r['bits_per_base']:.4f} |" for r in training["bits_by_position"]]
+    command = " ".join(["python", "benchmarks/train_default.py", *sys.argv[1:]])
+    return "\n".join([
+        "# The default model of titans-dna", "",
+        "A small Titans model (MAG blocks) beside counted words, one token per base. It tells how surprising a base is",
+        "after all bases before it. It is small and saw few genomes: for human variants expect scores close to chance",
+        "where conservation over many species decides. `evaluate` prints Markov models beside its bits per base.", "",
+        f"- parameters: {training['parameters']:,}, and {size / 1e6:.1f} MB in safetensors with the counted words",
+        f"- training: {training['bases']:,} bases, {training['steps']} steps, {training['skipped_steps']} skipped;",
+        f"  {training['seconds'] / 3600:.2f} hours of steps, this call {seconds / 3600:.2f} hours",
+        f"- hardware: {about['cpu']}, GPU: {about['gpu']}; torch {about['torch']}, python {about['python']}",
+        f"- command: `{command}` at commit {about['commit']}; seed {training['seed']}",
+        "- never seen: human chr20, the BRCA1 region, human ENm002, yeast chromosome XII, S. pombe chromosome III",
+        f"- held out while training: {', '.join(HELD_OUT)}", "",
+        "| training data (sources in the project's data notes) | SHA-256 |", "|---|---|", *sums, "",
+        "Bits per base on what was held out, by the number of bases read before in the same window:", "",
+        "| bases before | bits per base |", "|---|---|", *positions, "",
+    ])  # fmt: skip
+
+
+def install(output: Path) -> None:
+    """Make a finished model the default one of this checkout."""
+    from titans_dna.checkpoints import DEFAULT, FOLDER
+    from titans_dna.training.self_test import run_self_test
+
+    found, expected = run_self_test(output)
+    if abs(found - expected) > 1e-3:
+        raise SystemExit(f"{output}: the self-test finds {found:.4f} bits per base, not {expected:.4f}")
+    target = FOLDER / DEFAULT
+    target.mkdir(parents=True, exist_ok=True)
+    for name in SHIPPED:
+        shutil.copyfile(output / name, target / name)
+    total = sum((target / name).stat().st_size for name in SHIPPED)
+    print(f"{target}: {total / 1e6:.1f} MB; self-test {found:.4f} bits per base")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=DATA)
+    parser.add_argument("--output", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--window-tokens", type=int, default=1024)
+    parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--precision", default="float32")
+    parser.add_argument("--device", default="auto")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--install", action="store_true", help="copy the finished model into the package")
+    arguments = parser.parse_args()
+    if arguments.install:
+        install(arguments.output)
+        return
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    import torch
+
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.training.checkpoints import checkpoints
+    from titans_dna.training.run import REQUEUE, pretrain_model
+
+    torch.set_num_threads(arguments.threads)
+    started, run = time.monotonic(), settings(arguments.data.resolve(), arguments)
+    with progress_bar("training", run.training.steps * run.training.lanes * run.training.window_tokens) as advance:
+        resume = bool(checkpoints(arguments.output))
+        result = pretrain_model(arguments.output, run, resume=resume, advance=advance)
+    print(result.summary)
+    if not result.finished:
+        raise SystemExit(REQUEUE)
+    from titans_dna.io.fasta import open_fasta
+    from titans_dna.training.self_test import write_self_test
+
+    with open_fasta(Path(__file__).resolve().parents[1] / "data" / "demo.fa") as demo:
+        contig = demo.contigs.names[0]
+        write_self_test(arguments.output, demo.fetch(contig, 0, 4096).decode(), f"data/demo.fa {contig}:1-4096")
+    text = card(arguments.output, arguments.data.resolve(), time.monotonic() - started)
+    (arguments.output / "README.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,57 @@
+"""``titans-dna finetune``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("finetune", short_help="Train a classifier on labelled sequences or intervals.")
+@options.model
+@click.option("--data", type=options.FILE, required=True, help="Labelled CSV, TSV, FASTA or BED, .gz too.")
+@click.option("--fasta", type=options.FILE, help="Genome of labelled intervals.")
+@click.option("--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True)
+@click.option("--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks of last-layers.")
+@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over the examples.")
+@click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Examples per step.")
+@click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
+@click.option("--kmer-bases", type=click.IntRange(1, 8), default=6, show_default=True, help="Of the baseline.")
+@click.option(
+    "--test-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True,
+    help="Of each class, where the data name no split.",
+)  # fmt: skip
+@options.seed
+@options.device
+@options.output("Folder of the classifier; made if need be.", callback=None)
+def finetune(
+    model_folder: Path, data: Path, fasta: Path | None, output: Path, test_share: float, device: str, **settings: Any
+) -> None:
+    """Train a classifier on pooled features, and test it beside a logistic regression on k-mers.
+
+    CSV and TSV have the columns sequence and label, or contig, start, end (0-based, end excluded) and label, and split
+    (train or test) if they like. In BED the name is the label, in FASTA the last word of the header.
+
+    \b
+    titans-dna finetune --model default --data enhancers.csv --output enhancers/
+    titans-dna finetune --model default --data exons.bed --fasta genome.fa --mode frozen --output exons/
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.inference.model import load_model
+    from titans_dna.training.finetune import FinetuneConfig, finetune_model
+    from titans_dna.training.labelled import read_labelled
+
+    config = FinetuneConfig(**settings)
+    examples = read_labelled(data, fasta, test_share, config.seed)
+    model = load_model(model_folder, device)
+    with progress_bar("fine-tuning", config.epochs * len(examples.training), "sequences") as advance:
+        result = finetune_model(model, examples, output, config, advance=advance)
+    click.echo(f"{result['tested_examples']:,} sequences tested, {result['training_examples']:,} learned")
+    for outcome, rows in sorted(result["rows"].items()):
+        click.echo(f"  {outcome:<16} {rows:,}", err=True)
+    for name, label in (("model", model.name), ("kmer_baseline", f"{config.kmer_bases}-mers")):
+        numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in result[name].items())
+        click.echo(f"  {label:<16} {numbers}")

@@ -1,0 +1,168 @@
+"""What followed each word in the training sequence, counted, as evidence beside the network.
+
+Two tables are part of the weights. ``counts`` holds how often every word of ``order + 1`` bases was seen on either
+strand, one byte for a word and its reverse complement; sums over it give all lower orders. ``repeats`` holds, for words
+of ``repeat_order`` bases that came back, the base that followed them most often, in hashed rows of one byte.
+
+At a token the evidence is, for each order, the log-probabilities of the next base and the log of how often the word
+was seen; the surprise of the token itself under each order; and what the repeats say and have just said. It enters the
+residual stream, and the logits through weights that the final features choose: context mixing, as in compressors
+(Mahoney 2005, PAQ8; Pratas et al. 2019, GeCo3). Evidence depends on the last ids alone, so cutting a stream changes
+nothing.
+"""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from titans_dna.model.config import BackboneConfig, WordCountForm
+
+BASES = 4
+PSEUDO_COUNT = 0.4  # of each base, at every order
+EXACT = 64  # counts below are stored as they are, those above by their logarithm
+STEPS = 24  # codes per doubling above
+MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # odd (golden ratio of 2^64), as a signed number
+CHECKS = 63  # a row of ``repeats`` is 4 * check + base; check 0 marks an empty row
+
+
+def decode_counts(codes: Tensor) -> Tensor:
+    """Return the counts, float32, of their one-byte codes."""
+    values = torch.arange(256, dtype=torch.float32, device=codes.device)
+    values = torch.where(values < EXACT, values, (EXACT * torch.exp2((values - EXACT) / STEPS)).round())
+    return values[codes.long()]
+
+
+def hash_words(words: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+    """Return row and check (1 to 63) of each word number; ``rows`` is a power of two."""
+    mixed = words * MULTIPLIER
+    return (mixed >> 20) & (rows - 1), 1 + ((mixed >> 46) & 0x3FFF) % CHECKS
+
+
+def canonical_rows(order: int, device: torch.device | None = None) -> Tensor:
+    """Return, for every word of ``order + 1`` bases, the row that it shares with its reverse complement.
+
+    A word of an odd number of bases is never its own reverse complement: the one whose middle base is A or C stands
+    for both, so half the rows are enough.
+    """
+    word = torch.arange(BASES ** (order + 1), device=device)
+    reverse, rest = torch.zeros_like(word), word.clone()
+    for _ in range(order + 1):
+        reverse, rest = reverse * BASES + (BASES - 1 - rest % BASES), rest // BASES
+    half = BASES ** (order // 2)
+    chosen = torch.where(word // half % BASES < BASES // 2, word, reverse)
+    return chosen // (BASES * half) * (2 * half) + chosen % (BASES * half)
+
+
+class WordCounts(nn.Module):
+    """The tables, their evidence, and how it enters the network."""
+
+    counts: Tensor
+    repeats: Tensor
+    tables: Tensor
+    repeat_tables: Tensor
+
+    def __init__(self, config: BackboneConfig, form: WordCountForm) -> None:
+        super().__init__()
+        self.form = form
+        self.offsets = [sum(BASES**k for k in form.orders[:i]) for i in range(len(form.orders))]
+        self.register_buffer("counts", torch.zeros(BASES ** (form.order + 1) // 2, dtype=torch.uint8))
+        self.register_buffer("repeats", torch.zeros(form.repeat_rows, dtype=torch.uint8))
+        self.register_buffer("tables", torch.zeros(1, 0, BASES), persistent=False)
+        self.register_buffer("repeat_tables", torch.zeros(1, 0, dtype=torch.uint8), persistent=False)
+        self.rows: Tensor | None = None  # (B,) which of several tables each sample reads; while training only
+        orders = len(form.orders)
+        self.enter = nn.Linear(6 * orders + 6, config.width, bias=False)
+        self.mix = nn.Parameter(torch.zeros(orders + 1))
+        self.choose = nn.Linear(config.width, orders + 1, bias=False)
+        nn.init.normal_(self.enter.weight, std=0.05)
+        nn.init.zeros_(self.choose.weight)
+        with torch.no_grad():
+            self.mix[max(0, orders - 3) : orders] = 1 / min(3, orders)
+        self.register_load_state_dict_post_hook(self._after_loading)
+
+    @staticmethod
+    def _after_loading(module: WordCounts, _: object) -> None:
+        if module.versions < 2:  # a training run that goes on keeps the versions it has just counted
+            module.forget()
+
+    @property
+    def versions(self) -> int:
+        """Number of versions of the tables that are held; 0 before the first use."""
+        return self.tables.shape[0] if self.tables.numel() else 0
+
+    def forget(self) -> None:
+        """Read the stored tables when next called."""
+        self.tables, self.repeat_tables = self.tables[:, :0], self.repeat_tables[:, :0]
+
+    @torch.inference_mode(False)
+    @torch.no_grad()
+    def use(self, versions: list[tuple[Tensor, Tensor]]) -> None:
+        """Read these tables (codes of counts, repeats) from now on; ``rows`` picks one per sample, else the last."""
+        device, form = self.counts.device, self.form
+        canonical = canonical_rows(form.order, device)
+        tables = []
+        for codes, _ in versions:
+            counts = decode_counts(codes.to(device))[canonical].view(-1, BASES)
+            parts = [counts.view(-1, BASES**k, BASES).sum(0) for k in form.orders]
+            tables.append(torch.cat(parts))
+        self.tables = torch.stack(tables)
+        self.repeat_tables = torch.stack([repeats.to(device) for _, repeats in versions])
+
+    def store(self, counts: Tensor, repeats: Tensor) -> None:
+        """Make these tables (codes of counts, repeats) part of the weights, and read them from now on."""
+        self.counts.copy_(counts)
+        self.repeats.copy_(repeats)
+        self.forget()
+
+    def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> Float[Tensor, "B T E"]:
+        """Return the evidence at each token; ``recent`` holds at least ``form.reach`` earlier ids."""
+        if not self.versions:
+            self.use([(self.counts, self.repeats)])
+        whole = torch.cat([recent[:, recent.shape[1] - self.form.reach :], ids.long()], 1)
+        known, words = whole < BASES, {}
+        reach, tokens = self.form.reach, ids.shape[1] + 1  # words that end at the token before the first, too
+        word = torch.zeros_like(whole[:, reach - 1 :])
+        full = torch.ones_like(word, dtype=torch.bool)
+        for back in range(max(self.form.order, self.form.repeat_order)):
+            piece = slice(reach - 1 - back, reach - 1 - back + tokens)
+            word = word + (whole[:, piece] % BASES) * BASES**back
+            full = full & known[:, piece]
+            words[back + 1] = (word, full)
+        return torch.cat([self._orders(whole[:, reach:], words), self._repeats(whole[:, reach:], words)], -1)
+
+    def _orders(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
+        """Return log-probabilities (orders x 4), log counts and surprises (orders each)."""
+        rows = torch.stack([words[k][0] + at for k, at in zip(self.form.orders, self.offsets, strict=True)], -1)
+        full = torch.stack([words[k][1] for k in self.form.orders], -1)
+        rows = torch.where(full, rows, 0) + self._first_row(self.tables.shape[1])
+        counts = self.tables.flatten(0, 1)[rows]
+        total = counts.sum(-1, keepdim=True)
+        log_p = ((counts + PSEUDO_COUNT) / (total + BASES * PSEUDO_COUNT)).log() * full.unsqueeze(-1)
+        seen = total.squeeze(-1).log1p() * 0.2 * full
+        token = ids.where(ids < BASES, 0)[..., None, None].expand(-1, -1, len(self.form.orders), 1)
+        surprise = -log_p[:, :-1].gather(-1, token).squeeze(-1) * (ids < BASES).unsqueeze(-1)
+        return torch.cat([log_p[:, 1:].flatten(2), seen[:, 1:], surprise], -1)
+
+    def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
+        """Return the base that followed (4 numbers), and whether the token was foretold right or wrong (2)."""
+        word, full = words[self.form.repeat_order]
+        row, check = hash_words(word, self.form.repeat_rows)
+        version = self._first_row(self.form.repeat_rows)
+        found = self.repeat_tables.flatten()[row + (version if isinstance(version, int) else version[..., 0])].long()
+        hit = full & (found >> 2 == check)
+        base = torch.nn.functional.one_hot(found & 3, BASES) * hit.unsqueeze(-1)
+        right = hit[:, :-1] & (found[:, :-1] & 3 == ids)
+        wrong = hit[:, :-1] & (found[:, :-1] & 3 != ids)
+        return torch.cat([base[:, 1:], right.unsqueeze(-1), wrong.unsqueeze(-1)], -1).float()
+
+    def _first_row(self, size: int) -> Tensor | int:
+        return (self.versions - 1) * size if self.rows is None else self.rows.view(-1, 1, 1) * size
+
+    def logits(self, hidden: Float[Tensor, "B T N"], evidence: Float[Tensor, "B T E"]) -> Float[Tensor, "B T 4"]:
+        """Return what the evidence adds to the logits: its log-probabilities, weighed by the features."""
+        orders = len(self.form.orders)
+        weights = (self.mix + self.choose(hidden)).float()
+        spoken = torch.cat([evidence[..., : BASES * orders], evidence[..., 6 * orders : 6 * orders + BASES]], -1)
+        return (weights.unsqueeze(-1) * spoken.unflatten(-1, (orders + 1, BASES))).sum(-2)

@@ -1,0 +1,136 @@
+"""Checkpoints to resume from: everything that the next step depends on, in safetensors and JSON.
+
+    checkpoints/step-00000200/
+      weights.safetensors    all weights
+      optimizer.safetensors  the moments, by name of parameter
+      lanes.safetensors      the memories of all lanes
+      run.json               step, sampler, counters; SHA-256 of the other files
+
+A checkpoint is written beside its place, flushed to the disk and renamed, and an older one is removed only after that.
+A damaged one is passed over for the one before. Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from titans_dna.errors import CheckpointError, OutputError, TitansDNAError
+from titans_dna.model.state import StreamState
+from titans_dna.model.state_file import load_state, save_state
+
+logger = logging.getLogger(__name__)
+
+FOLDER, KEPT = "checkpoints", 2
+WEIGHTS, OPTIMIZER, LANES, RUN = "weights.safetensors", "optimizer.safetensors", "lanes.safetensors", "run.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A run between two steps."""
+
+    weights: dict[str, Tensor]
+    moments: dict[str, Any]  # state of the optimiser: {"state": {name: {...}}, "param_groups": [...]}
+    lanes: StreamState | None  # memories of all lanes
+    run: dict[str, Any]  # plain values: step, sampler, counters
+
+
+def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
+    """Write a checkpoint below ``output`` and remove all but the last two.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written, a full disk among the reasons; the checkpoints before it are left as they are.
+    """
+    final = output / FOLDER / f"step-{snapshot.run['step']:08d}"
+    partial = final.with_name(f".partial-{os.getpid()}-{final.name}")
+    try:
+        partial.mkdir(parents=True)
+        _write(partial, snapshot)
+        if final.exists():
+            shutil.rmtree(final)
+        partial.replace(final)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"cannot write the checkpoint ({reason}). Free space, then go on with --resume.", path=final
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    for old in checkpoints(output)[KEPT:]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def _write(folder: Path, snapshot: Snapshot) -> None:
+    save_file({k: v.detach().cpu().contiguous().clone() for k, v in snapshot.weights.items()}, folder / WEIGHTS)
+    moments = {
+        f"{name}|{key}": torch.as_tensor(value).detach().cpu().contiguous().clone()
+        for name, values in snapshot.moments["state"].items()
+        for key, value in values.items()
+    }
+    save_file(moments, folder / OPTIMIZER)
+    if snapshot.lanes is not None:
+        save_state(folder / LANES, snapshot.lanes)
+    files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    run = {**snapshot.run, "param_groups": snapshot.moments["param_groups"], "files": files}
+    (folder / RUN).write_text(json.dumps(run, indent=1) + "\n")
+    for path in folder.iterdir():  # a rename may reach the disk before what it renames
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """Return the checkpoints below ``output``, the newest first."""
+    return sorted((output / FOLDER).glob("step-*"), reverse=True)
+
+
+def load_snapshot(output: Path, device: torch.device | str = "cpu") -> Snapshot:
+    """Read the newest checkpoint that is whole; damaged ones are named in a warning and passed over.
+
+    Raises
+    ------
+    CheckpointError
+        If none is whole.
+    """
+    found = checkpoints(output)
+    for folder in found:
+        try:
+            return _read(folder, device)
+        except TitansDNAError as error:
+            logger.warning("%s; the checkpoint before it is used", error)
+    what = "all its checkpoints are damaged" if found else "it holds no checkpoint"
+    raise CheckpointError(f"cannot resume: {what}. Start again with a new --output.", path=output)
+
+
+def _read(folder: Path, device: torch.device | str) -> Snapshot:
+    try:
+        run = json.loads((folder / RUN).read_text())
+        for name, digest in run["files"].items():
+            if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+                raise CheckpointError("its SHA-256 is not the one written down", path=folder / name)
+        moments: dict[str, dict[str, Tensor]] = {}
+        for key, value in load_file(folder / OPTIMIZER).items():
+            name, _, part = key.rpartition("|")
+            moments.setdefault(name, {})[part] = value
+        weights = load_file(folder / WEIGHTS)
+        lanes = load_state(folder / LANES, device=device) if LANES in run["files"] else None
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        if isinstance(error, TitansDNAError):
+            raise
+        raise CheckpointError(f"the checkpoint is damaged ({error})", path=folder) from error
+    return Snapshot(
+        weights=weights, moments={"state": moments, "param_groups": run["param_groups"]}, lanes=lanes, run=run
+    )

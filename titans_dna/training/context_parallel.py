@@ -1,0 +1,53 @@
+"""One long window cut over several processes, where every memory resets.
+
+A memory that goes back to its initial weights every R tokens carries nothing over a reset, so a piece that starts there
+needs from the left only what attention, convolutions and words reach back for. Each process reads its piece after a
+halo of that many tokens, rounded down to a reset at each layer; its loss counts its own piece alone. The result is
+exact, and the processes exchange nothing but gradients.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from titans_dna.errors import ConfigError
+from titans_dna.loading.lanes import Batch
+from titans_dna.model.config import BackboneConfig
+
+
+def piece_of_window(config: BackboneConfig, window_tokens: int, rank: int, processes: int) -> tuple[int, int, int]:
+    """Return where the halo starts, where the piece starts, and where it ends (0-based, end excluded).
+
+    Raises
+    ------
+    ConfigError
+        If a memory never resets, the block sees all tokens, or the pieces do not start at resets.
+    """
+    resets = [layout.reset_tokens for layout in config.memories]
+    if config.block == "transformer" or (config.block != "window" and not all(resets)):
+        raise ConfigError(
+            "a window can be cut over processes only where every memory resets; set reset_tokens of the model, "
+            "or use the ddp strategy"
+        )
+    chunks = [layout.chunk_tokens for layout in config.memories]
+    period = math.lcm(*chunks, *(n for n in resets if n), config.segment_tokens if config.block == "mac" else 1)
+    if window_tokens % (processes * period):
+        raise ConfigError(
+            f"window_tokens is {window_tokens}; for {processes} processes choose a multiple of {processes * period}"
+        )
+    piece = window_tokens // processes
+    start = halo = rank * piece
+    reach = max(config.window_tokens, config.convolution_tokens)
+    for _ in range(config.layers):
+        halo = max(0, (halo - reach) // period * period)
+    words = max([*config.context_orders, config.word_counts.reach if config.word_counts else 0, 1])
+    return max(0, (halo - words) // period * period), start, start + piece
+
+
+def own_piece(batch: Batch, config: BackboneConfig, rank: int, processes: int) -> Batch:
+    """Return the halo and the piece of this process; bases of the halo have weight 0."""
+    halo, start, end = piece_of_window(config, batch.inputs.shape[1], rank, processes)
+    weights = batch.weights[:, halo:end].copy()
+    weights[:, : start - halo] = 0.0
+    return replace(batch, inputs=batch.inputs[:, halo:end], targets=batch.targets[:, halo:end], weights=weights)

@@ -1,0 +1,220 @@
+"""What a run learns and what it is tested on: genomes, their weights, and the split, written down."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.io.bed import read_intervals
+from titans_dna.loading.genomes import Genome, open_genome
+from titans_dna.loading.lanes import MASKED, Contig
+from titans_dna.loading.word_lanes import WordContig
+from titans_dna.tokenizers import Tokenizer
+from titans_dna.training.words import NUCLEOTIDES, is_single
+
+TRAIN, HOLDOUT, EXCLUDED = "train", "holdout", "excluded"
+FOLDS = 4  # parts of each genome that versions of the word counts leave out in turn
+GENOME_GROUPS = 8  # genomes that have versions of their own without them; further ones share
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A FASTA to learn, and how often its bases are drawn over those of a FASTA of weight 1."""
+
+    path: Path
+    weight: float = 1.0
+
+    @classmethod
+    def parse(cls, text: str) -> Source:
+        """Return the source written as ``PATH`` or ``PATH=WEIGHT``.
+
+        Raises
+        ------
+        ConfigError
+            If the weight is negative.
+        """
+        path, equals, weight = text.rpartition("=")
+        try:
+            value = float(weight) if equals else 1.0
+        except ValueError:
+            return cls(path=Path(text))
+        if not 0 <= value < float("inf"):
+            raise ConfigError(f"the sampling weight of {path} is {weight}; give a number of 0 or more")
+        return cls(path=Path(path if equals else text), weight=value)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """What is not to be learned.
+
+    A contig may bear any of its names; ``FASTA:CONTIG`` means that of one file alone.
+    """
+
+    holdout: Sequence[str] = ()  # contigs to evaluate on
+    exclude: Sequence[str] = ()  # contigs to leave out of both, such as a test set
+    holdout_bed: Path | None = None  # regions to evaluate on, 0-based half-open
+    holdout_share: float = 0.0  # share of the remaining contigs, drawn at random, to evaluate on
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingData:
+    """Pieces of contigs to learn and to evaluate on."""
+
+    contigs: list[Contig] | list[WordContig]  # the latter where tokens have several bases
+    held_out: list[np.ndarray]  # ids of the tokens
+    groups: list[int]  # of each contig, for the versions of the word counts
+    left_out: list[frozenset[int]]  # groups that each version has not seen
+    bed: str  # the split: contig, start, end, name of the part, FASTA
+    record: dict[str, Any]  # for training.json
+
+
+def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NUCLEOTIDES) -> TrainingData:
+    """Open the genomes and split them.
+
+    Raises
+    ------
+    ConfigError
+        If a contig that is named is in no FASTA, a region is on none, or nothing is left to learn.
+    """
+    genomes = [open_genome(source.path) for source in sources]
+    parts = _parts(genomes, split)
+    pieces = [(index, contig, *piece) for (index, contig), found in parts.items() for piece in found]
+    learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
+    if not learned:
+        raise ConfigError("every contig is held out; leave some to learn")
+    groups = [index % GENOME_GROUPS * FOLDS + fold for index, _, _, _, fold in learned]
+    left_out = _versions(groups)
+    contigs = [
+        Contig(
+            codes=genomes[index].codes_of(contig, start, end), weight=sources[index].weight,
+            versions=tuple(v for v, out in enumerate(left_out) if group in out),
+        )
+        for (index, contig, start, end, _), group in zip(learned, groups, strict=True)
+    ]  # fmt: skip
+    held_out = [
+        genomes[i].codes_of(contig, start, end) & np.uint8(MASKED - 1)
+        if is_single(tokenizer)
+        else tokenizer.encode(genomes[i].sequence_of(contig, start, end))
+        for i, contig, start, end, part in pieces
+        if part == HOLDOUT
+    ]
+    words = [
+        WordContig.of(genomes[i].sequence_of(contig, start, end), tokenizer, sources[i].weight)
+        for i, contig, start, end, part in pieces
+        if part == TRAIN and not is_single(tokenizer)
+    ]
+    bed = "".join(f"{contig}\t{start}\t{end}\t{part}\t{sources[i].path}\n" for i, contig, start, end, part in pieces)
+    record = {
+        "fasta": [str(source.path) for source in sources],
+        "fasta_weight": [source.weight for source in sources],
+        "fasta_md5": {str(genome.path): genome.md5 for genome in genomes},
+        "train_contigs": _names(pieces, TRAIN),
+        "holdout_contigs": _names(
+            [p for p in pieces if p[:2] not in {q[:2] for q in pieces if q[4] == TRAIN}], HOLDOUT
+        ),
+        "excluded_contigs": _names(pieces, EXCLUDED),
+        "split_seed": split.seed,
+    }
+    return TrainingData(
+        contigs=words or contigs, held_out=held_out, groups=groups, left_out=left_out, bed=bed, record=record
+    )
+
+
+def _names(pieces: Sequence[tuple[int, str, int, int, str]], part: str) -> list[str]:
+    return list(dict.fromkeys(contig for _, contig, _, _, which in pieces if which == part))
+
+
+def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
+    """Return, for every contig of every genome, its pieces in order: start, end, part."""
+    regions = _regions(genomes, split.holdout_bed)
+    named = {**_named(genomes, split.holdout, HOLDOUT), **_named(genomes, split.exclude, EXCLUDED)}
+    keys = [(index, contig) for index, genome in enumerate(genomes) for contig in genome.contigs.names]
+    free = [key for key in keys if key not in named and key not in regions]
+    if not 0 <= split.holdout_share < 1:
+        raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 up to, but not, 1")
+    count = round(split.holdout_share * len(free))
+    drawn = np.random.default_rng([split.seed, 7]).permutation(len(free))[:count]
+    named |= {free[i]: HOLDOUT for i in drawn}
+    parts = {}
+    for index, contig in keys:
+        length, key = genomes[index].contigs.lengths[contig], (index, contig)
+        parts[key] = [(0, length, named[key])] if key in named else _around(length, regions.get(key, []))
+    return parts
+
+
+def _named(genomes: Sequence[Genome], names: Sequence[str], part: str) -> dict[tuple[int, str], str]:
+    found: dict[tuple[int, str], str] = {}
+    for name in names:
+        file, _, rest = name.partition(":")
+        chosen = [index for index, genome in enumerate(genomes) if file in (str(genome.path), genome.path.name)]
+        here = {
+            (index, contig): part
+            for index in (chosen or range(len(genomes)))
+            if (contig := genomes[index].contigs.resolve(rest if chosen else name)) is not None
+        }
+        if not here:
+            have = [contig for genome in genomes for contig in genome.contigs.names][:5]
+            raise ConfigError(f"--{part.removesuffix('d')} {name}: no FASTA has this contig; it has {', '.join(have)}")
+        found |= here
+    return found
+
+
+def _regions(genomes: Sequence[Genome], bed: Path | None) -> dict[tuple[int, str], list[tuple[int, int]]]:
+    found: dict[tuple[int, str], list[tuple[int, int]]] = {}
+    for interval in read_intervals(bed) if bed else []:
+        keys = [
+            (index, contig)
+            for index, genome in enumerate(genomes)
+            if (contig := genome.contigs.resolve(interval.contig)) is not None
+        ]
+        if not keys:
+            raise ConfigError(f"{bed}: {interval.contig}: no FASTA has this contig; correct the BED")
+        for key in keys:
+            found.setdefault(key, []).append((interval.start, interval.end))
+    return found
+
+
+def _around(length: int, regions: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
+    """Return the held-out regions of a contig, merged, and what lies between them."""
+    pieces: list[tuple[int, int, str]] = []
+    at = 0
+    for start, end in sorted(regions):
+        start, end = max(start, at), min(end, length)
+        if start >= end:
+            continue
+        if start > at:
+            pieces.append((at, start, TRAIN))
+        pieces.append((start, end, HOLDOUT))
+        at = end
+    return [*pieces, (at, length, TRAIN)] if at < length else pieces
+
+
+def _fold(
+    pieces: Sequence[tuple[int, str, int, int, str]], genomes: Sequence[Genome]
+) -> list[tuple[int, str, int, int, int]]:
+    """Give every piece a fold of its genome; a genome of few pieces is cut into one piece per fold."""
+    counts = [sum(1 for piece in pieces if piece[0] == index) for index in range(len(genomes))]
+    out = []
+    for index, contig, start, end, _ in pieces:
+        if counts[index] >= FOLDS:
+            out.append((index, contig, start, end, zlib.crc32(contig.encode()) % FOLDS))
+            continue
+        cuts = np.linspace(start, end, FOLDS + 1).astype(int).tolist()
+        out += [(index, contig, cuts[i], cuts[i + 1], i) for i in range(FOLDS)]
+    return out
+
+
+def _versions(groups: Sequence[int]) -> list[frozenset[int]]:
+    """Return the groups that each version leaves out: a genome as a whole, or one fold of every genome."""
+    present = sorted({*groups})
+    genomes = sorted({group // FOLDS for group in present})
+    whole = [frozenset(g for g in present if g // FOLDS == genome) for genome in genomes if len(genomes) > 1]
+    folds = [frozenset(g for g in present if g % FOLDS == fold) for fold in range(FOLDS)]
+    return [out for out in (*whole, *folds) if out and len(out) < len(present)] or [frozenset(present)]

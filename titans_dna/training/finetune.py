@@ -1,0 +1,216 @@
+"""Fine-tuning: a classifier on pooled features of a pretrained backbone, beside k-mers on the same split."""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from titans_dna.errors import ConfigError, OutputError
+from titans_dna.inference.metrics import auroc, average_precision
+from titans_dna.inference.model import SequenceModel
+from titans_dna.io.atomic import atomic_path
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.checkpoint import save_checkpoint
+from titans_dna.training.kmers import kmer_probabilities
+from titans_dna.training.labelled import LabelledData
+
+MODES = ("full", "frozen", "last-layers")
+HEAD, RESULT = "head.safetensors", "finetune.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneConfig:
+    """Settings of a fine-tuning run.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of its range.
+    """
+
+    mode: str = "full"  # which weights are learned beside the head: one of MODES
+    last_layers: int = 1  # blocks that "last-layers" learns, from the end, with the final norm
+    epochs: int = 5  # passes over the training examples
+    batch: int = 32  # examples per step
+    learning_rate: float = 1e-3  # peak
+    weight_decay: float = 0.01
+    both_strands: bool = True  # show the reverse complement half of the time; test on the mean of both
+    kmer_bases: int = 6  # of the baseline
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.mode not in MODES:
+            raise ConfigError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
+        for name in ("last_layers", "epochs", "batch", "kmer_bases"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        if self.kmer_bases > 8:
+            raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
+
+
+class Classifier(nn.Module):
+    """A linear head on the mean and the last of the features of a sequence's known bases."""
+
+    def __init__(self, backbone: Backbone, classes: int, bos: int) -> None:
+        super().__init__()
+        self.backbone, self.bos = backbone, bos
+        self.head = nn.Linear(2 * backbone.config.width, classes)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
+        """Return logits (B, classes) of padded ids (B, T); padding, where not ``valid``, changes nothing."""
+        start = torch.full_like(ids[:, :1], self.bos)
+        hidden = self.backbone.stream(torch.cat([start, ids], 1)).hidden[:, 1:]
+        known = (valid & (ids < self.backbone.config.targets)).unsqueeze(-1)
+        count = known.sum(1).clamp_min(1)
+        last = (valid.sum(1) - 1).clamp_min(0)
+        pooled = torch.where(known, hidden, 0.0).sum(1) / count
+        return self.head(torch.cat([pooled, hidden[torch.arange(len(ids), device=ids.device), last]], -1))
+
+
+def finetune_model(
+    model: SequenceModel,
+    data: LabelledData,
+    output: Path,
+    config: FinetuneConfig,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Train a classifier, test it beside the k-mer baseline, and write both to ``output``.
+
+    The folder is a model folder (the backbone as it became) with ``head.safetensors`` and ``finetune.json``.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    torch.manual_seed(config.seed)
+    device = next(model.backbone.parameters()).device
+    backbone = copy.deepcopy(model.backbone)
+    net = Classifier(backbone, len(data.classes), model.bos).to(device)
+    started = time.monotonic()
+    _fit(net, data, config, _learned(net, config), advance)
+    seconds = time.monotonic() - started
+    probabilities = classify(net, data.tested, config)
+    baseline = kmer_probabilities(
+        data.training, data.training_labels, data.tested, len(data.classes), config.kmer_bases
+    )  # fmt: skip
+    result = {
+        "classes": list(data.classes),
+        "rows": data.outcomes,
+        "training_examples": len(data.training),
+        "tested_examples": len(data.tested),
+        "model": classification_metrics(probabilities, data.tested_labels),
+        "kmer_baseline": classification_metrics(baseline, data.tested_labels),
+        "backbone": model.name,
+        "backbone_sha256": model.weights_sha256,
+        "seconds": round(seconds, 1),
+        **asdict(config),
+    }
+    save_checkpoint(output, backbone, model.tokenizer.to_json(), {RESULT: json.dumps(result, indent=2) + "\n"})
+    try:
+        with atomic_path(output / HEAD) as temporary:
+            save_file({name: x.detach().cpu().clone() for name, x in net.head.state_dict().items()}, temporary)
+    except OSError as error:
+        raise OutputError(f"cannot write the head: {error}. Choose another --output.", path=output) from error
+    return result
+
+
+def _learned(net: Classifier, config: FinetuneConfig) -> list[nn.Parameter]:
+    """Set which weights are learned, and return them."""
+    net.backbone.requires_grad_(config.mode == "full")
+    if config.mode == "last-layers":
+        for part in (*net.backbone.blocks[-config.last_layers :], net.backbone.norm):
+            part.requires_grad_(True)
+    net.backbone.head.requires_grad_(False)  # it predicts bases, which nobody asks here
+    return [p for p in net.parameters() if p.requires_grad]
+
+
+def _fit(
+    net: Classifier,
+    data: LabelledData,
+    config: FinetuneConfig,
+    learned: list[nn.Parameter],
+    advance: Callable[[int], None],
+) -> None:
+    random = np.random.default_rng(config.seed)
+    optimizer = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
+    steps = config.epochs * -(-len(data.training) // config.batch)
+    step = 0
+    net.train()
+    for _ in range(config.epochs):
+        order = random.permutation(len(data.training))
+        for start in range(0, len(order), config.batch):
+            rows = order[start : start + config.batch]
+            for group in optimizer.param_groups:
+                warm = min(1.0, (step + 1) / max(1, steps // 10))
+                group["lr"] = config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+            flips = random.integers(0, 2, len(rows)) if config.both_strands else np.zeros(len(rows))
+            sequences = [_strand(data.training[row], bool(flip)) for row, flip in zip(rows, flips, strict=True)]
+            logits = net(*_padded(sequences, net))
+            target = torch.from_numpy(data.training_labels[rows]).to(logits.device)
+            optimizer.zero_grad(set_to_none=True)
+            F.cross_entropy(logits, target).backward()
+            if math.isfinite(float(nn.utils.clip_grad_norm_(learned, 1.0))):
+                optimizer.step()
+            step += 1
+            advance(len(rows))
+    net.eval()
+
+
+@torch.inference_mode()
+def classify(net: Classifier, sequences: Sequence[np.ndarray], config: FinetuneConfig) -> np.ndarray:
+    """Return class probabilities (n, classes), the mean of both strands if they were both shown."""
+    total = np.zeros((len(sequences), net.head.out_features))
+    for flip in (False, True) if config.both_strands else (False,):
+        for start in range(0, len(sequences), config.batch):
+            rows = [_strand(ids, flip) for ids in sequences[start : start + config.batch]]
+            total[start : start + config.batch] += net(*_padded(rows, net)).softmax(-1).double().cpu().numpy()
+    return total / total.sum(1, keepdims=True)
+
+
+def classification_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Return accuracy, MCC, AUROC and AUPRC; of more than two classes the last two are means over the classes."""
+    classes = probabilities.shape[1]
+    found = probabilities.argmax(1)
+    table = np.zeros((classes, classes))
+    np.add.at(table, (labels, found), 1)
+    n, right = table.sum(), np.trace(table)
+    true, said = table.sum(1), table.sum(0)
+    spread = math.sqrt(float(n**2 - (said**2).sum())) * math.sqrt(float(n**2 - (true**2).sum()))
+    asked = [1] if classes == 2 else [c for c in range(classes) if 0 < true[c] < n]
+    return {
+        "accuracy": float(right / n),
+        "mcc": float((right * n - true @ said) / spread) if spread else 0.0,
+        "auroc": float(np.mean([auroc(probabilities[:, c], labels == c) for c in asked])),
+        "auprc": float(np.mean([average_precision(probabilities[:, c], labels == c) for c in asked])),
+    }
+
+
+def _strand(ids: np.ndarray, reverse: bool) -> np.ndarray:
+    return np.where(ids < 4, 3 - ids, ids)[::-1] if reverse else ids
+
+
+def _padded(sequences: Sequence[np.ndarray], net: Classifier) -> tuple[Tensor, Tensor]:
+    """Return ids, padded behind with an id that is no base, and where they are valid."""
+    longest, device = max(len(ids) for ids in sequences), net.head.weight.device
+    ids = torch.full((len(sequences), longest), net.backbone.config.targets, dtype=torch.long)
+    valid = torch.zeros(ids.shape, dtype=torch.bool)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
+        valid[row, : len(sequence)] = True
+    return ids.to(device), valid.to(device)

@@ -1,0 +1,191 @@
+"""Labelled sequences: tables of sequences, FASTA headers, or intervals on a genome; and their split.
+
+==========================  =========================================================================
+file                        what it holds
+==========================  =========================================================================
+``.csv``, ``.tsv`` (.gz)    columns ``sequence`` and ``label``, or ``contig``, ``start``, ``end``
+                            (0-based, end excluded) and ``label``; ``split`` (train, test) if given
+``.bed`` (.gz)              regions of a genome; the label is the name (column 4)
+``.fa``, ``.fasta`` (.gz)   the label is the last word of the header, after ``|`` or a space
+==========================  =========================================================================
+
+Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from titans_dna.errors import ConfigError, FormatError, InputMissing
+from titans_dna.io.bed import read_intervals
+from titans_dna.io.fasta import Fasta, open_fasta
+from titans_dna.tokenizers import NucleotideTokenizer
+
+TABLES, FASTAS = (".csv", ".tsv"), (".fa", ".fasta", ".fna")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """One row of the input."""
+
+    label: str
+    sequence: bytes = b""
+    contig: str = ""  # of an interval, instead of a sequence
+    start: int = 0  # 0-based
+    end: int = 0  # excluded
+    split: str = ""  # "train", "test", or empty
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledData:
+    """Examples as ids, split; labels are numbers of ``classes``."""
+
+    classes: tuple[str, ...]
+    training: list[np.ndarray]
+    training_labels: np.ndarray
+    tested: list[np.ndarray]
+    tested_labels: np.ndarray
+    outcomes: dict[str, int]  # rows of the input by outcome; "used" among them
+
+
+def read_labelled(path: Path, genome: Path | None, test_share: float, seed: int) -> LabelledData:
+    """Read labelled sequences or intervals and split them.
+
+    Where the file names no split, ``test_share`` of each class is drawn at random for the test.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If the file is not there, or its columns are not those above.
+    ConfigError
+        If intervals come without a genome, or a part of the split lacks examples.
+    """
+    examples = list(_examples(path))
+    outcomes: Counter[str] = Counter()
+    usable: list[tuple[Example, np.ndarray]] = []
+    fasta = open_fasta(genome) if genome else None
+    try:
+        for example in examples:
+            outcome, sequence = _sequence(example, fasta)
+            outcomes[outcome] += 1
+            if outcome == "used":
+                usable.append((example, NucleotideTokenizer().encode(sequence)))
+    finally:
+        if fasta:
+            fasta.close()
+    classes = tuple(sorted({example.label for example, _ in usable}))
+    if len(classes) < 2:
+        raise ConfigError(f"{path}: the usable rows have {len(classes)} labels; give at least two")
+    labels = np.array([classes.index(example.label) for example, _ in usable])
+    tested = _tested([example.split for example, _ in usable], labels, test_share, seed)
+    if not tested.any() or len({*labels[~tested].tolist()}) < len(classes):
+        raise ConfigError(f"{path}: the split leaves a part without examples; give more rows, or another share")
+    ids = [sequence for _, sequence in usable]
+    return LabelledData(
+        classes=classes,
+        training=[x for x, t in zip(ids, tested, strict=True) if not t], training_labels=labels[~tested],
+        tested=[x for x, t in zip(ids, tested, strict=True) if t], tested_labels=labels[tested],
+        outcomes=dict(outcomes),
+    )  # fmt: skip
+
+
+def _examples(path: Path) -> Iterator[Example]:
+    if not path.is_file():
+        raise InputMissing("no such file. Check the path.", path=path)
+    kind = "".join(path.suffixes[-2:]).removesuffix(".gz")
+    kind = "." + kind.rpartition(".")[2]
+    if kind in TABLES:
+        yield from _table(path, "," if kind == ".csv" else "\t")
+    elif kind == ".bed":
+        for interval in read_intervals(path):
+            yield Example(
+                label=interval.name or "", contig=interval.contig, start=interval.start, end=interval.end
+            )  # fmt: skip
+    elif kind in FASTAS:
+        yield from _fasta(path)
+    else:
+        raise ConfigError(f"{path}: no known kind of labelled data; give .csv, .tsv, .bed or .fa")
+
+
+def _lines(path: Path) -> Iterator[str]:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
+        yield from file
+
+
+def _table(path: Path, delimiter: str) -> Iterator[Example]:
+    reader = csv.DictReader(_lines(path), delimiter=delimiter)
+    columns = set(reader.fieldnames or ())
+    intervals = {"contig", "start", "end"} <= columns
+    if "label" not in columns or not (intervals or "sequence" in columns):
+        raise FormatError("needs a column label, and sequence or contig, start and end. Rename its columns.", path=path)
+    for row in reader:
+        label, split = (row.get("label") or "").strip(), (row.get("split") or "").strip()
+        if split not in ("", "train", "test"):
+            raise FormatError(f"split is {split!r}; write train or test", path=path, line=reader.line_num)
+        if "sequence" in columns:
+            yield Example(label=label, split=split, sequence=(row["sequence"] or "").strip().encode())
+            continue
+        try:
+            start, end = int(row["start"]), int(row["end"])
+        except (TypeError, ValueError):
+            raise FormatError("start or end is no whole number", path=path, line=reader.line_num) from None
+        yield Example(label=label, split=split, contig=row["contig"], start=start, end=end)
+
+
+def _fasta(path: Path) -> Iterator[Example]:
+    """Read records in order; names may repeat, for they are no keys here."""
+    header: str | None = None
+    parts: list[str] = []
+    for line in _lines(path):
+        if line.startswith(">"):
+            if header is not None:
+                yield _record(header, parts)
+            header, parts = line[1:].strip(), []
+        elif header is None and line.strip():
+            raise FormatError("does not begin with '>'. Is it FASTA?", path=path, line=1)
+        else:
+            parts.append(line.strip())
+    if header is not None:
+        yield _record(header, parts)
+
+
+def _record(header: str, parts: Sequence[str]) -> Example:
+    words = re.split(r"[|\s]+", header)
+    return Example(label=words[-1] if len(words) > 1 else "", sequence="".join(parts).encode())
+
+
+def _sequence(example: Example, fasta: Fasta | None) -> tuple[str, bytes]:
+    """Return the outcome of a row and its bases."""
+    if not example.label:
+        return "no_label", b""
+    if not example.contig:
+        return ("used", example.sequence) if example.sequence else ("empty", b"")
+    if fasta is None:
+        raise ConfigError("the rows are intervals; name their genome with --fasta")
+    contig = fasta.contigs.resolve(example.contig)
+    if contig is None:
+        return "contig_unknown", b""
+    if example.end > fasta.contigs.lengths[contig] or example.start < 0:
+        return "beyond_contig", b""
+    if example.end <= example.start:
+        return "empty", b""
+    return "used", fasta.fetch(contig, example.start, example.end)
+
+
+def _tested(splits: Sequence[str], labels: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """Return which rows are tested: those that say so, or a share of each class by the seed."""
+    if any(splits):
+        return np.array([split == "test" for split in splits])
+    tested, random = np.zeros(len(labels), dtype=bool), np.random.default_rng([seed, 11])
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        tested[random.permutation(members)[: max(1, round(share * len(members)))]] = True
+    return tested

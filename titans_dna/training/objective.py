@@ -1,0 +1,50 @@
+"""The objective: the next base, weighed, on windows that go on from a state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from titans_dna.loading.lanes import Batch
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.state import StreamState, where
+
+
+class NextBase(nn.Module):
+    """The share of a batch in the mean loss of its step, as a module, so that DDP and FSDP can wrap it."""
+
+    def __init__(self, backbone: Backbone, precision: str = "float32") -> None:
+        super().__init__()
+        self.backbone, self.precision = backbone, precision
+
+    def forward(self, batch: Batch, state: StreamState | None, total_weight: float) -> tuple[Tensor, StreamState]:
+        """Return the weighed loss in nats over ``total_weight``, and the lanes' states after their windows."""
+        device = next(self.backbone.parameters()).device
+        fresh = torch.from_numpy(batch.fresh).to(device)
+        initial = self.backbone.initial_state(len(batch.fresh))
+        state = initial if state is None or batch.fresh.all() else where(fresh, initial, state)
+        inputs, weights = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.weights).to(device)
+        targets = torch.from_numpy(batch.targets).to(device).where(weights > 0, 0)
+        autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        with reading(self.backbone, batch), autocast:
+            out = self.backbone.stream(inputs, state)
+        loss = F.cross_entropy(out.logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
+        return (loss * weights).sum() / max(total_weight, 1.0), out.state
+
+
+@contextmanager
+def reading(backbone: Backbone, batch: Batch) -> Iterator[None]:
+    """Let each lane read the version of the word counts that has not seen its contig."""
+    counts = backbone.counts
+    if counts is None or counts.versions == 1:
+        yield
+        return
+    counts.rows = torch.from_numpy(batch.versions).to(counts.counts.device)
+    try:
+        yield
+    finally:
+        counts.rows = None
