@@ -50,7 +50,6 @@ def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> No
     from titans_dna.model.backbone import Backbone
     from titans_dna.model.config import BackboneConfig
     from titans_dna.tokenizers import NucleotideTokenizer
-    from titans_dna.tokenizers.base import BOS
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.evaluation import carried_bits, reset_bits
     from titans_dna.training.loop import Trainer, train
@@ -74,19 +73,20 @@ def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> No
         "seed": seed,
     }
 
-    def run(steps: int) -> tuple[Backbone, float]:
+    def run(steps: int) -> tuple[Trainer, float]:
         torch.manual_seed(seed)
         model = Backbone(config)
         started = time.process_time()
         trainer = Trainer(model, contigs, TrainingConfig(steps=steps, **settings))  # type: ignore[arg-type]
         train(trainer, [], report=lambda row: None)
-        return model, time.process_time() - started
+        return trainer, time.process_time() - started
 
     run(1)
     steps = max(10, round(seconds / (run(5)[1] / 5)))
-    model, spent = run(steps)
-    bits = carried_bits(model, [held_out], BOS).bits
-    reset = reset_bits(model, [held_out], BOS, 512).bits
+    trainer, spent = run(steps)
+    model = trainer.model
+    bits = carried_bits(model, [held_out], trainer.bos).bits
+    reset = reset_bits(model, [held_out], trainer.bos, 512).bits
     parameters = sum(x.numel() for x in model.parameters())
     print(json.dumps({"bits": bits, "reset": reset, "steps": steps, "seconds": spent, "parameters": parameters}))
 

@@ -76,5 +76,5 @@ def _events(folder: Path, after_step: int) -> Any:
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
-        raise ConfigError("TensorBoard is not installed; run: pip install tensorboard") from error
+        raise ConfigError("TensorBoard is not installed; run: pip install 'titans-dna[watch]'") from error
     return SummaryWriter(str(folder), purge_step=after_step + 1 if after_step else None)
