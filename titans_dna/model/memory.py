@@ -18,7 +18,7 @@ from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initi
 from titans_dna.ops.network import read_weights
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
-RECOMPUTED_PIECES = 4  # in training, inputs of more pieces keep only the states between them
+RECOMPUTED_PIECES = 16  # in training, longer inputs keep only the states between pieces and compute the rest again
 FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
 
 
@@ -116,7 +116,7 @@ class NeuralMemory(nn.Module):
         recompute = torch.is_grad_enabled() and len(pieces) > RECOMPUTED_PIECES
         for piece, mask in zip(x.split(pieces, 1), active.split(pieces, 1), strict=True):
             if recompute:
-                out = checkpoint(self._read_piece, piece, state, mask, use_reentrant=False)
+                out = checkpoint(self._read_piece, piece, state, mask, use_reentrant=False, preserve_rng_state=False)
             else:
                 out = self._read_piece(piece, state, mask)
             parts.append(out)

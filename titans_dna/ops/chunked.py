@@ -50,7 +50,7 @@ def run(
         vectors = (x[:, start:end] for x in (q, k, v))
         arguments: Any = (*vectors, gates.tokens(start, end), mask, rows, form, width, frozen, *states)
         if recompute:
-            y, loss, *after = checkpoint(_run_group, *arguments, use_reentrant=False)
+            y, loss, *after = checkpoint(_run_group, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
             y, loss, *after = _run_group(*arguments)
         states = tuple(after)
