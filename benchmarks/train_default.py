@@ -70,9 +70,10 @@ def settings(data: Path, arguments: argparse.Namespace):
         sources=tuple(Source(path=paths[name], weight=weight) for name, weight in GENOMES.items()),
         backbone=named_config("default"),
         training=TrainingConfig(
-            steps=arguments.steps, lanes=16, window_tokens=arguments.window_tokens, restart=0.1, random_share=0.25,
-            learning_rate=arguments.learning_rate, soft_mask_weight=1.0, precision=arguments.precision,
-            evaluate_every=250, evaluation_bases=60_000, save_every=100, seed=arguments.seed,
+            steps=arguments.steps, lanes=16, window_tokens=arguments.window_tokens, restart=arguments.restart,
+            random_share=0.25, learning_rate=arguments.learning_rate, soft_mask_weight=1.0,
+            precision=arguments.precision, evaluate_every=250, evaluation_bases=60_000,
+            save_every=100, seed=arguments.seed,
         ),
         split=Split(holdout=HELD_OUT, exclude=EXCLUDED, seed=arguments.seed),
         size="default", device=arguments.device,
@@ -136,6 +137,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--window-tokens", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
+    parser.add_argument("--restart", type=float, default=0.1, help="chance that a stream ends after a window")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
