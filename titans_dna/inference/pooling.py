@@ -16,6 +16,7 @@ known (N and other ambiguity codes) take part in nothing; a region without a kno
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -97,7 +98,7 @@ class Pooling:
         return kind(starts, ends, targets, columns)
 
 
-class Pool:
+class Pool(ABC):
     """Spans that open and close as a stream passes them.
 
     Only the open ones have values in memory. A subclass says how the values of a piece change those of a span.
@@ -155,11 +156,11 @@ class Pool:
             yield self._targets[self._open[done]], vectors
         self._open, self._values, self._counts = self._open[~done], self._values[~done], self._counts[~done]
 
+    @abstractmethod
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
         """Add bases ``low`` to ``high`` of a piece to each open span."""
-        raise NotImplementedError
 
     def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the vectors of complete spans."""

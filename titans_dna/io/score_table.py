@@ -17,6 +17,7 @@ which is held until the end. A file appears under its name only when it is compl
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -157,7 +158,7 @@ def require_package(package: str, path: Path) -> None:
         )
 
 
-class _Sink:
+class _Sink(ABC):
     """A context manager that takes columns of some rows at a time."""
 
     def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
@@ -169,11 +170,13 @@ class _Sink:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.close(error is None)
 
+    @abstractmethod
     def write(self, values: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        """Take some rows."""
 
+    @abstractmethod
     def close(self, whole: bool) -> None:
-        raise NotImplementedError
+        """End the file; ``whole`` says whether all rows came."""
 
 
 class _ParquetSink(_Sink):
