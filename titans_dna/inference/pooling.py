@@ -16,7 +16,6 @@ known (N and other ambiguity codes) take part in nothing; a region without a kno
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -98,7 +97,7 @@ class Pooling:
         return kind(starts, ends, targets, columns)
 
 
-class Pool(ABC):
+class Pool:
     """Spans that open and close as a stream passes them.
 
     Only the open ones have values in memory. A subclass says how the values of a piece change those of a span.
@@ -156,11 +155,11 @@ class Pool(ABC):
             yield self._targets[self._open[done]], vectors
         self._open, self._values, self._counts = self._open[~done], self._values[~done], self._counts[~done]
 
-    @abstractmethod
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
         """Add bases ``low`` to ``high`` of a piece to each open span."""
+        raise NotImplementedError
 
     def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the vectors of complete spans."""

@@ -17,7 +17,6 @@ which is held until the end. A file appears under its name only when it is compl
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
 from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
@@ -158,7 +157,7 @@ def require_package(package: str, path: Path) -> None:
         )
 
 
-class _Sink(ABC):
+class _Sink:
     """A context manager that takes columns of some rows at a time."""
 
     def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
@@ -170,13 +169,11 @@ class _Sink(ABC):
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.close(error is None)
 
-    @abstractmethod
     def write(self, values: Mapping[str, Any]) -> None:
-        """Take some rows."""
+        raise NotImplementedError
 
-    @abstractmethod
     def close(self, whole: bool) -> None:
-        """End the file; ``whole`` says whether all rows came."""
+        raise NotImplementedError
 
 
 class _ParquetSink(_Sink):
