@@ -156,7 +156,7 @@ def test_every_weight_has_a_gradient(make_model, kind, ids):
 def test_reading_in_pieces_changes_no_gradient(make_model, ids, block, monkeypatch):
     """Long inputs are read piece by piece and computed again on the way back; the gradient is that of one pass."""
     found = []
-    monkeypatch.setattr("titans_dna.model.memory.RECOMPUTED_PIECES", 1)
+    monkeypatch.setattr("titans_dna.model.memory.KEPT_PIECES", 1)
     for chunks in (100, 2):
         monkeypatch.setattr("titans_dna.model.memory.GROUP_CHUNKS", chunks)
         monkeypatch.setattr("titans_dna.ops.chunked.GROUP_CHUNKS", chunks)

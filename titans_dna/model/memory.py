@@ -18,7 +18,7 @@ from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initi
 from titans_dna.ops.network import read_weights
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
-RECOMPUTED_PIECES = 16  # in training, longer inputs keep only the states between pieces and compute the rest again
+KEPT_PIECES = 12  # in training, of earlier pieces only the states between them are kept, and the rest is computed again
 FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
 
 
@@ -113,9 +113,9 @@ class NeuralMemory(nn.Module):
         computed again on the way back, so that memory grows with the input alone.
         """
         pieces, parts = self._piece_tokens(x.shape[1], state), []
-        recompute = torch.is_grad_enabled() and len(pieces) > RECOMPUTED_PIECES
-        for piece, mask in zip(x.split(pieces, 1), active.split(pieces, 1), strict=True):
-            if recompute:
+        recomputed = max(0, len(pieces) - KEPT_PIECES) if torch.is_grad_enabled() else 0
+        for index, (piece, mask) in enumerate(zip(x.split(pieces, 1), active.split(pieces, 1), strict=True)):
+            if index < recomputed:
                 out = checkpoint(self._read_piece, piece, state, mask, use_reentrant=False, preserve_rng_state=False)
             else:
                 out = self._read_piece(piece, state, mask)

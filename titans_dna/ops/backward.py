@@ -59,11 +59,9 @@ class _MemoryGroup(torch.autograd.Function):
     def forward(ctx: Any, group: Group, form: MemoryForm, q: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         arguments = iter(tensors)
         group = map_tensors(group, lambda _: next(arguments))
-        traces, after = write_chunks(group.k, group.offsets, group.gates, group.frozen, group.states, group.gain, form)
         learning = any(ctx.needs_input_grad)
-        if not learning:
-            traces = [Trace(t.keys.for_reads(), (), t.steps, t.states) for t in traces]
-        trace = stack_tensors(traces)
+        keys = (group.k, group.offsets, group.gates, group.frozen, group.states, group.gain)
+        trace, after = write_chunks(*keys, form, learning)
         queries = read_chunks(q, trace, group.gates, group.frozen, group.gain, form)
         if learning:
             saved: list[Tensor] = []
@@ -147,7 +145,7 @@ def _through_writes(
     """Return the gradients at all of ``group``, running from the last chunk to the first."""
     count, first, share = len(group.k), form.first_written, step_share(form)
     traces = unstack_tensors(trace, count)
-    reads = unstack_tensors((back.inputs, back.deltas, back.steps, back.states), count)
+    reads = unstack_tensors(_Border(back.inputs, back.deltas, back.steps, back.states), count)
     gates = unstack_tensors(group.gates, count)
     bounds = [
         BoundedStep(g.step, trace.keys.inputs[first + i], trace.keys.deltas[i], trace.keys.loss, b, len(group.gates))
@@ -156,20 +154,20 @@ def _through_writes(
     frozen_, gain_ = list(back.frozen), back.gain
     rows: list[tuple[Tensor, Tensor, tuple[tuple[Tensor, ...], ...]]] = []
     for n in range(count - 1, -1, -1):
-        chunk, (inputs, deltas, steps, borders) = traces[n], reads[n]
+        chunk, border = traces[n], reads[n]
         error_loss_, inputs_, deltas_, gates_ = loss_[n], [], [], []
         for i, gate in enumerate(gates[n]):
-            written = _through_write(states_[i], gate, chunk, i, form)
-            step_ = steps[i] + torch.linalg.vecdot(written.weights, gate.carry)
-            input_, delta_ = inputs[i] + written.inputs, deltas[i] - written.deltas
+            written = _through_write(states_[i], border, gate, chunk, i, form)
+            step_ = border.steps[i] + torch.linalg.vecdot(written.weights, gate.carry)
+            input_, delta_ = written.inputs, written.deltas
             if form.bounded:
-                bound = bounds[i].backward(n, share * step_)
+                bound = bounds[i].backward(n, share * step_, input_)
                 step_, error_loss_ = bound.step, error_loss_ + bound.loss
-                input_, delta_ = input_ + bound.inputs, delta_ + bound.deltas
+                input_, delta_ = bound.inputs, torch.addcmul(delta_, bound.scaled, bound.root)
             inputs_.append(input_)
             deltas_.append(delta_)
             gates_.append((step_, written.weights * chunk.steps[i].unsqueeze(-1), written.transfer))
-            states_[i] = borders[i] + written.state
+            states_[i] = written.state
         keys = _through_keys(inputs_, deltas_, error_loss_, chunk, group, form)
         for i, weight_ in enumerate(keys.weights[first:]):
             states_[i][:, : weight_.shape[1]] += weight_
@@ -185,27 +183,42 @@ def _through_writes(
 
 
 @dataclass(frozen=True)
+class _Border:
+    """Gradients that the reads of one chunk gave, for each written matrix."""
+
+    inputs: Matrices
+    deltas: Matrices
+    steps: Matrices
+    states: Matrices
+
+
+@dataclass(frozen=True)
 class _WriteGradient:
     inputs: Tensor
-    deltas: Tensor  # what is to be taken off
+    deltas: Tensor
     weights: Tensor  # (R, C, ways) at carry * step
     transfer: Tensor
     state: Tensor
 
 
-def _through_write(state_: Tensor, gates: ChunkGates, trace: Trace, index: int, form: MemoryForm) -> _WriteGradient:
-    """Go through ``state' = transfer state - (a * (carry * step))^T delta``."""
+def _through_write(
+    state_: Tensor, back: _Border, gates: ChunkGates, trace: Trace, index: int, form: MemoryForm
+) -> _WriteGradient:
+    """Go through ``state' = transfer state - (a * (carry * step))^T delta``, adding to what the reads gave."""
     a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
     weights, state = gates.carry * trace.steps[index].unsqueeze(-1), trace.states[index]
     rows, ways = len(state), weights.shape[-1]
-    write_ = -torch.bmm(delta, state_.mT).unflatten(-1, (ways, -1))
+    write_ = torch.bmm(delta, state_.mT).unflatten(-1, (ways, -1))
     flat_, flat = state_.reshape(rows, ways, -1), state.view(rows, ways, -1)
+    input_ = back.inputs[index]
+    for way in range(ways):
+        input_ = torch.addcmul(input_, write_[..., way, :], weights[..., way, None], value=-1)
     return _WriteGradient(
-        inputs=(write_ * weights.unsqueeze(-1)).sum(-2),
-        deltas=torch.bmm(flat_ways(a, weights), state_),
-        weights=torch.linalg.vecdot(write_, a.unsqueeze(-2)),
+        inputs=input_,
+        deltas=torch.baddbmm(back.deltas[index], flat_ways(a, weights), state_, alpha=-1),
+        weights=-torch.linalg.vecdot(write_, a.unsqueeze(-2)),
         transfer=torch.bmm(flat_, flat.mT),
-        state=torch.bmm(gates.transfer.mT, flat_).view_as(state),
+        state=torch.baddbmm(back.states[index].view_as(flat), gates.transfer.mT, flat_).view_as(state),
     )
 
 
@@ -236,8 +249,8 @@ def _through_keys(
     for matrix in range(last, -1, -1):
         z_, a = outputs_[matrix], keys.inputs[matrix]
         assert z_ is not None
-        weights_[matrix] = _add(weights_[matrix], torch.bmm(a.mT, z_))
-        a_ = _add(inputs_[matrix - first] if matrix >= first else None, torch.bmm(z_, weights[matrix].mT))
+        weights_[matrix] = _add_product(weights_[matrix], a.mT, z_)
+        a_ = _add_product(inputs_[matrix - first] if matrix >= first else None, z_, weights[matrix].mT)
         if matrix:
             outputs_[matrix - 1] = _add(outputs_[matrix - 1], through_activation(a_, keys.outputs[matrix - 1], form))
     return _KeyGradient(a_, error_, [w for w in weights_ if w is not None], gain_)
@@ -270,3 +283,7 @@ def _through_error(
 
 def _add(one: Tensor | None, other: Tensor) -> Tensor:
     return other if one is None else one + other
+
+
+def _add_product(one: Tensor | None, left: Tensor, right: Tensor) -> Tensor:
+    return torch.bmm(left, right) if one is None else torch.baddbmm(one, left, right)

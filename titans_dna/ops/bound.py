@@ -28,11 +28,12 @@ class Bound:
 
 @dataclass(frozen=True)
 class BoundGradient:
-    """Gradients at what a bound was made of."""
+    """Gradients at what a bound was made of; that at the deltas is ``scaled * root``."""
 
     step: Tensor
     inputs: Tensor
-    deltas: Tensor
+    scaled: Tensor
+    root: Tensor  # (*N, C, 1)
     loss: Tensor
 
 
@@ -79,19 +80,19 @@ class BoundedStep:
         self._to_inputs, self._to_deltas = (signs * deltas_gram).unbind(0), (signs * product).unbind(0)
         self._before, self._after = (1.0 / bound.before).unbind(0), (1.0 / bound.after).unbind(0)
         self._step = step.unbind(0)
-        self._root = torch.rsqrt(loss + LOSS_FLOOR).unbind(0)
+        root = torch.rsqrt(loss + LOSS_FLOOR).unsqueeze(-1)
+        self._root, self._fall = root.unbind(0), (-0.5 * root * root * scaled).unbind(0)
         self._strict = torch.ones_like(overlap[0, 0]).tril_(-1)
 
-    def backward(self, chunk: int, gradient: Tensor) -> BoundGradient:
-        """Return the gradients of a chunk, given that of its bounded steps."""
+    def backward(self, chunk: int, gradient: Tensor, inputs: Tensor) -> BoundGradient:
+        """Return the gradients of a chunk, given that of its bounded steps; that at the inputs is added to ``inputs``."""
         factor = gradient * self._before[chunk] * self._after[chunk]
         own = -(factor * self._step[chunk]) * self._after[chunk]
         weight = (own - factor * self._step[chunk] * self._before[chunk]).unsqueeze(-1) * self._strict
         weight.diagonal(dim1=-2, dim2=-1).copy_(own)
         step = factor + (weight * self._overlap[chunk]).sum(-2)
         to_inputs, to_deltas = weight * self._to_inputs[chunk], weight * self._to_deltas[chunk]
-        inputs = torch.bmm(to_inputs + to_inputs.mT, self._inputs[chunk])
+        inputs = torch.baddbmm(inputs, to_inputs + to_inputs.mT, self._inputs[chunk])
         scaled = torch.bmm(to_deltas + to_deltas.mT, self._scaled[chunk])
-        root = self._root[chunk]
-        loss = -0.5 * torch.linalg.vecdot(scaled, self._scaled[chunk]) * root * root
-        return BoundGradient(step, inputs, scaled * root.unsqueeze(-1), loss)
+        loss = torch.linalg.vecdot(scaled, self._fall[chunk])
+        return BoundGradient(step, inputs, scaled, self._root[chunk], loss)

@@ -17,7 +17,7 @@ from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.network import Matrices
 from titans_dna.ops.state import Gates
 
-GROUP_CHUNKS = 8  # chunks whose reads are one batch; in training, states are kept once per group
+GROUP_CHUNKS = 16  # chunks whose reads are one batch; in training, states are kept once per group
 
 
 def run(
@@ -87,10 +87,11 @@ def _run_group(
     mask = None
     if active is not None:
         mask = split(active.unsqueeze(-1).expand(*active.shape, heads))
-    steps, etas, alphas = (split(g).unbind(-1) for g in (gates.step, gates.momentum, gates.forgetting))
-    products = [chunk_gates(*gate, mask, form) for gate in zip(steps, etas, alphas, strict=True)]
+    products = chunk_gates(
+        *(split(g).movedim(-1, 0) for g in (gates.step, gates.momentum, gates.forgetting)), mask, form
+    )
     queries, keys, values = split(q), split(k), split(v)
     offsets = keys - values if form.residual else -values
-    y, loss, *after = run_memory(queries, keys, offsets, tuple(products), frozen, states, gain, form)
+    y, loss, *after = run_memory(queries, keys, offsets, products, frozen, states, gain, form)
     joined = y.unflatten(1, (batch, heads)).movedim(0, 1).transpose(2, 3).flatten(1, 2)  # (B, T, H, D)
     return (joined, loss.unflatten(1, (batch, heads)).movedim(0, 1).transpose(2, 3).flatten(1, 2), *after)

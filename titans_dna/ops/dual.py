@@ -15,7 +15,7 @@ Derived for this project; proved equal to ``reference`` in tests/ops/test_chunke
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -24,7 +24,7 @@ from titans_dna.ops.bound import Bound, bounded_step, earlier_steps, gram
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.gates import decay_products
 from titans_dna.ops.network import KeyPass, Matrices, activate, normalise, run_keys
-from titans_dna.ops.state import unstack_tensors
+from titans_dna.ops.state import stack_tensors, unstack_tensors
 
 
 @dataclass(frozen=True)
@@ -40,28 +40,28 @@ class ChunkGates:
 
 def chunk_gates(
     step: Tensor, momentum: Tensor, forgetting: Tensor, active: Tensor | None, form: MemoryForm
-) -> ChunkGates:
-    """Return the products of gates (N, R, C) for all chunks N at once."""
-    tokens, keep = step.shape[-1], 1.0 - forgetting
+) -> tuple[ChunkGates, ...]:
+    """Return the products of gates (L, N, R, C) of all chunks N of each of L written matrices, made in one batch."""
+    keep = 1.0 - forgetting
     if active is not None:
         step = step * active
         keep = torch.where(active, keep, 1.0)
         momentum = torch.where(active, momentum, 1.0)
-    ones = torch.ones_like(step)
-    retention, b = (
-        decay_products(keep) if form.forgetting else (ones.unsqueeze(-1).expand(*ones.shape, tokens).tril(), ones)
-    )
+    if not form.forgetting:
+        keep = torch.ones_like(keep)
     if not form.momentum:  # nothing of S_t enters a later M: the state's momentum is left as it is
+        retention, b = decay_products(keep)
         writes = retention if active is None else retention * active.unsqueeze(-2)
-        return ChunkGates(step, writes, b[..., None], writes[..., -1, :, None], b[..., -1:, None])
-    carry, m = decay_products(momentum)
-    live = carry if active is None else carry * active.unsqueeze(-1)
-    past = m if active is None else m * active
-    writes = retention @ live
-    f = (retention @ past.unsqueeze(-1)).squeeze(-1)
+        gates = ChunkGates(step, writes, b[..., None], writes[..., -1, :, None], b[..., -1:, None])
+        return tuple(unstack_tensors(gates, len(step)))
+    squares, prefixes = decay_products(torch.stack([keep, momentum]))
+    (retention, carry), (b, m) = squares.unbind(0), prefixes.unbind(0)
+    writes = retention @ (carry if active is None else carry * active.unsqueeze(-1))
+    f = writes[..., 0] * momentum[..., :1]  # A W m: m is the first column of E times the first momentum
     last = torch.stack([b[..., -1], f[..., -1], torch.zeros_like(m[..., -1]), m[..., -1]], -1)
     ends = torch.stack([writes[..., -1, :], carry[..., -1, :]], -1)
-    return ChunkGates(step, writes, torch.stack([b, f], -1), ends, last.unflatten(-1, (2, 2)))
+    gates = ChunkGates(step, writes, torch.stack([b, f], -1), ends, last.unflatten(-1, (2, 2)))
+    return tuple(unstack_tensors(gates, len(step)))
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,25 @@ def write_chunks(
     states: Matrices,
     gain: Tensor | None,
     form: MemoryForm,
-) -> tuple[list[Trace], Matrices]:
-    """Run keys (N, R, C, D) through the memory, chunk after chunk; return their traces and the states after them.
+    learning: bool,
+) -> tuple[Trace, Matrices]:
+    """Run keys (N, R, C, D) through the memory, chunk after chunk; return their trace, stacked, and the states after.
 
     ``offsets`` is that of ``network.run_keys``, ``frozen`` the matrices that are not written, (R, in, out), and
-    ``states`` those that are, (R, ways * in, out).
+    ``states`` those that are, (R, ways * in, out). Without ``learning`` the trace has what the reads need alone.
     """
     first, ways = form.first_written, gates[0].reads.shape[-1]
     products = [unstack_tensors(g, len(k)) for g in gates]
     earlier = [earlier_steps(g.step, len(gates)).unbind(0) for g in gates] if form.bounded else []
     key_gram = gram(k).unbind(0) if form.bounded and not first else ()
+    buffers = [z.new_empty(len(k) + 1, *z.shape) for z in states]  # a state is made where it is kept
+    for buffer, state in zip(buffers, states, strict=True):
+        buffer[0] = state
     traces = []
     for n, (key, offset) in enumerate(zip(k.unbind(0), offsets.unbind(0), strict=True)):
         weights = (*frozen, *(z[:, : z.shape[1] // ways] for z in states))
         found = run_keys(key, offset, weights, gain, form)
-        steps, bounds, after = [], [], []
+        steps, bounds = [], []
         for index, (state, delta) in enumerate(zip(states, found.deltas, strict=True)):
             g, a = products[index][n], found.inputs[first + index]
             step = g.step
@@ -115,20 +119,23 @@ def write_chunks(
                 bounds.append(bounded_step(step, product, delta, found.loss, earlier[index][n], len(gates)))
                 step = step_share(form) * bounds[-1].step
             write = flat_ways(a, g.carry * step.unsqueeze(-1))
-            after.append(torch.baddbmm(_decay(state, g.transfer), write.mT, delta, alpha=-1))
+            _decay(state, g.transfer, buffers[index][n + 1]).baddbmm_(write.mT, delta, alpha=-1)
             steps.append(step)
-        traces.append(Trace(found, tuple(bounds), tuple(steps), states))
-        states = tuple(after)
-    return traces, states
+        kept = (found, tuple(bounds)) if learning else (found.for_reads(), ())
+        traces.append(Trace(*kept, tuple(steps), ()))
+        states = tuple(buffer[n + 1] for buffer in buffers)
+    trace = replace(stack_tensors(traces), states=tuple(buffer[:-1] for buffer in buffers))
+    return trace, tuple(state.clone() for state in states)
 
 
-def _decay(state: Tensor, transfer: Tensor) -> Tensor:
-    """Return ``transfer state``; products of two rows alone are slower as products of matrices."""
+def _decay(state: Tensor, transfer: Tensor, out: Tensor) -> Tensor:
+    """Put ``transfer state`` into ``out``; products of two rows alone are slower as products of matrices."""
     ways = transfer.shape[-1]
-    kept = state.unflatten(1, (ways, -1)) * transfer.diagonal(dim1=-2, dim2=-1)[..., None, None]
+    kept = out.unflatten(1, (ways, -1))
+    torch.mul(state.unflatten(1, (ways, -1)), transfer.diagonal(dim1=-2, dim2=-1)[..., None, None], out=kept)
     if ways > 1:  # W takes some of S, S nothing of W
         kept[:, 0].addcmul_(state[:, state.shape[1] // ways :], transfer[:, :1, 1:])
-    return kept.flatten(1, 2)
+    return out
 
 
 @dataclass(frozen=True)
