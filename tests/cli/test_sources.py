@@ -109,6 +109,63 @@ def test_reads_are_sequences_of_their_own(run, model, genome, sample, sequences,
         assert embedded.attributes["context"] == "read"
 
 
+@pytest.mark.parametrize(
+    ("extra", "width"),
+    [
+        (("--pool", "none"), None),
+        (("--pool", "bins:4", "--layer", "0", "--layer", "final"), 8),
+        (("--pool", "max", "--strand", "both", "--compression", "gzip", "--dtype", "float16"), 1),
+    ],
+)
+def test_reads_have_every_kind_of_vector(run, model, sample, tmp_path, extra, width):
+    options = ("embed", "--model", model, "--reads", sample, "--reads-as", "sequences", "--region", "A:1-100")
+    result = run(*options, *extra, "--output", tmp_path / "r.h5")
+    assert result.exit_code == 0, result.output
+    assert "reads left out: duplicate 1\n" in result.output
+    run(*options, "--output", tmp_path / "plain.h5")
+    with open_embeddings(tmp_path / "r.h5") as found, open_embeddings(tmp_path / "plain.h5") as plain:
+        assert (len(found), found.ragged) == (9, width is None)
+        assert found.outcomes() == ["embedded"] * 9
+        assert found.intervals() == plain.intervals()
+        assert np.isfinite(found.vectors()).all()
+        if width is None:
+            assert found.counts().tolist() == [50] * 9
+            assert found[4].mean(0) == pytest.approx(plain[4], abs=1e-5)
+        else:
+            assert found.width == width * plain.width
+        assert (found.attributes["context"], found.attributes["pooling"]) == ("read", extra[1])
+
+
+@pytest.mark.parametrize(
+    "extra", [("--context", "contig"), ("--window-bp", 10), ("--shard", "1/2"), ("--resume",)], ids=lambda x: x[0]
+)
+def test_what_reads_cannot_have_is_refused(run, model, sample, tmp_path, extra):
+    options = ("embed", "--model", model, "--reads", sample, "--reads-as", "sequences", *extra)
+    result = run(*options, "--output", tmp_path / "r.h5")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "reads by themselves" in result.output
+
+
+def test_every_read_is_a_row_once_and_one_without_sequence_says_so(run, model, tmp_path):
+    lines = ["r1\t0\tc\t1\t60\t40M\t*\t0\t0\t" + "ACGT" * 10 + "\t*", "r2\t0\tc\t5\t60\t20M\t*\t0\t0\t*\t*"]
+    lines += ["r3\t0\tc\t7\t60\t4M\t*\t0\t0\tNNNN\t*", "r4\t512\tc\t8\t60\t4M\t*\t0\t0\tACGT\t*"]
+    (tmp_path / "a.sam").write_text("@SQ\tSN:c\tLN:90\n" + "".join(f"{line}\n" for line in lines))
+    shared = ("--model", model, "--reads", tmp_path / "a.sam", "--reads-as", "sequences")
+    shared = (*shared, "--region", "c:1-10", "--region", "c:20-30")
+    result = run("embed", *shared, "--output", tmp_path / "r.h5")
+    assert result.exit_code == 0, result.output
+    assert "reads left out: quality failed 1\n" in result.output
+    with open_embeddings(tmp_path / "r.h5") as found:
+        names = [interval.name for interval in found.intervals()]
+        assert dict(zip(names, found.outcomes(), strict=True)) == {
+            "r1": "embedded", "r2": "empty", "r3": "reference_n"
+        }  # fmt: skip
+        assert len(names) == 3
+    assert run("score-regions", *shared, "--output", tmp_path / "r.tsv").exit_code == 0
+    outcomes = [(row["name"], row["outcome"]) for row in rows(tmp_path / "r.tsv")]
+    assert outcomes == [("r1", "scored"), ("r2", "empty"), ("r3", "reference_n")]
+
+
 def test_cram_needs_its_reference(run, model, genome, sample, tmp_path):
     (tmp_path / "a.fa").write_text(Path(genome).read_text().replace(">chr", ">"))
     pysam.view("-C", "-T", str(tmp_path / "a.fa"), "-o", str(tmp_path / "a.cram"), str(sample), catch_stdout=False)

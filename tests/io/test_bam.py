@@ -71,6 +71,7 @@ def test_reads_of_a_region_with_filters_orientation_and_clipping(tmp_path):
         region = Interval("chr1", 500, 560)
         found = {read.name: read for read in reads.reads(region)}
         assert "r3" not in found, "a duplicate"
+        assert reads.left_out == {"duplicate": 1}
         assert "r3" in {r.name for r in reads.reads(region, keep=ReadFilter(duplicates=True))}
         assert "r4" in found
         assert "r4" not in {r.name for r in reads.reads(region, keep=ReadFilter(min_mapping_quality=20))}
