@@ -193,6 +193,7 @@ def test_options_about_reads_need_reads(run, model, genome, sample, tmp_path):
 def test_an_alias_file_is_used_everywhere_and_told(run, model, genome, sequences, tmp_path):
     (tmp_path / "names.txt").write_text("chrA\tcontig_one\tscaffold-7\nchr2\ttwo\n")
     (tmp_path / "r.bed").write_text("contig_one\t10\t60\n")
+    (tmp_path / "l.bed").write_text("".join(f"two\t{i}\t{i + 9}\t{'xy'[i % 2]}\n" for i in range(20)))
     reference = sequences["chrA"][29]
     (tmp_path / "v.vcf").write_text(
         "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -213,12 +214,33 @@ def test_an_alias_file_is_used_everywhere_and_told(run, model, genome, sequences
         ),
         ("evaluate", ("--model", model, "--contig", "two", "-o", tmp_path / "o.json"), "two = chr2"),
         ("tokenize", ("--region", "contig_one:1-9", "-o", tmp_path / "t.tsv"), "contig_one = chrA"),
+        ("mutagenesis", ("--model", model, "--region", "contig_one:1-4", "-o", tmp_path / "m.h5"), "contig_one = chrA"),
+        (
+            "mutagenesis",
+            ("--model", model, "--all-snvs", "--contig", "two", "-o", tmp_path / "s.h5"),
+            "two = chr2",
+        ),
+        (
+            "finetune",
+            ("--model", model, "--data", tmp_path / "l.bed", "--epochs", 1, "-o", tmp_path / "f"),
+            "two = chr2",
+        ),
     ]:
         result = run(verb, *shared, *extra)
         assert result.exit_code == 0, result.output
         assert f"contigs matched by alias file: {told}" in result.output
     assert rows(tmp_path / "o.tsv")[0]["outcome"] == "scored"
     assert len(list(read_variants(tmp_path / "o.vcf"))) == 1
+    result = run(
+        "pretrain", *shared, "--holdout", "two", "--exclude", "scaffold-7", "--config", "nano", "--steps", 1,
+        "--lanes", 1, "--window-tokens", 64, "--device", "cpu", "-o", tmp_path / "m",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert (record["holdout_contigs"], record["excluded_contigs"]) == (["chr2"], ["chrA"])
+    assert record["matched_contigs"]["two"] == {"contig": "chr2", "by": "alias file"}
+    (tmp_path / "names.txt").rename(tmp_path / "kept.txt")
+    assert "names.txt" in run("pretrain", "--resume", tmp_path / "m").output  # its own settings name the file
 
 
 def test_genbank_goes_in_as_fasta_does(run, model, tmp_path, sequences):

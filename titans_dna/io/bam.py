@@ -272,7 +272,8 @@ def open_reads(
     except (OSError, ValueError, pysam.SamtoolsError) as error:
         if isinstance(error, FormatError | InputMissing | ReferenceMismatch | IndexStale):
             raise
-        message = f"is no readable BAM, CRAM or SAM ({' '.join(str(error).split())[-200:]}). Copy it again."
+        said = " ".join(str(error).split())[-200:]
+        message = f"is no readable BAM, CRAM or SAM ({said}). Copy it again, or write it anew with samtools view."
         raise FormatError(message, path=path) from None
     finally:
         pysam.set_verbosity(verbosity)
