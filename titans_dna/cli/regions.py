@@ -13,7 +13,6 @@ from titans_dna.inference.placing import PlacedRegion, place_interval
 from titans_dna.io.bam import AlignedReads
 from titans_dna.io.fasta import Genome
 
-
 MALFORMED = "malformed"  # outcome of a line that is no interval; its name says what is wrong
 
 
