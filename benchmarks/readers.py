@@ -240,9 +240,9 @@ def main() -> None:
         folder = Path(name)
         os.environ["TITANS_DNA_CACHE"] = str(folder / "cache")
         plain, packed = folder / "random.fa", folder / "random.fa.gz"
-        make_fasta(folder / "small.fa", 20_000_000)
+        make_fasta(folder / "middle.fa", 20_000_000)
         make_fasta(plain, options.megabases * 1_000_000)
-        rows = whole_contig(plain) + whole_contig(folder / "small.fa")
+        rows = whole_contig(plain) + whole_contig(folder / "middle.fa")
         make_fasta(folder / "small.fa", 10_000_000)
         with pysam.BGZFile(str(packed), "wb", index=None) as stream:
             stream.write((folder / "small.fa").read_bytes())
