@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_a_samples_genome_takes_the_place_of_the_reference(run, model, genome, s
     ]:
         result = run(*options, tmp_path / f"{name}.tsv", *extra)
         assert result.exit_code == 0, result.output
+        stands = {"reads": "the reference's base stands", "gap": "N stands"}.get(name)
+        assert ("consensus: " in result.output) == bool(stands)
+        if stands:
+            told = re.search(
+                r"consensus: ([\d,]+) bases called, ([\d,]+) not called \((.*)\), 0 deleted", result.output
+            )
+            counts = [int(told[i].replace(",", "")) for i in (1, 2)]
+            assert (told[3], sum(counts)) == (stands, 900)
+            assert counts[1] > 20
     own_row, read_row, reference_row, gap_row = (
         rows(tmp_path / f"{name}.tsv")[0] for name in ("own", "reads", "reference", "gap")
     )

@@ -130,6 +130,21 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
             click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
         for name, (asked, here) in genome.contigs.length_conflicts.items():
             click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+        _report_consensus(genome)
+
+
+def _report_consensus(genome: Genome | AlignedReads) -> None:
+    """Say on standard error how many bases are the sample's own."""
+    from titans_dna.io.consensus import SampleGenome
+
+    if isinstance(genome, SampleGenome):
+        lost = genome.losses
+        stands = "the reference's base stands" if genome.fill == "reference" else "N stands"
+        click.echo(
+            f"consensus: {lost['called']:,} bases called, {lost['not_called']:,} not called ({stands}), "
+            f"{lost['deleted_bases']:,} deleted (N)",
+            err=True,
+        )
 
 
 def report_reads(aligned: AlignedReads) -> None:
