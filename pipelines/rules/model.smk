@@ -5,6 +5,7 @@ rule pretrain:
     input:
         fasta=located(config["genome"]["fasta"]),
         tokenizer=[] if NAMED_TOKENIZER else [TOKENIZER],
+        aliases=ALIASES,
     output:
         config=f"{MODEL}/config.json",
         weights=f"{MODEL}/model.safetensors",
@@ -25,6 +26,7 @@ rule pretrain:
     params:
         model=subpath(output.weights, parent=True),
         holdout=each("--holdout", config["genome"]["holdout"]),
+        aliases=each("--aliases", ALIASES),
         config=config["pretrain"]["config"],
         tokenizer=TOKENIZER,
         steps=config["pretrain"]["steps"],
@@ -38,8 +40,8 @@ rule pretrain:
     message:
         "Training a {params.config} model for {params.steps} steps on {input.fasta}"
     shell:
-        "titans-dna pretrain --fasta {input.fasta:q} {params.holdout} --config {params.config:q} --steps {params.steps}"
-        " --tokenizer {params.tokenizer:q} --lanes {params.lanes} --window-tokens {params.window} --learning-rate {params.rate}"
+        "titans-dna pretrain --fasta {input.fasta:q} {params.holdout} {params.aliases} --config {params.config:q}"
+        " --steps {params.steps} --tokenizer {params.tokenizer:q} --lanes {params.lanes} --window-tokens {params.window} --learning-rate {params.rate}"
         " --soft-mask-weight {params.soft_mask} --evaluate-every {params.evaluate_every}"
         " --seed {params.seed} --device {params.device} --output {params.model:q} > {log:q} 2>&1"
 

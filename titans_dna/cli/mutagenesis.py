@@ -13,6 +13,7 @@ from titans_dna.errors import ConfigError
 @click.command("mutagenesis", short_help="Score every single-base change of a region.")
 @options.model
 @options.fasta
+@options.aliases
 @options.bed
 @options.region
 @click.option(
@@ -38,6 +39,7 @@ from titans_dna.errors import ConfigError
 def mutagenesis(
     model_folder: Path,
     fasta: Path,
+    aliases: Path | None,
     bed: Path | None,
     regions: tuple[str, ...],
     horizon_bp: int,
@@ -59,9 +61,9 @@ def mutagenesis(
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
-    from titans_dna.io.fasta import open_fasta
     from titans_dna.report.logo import check_picture_path, draw_effects
 
     if all_snvs == bool(regions or bed):
@@ -69,13 +71,15 @@ def mutagenesis(
     if picture:
         check_picture_path(picture)
     model = load_model(model_folder, device)
-    with open_fasta(fasta) as source, progress_bar("mutating", 0) as advance:
+    with open_genome(fasta, aliases) as source, progress_bar("mutating", 0) as advance:
         if all_snvs:
             chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
+            report_names(source)
             strands = {"both": (False, True), "forward": (False,), "reverse": (True,)}[strand]
             write_all_snvs(model, source, chosen, output, strands=strands, resume=resume, advance=advance)
             return
         placed = place_regions(source, bed, regions)
+        report_names(source)
         warn_unused(placed)
         found = mutate_regions(
             model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,
