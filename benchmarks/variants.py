@@ -6,10 +6,11 @@
 - length: the same number of variants on 1 Mb and on 12 Mb (yeast, all contigs joined), forward strand. The cost of a
   variant is what is not spent on streaming. In processor seconds, so other work on the machine hardly matters.
 - memory: peak resident memory from VCF to VCF with 3,000 and with all 28,998 records of chromosome 20, horizon 16.
-- horizon: variants per processor second, and agreement of the scores with those of the longest horizon, by horizon; every fourth
-  of the variants and bases of "speed".
+- horizon: variants per processor second, and agreement of the scores with those of the longest horizon, by horizon;
+  every fourth of the variants and bases of "speed".
 - brca1: BRCA1 saturation genome editing, AUROC of LOF against the rest by -TD_LLR, 3,893 SNVs: the first model by
-  horizon, the others at the default horizon; beside it order-k Markov models of the region itself and what the study's own table gives for CADD and phyloP.
+  horizon, the others at the default horizon; beside it order-k Markov models of the region itself and what the study's
+  own table gives for CADD and phyloP.
 
     python benchmarks/variants.py --model default [--model OTHER ...] [--parts speed ...] [--data ../shared/data]
 
