@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import re
 import subprocess
 import sys
 from html.parser import HTMLParser
