@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
