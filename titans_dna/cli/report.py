@@ -36,6 +36,9 @@ PARTS = {
 )
 @click.option("--regions", type=options.FILE, help="Table written by `score-regions`.")
 @click.option("--track", type=options.FILE, help="bigWig written by `score-regions --track`.")
+@click.option(
+    "--tracks", type=options.FILE, multiple=True, help="bigWig written by `score-regions --tracks`. Repeatable."
+)
 @click.option("--embeddings", type=options.FILE, help="HDF5 file written by `embed`.")
 @click.option(
     "--label", default="", metavar="COLUMN",
@@ -58,12 +61,17 @@ def report(files: tuple[Path, ...], output: Path, title: str, **given: Any) -> N
     from titans_dna.report.gather import ReportInputs, gather_inputs
     from titans_dna.report.page import render_page
 
+    given["tracks"] = list(given["tracks"])
     for path in files:
         part = "model" if path.is_dir() else next((p for end, p in PARTS.items() if path.name.endswith(end)), "")
+        if part == "track" and given[part]:
+            given["tracks"].append(path)
+            continue
         if not part or given[part]:
             what = f"is a second file of {part}" if part else "is of no known kind; name its part by an option"
             raise ConfigError(f"{path}: {what}")
         given[part] = path
+    given["tracks"] = tuple(given["tracks"])
     inputs = ReportInputs(**given)
     page = render_page(gather_inputs(inputs), title=title)
     with atomic_path(output) as temporary:
