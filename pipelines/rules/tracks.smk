@@ -1,0 +1,75 @@
+# Whole genomes: the score of every contig, and tracks at every base (log-likelihood, entropy, surprise and forgetting).
+
+
+rule score_genome_shard:
+    input:
+        model=MODEL_FILES,
+        fasta=fasta_of,
+        index=index_of,
+        aliases=ALIASES,
+        reads=reads_of,
+    output:
+        table=temp(f"{RESULTS}/shards/{{genome}}.contigs.{{shard}}-of-{{shards}}.tsv"),
+        tracks=temp(
+            directory(f"{RESULTS}/shards/{{genome}}.tracks.{{shard}}-of-{{shards}}")
+        ),
+    log:
+        f"{RESULTS}/logs/score_genome/{{genome}}.{{shard}}-of-{{shards}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_genome/{{genome}}.{{shard}}-of-{{shards}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+        gpu=GPUS,
+    params:
+        model=model_of,
+        aliases=each("--aliases", ALIASES),
+        reads=lambda wildcards, input: each("--reads", input.reads),
+        device=config["device"],
+    message:
+        "Scoring every base of {wildcards.genome}, part {wildcards.shard} of {wildcards.shards}"
+    shell:
+        "mkdir -p {output.tracks:q} && "
+        "titans-dna score-regions --model {params.model:q} --fasta {input.fasta:q} {params.aliases} {params.reads}"
+        " --tracks {output.tracks:q}/tracks.bw --shard {wildcards.shard}/{wildcards.shards} --resume"
+        " --device {params.device} --output {output.table:q} > {log:q} 2>&1"
+
+
+rule merge_genome:
+    input:
+        tables=shards_of(
+            f"{RESULTS}/shards/{{{{genome}}}}.contigs.{{shard}}-of-{{shards}}.tsv",
+            "score_genome",
+        ),
+        tracks=shards_of(
+            f"{RESULTS}/shards/{{{{genome}}}}.tracks.{{shard}}-of-{{shards}}",
+            "score_genome",
+        ),
+    output:
+        table=f"{RESULTS}/genomes/{{genome}}.scored.tsv",
+        tracks=directory(f"{RESULTS}/genomes/{{genome}}.tracks"),
+    log:
+        f"{RESULTS}/logs/merge_genome/{{genome}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/merge_genome/{{genome}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        script=workflow.source_path("../scripts/merge_tracks.py"),
+    message:
+        "Putting the tracks of {wildcards.genome} together"
+    shell:
+        "(mkdir -p {output.tracks:q} && titans-dna merge {input.tables:q} --output {output.table:q} &&"
+        " python {params.script:q} {input.tracks:q} --contigs {output.table:q} --output {output.tracks:q}) > {log:q} 2>&1"
+
+
+rule score_genome:
+    input:
+        expand(f"{RESULTS}/genomes/{{genome}}.tracks", genome=GENOMES),
