@@ -2,7 +2,7 @@
 #
 #     snakemake --cores 2                                     the demo, into results/demo
 #     snakemake --cores 2 --configfile my.yaml                your own genome and samples
-#     snakemake --cores 2 --configfile my.yaml embed          a part: pretrain, evaluate, finetune, score_variants,
+#     snakemake --cores 2 embed --configfile my.yaml          a part: pretrain, evaluate, finetune, score_variants,
 #                                                             score_regions, score_genome, embed, report
 #
 # Settings and their meaning: pipelines/config.yaml and pipelines/schemas/config.schema.yaml.

@@ -52,9 +52,13 @@ def read_samples(path):
         rows = list(csv.DictReader(stream, delimiter="\t"))
     samples = {}
     for line, row in enumerate(rows, 2):
-        row = {key: value for key, value in row.items() if value not in (None, "", [])}
+        if None in row:
+            raise WorkflowError(
+                f"{path}:{line}: more cells than the header names. Cells are separated by one tab."
+            )
+        row = {key: value for key, value in row.items() if value}
         if row:
-            checked(row, "samples.schema.yaml", f"{path}:{line}: ")
+            checked(row, "samples.schema.yaml", f"{path}:{line}")
             if not any(row[column] for column in ("fasta", "vcf", "bed", "reads")):
                 raise WorkflowError(
                     f"{path}:{line}: sample {row['sample']!r} has nothing. Give a fasta, vcf, bed or reads."

@@ -124,10 +124,10 @@ class OneNodeSlurm:
 
     def _start(self, name: str, *arguments: str) -> None:
         environment = {**os.environ, "SLURM_CONF": f"{self.folder}/slurm.conf"}
-        log = (self.folder / f"{name}.out").open("wb")
-        self.started.append(
-            subprocess.Popen([str(_program(name)), *arguments], env=environment, stdout=log, stderr=log)
-        )
+        with (self.folder / f"{name}.out").open("wb") as log:
+            self.started.append(
+                subprocess.Popen([str(_program(name)), *arguments], env=environment, stdout=log, stderr=log)
+            )
 
     def _until(self, ready: object, name: str) -> None:
         for _ in range(150):

@@ -84,10 +84,10 @@ def test_bad_settings_are_refused_by_name(own, snakemake, override, told):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("D\t\ta.vcf\t\t\textra", r"my\.tsv:5: : .*"),
+        ("D\t\ta.vcf\t\t\textra", r"my\.tsv:5: more cells than the header"),
         ("D\t\t\t\t", r"my\.tsv:5: sample 'D' has nothing\. Give a fasta, vcf, bed or reads\."),
         ("A\t\ta.vcf\t\t", r"my\.tsv:5: the name 'A' is taken"),
-        ("../D\t\ta.vcf\t\t", r"my\.tsv:5: \['sample'\]: '\.\./D' does not match"),
+        ("../D\t\ta.vcf\t\t", r"my\.tsv:5\['sample'\]: '\.\./D' does not match"),
         ("D\t\tnone.vcf\t\t", r"none\.vcf"),
     ],
 )
@@ -251,7 +251,7 @@ def test_every_rule_is_complete(project):
         for resource in ("mem_mb", "runtime"):
             assert re.search(rf"{resource}=lambda wildcards, attempt: \d+ \* attempt", block), (name, resource)
         assert ("gpu=GPUS" in block) == (name in ON_MODEL), name
-        assert "run:" not in block
+        assert not re.search(r"^    run:", block, re.MULTILINE)
         if name.endswith("_shard"):
             assert "--shard {wildcards.shard}/{wildcards.shards} --resume" in block
     for name in TARGETS:
