@@ -36,9 +36,7 @@ def write_run(folder: Path) -> None:
         for position in range(500, len(bases), 2500):
             ref = bases[position - 1]
             records.append(f"{name}\t{position}\t.\t{ref}\t{'CA'[ref == 'C']}\t.\t.\t.\n")
-    (folder / "variants.vcf").write_text(
-        header + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(records)
-    )
+    (folder / "variants.vcf").write_text(header + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(records))
     regions = [
         f"{name}\t{start}\t{start + 300}\tgene_{start}\t0\t+\n"
         for name, size in CONTIGS.items()

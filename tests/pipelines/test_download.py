@@ -36,7 +36,7 @@ class Server(ThreadingHTTPServer):
 class Handler(BaseHTTPRequestHandler):
     server: Server
 
-    def do_GET(self) -> None:  # noqa: N802
+    def do_GET(self) -> None:
         asked = self.headers.get("Range", "")
         self.server.asked.append(asked)
         first = int(asked[6:-1]) if asked and self.server.ranges else 0
@@ -164,9 +164,7 @@ def test_the_workflow_downloads_the_assembly_first(server, tmp_path, snakemake, 
 def test_the_workflow_stops_at_a_wrong_checksum(server, tmp_path, snakemake, stand_in):
     pytest.importorskip("snakemake", reason="snakemake is not installed")
     settings(server, tmp_path, MD5[:-1] + ("1" if MD5[-1] == "0" else "0"))
-    done = snakemake(
-        tmp_path, "--cores", 1, "evaluate", "--show-failed-logs", "--configfile", "my.yaml", path=stand_in
-    )
+    done = snakemake(tmp_path, "--cores", 1, "evaluate", "--show-failed-logs", "--configfile", "my.yaml", path=stand_in)
     assert done.returncode != 0
     assert "the file's md5 is" in done.stdout + done.stderr
     assert not (tmp_path / "results/reference/tiny1.fa.gz").exists()

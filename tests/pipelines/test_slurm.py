@@ -89,7 +89,7 @@ def test_jobs_that_run_a_model_go_to_the_partition_with_gpus(tmp_path, slurm, su
 
 
 def kill_in_training(slurm: OneNodeSlurm, out: Path) -> str:
-    """Kill the training once it has saved a checkpoint, with a signal that cannot be caught; return the job's number."""
+    """Kill the training, with a signal that cannot be caught, once it has saved a checkpoint; return the job."""
     for _ in range(1800):
         if list(out.glob("runs/pretrain-*/checkpoints/step-*/run.json")):
             job = slurm.run("squeue", "-h", "-t", "R", "-o", "%i").split()[0]
