@@ -20,13 +20,12 @@ rule download_reference:
         mem_mb=lambda wildcards, attempt: 500 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
-        script=workflow.source_path("../scripts/download.py"),
         url=lambda wildcards: config["assemblies"][wildcards.assembly]["url"],
         checksum=lambda wildcards: config["assemblies"][wildcards.assembly]["checksum"],
     message:
         "Downloading {params.url}"
-    shell:
-        "python {params.script:q} {params.url:q} --checksum {params.checksum} --output {output:q} > {log:q} 2>&1"
+    script:
+        "../scripts/download.py"
 
 
 rule index:

@@ -6,7 +6,12 @@ rule statistics:
         unpack(lambda wildcards: sample_files(wildcards.sample)),
         training=f"{RESULTS}/model/training.json" if TRAINED else [],
     output:
-        f"{RESULTS}/samples/{{sample}}/statistics.json",
+        report(
+            f"{RESULTS}/samples/{{sample}}/statistics.json",
+            caption="../report/statistics.rst",
+            category="samples",
+            labels={"sample": "{sample}"},
+        ),
     log:
         f"{RESULTS}/logs/statistics/{{sample}}.log",
     benchmark:
@@ -30,7 +35,12 @@ rule sample_report:
     input:
         unpack(lambda wildcards: sample_files(wildcards.sample)),
     output:
-        f"{RESULTS}/samples/{{sample}}/report.html",
+        report(
+            f"{RESULTS}/samples/{{sample}}/report.html",
+            caption="../report/sample_report.rst",
+            category="samples",
+            labels={"sample": "{sample}"},
+        ),
     log:
         f"{RESULTS}/logs/sample_report/{{sample}}.log",
     benchmark:
@@ -64,7 +74,11 @@ rule report:
             sample=[] if ALONE else SAMPLES,
         ),
     output:
-        f"{RESULTS}/report.html",
+        report(
+            f"{RESULTS}/report.html",
+            caption="../report/report.rst",
+            category="titans-dna",
+        ),
     log:
         f"{RESULTS}/logs/report.log",
     benchmark:

@@ -38,36 +38,53 @@ rule score_genome_shard:
         " --device {params.device} --output {output.table:q} > {log:q} 2>&1"
 
 
-rule merge_genome:
+rule merge_contigs:
     input:
-        tables=shards_of(
+        shards_of(
             f"{RESULTS}/shards/{{{{genome}}}}.contigs.{{shard}}-of-{{shards}}.tsv",
             "score_genome",
         ),
+    output:
+        f"{RESULTS}/genomes/{{genome}}.scored.tsv",
+    log:
+        f"{RESULTS}/logs/merge_contigs/{{genome}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/merge_contigs/{{genome}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 30 * attempt,
+    message:
+        "Putting the scores of {wildcards.genome} together"
+    shell:
+        "titans-dna merge {input:q} --output {output:q} > {log:q} 2>&1"
+
+
+rule merge_tracks:
+    input:
+        table=rules.merge_contigs.output,
         tracks=shards_of(
             f"{RESULTS}/shards/{{{{genome}}}}.tracks.{{shard}}-of-{{shards}}",
             "score_genome",
         ),
     output:
-        table=f"{RESULTS}/genomes/{{genome}}.scored.tsv",
-        tracks=directory(f"{RESULTS}/genomes/{{genome}}.tracks"),
+        directory(f"{RESULTS}/genomes/{{genome}}.tracks"),
     log:
-        f"{RESULTS}/logs/merge_genome/{{genome}}.log",
+        f"{RESULTS}/logs/merge_tracks/{{genome}}.log",
     benchmark:
-        f"{RESULTS}/benchmarks/merge_genome/{{genome}}.tsv"
+        f"{RESULTS}/benchmarks/merge_tracks/{{genome}}.tsv"
     conda:
         "../envs/titans-dna.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
-    params:
-        script=workflow.source_path("../scripts/merge_tracks.py"),
     message:
         "Putting the tracks of {wildcards.genome} together"
-    shell:
-        "(mkdir -p {output.tracks:q} && titans-dna merge {input.tables:q} --output {output.table:q} &&"
-        " python {params.script:q} {input.tracks:q} --contigs {output.table:q} --output {output.tracks:q}) > {log:q} 2>&1"
+    script:
+        "../scripts/merge_tracks.py"
 
 
 rule score_genome:

@@ -1,9 +1,8 @@
 """Download one file and check it: a transfer that breaks goes on where it was, and only a right file gets its name.
 
 Until then it is OUTPUT.part, which a second call goes on with. A file that is not what its checksum says is removed.
+A rule of the workflow runs it by `script:`, and a shell as a command.
 """
-
-from __future__ import annotations
 
 import argparse
 import hashlib
@@ -20,7 +19,7 @@ GONE = 416  # "range not satisfiable": the part is at least as long as the file
 
 
 def main() -> None:
-    """Read the command line, download, check, rename."""
+    """Read the command line and download."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("url")
     parser.add_argument("--checksum", required=True, help="sha256:HEX or md5:HEX of the file.")
@@ -30,19 +29,24 @@ def main() -> None:
         "--wait", type=float, default=5.0, help="Seconds before the second try; each next waits longer."
     )
     given = parser.parse_args()
-    kind, _, expected = given.checksum.lower().partition(":")
+    download(given.url, given.checksum, given.output, attempts=given.attempts, wait=given.wait)
+
+
+def download(url: str, checksum: str, output: Path, *, attempts: int = 5, wait: float = 5.0) -> None:
+    """Download, check, rename."""
+    kind, _, expected = checksum.lower().partition(":")
     if not re.fullmatch(r"sha256:[0-9a-f]{64}|md5:[0-9a-f]{32}", f"{kind}:{expected}"):
-        sys.exit(f"error: checksum is {given.checksum!r}; write sha256: or md5: and the hexadecimal digits")
-    part = given.output.with_name(given.output.name + ".part")
-    fetch(given.url, part, attempts=given.attempts, wait=given.wait)
+        sys.exit(f"error: checksum is {checksum!r}; write sha256: or md5: and the hexadecimal digits")
+    part = output.with_name(output.name + ".part")
+    fetch(url, part, attempts=attempts, wait=wait)
     found = digest(part, kind)
     if found != expected:
         part.unlink()
         sys.exit(
-            f"error: {given.url}: the file's {kind} is {found}, not {expected} as the settings say. "
+            f"error: {url}: the file's {kind} is {found}, not {expected} as the settings say. "
             "Compare the checksum with that of the source, then run again."
         )
-    part.replace(given.output)
+    part.replace(output)
 
 
 def fetch(url: str, part: Path, *, attempts: int, wait: float) -> None:
@@ -89,5 +93,8 @@ def digest(path: Path, kind: str) -> str:
         return hashlib.file_digest(file, kind).hexdigest()
 
 
-if __name__ == "__main__":
+if "snakemake" in globals():
+    sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)  # noqa: SIM115, for the error that ends the process too
+    download(snakemake.params.url, snakemake.params.checksum, Path(snakemake.output[0]))
+elif __name__ == "__main__":
     main()

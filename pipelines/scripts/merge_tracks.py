@@ -1,9 +1,10 @@
-"""Put the bigWigs of several shards together: one of each kind, contigs in the order of the table of contigs."""
+"""Put the bigWigs of several shards together: one of each kind, contigs in the order of the table of contigs.
 
-from __future__ import annotations
+A rule of the workflow runs it by `script:`.
+"""
 
-import argparse
 import csv
+import sys
 from pathlib import Path
 
 import pyBigWig
@@ -13,17 +14,13 @@ from titans_dna.io.tracks import BigWigTrack
 BLOCK = 1 << 18  # bases at once
 
 
-def main() -> None:
-    """Read the command line; find the kinds by the names of the files."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("shards", nargs="+", type=Path, help="Folders of the shards, each with NAME.KIND.bw.")
-    parser.add_argument("--contigs", type=Path, required=True, help="Table (TSV) with a column contig, in order.")
-    parser.add_argument("--output", type=Path, required=True, help="Folder for the merged files.")
-    given = parser.parse_args()
-    with given.contigs.open(newline="") as table:
+def merge_all(shards: list[Path], contigs: Path, output: Path) -> None:
+    """Merge each kind of track that the folders of shards hold."""
+    with contigs.open(newline="") as table:
         order = [row["contig"] for row in csv.DictReader(table, delimiter="\t")]
-    for name in sorted({path.name for folder in given.shards for path in folder.glob("*.bw")}):
-        merge([path for folder in given.shards if (path := folder / name).exists()], order, given.output / name)
+    output.mkdir(exist_ok=True)
+    for name in sorted({path.name for folder in shards for path in folder.glob("*.bw")}):
+        merge([path for folder in shards if (path := folder / name).exists()], order, output / name)
 
 
 def merge(paths: list[Path], order: list[str], output: Path) -> None:
@@ -39,5 +36,6 @@ def merge(paths: list[Path], order: list[str], output: Path) -> None:
         source.close()
 
 
-if __name__ == "__main__":
-    main()
+if "snakemake" in globals():
+    sys.stderr = Path(snakemake.log[0]).open("w", buffering=1)  # noqa: SIM115, for the error that ends the process too
+    merge_all(list(map(Path, snakemake.input.tracks)), Path(snakemake.input.table), Path(snakemake.output[0]))

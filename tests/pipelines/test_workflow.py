@@ -17,8 +17,8 @@ jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not install
 #: Jobs of the demo by rule.
 DEMO = {
     "index": 1, "pretrain": 1, "evaluate": 1, "score_variants_shard": 2, "merge_variants": 1, "score_regions_shard": 2,
-    "merge_regions": 1, "score_genome_shard": 2, "merge_genome": 1, "embed_shard": 2, "merge_embeddings": 1,
-    "statistics": 1, "report": 1,
+    "merge_regions": 1, "score_genome_shard": 2, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 2,
+    "merge_embeddings": 1, "statistics": 1, "report": 1,
 }  # fmt: skip
 RULES = {*DEMO, "download_reference", "finetune", "sample_report"}
 ON_MODEL = {"pretrain", "evaluate", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
@@ -126,7 +126,7 @@ def test_samples_get_what_the_sheet_gives_them(own, snakemake):
     [
         ("pretrain", {"index": 1, "pretrain": 1}),
         ("score_variants", {"score_variants_shard": 4, "merge_variants": 2, "statistics": 2}),
-        ("score_genome", {"score_genome_shard": 9, "merge_genome": 3, "index": 2}),
+        ("score_genome", {"score_genome_shard": 9, "merge_contigs": 3, "merge_tracks": 3, "index": 2}),
         ("embed", {"embed_shard": 4, "merge_embeddings": 2}),
         ("finetune", {"finetune": 1}),
         ("report", {"report": 1, "sample_report": 3}),
@@ -246,7 +246,7 @@ def test_every_rule_is_complete(project):
     assert blocks.keys() == RULES | TARGETS
     for name in RULES:
         block = blocks[name]
-        for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "shell"):
+        for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "(shell|script)"):
             assert re.search(rf"^    {directive}:", block, re.MULTILINE), (name, directive)
         for resource in ("mem_mb", "runtime"):
             assert re.search(rf"{resource}=lambda wildcards, attempt: \d+ \* attempt", block), (name, resource)
