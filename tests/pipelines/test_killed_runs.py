@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import yaml
 from small_run import contents
 
 pytest.importorskip("snakemake", reason="snakemake is not installed")
+psutil = pytest.importorskip("psutil", reason="psutil is not installed")
 
 SHARDS = 10
 
@@ -57,16 +57,17 @@ def write_run(folder: Path, fasta: Path) -> None:
     (folder / "my.yaml").write_text(yaml.safe_dump(settings))
 
 
-def start(project: Path, folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
-    """Start the workflow in a group of processes of its own."""
+def start(project: Path, folder: Path) -> subprocess.Popen[bytes]:
+    """Start the workflow."""
+    cores = os.environ.get("CORES", "2")
     command = [
-        sys.executable, "-m", "snakemake", "--snakefile", project / "Snakefile", "--cores", os.environ.get("CORES", "2"),
-        "embed", "score_genome", "--rerun-incomplete", *arguments, "--configfile", "my.yaml",
+        sys.executable, "-m", "snakemake", "--snakefile", project / "Snakefile", "--cores", cores,
+        "embed", "score_genome", "--rerun-incomplete", "--configfile", "my.yaml",
     ]  # fmt: skip
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     with (folder / "snakemake.log").open("ab") as log:
         return subprocess.Popen(
-            list(map(str, command)), cwd=folder, stdout=log, stderr=log, start_new_session=True,
+            list(map(str, command)), cwd=folder, stdout=log, stderr=log,
             env={**os.environ, "PATH": path, "OMP_NUM_THREADS": "1"},
         )  # fmt: skip
 
@@ -79,7 +80,16 @@ def in_the_middle(out: Path) -> Iterator[Path]:
     """What unfinished jobs have kept of their work."""
     yield from (out / "shards").glob("*.work/*.npz")
     yield from (out / "shards").glob("*.work/*.at-*")
-    yield from (out / "shards").glob("*.parts/part-*")
+    yield from (out / "shards").glob("*.parts/*.done")
+
+
+def kill_all(running: subprocess.Popen[bytes]) -> None:
+    """Kill a process and all that it has started, by a signal that cannot be caught."""
+    first = psutil.Process(running.pid)
+    first.suspend()  # it starts no more
+    for process in [*first.children(recursive=True), first]:
+        process.kill()
+    running.wait()
 
 
 def kill_in_the_middle(running: subprocess.Popen[bytes], folder: Path, jobs: int) -> list[str]:
@@ -89,8 +99,7 @@ def kill_in_the_middle(running: subprocess.Popen[bytes], folder: Path, jobs: int
     while running.poll() is None:
         kept = [path.parent.name for path in in_the_middle(folder / "out")]
         if kept and log.read_text().count("Finished jobid") >= before + jobs:
-            os.killpg(running.pid, signal.SIGKILL)
-            running.wait()
+            kill_all(running)
             return kept
         time.sleep(0.1)
     raise AssertionError(log.read_text()[-3000:])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -280,3 +282,12 @@ def test_profiles_name_only_rules_that_exist(project):
     for profile in sorted((project / "pipelines/profiles").glob("*/config.yaml")):
         settings = yaml.safe_load(profile.read_text())
         assert set(settings.get("set-resources", {})) <= RULES
+
+
+@pytest.mark.parametrize(("gpus", "partition"), [(0, "cpu"), (1, "gpu")])
+def test_jobs_with_a_gpu_and_no_others_go_to_the_partition_with_gpus(project, gpus, partition):
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.partitions", reason="the slurm executor is missing")
+    partitions = plugin.read_partition_file(project / "pipelines/profiles/slurm/partitions.yaml")
+    resources = {"mem_mb": 6000, "runtime": 120, "gpu": gpus}
+    job = SimpleNamespace(name="job", threads=1, resources=resources)
+    assert plugin.get_best_partition(partitions, job, logging.getLogger()) == partition
