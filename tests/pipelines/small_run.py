@@ -9,6 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pysam
 import yaml
 
 CONTIGS = {"one": 24_000, "two": 16_000, "three": 9_000}
@@ -20,6 +21,7 @@ SETTINGS: dict[str, Any] = {
         "config": "nano", "steps": 40, "lanes": 4, "window_tokens": 512, "evaluate_every": 20, "save_every": 4,
         "threads": 1,
     },
+    "finetune": {"data": "labelled.bed", "mode": "frozen", "epochs": 1},
     "score_genome": {"wanted": True},
 }  # fmt: skip
 
@@ -37,16 +39,32 @@ def write_run(folder: Path) -> None:
             ref = bases[position - 1]
             records.append(f"{name}\t{position}\t.\t{ref}\t{'CA'[ref == 'C']}\t.\t.\t.\n")
     (folder / "variants.vcf").write_text(header + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(records))
-    regions = [
-        f"{name}\t{start}\t{start + 300}\tgene_{start}\t0\t+\n"
-        for name, size in CONTIGS.items()
-        for start in range(200, size, 4000)
-    ]
-    (folder / "regions.bed").write_text("".join(regions))
+    write_second(folder, sequences["two"])
+    labelled = [f"one\t{start}\t{start + 80}\t{'ab'[start % 2]}\n" for start in range(0, 20_000, 501)]
+    (folder / "labelled.bed").write_text("".join(labelled))
     (folder / "samples.tsv").write_text(
-        "sample\tfasta\tvcf\tbed\treads\nfirst\t\tvariants.vcf\tregions.bed\t\nsecond\t\tvariants.vcf\t\t\n"
+        "sample\tfasta\tvcf\tbed\treads\nfirst\t\tvariants.vcf\t\t\nsecond\tsecond.fa\t\tsecond.bed\tsecond.bam\n"
     )
     (folder / "my.yaml").write_text(yaml.safe_dump(SETTINGS))
+
+
+def write_second(folder: Path, bases: str) -> None:
+    """A sample with a genome of its own, of two contigs, regions on it, and reads that differ from it in one base."""
+    half = len(bases) // 2
+    contigs = {"x": bases[:half], "y": bases[half:]}
+    (folder / "second.fa").write_text("".join(f">{name}\n{text}\n" for name, text in contigs.items()))
+    rows = [f"{name}\t{start}\t{start + 300}\tgene_{start}\n" for name in contigs for start in range(200, half, 1900)]
+    (folder / "second.bed").write_text("".join(rows))
+    header = {"HD": {"VN": "1.6", "SO": "coordinate"}, "SQ": [{"SN": n, "LN": len(s)} for n, s in contigs.items()]}
+    with pysam.AlignmentFile(folder / "second.bam", "wb", header=header) as bam:
+        for number, start in enumerate(range(1000, 4000, 50)):
+            read = pysam.AlignedSegment(bam.header)
+            read.query_name, read.reference_id, read.reference_start, read.cigarstring = f"r{number}", 0, start, "100M"
+            sequence = bases[start : start + 100]
+            read.query_sequence = sequence[:50] + ("C" if sequence[50] == "A" else "A") + sequence[51:]
+            read.mapping_quality = 60
+            bam.write(read)
+    pysam.index(str(folder / "second.bam"))
 
 
 def contents(out: Path) -> dict[str, Any]:
@@ -72,8 +90,8 @@ def _content(path: Path) -> Any:
         return gzip.decompress(path.read_bytes())
     if path.name == "statistics.json":
         return {key: value for key, value in json.loads(path.read_text()).items() if key != "files"}
-    if path.name == "evaluation.json":
-        return {key: value for key, value in json.loads(path.read_text()).items() if "second" not in key}
+    if path.name in ("evaluation.json", "finetune.json"):
+        return {key: value for key, value in json.loads(path.read_text()).items() if key != "seconds"}
     if path.suffix == ".html":
         return "report" if "</html>" in path.read_text() else "no report"  # it names checksums
     return path.read_bytes()

@@ -58,7 +58,7 @@ def test_a_killed_job_goes_on_and_the_results_are_those_of_a_local_run(tmp_path,
     running = submit(tmp_path / "cluster")
     try:
         killed = kill_in_training(slurm, tmp_path / "cluster/out")
-        output, _ = running.communicate(timeout=500)
+        output, _ = running.communicate(timeout=1500)
     finally:
         running.kill()
     assert running.returncode == 0, output[-3000:]
@@ -73,7 +73,11 @@ def test_a_killed_job_goes_on_and_the_results_are_those_of_a_local_run(tmp_path,
     assert here.returncode == 0, here.stderr[-3000:]
     local, cluster = contents(tmp_path / "local/out"), contents(tmp_path / "cluster/out")
     assert local.keys() == cluster.keys()
-    assert {"samples/first/embeddings.h5", "samples/second/variants.scored.vcf.gz", "report.html"} <= local.keys()
+    assert {
+        "samples/first/variants.scored.vcf.gz", "samples/second/regions.scored.tsv", "samples/second/embeddings.h5",
+        "genomes/reference.tracks/tracks.surprise.bw", "genomes/second.tracks/tracks.surprise.bw",
+        "classifier/finetune.json", "report.html",
+    } <= local.keys()  # fmt: skip
     assert [name for name in local if local[name] != cluster[name]] == []
 
 
@@ -81,7 +85,7 @@ def test_a_killed_job_goes_on_and_the_results_are_those_of_a_local_run(tmp_path,
 def test_jobs_that_run_a_model_go_to_the_partition_with_gpus(tmp_path, slurm, submit, stand_in):
     write_run(tmp_path / "cluster")
     running = submit(tmp_path / "cluster", "--config", "device=cuda", "--until", "evaluate", path=str(stand_in))
-    output, _ = running.communicate(timeout=300)
+    output, _ = running.communicate(timeout=600)
     assert running.returncode == 0, output[-3000:]
     assert sorted(job["Partition"] for job in completed(slurm)) == ["cpu", "gpu", "gpu"]
     verbs = [line.split()[0] for line in (tmp_path / "cluster/calls.txt").read_text().splitlines()]
