@@ -23,7 +23,7 @@ rule statistics:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        files=lambda wildcards, input: sample_options(input),
+        files=lambda wildcards, input: sample_options(input, SURPRISE),
         holdout=each("--holdout", HOLDOUT if TRAINED else []),
     message:
         "Counting the results of {wildcards.sample}"
@@ -52,7 +52,7 @@ rule sample_report:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        files=lambda wildcards, input: sample_options(input),
+        files=lambda wildcards, input: sample_options(input, ALL_TRACKS),
         link=config["report"]["link"],
     message:
         "Writing {output}"
@@ -91,7 +91,9 @@ rule report:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         model=model_of,
-        files=lambda wildcards, input: sample_options(input) if ALONE else "",
+        files=lambda wildcards, input: (
+            sample_options(input, ALL_TRACKS) if ALONE else ""
+        ),
         evaluation=lambda wildcards, input: each("--evaluation", input.evaluation),
         classifier=lambda wildcards, input: each("--classifier", input.classifier),
         samples=lambda wildcards, input: each("--sample", input.statistics),

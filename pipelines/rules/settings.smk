@@ -194,14 +194,19 @@ def sample_files(name):
     }
 
 
-def sample_options(input):
-    """The same as options."""
+SURPRISE = [("--track", "surprise")]
+ALL_TRACKS = [*SURPRISE, ("--tracks", "log_likelihood"), ("--tracks", "entropy_bits")]
+
+
+def sample_options(input, tracks):
+    """The same as options, with these of the tracks."""
     options = [
         each(f"--{part}", input.get(part))
         for part in ("variants", "regions", "embeddings")
     ]
     options += [
-        each("--track", [f"{folder}/tracks.surprise.bw" for folder in input.tracks])
+        each(option, [f"{folder}/tracks.{kind}.bw" for folder in input.tracks])
+        for option, kind in tracks
     ]
     if input.variants and config["score_variants"]["truth_field"]:
         options += [

@@ -64,8 +64,7 @@ rule merge_contigs:
 
 rule merge_tracks:
     input:
-        table=rules.merge_contigs.output,
-        tracks=shards_of(
+        shards_of(
             f"{RESULTS}/shards/{{{{genome}}}}.tracks.{{shard}}-of-{{shards}}",
             "score_genome",
         ),
@@ -83,8 +82,11 @@ rule merge_tracks:
         runtime=lambda wildcards, attempt: 120 * attempt,
     message:
         "Putting the tracks of {wildcards.genome} together"
-    script:
-        "../scripts/merge_tracks.py"
+    shell:
+        "(mkdir -p {output:q} && for track in {input[0]:q}/*.bw; do"
+        ' name=$(basename "$track"); set --; for part in {input:q}; do set -- "$@" "$part/$name"; done;'
+        ' titans-dna merge "$@" --output {output:q}/"$name" || exit 1;'
+        " done) > {log:q} 2>&1"
 
 
 rule score_genome:

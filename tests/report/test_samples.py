@@ -42,7 +42,7 @@ def test_counts_add_up_and_quantiles_are_in_order(numbers, make):
         "regions": 61, "outcomes": {"scored": 60, "contig_unknown": 1}, "bits_per_base": {},
     }  # fmt: skip
     assert numbers["embeddings"] == {"regions": 60, "width": 16}
-    assert numbers["track"]["covered_bp"] == 54_002
+    assert numbers["tracks"]["surprise"]["covered_bp"] == 54_002
     assert {file["role"] for file in numbers["files"]} >= {"variants", "regions", "track", "embeddings"}
 
 

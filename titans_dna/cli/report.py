@@ -36,6 +36,9 @@ PARTS = {
     help="JSON written by `statistics`, a row of a table over samples. Repeatable.",
 )  # fmt: skip
 @click.option(
+    "--tracks", type=options.FILE, multiple=True, help="bigWig written by `score-regions --tracks`. Repeatable."
+)
+@click.option(
     "--label", default="", metavar="COLUMN",
     help="Colour embeddings by this column of their regions (contig, strand, outcome, ...), not by name.",
 )  # fmt: skip
@@ -61,12 +64,17 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     from titans_dna.report.links import link_pattern
     from titans_dna.report.page import render_page
 
+    given["tracks"] = list(given["tracks"])
     for path in files:
         part = "model" if path.is_dir() else next((p for end, p in PARTS.items() if path.name.endswith(end)), "")
+        if part == "track" and given[part]:
+            given["tracks"].append(path)
+            continue
         if not part or given[part]:
             what = f"is a second file of {part}" if part else "is of no known kind; name its part by an option"
             raise ConfigError(f"{path}: {what}")
         given[part] = path
+    given["tracks"] = tuple(given["tracks"])
     inputs = ReportInputs(**given, folder=output.resolve().parent)
     page = render_page(gather_inputs(inputs), title=title, link=link_pattern(link))
     with atomic_path(output) as temporary:

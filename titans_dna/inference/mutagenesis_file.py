@@ -20,6 +20,7 @@ from titans_dna.io.snv_table import SnvTableWriter
 from titans_dna.io.track_set import TrackSetWriter, check_track_path
 
 Advance = Callable[[int, int], None]
+_BASES = 1 << 18  # averaged at once
 
 
 def mutate_regions(
@@ -148,7 +149,13 @@ def write_all_snvs(
                     progress(length)
 
         def mean(contig: str) -> np.ndarray:
-            return np.mean([arrays[contig, reverse] for reverse in strands], axis=0)
+            parts = [arrays[contig, reverse] for reverse in strands]
+            if len(parts) == 1:
+                return parts[0]
+            whole = work.array("mean", parts[0].shape)  # on disk: a chromosome's may not fit into memory
+            for start in range(0, lengths[contig], _BASES):
+                whole[:, start : start + _BASES] = np.mean([part[:, start : start + _BASES] for part in parts], axis=0)
+            return whole
 
         if output.name.endswith(".tsv.gz"):
             with SnvTableWriter(output, metadata) as table:

@@ -210,7 +210,8 @@ class _Hdf5Sink(_Sink):
 
         types = {"text": h5py.string_dtype("utf-8"), "integer": np.dtype("i8"), "score": np.dtype("f4")}
         self._file = h5py.File(self.path, "w")
-        self._file.attrs.update({"titans_dna_scores": 1, **self.metadata})
+        self._file.attrs["titans_dna_scores"] = 1
+        write_metadata(self._file, self.metadata)
         self._file.attrs["columns"] = [column.name for column in self.columns]
         self._file.attrs["kinds"] = [column.kind for column in self.columns]
         for column in self.columns:

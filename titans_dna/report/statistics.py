@@ -7,7 +7,7 @@
                   "separation": [{"group", "positives", "negatives", "auroc", "auroc_low", "auroc_high",
                                   "average_precision"}, ...]},
      "regions": {"regions", "outcomes": {OUTCOME: regions}, "bits_per_base": {QUANTILE: bits}},
-     "track": {"covered_bp", "contig", "mean"},
+     "tracks": {KIND: {"covered_bp", "contig", "mean"}},
      "embeddings": {"regions", "width"}}
 
 A part that was not given is left out; a figure that is not defined is null. Quantiles are keyed "0.01" to "0.99".
@@ -77,9 +77,13 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
         bits = [row.bits_per_base for row in data.regions.scored]
         outcomes = dict(data.regions.outcomes)
         found["regions"] = {"regions": len(data.regions.rows), "outcomes": outcomes, "bits_per_base": _quantiles(bits)}
-    if data.track:
-        mean = float(np.nanmean(data.track.mean))
-        found["track"] = {"covered_bp": data.track.covered_bp, "contig": data.track.contig, "mean": _known(mean)}
+    if data.tracks:
+        found["tracks"] = {
+            track.kind: {
+                "covered_bp": track.covered_bp, "contig": track.contig, "mean": _known(float(np.nanmean(track.mean)))
+            }
+            for track in data.tracks
+        }  # fmt: skip
     if data.embedded:
         found["embeddings"] = {"regions": data.embedded.count, "width": data.embedded.width}
     return found
@@ -127,7 +131,7 @@ def _row(values: Mapping[str, Any], page: str) -> SampleRow:
         regions_scored=_scored(regions["outcomes"]) if regions else None,
         bits_per_base=_number(regions["bits_per_base"].get(MEDIAN)) if regions else math.nan,
         embedded=int(values["embeddings"]["regions"]) if "embeddings" in values else None,
-        surprise=_number(values["track"]["mean"]) if "track" in values else math.nan,
+        surprise=_number(values.get("tracks", {}).get("surprise", {}).get("mean")),
     )
 
 
