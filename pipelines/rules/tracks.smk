@@ -80,10 +80,12 @@ rule merge_tracks:
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        first=lambda wildcards, input: input[0],
     message:
         "Putting the tracks of {wildcards.genome} together"
     shell:
-        "(mkdir -p {output:q} && for track in {input[0]:q}/*.bw; do"
+        "(mkdir -p {output:q} && for track in {params.first:q}/*.bw; do"
         ' name=$(basename "$track"); set --; for part in {input:q}; do set -- "$@" "$part/$name"; done;'
         ' titans-dna merge "$@" --output {output:q}/"$name" || exit 1;'
         " done) > {log:q} 2>&1"

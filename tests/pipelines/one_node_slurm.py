@@ -91,6 +91,12 @@ class OneNodeSlurm:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if len(self.started) == len(DAEMONS):
+            self.run("scancel", "--user", getpass.getuser())
+            for _ in range(100):  # jobs end before their daemon
+                if not self.run("squeue", "-h"):
+                    break
+                time.sleep(0.1)
         for process in reversed(self.started):
             process.terminate()
             try:
