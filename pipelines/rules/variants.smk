@@ -42,7 +42,8 @@ rule merge_variants:
             "score_variants",
         ),
     output:
-        f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz",
+        vcf=f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz",
+        index=f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz.tbi",
     log:
         f"{RESULTS}/logs/merge_variants/{{sample}}.log",
     benchmark:
@@ -56,7 +57,8 @@ rule merge_variants:
     message:
         "Putting the scored variants of {wildcards.sample} together"
     shell:
-        "titans-dna merge {input:q} --output {output:q} > {log:q} 2>&1"
+        "titans-dna merge {input:q} --output {output.vcf:q} > {log:q} 2>&1 && (test -e {output.index:q} ||"
+        " (echo 'error: the variants are not sorted, so they get no index. Sort the input.' >> {log:q} && exit 1))"
 
 
 rule score_variants:

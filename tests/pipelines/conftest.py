@@ -21,7 +21,9 @@ if verb == "info":
 output = pathlib.Path(words[words.index("--output") + 1])
 names = ["config.json", "model.safetensors", "tokenizer.json", "training.json", "log.csv", "splits.bed"]
 names = {{"pretrain": names, "finetune": names[:2] + ["finetune.json"]}}.get(verb)
-for path in [output / name for name in names] if names else [output]:
+outputs = [output / name for name in names] if names else [output]
+outputs += [output.with_name(output.name + ".tbi")] if output.suffix == ".gz" else []
+for path in outputs:
     path.parent.mkdir(exist_ok=True, parents=True)
     path.write_text(verb)
 """

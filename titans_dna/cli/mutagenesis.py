@@ -8,6 +8,7 @@ import click
 
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
+from titans_dna.genome.shard import Shard
 
 
 @click.command("mutagenesis", short_help="Score every single-base change of a region.")
@@ -32,6 +33,7 @@ from titans_dna.errors import ConfigError
     "--strand", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True,
     help="With --all-snvs: strand that is read; both averages the two.",
 )  # fmt: skip
+@options.shard
 @options.resume
 @options.device
 @options.output("HDF5 (.h5). With --all-snvs: .tsv.gz (bgzip and tabix, 1-based), NAME.bw (one for each base) or .h5.")
@@ -45,6 +47,7 @@ def mutagenesis(
     all_snvs: bool,
     contigs: tuple[str, ...],
     strand: str,
+    shard: Shard,
     resume: bool,
     device: str,
     output: Path,
@@ -66,6 +69,8 @@ def mutagenesis(
 
     if all_snvs == bool(regions or bed):
         raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
+    if shard.count > 1 and not all_snvs:
+        raise ConfigError("--shard divides the contigs of --all-snvs; give each machine regions of its own instead")
     if picture:
         check_picture_path(picture)
     model = load_model(model_folder, device)
@@ -73,7 +78,9 @@ def mutagenesis(
         if all_snvs:
             chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
             strands = {"both": (False, True), "forward": (False,), "reverse": (True,)}[strand]
-            write_all_snvs(model, source, chosen, output, strands=strands, resume=resume, advance=advance)
+            write_all_snvs(
+                model, source, chosen, output, strands=strands, shard=shard, resume=resume, advance=advance
+            )  # fmt: skip
             return
         placed = place_regions(source, bed, regions)
         warn_unused(placed)

@@ -17,6 +17,7 @@ from titans_dna.errors import FormatError, OutputError
 from titans_dna.inference.merge_scores import check_shards
 from titans_dna.inference.run_metadata import HOW, command_line
 from titans_dna.io.score_table import Column, ScoreTableWriter
+from titans_dna.io.snv_table import SnvTableWriter
 from titans_dna.io.track_set import TrackSetWriter
 from titans_dna.io.track_set_reader import TrackShard, open_track_shard
 from titans_dna.io.tracks import BigWigTrack
@@ -51,7 +52,11 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
     order = check_shards(paths, [shard.metadata for shard in shards])
     names = iter(shards[0].lengths)
     source = {next(names): shards[place] for place, count in order for _ in range(count)}
-    if shards[0].is_table:
+    if shards[0].is_snv_table:
+        with SnvTableWriter(output, _whole(shards[0])) as table:
+            for contig, shard in source.items():
+                table.copy(shard.path, contig, shard.lengths[contig])
+    elif shards[0].is_table:
         _copy_rows(shards, source, output)
     else:
         _copy_arrays(shards, source, output)

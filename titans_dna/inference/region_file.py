@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -16,7 +15,7 @@ from titans_dna.genome.shard import Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.run_metadata import run_metadata
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
-from titans_dna.inference.shards import write_ranges
+from titans_dna.inference.shards import describe_track_shard, write_ranges
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import Column, ScoreTableWriter
@@ -155,7 +154,7 @@ def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, l
     used = _used(regions, genome)
     lengths = {contig: genome.contigs.lengths[contig] for contig in used}
     held = np.array([contig in mine for contig in used], dtype=bool)
-    return {"contigs": json.dumps(lengths), "rows": write_ranges(held)}
+    return describe_track_shard(lengths, held)
 
 
 def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:

@@ -29,6 +29,7 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_metadata import write_metadata
 from titans_dna.io.tables import TsvWriter
 
 __all__ = ["SUFFIXES", "Column", "ScoreTableWriter", "is_score_table", "require_package"]

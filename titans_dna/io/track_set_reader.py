@@ -36,6 +36,11 @@ class TrackShard:
     metadata: dict[str, str]
 
     @property
+    def is_snv_table(self) -> bool:
+        """Whether it is a file of `titans_dna.io.snv_table`."""
+        return self.is_table and "kind=all-snvs" in self.metadata.get("options", "").split()
+
+    @property
     def is_table(self) -> bool:
         """Whether its numbers are rows, to be copied by ``rows``, and not arrays, to be read by ``fill``."""
         return self.path.suffix != ".h5" and is_score_table(self.path)
@@ -115,4 +120,5 @@ def _metadata(path: Path) -> dict[str, str]:
                 return read_metadata(file)
         except OSError:
             return {}
-    return open_score_table(path).metadata if is_score_table(path) else {}
+    found = open_score_table(path).metadata if is_score_table(path) else {}
+    return {key.removeprefix("titans_dna_"): text for key, text in found.items()}
