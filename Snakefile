@@ -39,3 +39,4 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        rules.score_genome.input if config["score_genome"]["wanted"] else [],

@@ -94,3 +94,4 @@ rule merge_tracks:
 rule score_genome:
     input:
         expand(f"{RESULTS}/genomes/{{genome}}.tracks", genome=GENOMES),
+        expand(f"{RESULTS}/genomes/{{genome}}.scored.tsv", genome=GENOMES),

@@ -171,15 +171,6 @@ def test_tokenizer_and_aliases_go_to_the_verbs_that_take_them(own, snakemake):
     assert "--tokenizer kmer:6:overlapping" in output_of(named)
 
 
-def test_gpus_are_asked_for_by_rules_that_run_a_model_alone(own, snakemake):
-    done = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config", "device=cuda")
-    blocks = re.split(r"\n(?:local)?rule ", done.stdout + done.stderr)[1:]
-    asked = {block.split(":")[0]: "gpu=1" in block for block in blocks}
-    assert {rule for rule, gpu in asked.items() if gpu} == ON_MODEL & asked.keys()
-    on_cpu = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config", "device=cpu")
-    assert "gpu=1" not in output_of(on_cpu)
-
-
 def test_inside_another_workflow(project, own, snakemake, stand_in):
     workflow = f"""
 module titans_dna:
