@@ -252,3 +252,11 @@ def test_hostile_names_do_nothing_in_a_browser(inputs, make, tmp_path):
     assert "<title>kept " in done.stdout
     assert "<script>" not in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_it_can_be_printed(page, tmp_path):
+    browse(page, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}")
+    pdf = (tmp_path / "page.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 12

@@ -7,7 +7,17 @@ from pathlib import Path
 
 from titans_dna.errors import ConfigError
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
-from titans_dna.report.run import Evaluation, InputFile, ModelRun, describe_file, read_evaluation, read_model_run
+from titans_dna.report.run import (
+    Classifier,
+    Evaluation,
+    InputFile,
+    ModelRun,
+    describe_file,
+    read_classifier,
+    read_evaluation,
+    read_model_run,
+)
+from titans_dna.report.statistics import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_track
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
@@ -33,12 +43,15 @@ class ReportInputs:
     track: Path | None = None  # bigWig written by `score-regions --track`
     tracks: tuple[Path, ...] = ()  # bigWigs written by `score-regions --tracks`, named NAME.KIND.bw
     embeddings: Path | None = None  # HDF5 written by `embed`
+    classifier: Path | None = None  # finetune.json written by `finetune`
+    samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one of each sample
+    folder: Path | None = None  # of the page, for links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
     labels: Path | None = None  # table with "name" and that column; None for the columns of the HDF5 file
 
     def __post_init__(self) -> None:
         parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
-        if not any(parts):
+        if not any((*parts, self.classifier, self.samples)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -60,6 +73,8 @@ class ReportData:
     regions: ScoredRegions | None  # scored regions
     tracks: tuple[TrackProfile, ...]  # each along its longest contig
     embedded: EmbeddedRegions | None  # embeddings of regions
+    classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
+    samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
 def gather_inputs(inputs: ReportInputs) -> ReportData:
@@ -77,9 +92,11 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         "track": inputs.track,
         "embeddings": inputs.embeddings,
         "labels": inputs.labels,
+        "classifier": inputs.classifier,
     }
     files = [describe_file(role, path) for role, path in paths.items() if path]
     files += [describe_file("track", path) for path in inputs.tracks]
+    files += [describe_file("sample", path) for path in inputs.samples]
     tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
     return ReportData(
         files=tuple(files),
@@ -92,4 +109,6 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
         if inputs.embeddings
         else None,
+        classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
+        samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )

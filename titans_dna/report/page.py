@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -14,6 +15,7 @@ from markupsafe import Markup
 
 from titans_dna.report import figures, summaries
 from titans_dna.report.gather import ReportData
+from titans_dna.report.links import link_address
 from titans_dna.report.regions import OTHER, EmbeddedRegions, main_classes
 from titans_dna.report.svg import series_variable
 from titans_dna.report.track import describe_track
@@ -24,7 +26,7 @@ __all__ = ["render_page"]
 MOST_REGIONS = 8  # rows in each of the two tables of regions
 
 
-def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
+def render_page(data: ReportData, *, title: str = "titans-dna report", link: str = "") -> str:
     """Return the report as an HTML document that needs no other file, no network and no JavaScript.
 
     The same data give the same text. Whatever came from an input is escaped.
@@ -35,6 +37,8 @@ def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
         What `gather_inputs` returned.
     title
         Heading of the page.
+    link
+        Pattern of `titans_dna.report.links` that coordinates lead to; empty for no links.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
@@ -49,6 +53,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
         title=title,
         data=data,
         version=__version__,
+        address=partial(link_address, link),
         outcome_words=summaries.OUTCOMES,
         variable=series_variable,
         **_run_context(data),

@@ -226,7 +226,7 @@ def _alleles(record: pysam.VariantRecord, truth_field: str) -> list[ScoredAllele
 
 def _values(record: pysam.VariantRecord, name: str) -> list[object]:
     """Values of an INFO field as a list, empty where it is absent."""
-    value = record.info.get(name)
+    value = record.info.get(name) if name in record.header.info else None
     if value is None:
         return []
     return list(value) if isinstance(value, tuple) else [value]
