@@ -1,9 +1,16 @@
 #!/bin/sh
-# A small demo with an installed titans-dna, in the current folder: recipe/demo.sh FOLDER_OF_DEMO_INPUT
-# It trains, scores, embeds and reports on the first 12,000 bases of two contigs.
+# Try an installed titans-dna, away from any checkout: recipe/try.sh VENV FOLDER_OF_DEMO_INPUT
+# Asks its doctor, then trains, scores, embeds and reports on the first 12,000 bases of two contigs.
 set -eu
-data=$1
+venv=$(cd "$1" && pwd)
+data=$(cd "$2" && pwd)
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+export TITANS_DNA_CACHE="$work/cache"
+PATH=$venv/bin:$PATH
 
+titans-dna doctor
 head -n 201 "$data/demo.fa" > genome.fa
 grep -A 200 '^>chrC' "$data/demo.fa" >> genome.fa
 awk '/^#/ || $2 <= 12000' "$data/demo.vcf" > variants.vcf
