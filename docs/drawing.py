@@ -1,6 +1,6 @@
 """Boxes, arrows and text as SVG that follows the colours of the page it stands in.
 
-Every colour is a CSS variable with a fallback, so one file serves light mode, dark mode, paper, and a viewer of its own.
+Every colour is a CSS variable with a fallback, so one file serves light mode, dark mode, paper, and other viewers.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Drawing:
         weight = ' font-weight="600"' if bold else ""
         for number, line in enumerate(lines):
             self.parts.append(
-                f'<text x="{x:g}" y="{first + 1.2 * size * number:g}" text-anchor="{anchor}" font-size="{size}"{weight} '
-                f'style="fill:{COLOURS[colour]}">{escape(line)}</text>'
+                f'<text x="{x:g}" y="{first + 1.2 * size * number:g}" text-anchor="{anchor}" font-size="{size}"'
+                f'{weight} style="fill:{COLOURS[colour]}">{escape(line)}</text>'
             )
 
     def box(

@@ -2,7 +2,8 @@
 
     python docs/figures.py        # writes docs/pages/figures/*.svg
 
-The flow diagrams show what ``titans_dna/model/blocks.py`` computes; a test compares the committed files with a new drawing.
+The flow diagrams show what ``titans_dna/model/blocks.py`` computes; a test compares the committed files
+with a new drawing.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """What the pages take from elsewhere in the project, by a comment that stands alone on its line.
 
-    <!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
-    <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
-    <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
-    <!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
-    <!-- readme: Outcomes -->       that section of README.md
+<!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
+<!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
+<!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
+<!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
+<!-- readme: Outcomes -->       that section of README.md
 """
 
 from __future__ import annotations

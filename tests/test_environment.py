@@ -1,7 +1,7 @@
 """The places that name dependencies agree: pyproject.toml, environment.yml, constraints.txt, what is installed.
 
-The conda recipe and the container definitions too. No environment is solved and no image is built here: whether the conda
-channels can serve the match specs is not shown by these tests.
+The conda recipe and the container definitions too. No environment is solved and no image is built here: whether the
+conda channels can serve the match specs is not shown by these tests.
 """
 
 import os
