@@ -9,7 +9,8 @@ A page's ``console`` blocks are one session, from top to bottom, in a folder tha
     ```
 
 Lines after a command are what it prints, standard error included. Numbers may differ in their last digits
-(`TOLERANCE`); a line of three dots stands for any lines. A block whose title begins with "Not run" is left out and says why.
+(`TOLERANCE`); a line of three dots stands for any lines. A block whose title begins with "Not run" is left out
+and says why.
 
     python docs/commands.py docs/pages/tutorials/variants.md     # run a page
     python docs/commands.py --write docs/pages/*.md              # run pages, and put what was printed into them

@@ -92,9 +92,7 @@ def _device() -> bool:
     if torch.version.cuda is None:
         why = "this PyTorch is built without CUDA"
     else:
-        why = (
-            f"PyTorch for CUDA {torch.version.cuda} sees no GPU; if there is one, see nvidia-smi, CUDA_VISIBLE_DEVICES"
-        )
+        why = f"PyTorch for CUDA {torch.version.cuda} sees no GPU; see nvidia-smi and CUDA_VISIBLE_DEVICES"
     return _line("device", True, f"cpu with {torch.get_num_threads()} threads; {why}")
 
 
@@ -178,7 +176,5 @@ def _output() -> bool:
         with tempfile.TemporaryFile(dir="."):
             return _line("output", True, f"{Path.cwd()} can be written")
     except OSError as error:
-        text = (
-            f"{Path.cwd()} cannot be written ({error.strerror}); go to another folder, or give --output with its path"
-        )
-        return _line("output", False, text)
+        remedy = "go to another folder, or give --output with its path"
+        return _line("output", False, f"{Path.cwd()} cannot be written ({error.strerror}); {remedy}")
