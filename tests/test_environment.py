@@ -21,6 +21,7 @@ from titans_dna import __version__
 CONDA_TO_PYPI = {"pytorch": "torch"}  # all other names are the same but for case and underscores
 CONDA_ONLY = {"python", "pip"}
 PYPI_ONLY = {"atheris"}  # a development tool that conda-forge does not have; its test is skipped without it
+GPU_ONLY = {"triton"}  # pipelines/envs/titans-dna-gpu.yaml has it; on a CPU nothing needs it
 MATCH_SPEC = re.compile(
     r"(?P<name>[a-z0-9][a-z0-9_.-]*)(?: (?P<ranges>(?:>=|<=|==|!=|<|>)[0-9.]+(?:,(?:>=|<=|==|!=|<|>)[0-9.]+)*))?"
 )
@@ -79,7 +80,17 @@ def test_conda_names_and_ranges_are_those_of_pyproject(environment, declared):
     renamed = {
         canonicalize_name(CONDA_TO_PYPI.get(name, name)): r for name, r in specs.items() if name not in CONDA_ONLY
     }
-    assert renamed == {name: ranges for name, ranges in declared.items() if name not in PYPI_ONLY}
+    assert renamed == {name: ranges for name, ranges in declared.items() if name not in PYPI_ONLY | GPU_ONLY}
+
+
+def test_the_gpu_environment_is_that_of_the_rules_and_what_a_gpu_needs(project, declared):
+    folder = project / "pipelines" / "envs"
+    plain, gpu = (yaml.safe_load((folder / f"{name}.yaml").read_text()) for name in ("titans-dna", "titans-dna-gpu"))
+    assert gpu["channels"] == plain["channels"]
+    added = [spec for spec in gpu["dependencies"] if spec not in plain["dependencies"]]
+    assert [spec for spec in plain["dependencies"] if spec not in gpu["dependencies"]] == ["pytorch >=2.6,<3"]
+    assert [parsed(spec)[0] for spec in added] == ["pytorch-gpu", "triton"]
+    assert parsed(added[1])[1] == declared["triton"]
 
 
 def test_conda_python_is_that_of_pyproject(environment, metadata):

@@ -26,6 +26,8 @@ from titans_dna.ops.triton.write_backward import GateGradients, write_backward_k
 
 WARPS = 8  # of a program; twice as many where a tile has over LARGE_TILE numbers
 LARGE_TILE = 8192
+GROUP_CHUNKS = 64  # most chunks of a group
+GROUP_BYTES = 1 << 30  # of device memory that a group may take for the states at its borders and their gradients
 allocate: Callable[..., Tensor] = torch.empty  # tests put a function here that fills with NaN
 
 
@@ -44,6 +46,12 @@ def run_memory(
     flat = [x for g in gates for x in (g.step, g.writes, g.reads, g.carry, g.transfer)]
     gain = k.new_ones(()) if gain is None or not plan.gain else gain
     return _FusedGroup.apply(plan, len(gates), q, k, offsets, gain, *flat, *frozen, *states)
+
+
+def group_chunks(rows: int, form: MemoryForm, width: int) -> int:
+    """Return how many chunks are one group: few enough that the states of all rows at their borders fit memory."""
+    numbers = sum(a * b for a, b in form.shapes(width)[form.first_written :]) * (1 + form.momentum)
+    return max(1, min(GROUP_CHUNKS, GROUP_BYTES // (8 * numbers * rows)))
 
 
 class _FusedGroup(torch.autograd.Function):
