@@ -130,9 +130,7 @@ def neural_memory(
         raise ConfigError(f"chunk_tokens is {chunk_tokens}; choose 1 or more")
     if gates.step.shape[-1] != form.written_matrices:
         raise ConfigError(f"gates have {gates.step.shape[-1]} matrices but the form writes {form.written_matrices}")
-    name, _ = choose(
-        implementation, q.device, form, head_width=q.shape[-1], chunk_tokens=chunk_tokens, dtype=q.dtype
-    )
+    name, _ = choose(implementation, q.device, form, head_width=q.shape[-1], chunk_tokens=chunk_tokens, dtype=q.dtype)
     known, pending = state.chunk_position, state.pending
     if pending is not None:
         q = torch.cat([torch.zeros_like(pending.keys), q], 1)

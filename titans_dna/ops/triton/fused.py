@@ -8,6 +8,7 @@ would have to make with atomics are made by PyTorch, so that results are the sam
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,7 +59,8 @@ class _FusedGroup(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, plan: Plan, written: int, *tensors: Tensor) -> tuple[Tensor, ...]:
         x = Inputs.of(plan, written, tensors)
-        trace, reads, loss = _forward(x)
+        with _on(x.k.device):
+            trace, reads, loss = _forward(x)
         if any(ctx.needs_input_grad):
             ctx.plan, ctx.written, ctx.inputs = plan, written, len(tensors)
             ctx.save_for_backward(*tensors, *trace.flat())
@@ -67,9 +69,16 @@ class _FusedGroup(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, reads_: Tensor, loss_: Tensor, *after_: Tensor) -> tuple[Tensor | None, ...]:
-        x = Inputs.of(ctx.plan, ctx.written, ctx.saved_tensors[: ctx.inputs])
-        trace = Trace.of(ctx.written, ctx.saved_tensors[ctx.inputs :])
-        return (None, None, *_backward(x, trace, reads_.contiguous(), loss_.contiguous(), after_))
+        saved = ctx.saved_tensors  # to be asked for once: a checkpoint computes it then
+        x = Inputs.of(ctx.plan, ctx.written, saved[: ctx.inputs])
+        trace = Trace.of(ctx.written, saved[ctx.inputs :])
+        with _on(x.k.device):
+            return (None, None, *_backward(x, trace, reads_.contiguous(), loss_.contiguous(), after_))
+
+
+def _on(device: torch.device) -> AbstractContextManager[Any]:
+    """Launch kernels on the device of the tensors: Triton takes the current one."""
+    return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @dataclass(frozen=True)

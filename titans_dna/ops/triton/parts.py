@@ -31,41 +31,47 @@ class GateTensors(NamedTuple):
 
 
 @triton.jit
-def load_rows(at, rows, height):
+def load_rows(at, rows, height: tl.constexpr):
     """Load a vector of ``height`` values."""
     return tl.load(at + rows, mask=rows < height, other=0.0)
 
 
 @triton.jit
-def load_column(at, rows, height, way, ways):
+def load_column(at, rows, height: tl.constexpr, way: tl.constexpr, ways: tl.constexpr):
     """Load one column of a matrix (height, ways)."""
     return tl.load(at + rows * ways + way, mask=rows < height, other=0.0)
 
 
 @triton.jit
-def load_tile(at, rows, columns, height, width):
-    """Load a row-major matrix (height, width)."""
-    inside = (rows[:, None] < height) & (columns[None, :] < width)
-    return tl.load(at + rows[:, None] * width + columns[None, :], mask=inside, other=0.0)
+def load_tile(at, rows, columns, height: tl.constexpr, width: tl.constexpr):
+    """Load a row-major matrix (height, width); a tile that it fills needs no mask, and fewer registers."""
+    where = at + rows[:, None] * width + columns[None, :]
+    if height == rows.shape[0] and width == columns.shape[0]:
+        return tl.load(where)
+    else:
+        return tl.load(where, mask=(rows[:, None] < height) & (columns[None, :] < width), other=0.0)
 
 
 @triton.jit
-def store_rows(at, value, rows, height):
+def store_rows(at, value, rows, height: tl.constexpr):
     """Store a vector."""
     tl.store(at + rows, value, mask=rows < height)
 
 
 @triton.jit
-def store_column(at, value, rows, height, way, ways):
+def store_column(at, value, rows, height: tl.constexpr, way: tl.constexpr, ways: tl.constexpr):
     """Store one column of a matrix (height, ways)."""
     tl.store(at + rows * ways + way, value, mask=rows < height)
 
 
 @triton.jit
-def store_tile(at, value, rows, columns, height, width):
+def store_tile(at, value, rows, columns, height: tl.constexpr, width: tl.constexpr):
     """Store a row-major matrix (height, width)."""
-    inside = (rows[:, None] < height) & (columns[None, :] < width)
-    tl.store(at + rows[:, None] * width + columns[None, :], value, mask=inside)
+    where = at + rows[:, None] * width + columns[None, :]
+    if height == rows.shape[0] and width == columns.shape[0]:
+        tl.store(where, value)
+    else:
+        tl.store(where, value, mask=(rows[:, None] < height) & (columns[None, :] < width))
 
 
 @triton.jit
@@ -183,5 +189,3 @@ def bounded_step(step, inputs, deltas, loss, rows, P: tl.constexpr):
         return P.share * step / (before * after)
     else:
         return step
-
-

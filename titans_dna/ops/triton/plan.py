@@ -9,6 +9,12 @@ import torch
 from titans_dna.ops.dual import step_share
 from titans_dna.ops.form import MemoryForm
 
+TOLERANCES = {  # error against float64 over a tensor's largest number (at least 1), by precision: values, gradients
+    "float64": (1e-10, 1e-10),
+    "highest": (2e-5, 1e-4),
+    "high": (5e-3, 2e-2),
+    "medium": (3e-2, 1e-1),
+}
 LEAST_BLOCK = 16  # a matrix product of Triton has no side below this
 
 

@@ -90,7 +90,9 @@ def read_kernel(Q, K, GAIN, gates, states, Z, deltas, steps, Y, Z1, Z2, count, P
 
 
 @triton.jit
-def through_read(z_, x, inputs, deltas, state, step_at, gates, to, at, rows, inner, outer, n_in, n_out, P: tl.constexpr):
+def through_read(
+    z_, x, inputs, deltas, state, step_at, gates, to, at, rows, inner, outer, n_in, n_out, P: tl.constexpr
+):
     """Store the gradients of ``read`` in ``to`` and return that at ``x``."""
     weights, size = at * P.tokens * P.ways, n_in * n_out
     W, S = load_state(state, inner, outer, n_in, n_out, P)
@@ -137,9 +139,7 @@ def read_backward_kernel(
     y_ = load_tile(Y_ + chunk * P.width, rows, columns, P.tokens, P.width)
     z_ = y_
     if P.norm:
-        normal, inverse = normalise(
-            load_tile(Z2 + chunk * P.width, rows, columns, P.tokens, P.width), columns, P
-        )
+        normal, inverse = normalise(load_tile(Z2 + chunk * P.width, rows, columns, P.tokens, P.width), columns, P)
         if P.gain:
             store_rows(GAIN_ + at * P.width, tl.sum(y_ * normal, 0), columns, P.width)
             z_ = y_ * load_gain(GAIN, row, columns, P)[None, :]

@@ -162,9 +162,7 @@ def write_backward_kernel(
             P.hidden, P.width, P,
         )  # fmt: skip
         step = load_rows(gates[1].step + chunk, rows, P.tokens)
-        step_, inputs_, delta_, loss_ = through_bound(
-            step_, step, inputs_, inputs, delta_, delta, loss_, loss, rows, P
-        )
+        step_, inputs_, delta_, loss_ = through_bound(step_, step, inputs_, inputs, delta_, delta, loss_, loss, rows, P)
         store_rows(to[1].step + chunk, step_, rows, P.tokens)
         z_ = inputs_ * 0.0
         key_ = z_
