@@ -13,41 +13,47 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import statistics
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
 from unittest.mock import patch
 
 import torch
+from bare import CUDA
+from gpu_check import checked, matmul_precision
 from record import write
-
-sys.path.insert(0, str(Path(__file__).parents[1]))  # a checkout serves; nothing has to be installed
-if importlib.util.find_spec("jaxtyping") is None:  # its shapes are read by tests alone
-
-    class _Shape:
-        def __class_getitem__(cls, item: object) -> type:
-            return torch.Tensor
-
-    sys.modules["jaxtyping"] = ModuleType("jaxtyping")
-    for _kind in ("Bool", "Float", "Int"):
-        setattr(sys.modules["jaxtyping"], _kind, _Shape)
 
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig, named_config
 from titans_dna.model.memory import NeuralMemory
 from titans_dna.model.stream_graph import StreamGraph
-from titans_dna.ops import Gates, MemoryForm, choose, initial_state, neural_memory
-from titans_dna.ops.triton.plan import TOLERANCES
+from titans_dna.ops import MemoryForm, choose
 
-WIDTH, HEADS, CHUNK, TOKENS = 256, 4, 64, 16_384  # of the layer
-SIZES = ("tiny", "small", "base", "large", "xl")
-CONTEXTS = (1 << 10, 1 << 14, 1 << 18, 1 << 21, 1 << 22)  # bases
-LANES, PIECE = 16, 4096  # both strands of eight contigs, as one batch
+WIDTH, HEADS, CHUNK = 256, 4, 64  # of the layer
 NOT_MEASURED = "not measured"
-CUDA = torch.cuda.is_available()
+DEVICE = "cuda" if CUDA else "cpu"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """How much is measured; a rehearsal is small."""
+
+    tokens: int = 16_384
+    batch: int = 16
+    large_chunk: int = 2048
+    sizes: tuple[str, ...] = ("tiny", "small", "base", "large", "xl")
+    contexts: tuple[int, ...] = (1 << 10, 1 << 14, 1 << 18, 1 << 21, 1 << 22)  # bases
+    lanes: int = 16  # both strands of eight contigs, as one batch
+    piece: int = 4096
+    variants: int = 2000
+    contig_bp: int = 1 << 19
+
+
+REHEARSAL = Scale(
+    tokens=256, batch=2, large_chunk=128, sizes=("tiny", "small"), contexts=(128,), lanes=2, piece=128, variants=2,
+    contig_bp=4096,
+)  # fmt: skip
 
 
 class UnmeasuredError(Exception):
@@ -57,8 +63,9 @@ class UnmeasuredError(Exception):
 class Bench:
     """The rows, and the time that is left for more."""
 
-    def __init__(self, minutes: float) -> None:
+    def __init__(self, minutes: float, rehearsal: bool) -> None:
         self.end = time.monotonic() + 60 * minutes
+        self.scale, self.rehearsal = REHEARSAL if rehearsal else Scale(), rehearsal
         self.rows: list[list[object]] = []
         self.found: dict[str, float] = {}
 
@@ -67,7 +74,7 @@ class Bench:
         value: object = NOT_MEASURED
         reason = ""
         try:
-            if not CUDA:
+            if not CUDA and not self.rehearsal:
                 raise UnmeasuredError("no CUDA device is visible to PyTorch")
             if time.monotonic() > self.end:
                 raise UnmeasuredError("the time had run out")
@@ -92,14 +99,20 @@ class Bench:
         self.row(name, "times", divide, target)
 
 
+def wait() -> None:
+    """Wait until the device is done."""
+    if CUDA:
+        torch.cuda.synchronize()
+
+
 def seconds(step: Callable[[], object], rounds: int = 3) -> float:
     """Return the median time of a step on the device, after one that is not counted."""
     times = []
     for index in range(rounds + 1):
-        torch.cuda.synchronize()
+        wait()
         started = time.perf_counter()
         step()
-        torch.cuda.synchronize()
+        wait()
         if index:
             times.append(time.perf_counter() - started)
     return statistics.median(times)
@@ -107,81 +120,30 @@ def seconds(step: Callable[[], object], rounds: int = 3) -> float:
 
 def peak_gigabytes(step: Callable[[], object]) -> float:
     """Return the most device memory that a step takes."""
-    torch.cuda.synchronize()
+    if not CUDA:
+        step()
+        raise UnmeasuredError("the CPU does not count it")
+    wait()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
     step()
-    torch.cuda.synchronize()
+    wait()
     return (torch.cuda.max_memory_allocated() - before) / 1e9
-
-
-# The check.
-
-
-def check(device: str, tokens: int, width: int, precisions: tuple[str, ...]) -> dict[str, float]:
-    """Return the largest error relative to its tolerance, by precision, of values and gradients."""
-    found = {}
-    for precision in precisions:
-        worst = 0.0
-        for form in (MemoryForm(), MemoryForm.linear(), MemoryForm(written="last")):
-            case = _case(form, tokens, width, device)
-            ours, theirs = (_results(case, form, name, precision) for name in ("triton", "chunked"))
-            for a, b, limit in zip(ours, theirs, TOLERANCES[precision], strict=True):
-                worst = max(worst, *(_error(x, y) / limit for x, y in zip(a, b, strict=True)))
-        found[precision] = worst
-    return found
-
-
-def _error(found: torch.Tensor, expected: torch.Tensor) -> float:
-    error = float((found - expected).abs().max() / expected.abs().max().clamp(min=1.0))
-    return error if error == error else float("inf")
-
-
-def _case(form: MemoryForm, tokens: int, width: int, device: str) -> dict[str, torch.Tensor]:
-    shape, gate = (1, tokens, 2, width), (1, tokens, 2, form.written_matrices)
-    unit = torch.nn.functional.normalize
-    case = {"q": unit(torch.randn(shape), dim=-1), "k": unit(torch.randn(shape), dim=-1), "v": torch.randn(shape)}
-    case |= {"step": torch.rand(gate), "momentum": 0.9 * torch.rand(gate), "forgetting": 0.1 * torch.rand(gate)}
-    case |= {f"w{i}": 0.3 * torch.randn(2, *s) for i, s in enumerate(form.shapes(width))}
-    return {name: x.to(device) for name, x in (case | {"gain": torch.ones(2, width)}).items()}
-
-
-def _results(case: dict[str, torch.Tensor], form: MemoryForm, name: str, precision: str) -> tuple[list, list]:
-    wide = name == "chunked" or precision == "float64"
-    leaves = {n: x.to(torch.float64 if wide else torch.float32).requires_grad_() for n, x in case.items()}
-    gates = Gates(**{n: leaves[n] for n in ("step", "momentum", "forgetting")})
-    state = initial_state(tuple(x for n, x in leaves.items() if n.startswith("w")), 1, form)
-    with matmul_precision("highest" if wide else precision):
-        out = neural_memory(
-            leaves["q"], leaves["k"], leaves["v"], gates, state,
-            chunk_tokens=min(CHUNK, len(case["q"][0]) // 2), form=form, gain=leaves["gain"], implementation=name,
-        )  # fmt: skip
-        total = out.reads.square().sum() + out.surprise.sum() + sum(w.sum() for w in out.state.weights)
-        gradients = torch.autograd.grad(total, list(leaves.values()), allow_unused=True)
-    values = [out.reads, out.surprise, *out.state.weights, *out.state.momentum]
-    return [x.detach() for x in values], [torch.zeros(1) if g is None else g.cpu() for g in gradients]
-
-
-@contextmanager
-def matmul_precision(name: str) -> Iterator[None]:
-    """Set how float32 products are made."""
-    before = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision(name)
-    try:
-        yield
-    finally:
-        torch.set_float32_matmul_precision(before)
 
 
 # (a) The layer.
 
 
-def layer(chunk_tokens: int = CHUNK, batch: int = 1):
-    """Return the layer as a function of (batch, T, WIDTH)."""
+def layer(chunk_tokens: int = CHUNK):
+    """Return the layer as a function of features (batch, T, WIDTH)."""
     config = BackboneConfig(width=WIDTH, memory_heads=HEADS, chunk_tokens=chunk_tokens)
-    module = NeuralMemory(config, config.memories[0]).cuda()
-    active = torch.ones(batch, TOKENS, dtype=torch.bool, device="cuda")
-    return lambda x: module(x, module.initial_state(batch), active).values
+    module = NeuralMemory(config, config.memories[0]).to(DEVICE)
+
+    def run(x: torch.Tensor) -> torch.Tensor:
+        active = torch.ones(x.shape[:2], dtype=torch.bool, device=DEVICE)
+        return module(x, module.initial_state(len(x)), active).values
+
+    return run
 
 
 def titans_pytorch():
@@ -190,16 +152,16 @@ def titans_pytorch():
     from titans_pytorch import NeuralMemory as Theirs
 
     memory = MemoryMLP(WIDTH // HEADS, depth=2, expansion_factor=2.0)
-    return Theirs(
-        dim=WIDTH, chunk_size=CHUNK, batch_size=CHUNK, dim_head=WIDTH // HEADS, heads=HEADS, model=memory
-    ).cuda()
+    return Theirs(dim=WIDTH, chunk_size=CHUNK, batch_size=CHUNK, dim_head=WIDTH // HEADS, heads=HEADS, model=memory).to(
+        DEVICE
+    )
 
 
 def gated_deltanet():
     """Return flash-linear-attention's Gated DeltaNet of the same width, heads and head width."""
     from fla.layers import GatedDeltaNet
 
-    return GatedDeltaNet(hidden_size=WIDTH, num_heads=HEADS, head_dim=WIDTH // HEADS).cuda()
+    return GatedDeltaNet(hidden_size=WIDTH, num_heads=HEADS, head_dim=WIDTH // HEADS).to(DEVICE)
 
 
 def forward_products(chunk_tokens: int) -> int:
@@ -213,27 +175,28 @@ def forward_products(chunk_tokens: int) -> int:
 
 def layer_rows(bench: Bench) -> None:
     """Measure the layer and its peers."""
-    bench.row("bf16 matrix product, 8192", "TFLOP/s", _matmul_peak)
-    bench.row("copy", "GB/s", _copy_bandwidth)
+    bench.row("bf16 matrix product", "TFLOP/s", lambda: _matmul_peak(1024 if bench.rehearsal else 8192))
+    bench.row("copy", "GB/s", lambda: _copy_bandwidth(1 << (18 if bench.rehearsal else 28)))
     makers = {
-        "fused": layer, "fused, batch 16": lambda: layer(batch=16), "dual form": layer,
-        "chunks of 2048": lambda: layer(2048), "titans-pytorch": titans_pytorch, "Gated DeltaNet": gated_deltanet,
+        "fused": layer, "fused, batched": layer, "dual form": layer,
+        "large chunks": lambda: layer(bench.scale.large_chunk),
+        "titans-pytorch": titans_pytorch, "Gated DeltaNet": gated_deltanet,
     }  # fmt: skip
     for name, make in makers.items():
-        batch = 16 if name.endswith("16") else 1
+        shape = (bench.scale.batch if name == "fused, batched" else 1, bench.scale.tokens, WIDTH)
         for mode in ("forward", "training"):
             rate = f"layer, {name}, {mode}"
-            bench.row(rate, "tokens/s", lambda n=name, m=make, b=batch, o=mode: b * TOKENS / _layer(n, m, b, o)[0])
-        peak = f"layer, {name}, memory in training"
-        bench.row(peak, "GB", lambda n=name, m=make, b=batch: _layer(n, m, b, "training")[1])
-    for name, chunk in (("fused", CHUNK), ("fused, batch 16", CHUNK), ("chunks of 2048", 2048)):
+            bench.row(rate, "tokens/s", lambda n=name, m=make, s=shape, o=mode: s[0] * s[1] / _layer(n, m, s, o))
+        memory = f"layer, {name}, memory in training"
+        bench.row(memory, "GB", lambda n=name, m=make, s=shape: _layer(n, m, s, "memory"))
+    for name, chunk in (("fused", CHUNK), ("fused, batched", CHUNK), ("large chunks", bench.scale.large_chunk)):
         _shares(bench, name, chunk)
     ours, theirs = "layer, fused, training", "layer, titans-pytorch, training"
-    bench.ratio("speed over titans-pytorch in training, 16k", ours, theirs, "at least 10")
+    bench.ratio("speed over titans-pytorch in training", ours, theirs, "at least 10")
     memory = ("layer, fused, memory in training", "layer, titans-pytorch, memory in training")
-    bench.ratio("memory over titans-pytorch in training, 16k", *memory, "at most 0.25")
-    bench.ratio("speed over Gated DeltaNet in training, 16k", ours, "layer, Gated DeltaNet, training", "at least 0.5")
-    bench.ratio("speed over the dual form in training, 16k", ours, "layer, dual form, training", "")
+    bench.ratio("memory over titans-pytorch in training", *memory, "at most 0.25")
+    bench.ratio("speed over Gated DeltaNet in training", ours, "layer, Gated DeltaNet, training", "at least 0.5")
+    bench.ratio("speed over the dual form in training", ours, "layer, dual form, training", "")
 
 
 def _shares(bench: Bench, name: str, chunk: int) -> None:
@@ -246,35 +209,38 @@ def _shares(bench: Bench, name: str, chunk: int) -> None:
 
     target = "over 0.3" if chunk > CHUNK else ""
     of_peak, of_copy = forward_products(chunk) / 1e12, 4 * 4 * WIDTH / 1e9  # q, k, v and reads, float32
-    bench.row(f"{rate}, of the product", "share", lambda: share("bf16 matrix product, 8192", of_peak), target)
+    bench.row(f"{rate}, of the product", "share", lambda: share("bf16 matrix product", of_peak), target)
     bench.row(f"{rate}, of the copy", "share", lambda: share("copy", of_copy))
 
 
-def _layer(name: str, make: Callable, batch: int, mode: str) -> tuple[float, float]:
+def _layer(name: str, make: Callable, shape: tuple[int, int, int], mode: str) -> float:
+    """Return seconds of a forward pass or of a training step, or the peak memory of the latter in GB."""
     torch.manual_seed(0)
-    run, x = make(), torch.randn(batch, TOKENS, WIDTH, device="cuda")
+    run, x = make(), torch.randn(shape, device=DEVICE)
 
     def step() -> None:
-        if mode == "forward":
-            with torch.no_grad():
-                run(x)
-            return
-        out = run(x)
-        (out[0] if isinstance(out, tuple) else out).square().mean().backward()
+        with torch.set_grad_enabled(mode != "forward"):
+            out = run(x)
+        if mode != "forward":
+            (out[0] if isinstance(out, tuple) else out).square().mean().backward()
 
-    off = patch("titans_dna.ops.triton.obstacle", lambda *_: "turned off") if name == "dual form" else matmul_precision
-    half = name == "Gated DeltaNet"  # its kernels take bfloat16
-    with off("medium") if off is matmul_precision else off, torch.autocast("cuda", torch.bfloat16, enabled=half):
-        return seconds(step), peak_gigabytes(step)
-
-
-def _matmul_peak() -> float:
-    a = torch.randn(8192, 8192, device="cuda", dtype=torch.bfloat16)
-    return 2 * 8192**3 / seconds(lambda: a @ a, 10) / 1e12
+    plain = name in ("dual form", "large chunks")
+    with ExitStack() as stack:
+        stack.enter_context(matmul_precision("medium"))
+        if plain:
+            stack.enter_context(patch("titans_dna.ops.triton.obstacle", lambda *_: "turned off"))
+        if name == "Gated DeltaNet":  # its kernels take bfloat16
+            stack.enter_context(torch.autocast(DEVICE, torch.bfloat16))
+        return peak_gigabytes(step) if mode == "memory" else seconds(step)
 
 
-def _copy_bandwidth() -> float:
-    a = torch.empty(1 << 28, device="cuda")
+def _matmul_peak(side: int) -> float:
+    a = torch.randn(side, side, device=DEVICE, dtype=torch.bfloat16)
+    return 2 * side**3 / seconds(lambda: a @ a, 10) / 1e12
+
+
+def _copy_bandwidth(numbers: int) -> float:
+    a = torch.empty(numbers, device=DEVICE)
     b = torch.empty_like(a)
     return 2 * a.nbytes / seconds(lambda: b.copy_(a), 10) / 1e9
 
@@ -285,68 +251,68 @@ def _copy_bandwidth() -> float:
 def model_of(size: str) -> Backbone:
     """Return a model of a named size with random weights."""
     torch.manual_seed(0)
-    return Backbone(named_config(size)).cuda()
+    return Backbone(named_config(size)).to(DEVICE)
 
 
 def train_step(model: Backbone, tokens: int) -> None:
     """Take the gradient of one sequence, in bfloat16 with float32 states."""
-    ids = torch.randint(0, 4, (1, tokens + 1), device="cuda")
-    with matmul_precision("medium"), torch.autocast("cuda", torch.bfloat16):
+    ids = torch.randint(0, 4, (1, tokens + 1), device=DEVICE)
+    with matmul_precision("medium"), torch.autocast(DEVICE, torch.bfloat16):
         logits = model(ids[:, :-1])
     torch.nn.functional.cross_entropy(logits.flatten(0, 1).float(), ids[:, 1:].flatten()).backward()
     model.zero_grad(set_to_none=True)
 
 
-def train_rate(size: str) -> float:
+def train_rate(size: str, tokens: int) -> float:
     """Return bases per second of training on one sequence."""
     model = model_of(size)
-    return TOKENS / seconds(lambda: train_step(model, TOKENS))
+    return tokens / seconds(lambda: train_step(model, tokens))
 
 
-def stream_rate(size: str, lanes: int, graph: bool) -> float:
+def stream_rate(size: str, lanes: int, piece: int, graph: bool = False) -> float:
     """Return bases per second of streaming, over all lanes."""
     model = model_of(size).eval()
-    ids = torch.randint(0, 4, (lanes, PIECE), device="cuda")
+    ids = torch.randint(0, 4, (lanes, piece), device=DEVICE)
     with torch.inference_mode():
         state = model.initial_state(lanes)
-        run = StreamGraph(model, lanes, PIECE) if graph else model.stream
+        run = StreamGraph(model, lanes, piece) if graph else model.stream
 
         def step() -> None:
             nonlocal state
             state = run(ids, state).state
 
-        return lanes * PIECE / seconds(step, 8)
+        return lanes * piece / seconds(step, 8)
 
 
 def model_rows(bench: Bench) -> None:
     """Measure training and streaming of all sizes, and memory along the context."""
-    for size in SIZES:
-        name, _ = choose("auto", "cuda" if CUDA else "cpu", head_width=_head(size))
-        rate = f"{size} ({name}), training at 16k"
-        bench.row(rate, "bases/s", lambda s=size: train_rate(s))
-        bench.row(f"{size}, streaming, one contig", "bases/s", lambda s=size: stream_rate(s, 1, False))
-        bench.row(f"{size}, streaming, {LANES} strands", "bases/s", lambda s=size: stream_rate(s, LANES, False))
-        bench.row(f"{size}, streaming, one contig, CUDA graph", "bases/s", lambda s=size: stream_rate(s, 1, True))
-    best = max(("one contig", "one contig, CUDA graph"), key=lambda n: bench.found.get(f"small, streaming, {n}", 0.0))
-
-    def minutes() -> float:
-        if f"small, streaming, {best}" not in bench.found:
-            raise UnmeasuredError("the streaming of small was not measured")
-        return 1e8 / bench.found[f"small, streaming, {best}"] / 60
-
-    bench.row("small, a strand of 100 Mb", "minutes", minutes, "under 5")
-    for context in CONTEXTS:
+    scale = bench.scale
+    for size in scale.sizes:
+        bench.row(f"{size}, training", "bases/s", lambda s=size: train_rate(s, scale.tokens))
+        stream = f"{size}, streaming"
+        bench.row(f"{stream}, one contig", "bases/s", lambda s=size: stream_rate(s, 1, scale.piece))
+        bench.row(f"{stream}, both strands", "bases/s", lambda s=size: stream_rate(s, 2, scale.piece))
+        bench.row(
+            f"{stream}, {scale.lanes} strands", "bases/s", lambda s=size: stream_rate(s, scale.lanes, scale.piece)
+        )
+        graph = f"{stream}, one contig, CUDA graph"
+        bench.row(graph, "bases/s", lambda s=size: stream_rate(s, 1, scale.piece, True))
+    bench.row("small, a strand of 100 Mb", "minutes", lambda: _minutes(bench.found), "under 5")
+    for context in scale.contexts:
         target = "fits one GPU" if context == 1 << 21 else ""
-        bench.row(f"small, memory in training, {context:,} bases", "GB", lambda c=context: _context(bench, c), target)
+        name = f"small, memory in training, {context:,} bases"
+        bench.row(name, "GB", lambda c=context: _context(bench, c), target)
 
 
-def _head(size: str) -> int:
-    config = named_config(size)
-    return config.width // config.memory_heads
+def _minutes(found: dict[str, float]) -> float:
+    rates = [rate for name, rate in found.items() if name.startswith("small, streaming, one contig")]
+    if not rates:
+        raise UnmeasuredError("the streaming of small was not measured")
+    return 1e8 / max(rates) / 60
 
 
 def _context(bench: Bench, tokens: int) -> float:
-    rate = next((v for n, v in bench.found.items() if n.startswith("small") and "training at" in n), 0.0)
+    rate = bench.found.get("small, training", 0.0)
     if rate and tokens / rate > bench.end - time.monotonic():
         raise UnmeasuredError("the time that is left is too short for it")
     model = model_of("small")
@@ -356,7 +322,7 @@ def _context(bench: Bench, tokens: int) -> float:
 # (c) Variants, (d) agreement.
 
 
-def variant_rate(variants: int = 2000, contig_bp: int = 1 << 19) -> float:
+def variant_rate(variants: int, contig_bp: int) -> float:
     """Return variants per second, both strands, each read from the memory of the whole contig before it."""
     if importlib.util.find_spec("numpy") is None:
         raise UnmeasuredError("NumPy is not installed")
@@ -364,7 +330,6 @@ def variant_rate(variants: int = 2000, contig_bp: int = 1 << 19) -> float:
 
     from titans_dna.inference.branches import Branches, read_branches
     from titans_dna.inference.strand import Strand
-    from titans_dna.tokenizers import load_tokenizer  # noqa: F401  # says at once what is not installed
 
     model, generator = _sequence_model(), np.random.default_rng(0)
     bases = np.frombuffer(b"ACGT", np.uint8)[generator.integers(0, 4, contig_bp)].tobytes()
@@ -390,48 +355,40 @@ def _sequence_model():
     return SequenceModel(backbone=backbone, tokenizer=NucleotideTokenizer(), name="small", weights_sha256="")
 
 
-def disagreement(size: str = "tiny", tokens: int = 1 << 14) -> float:
+def disagreement(tokens: int, size: str = "tiny") -> float:
     """Return the largest difference of ln P of a base between GPU and CPU."""
     model = model_of(size).eval()
     torch.nn.init.normal_(model.head.weight, std=0.1)
     ids = torch.randint(0, 4, (1, tokens))
     with torch.inference_mode():
-        on_gpu = model.stream(ids.cuda()).logits.log_softmax(-1).cpu()
+        on_gpu = model.stream(ids.to(DEVICE)).logits.log_softmax(-1).cpu()
         on_cpu = model.cpu().stream(ids).logits.log_softmax(-1)
     return float((on_gpu - on_cpu).abs().max())
-
-
-def checked() -> str:
-    """Run the check where it can be run, and say with what result; end the program if it fails."""
-    if importlib.util.find_spec("triton") is None:
-        return "not run: Triton is not installed"
-    precisions = ("highest", "high", "medium") if CUDA else ("float64",)
-    if not CUDA:
-        import os
-
-        os.environ["TRITON_INTERPRET"] = "1"
-    errors = check("cuda", 300, 64, precisions) if CUDA else check("cpu", 8, 6, precisions)
-    if max(errors.values()) > 1.0:
-        sys.exit(f"the fused kernels differ from the dual form; error over tolerance: {errors}")
-    where = "on the GPU" if CUDA else "in Triton's interpreter, on CPU"
-    return f"passed {where}; largest error over tolerance: " + ", ".join(f"{n} {e:.2g}" for n, e in errors.items())
 
 
 def main() -> None:
     """Check, measure, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=7.0, help="after these no further row is begun")
+    parser.add_argument("--rehearse", action="store_true", help="run all code at a toy size on any machine; no figures")
     options = parser.parse_args()
-    bench = Bench(options.minutes)
+    bench = Bench(options.minutes, options.rehearse)
     verdict = checked()
     layer_rows(bench)
     model_rows(bench)
-    bench.row("small, variants with whole-contig context, 2,000 on 0.5 Mb", "variants/s", variant_rate)
-    bench.row("tiny, GPU against CPU, largest difference of ln P, 16 kb", "nats", disagreement)
-    implementation = ": ".join(choose("auto", "cuda" if CUDA else "cpu"))
+    scale = bench.scale
+    context = "small, variants with the context of a contig"
+    bench.row(context, "variants/s", lambda: variant_rate(scale.variants, scale.contig_bp))
+    bench.row("tiny, GPU against CPU, largest difference of ln P", "nats", lambda: disagreement(scale.tokens))
+    if bench.rehearsal:
+        print("\n".join(f"{row[0]}: {'ran' if row[0] in bench.found else row[4]}" for row in bench.rows))
+        return
+    implementation = ": ".join(choose("auto", DEVICE))
     write(
         "gpu", "The GPU path", ["row", "value", "unit", "target", "why not"], bench.rows,
-        check=verdict, implementation=implementation, layer=f"width {WIDTH}, {HEADS} heads, {TOKENS:,} tokens",
+        check=verdict, implementation=implementation,
+        scale=", ".join(f"{name} {value}" for name, value in vars(scale).items()),
+        layer=f"width {WIDTH}, {HEADS} heads, chunks of {CHUNK}",
     )  # fmt: skip
 
 

@@ -177,16 +177,16 @@ def test_auto_takes_the_kernels_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -
     assert "capability" in choose("auto", "cuda")[1]
 
 
-def test_without_triton_auto_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    from importlib.metadata import PackageNotFoundError
-
-    def missing(name: str) -> str:
-        raise PackageNotFoundError(name)
-
-    monkeypatch.setattr("titans_dna.ops.triton.version", missing)
+@pytest.mark.parametrize(
+    ("installed", "words"), [((), "pip install 'titans-dna[gpu]'"), ((3, 2), "Triton 3.2 is older than 3.3")]
+)
+def test_without_a_fit_triton_auto_says_so(
+    installed: tuple[int, ...], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("titans_dna.ops.triton.installed", lambda: installed)
     name, reason = choose("auto", "cuda")
     assert name == "chunked"
-    assert "pip install 'titans-dna[gpu]'" in reason
+    assert words in reason
 
 
 @pytest.mark.slow  # the compiler takes minutes

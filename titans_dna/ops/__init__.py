@@ -67,10 +67,10 @@ def choose(
         If the name is unknown, or the kernels are asked for by name where they cannot run.
     """
     device, form = torch.device(device), form or MemoryForm()
+    if implementation == "auto" and device.type != "cuda":
+        return "chunked", f"the dual form is the fastest implementation on {device.type}"
     if implementation in ("auto", "triton"):
         obstacle = triton.obstacle(device, form, head_width, chunk_tokens, dtype)
-        if implementation == "auto" and device.type != "cuda":
-            return "chunked", f"the dual form is the fastest implementation on {device.type}"
         if implementation == "auto":
             return ("chunked", obstacle) if obstacle else ("triton", f"fused kernels on {device.type}")
         if obstacle:

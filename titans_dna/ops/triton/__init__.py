@@ -15,6 +15,7 @@ that is how they are tested without a GPU.
 
 from __future__ import annotations
 
+import functools
 import os
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -52,20 +53,29 @@ def obstacle(
     return _environment(device, dtype)
 
 
-def _environment(device: torch.device, dtype: torch.dtype) -> str | None:
+@functools.cache
+def installed() -> tuple[int, ...]:
+    """Return major and minor version of Triton; nothing where it is not installed."""
     try:
-        found = version("triton")
+        return tuple(int(part) for part in version("triton").split(".")[:2])
     except PackageNotFoundError:
-        found = ""
-    if not found:
+        return ()
+
+
+def _environment(device: torch.device, dtype: torch.dtype) -> str | None:
+    if not installed():
         return "Triton is not installed; run: pip install 'titans-dna[gpu]'"
-    if tuple(int(part) for part in found.split(".")[:2]) < LEAST_VERSION:
-        return f"Triton {found} is older than {'.'.join(map(str, LEAST_VERSION))}"
+    if installed() < LEAST_VERSION:
+        return f"Triton {_dotted(installed())} is older than {_dotted(LEAST_VERSION)}"
     if device.type == "cuda" and dtype != torch.float32:
         return f"fused kernels hold a float32 state, this is {dtype}"
     if device.type == "cuda" and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
-        return f"the device's compute capability is below {'.'.join(map(str, LEAST_CAPABILITY))}"
+        return f"the device's compute capability is below {_dotted(LEAST_CAPABILITY)}"
     return None
+
+
+def _dotted(numbers: tuple[int, ...]) -> str:
+    return ".".join(map(str, numbers))
 
 
 def run(*arguments: Any) -> Any:

@@ -1,10 +1,11 @@
 """The sequential half: the keys of a group of chunks, chunk after chunk. One program is one row (sample and head).
 
-W and S of the row are loop-carried tiles, float32, in registers from the first chunk of the group to the last; shared
-memory holds only the operands of the product that runs (at most two tiles). At head width 64, expansion 2 and chunks
-of 64 tokens a matrix is 64 x 128, 32 KB: W and S of both matrices are 128 KB of the 256 KB of registers of an SM, 64
-registers a thread with 16 warps. What the reads need is written out once per chunk: the states at its border, z_1,
-the deltas and the steps.
+W and S of the row are loop-carried tiles, float32, in registers from the first chunk of the group to the last. At head
+width 64, expansion 2 and chunks of 64 tokens a matrix is 64 x 128, 32 KB: W and S of both matrices are 128 KB of the
+256 KB of registers of a multiprocessor, 128 of the 255 that each thread of 8 warps may have. Beside them stand tiles of
+a chunk (64 x 128 and 64 x 64); what the compiler cannot keep it spills to the first-level cache. Shared memory, of
+which a multiprocessor has 228 KB, holds the operands of the product that runs. What the reads need is written out once
+per chunk: the states at its border, z_1, the deltas and the steps.
 """
 
 from __future__ import annotations

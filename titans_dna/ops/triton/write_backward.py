@@ -1,6 +1,6 @@
 """The gradient of the writes of a group of chunks, from the last to the first. One program is one row.
 
-What is loop-carried is the gradient at W and S: 128 KB of registers at head width 64 and expansion 2, as in ``write``;
+What is loop-carried, in registers, is the gradient at W and S: 128 KB at width 64 and expansion 2, as in ``write``.
 W and S themselves are loaded at each border, where ``write_kernel`` left them, and the key pass is computed again.
 ``backward`` has the formulas; a name followed by ``_`` is the gradient at the value of that name.
 """
