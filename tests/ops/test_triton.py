@@ -28,6 +28,7 @@ CUDA = torch.cuda.is_available()
 DEVICE, DTYPE = ("cuda", torch.float32) if CUDA else ("cpu", torch.float64)
 KERNEL_FORMS = {name: form for name, form in FORMS.items() if form.depth <= 2} | {
     "silu": MemoryForm(activation="silu", written="last", momentum=False),
+    "one-matrix": MemoryForm(depth=1, forgetting=False),
     "relu": MemoryForm(activation="relu", residual=False, expansion=1),
 }
 

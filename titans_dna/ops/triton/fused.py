@@ -25,8 +25,7 @@ from titans_dna.ops.triton.read import ReadGradients, read_backward_kernel, read
 from titans_dna.ops.triton.write import write_kernel
 from titans_dna.ops.triton.write_backward import GateGradients, write_backward_kernel
 
-WARPS = 8  # of a program; twice as many where a tile has over LARGE_TILE numbers
-LARGE_TILE = 8192
+LAUNCH = {"num_warps": 8, "num_stages": 1}  # of every kernel: registers for the state, no copies of tiles ahead of time
 GROUP_CHUNKS = 64  # most chunks of a group
 GROUP_BYTES = 1 << 30  # of device memory that a group may take for the states at its borders and their gradients
 allocate: Callable[..., Tensor] = torch.empty  # tests put a function here that fills with NaN
@@ -109,12 +108,6 @@ class Inputs:
         """Return a tensor (N, R, C, ...) that a kernel fills."""
         return self.empty(*self.k.shape[:3], *shape)
 
-    @property
-    def launch(self) -> dict[str, int]:
-        """Settings of a launch."""
-        large = self.plan.block_width * self.plan.block_hidden > LARGE_TILE
-        return {"num_warps": 2 * WARPS if large else WARPS, "num_stages": 1}
-
 
 @dataclass(frozen=True)
 class Trace:
@@ -157,10 +150,10 @@ def _forward(x: Inputs) -> tuple[Trace, Tensor, Tensor]:
     gates, states = _pair(x.gates, []), _pair(borders, x.frozen)
     known = (_pair(deltas, []), _pair(steps, []))
     write_kernel[(rows,)](
-        x.k, x.offsets, x.gain, gates, states, trace.z, *known, loss, chunks, rows, plan, **x.launch
+        x.k, x.offsets, x.gain, gates, states, trace.z, *known, loss, chunks, rows, plan, **LAUNCH
     )  # fmt: skip
     read_kernel[(chunks * rows,)](
-        x.q, x.k, x.gain, gates, states, trace.z, *known, reads, trace.z1, trace.z2, rows, plan, **x.launch
+        x.q, x.k, x.gain, gates, states, trace.z, *known, reads, trace.z1, trace.z2, rows, plan, **LAUNCH
     )  # fmt: skip
     return trace, reads, loss
 
@@ -175,14 +168,14 @@ def _backward(x: Inputs, t: Trace, reads_: Tensor, loss_: Tensor, after_: Sequen
     frozen_ = [x.empty(chunks, *w.shape) for w in x.frozen]
     read_backward_kernel[(chunks * rows,)](
         reads_, x.q, x.k, x.gain, gates, states, t.z, _pair(t.deltas, []), steps, t.z1, t.z2, q_, of_reads,
-        frozen_[0] if frozen_ else q_, _pair(back, []), rows, plan, **x.launch,
+        frozen_[0] if frozen_ else q_, _pair(back, []), rows, plan, **LAUNCH,
     )  # fmt: skip
     to = [GateGradients(*(x.empty(*y.shape) for y in (g.step, g.carry, g.transfer))) for g in x.gates]
     states_ = [y.clone(memory_format=torch.contiguous_format) for y in after_]
     moved = [w.sum(0) for w in frozen_]
     write_backward_kernel[(rows,)](
         loss_, x.k, x.offsets, x.gain, gates, states, t.z, steps, _pair(back, []), k_, offsets_, of_writes,
-        _pair(states_, moved), _pair(to, []), chunks, rows, plan, **x.launch,
+        _pair(states_, moved), _pair(to, []), chunks, rows, plan, **LAUNCH,
     )  # fmt: skip
     gain_ = (of_reads.sum(0) + of_writes).view_as(x.gain) if plan.gain else None
     of_gates = [y for a, b in zip(to, back, strict=True) for y in (a.step, b.writes, b.reads, a.carry, a.transfer)]
