@@ -53,8 +53,8 @@ def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
     declared = [Requirement(text) for text in requires(PACKAGE) or ()]
     extras = [extra for extra in metadata(PACKAGE).get_all("Provides-Extra") or () if extra not in FOR_DEVELOPERS]
     needed = [r for r in declared if r.marker is None or r.marker.evaluate({"extra": ""})]
-    others = [r for r in declared if r.marker and r not in needed]
-    return needed, {extra: [r for r in others if r.marker.evaluate({"extra": extra})] for extra in extras}
+    others = [(r, r.marker) for r in declared if r.marker and r not in needed]
+    return needed, {extra: [r for r, marker in others if marker.evaluate({"extra": extra})] for extra in extras}
 
 
 def _package(requirement: Requirement) -> bool:
