@@ -65,7 +65,7 @@ rule report:
         **(sample_files(ALONE[0]) if ALONE else {"tracks": []}),
         model=MODEL_FILES,
         evaluation=rules.evaluate.output if HOLDOUT else [],
-        classifier=rules.finetune.output.result if config["finetune"]["data"] else [],
+        classifier=[rules.finetune.output.result] if config["finetune"]["data"] else [],
         statistics=expand(
             f"{RESULTS}/samples/{{sample}}/statistics.json", sample=SAMPLES
         ),

@@ -101,8 +101,11 @@ def _hdf5(path: Path) -> dict[str, Any]:
     found: dict[str, Any] = {}
     with h5py.File(path) as file:
         found.update({f"@{key}": str(value) for key, value in file.attrs.items() if key != "created"})
-        file.visititems(lambda name, item: found.update({name: item[()].tobytes()} if hasattr(item, "dtype") else {}))
-        found["embeddings"] = file["embeddings"][()].tobytes()
-        for column in file["regions"]:
-            found[f"regions/{column}"] = [str(value) for value in file["regions"][column][()].tolist()]
+        file.visititems(lambda name, item: found.update({name: _values(item)} if hasattr(item, "dtype") else {}))
     return found
+
+
+def _values(dataset: h5py.Dataset) -> Any:
+    """The numbers as bytes, for nan equals nothing; text as it is, for its bytes are addresses."""
+    values = dataset[()]
+    return values.tolist() if values.dtype.hasobject else values.tobytes()
