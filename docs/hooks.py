@@ -5,6 +5,7 @@
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
 <!-- readme: Outcomes -->       that section of README.md
+<!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme): ([\w/ ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme|help): ([\w/ ]+) -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -79,6 +80,22 @@ def _readme(heading: str) -> str:
     return section[1].strip()
 
 
+def _help(_: str) -> str:
+    import click
+
+    from titans_dna.cli import VERBS, main
+
+    parts = []
+    with click.Context(main, info_name="titans-dna", terminal_width=100) as above:
+        for verb in VERBS:
+            command = main.get_command(above, verb)
+            assert command is not None
+            text = click.Context(command, info_name=verb, parent=above, terminal_width=100).get_help()
+            parts.append(f"## {verb}\n\n{VERBS[verb]}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
 FILL = {
     "figure": _figure, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
+    "help": _help,
 }  # fmt: skip
