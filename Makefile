@@ -14,7 +14,7 @@ RESULTS := results/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint docs wheel install clean distclean
+.PHONY: demo test test-slurm lint docs wheel install clean distclean
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 
@@ -39,6 +39,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
+# The workflow on a Slurm of one node: a job is killed, and the results are those of a local run.
+test-slurm: $(STAMP)
+	$(BIN)/python -m pytest -n 0 -m slow -rs tests/pipelines/test_slurm.py
+
 docs: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean --config-file docs/mkdocs.yml
 	@echo "The documentation is in $(CURDIR)/build/docs: open index.html."
@@ -60,6 +64,8 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile pipelines/rules
+	$(BIN)/snakemake --lint
 
 clean:
 	rm -rf results .snakemake build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -27,7 +27,7 @@ from titans_dna import __version__
 CONDA_TO_PYPI = {"pytorch": "torch"}  # all other names are the same but for case and underscores
 CONDA_ONLY = {"python", "pip", "pytorch-cpu", "pytorch-gpu"}  # the last two choose a build of pytorch
 PYPI_ONLY = {"atheris"}  # a development tool that conda-forge does not have; its test is skipped without it
-NOT_CONDA = {"docs"}  # extras for which there is no conda environment
+NOT_CONDA = {"docs", "gpu"}  # extras that environment.yml leaves out; recipe/environment-gpu.yml has that of a GPU
 CONDA_FILES = ("environment.yml", "recipe/environment-gpu.yml", "recipe/meta.yaml", "pipelines/envs/titans-dna.yaml")
 
 
@@ -108,11 +108,14 @@ def test_conda_python_is_that_of_pyproject(environment, metadata):
     assert specs["python"] == SpecifierSet(metadata["requires-python"])
 
 
-def test_the_gpu_environment_differs_in_the_build_of_pytorch_alone(environment, project):
+def test_the_gpu_environment_differs_in_the_build_of_pytorch_and_has_triton(environment, project, metadata):
     gpu = yaml.safe_load((project / "recipe/environment-gpu.yml").read_text())
     assert gpu["channels"] == environment["channels"]
     assert set(environment["dependencies"]) - set(gpu["dependencies"]) == {"pytorch-cpu"}
-    assert set(gpu["dependencies"]) - set(environment["dependencies"]) == {"pytorch-gpu"}
+    added = dict(parsed(spec) for spec in set(gpu["dependencies"]) - set(environment["dependencies"]))
+    assert added.pop("pytorch-gpu") == SpecifierSet("")
+    wanted = [Requirement(text) for text in metadata["optional-dependencies"]["gpu"]]
+    assert added == {requirement.name: requirement.specifier for requirement in wanted}
 
 
 def test_the_recipe_is_that_of_pyproject(project, metadata):
