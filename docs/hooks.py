@@ -5,6 +5,7 @@
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
 <!-- readme: Outcomes -->       that section of README.md
+<!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme): ([\w/ ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme|help): ([\w/ ]+) -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -33,13 +34,21 @@ def _figure(name: str) -> str:
 
 def _results(name: str) -> str:
     path = PROJECT / "benchmarks/results" / f"{name}.md"
-    command = f"`python benchmarks/{name}.py`"
+    command = f"`python benchmarks/{_script(name)}.py`"
     if not path.is_file():
         return f'!!! warning "Not measured yet"\n\n    {command} measures it; its table is not in this version.'
     title, *lines = path.read_text(encoding="utf-8").splitlines()
     facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
     table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
     return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _script(result: str) -> str:
+    """Name the benchmark that writes a result: the result's own name, or what it begins with."""
+    scripts = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
+    words = result.split("_")
+    starts = ("_".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((start for start in starts if start in scripts), result)
 
 
 def _schemas(folder: str) -> str:
@@ -79,6 +88,22 @@ def _readme(heading: str) -> str:
     return section[1].strip()
 
 
+def _help(_: str) -> str:
+    import click
+
+    from titans_dna.cli import VERBS, main
+
+    parts = []
+    with click.Context(main, info_name="titans-dna", terminal_width=100) as above:
+        for verb in VERBS:
+            command = main.get_command(above, verb)
+            assert command is not None
+            text = click.Context(command, info_name=verb, parent=above, terminal_width=100).get_help()
+            parts.append(f"## {verb}\n\n{VERBS[verb]}\n\n```text\n{text}\n```")
+    return "\n\n".join(parts)
+
+
 FILL = {
     "figure": _figure, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
+    "help": _help,
 }  # fmt: skip
