@@ -13,7 +13,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -37,7 +38,7 @@ __all__ = [
     "neural_memory",
 ]
 
-_RUNS = {"reference": reference.run, "chunked": chunked.run, "triton": triton.run}
+_RUNS: dict[str, Callable[..., Any]] = {"reference": reference.run, "chunked": chunked.run, "triton": triton.run}
 
 
 class MemoryOutput(NamedTuple):
