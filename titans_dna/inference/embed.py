@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
-__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand"]
+__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # of short regions that are read side by side
@@ -269,3 +270,13 @@ def embed_contig_regions(
         found.append(vectors)
     mean = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
     return mean if options.pooling.ragged else mean.reshape(len(regions), -1)
+
+
+def vector_attributes(model: SequenceModel, options: EmbedOptions) -> dict[str, Any]:
+    """Return what a file says of its vectors: the model, and what they are made of."""
+    return {
+        "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
+        "pooling": str(options.pooling), "bins": options.pooling.bins, "context": options.context,
+        "strand": options.strand, "tokenizer": model.tokenizer.kind,
+        "soft_mask": "lower case is read and pooled as upper case", "unknown_bases": "left out of every vector",
+    }  # fmt: skip

@@ -21,9 +21,10 @@ import numpy as np
 from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard, assign
-from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand
+from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.pooling import have_vectors
 from titans_dna.io.fasta import Genome
 from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter, Outline
 from titans_dna.io.parts import PartFolder, PartVectors
@@ -205,13 +206,7 @@ def write_embeddings(
 
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
-    options = plan.options
-    said = {
-        "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
-        "pooling": str(options.pooling), "bins": plan.bins, "context": options.context, "strand": options.strand,
-        "tokenizer": model.tokenizer.kind, "soft_mask": "lower case is read and pooled as upper case",
-        "unknown_bases": "left out of every vector", "rows": plan.rows,
-    }  # fmt: skip
+    said = {**vector_attributes(model, plan.options), "rows": plan.rows}
     return {**said, "shard": str(shard)} if shard.count > 1 else said
 
 
@@ -324,14 +319,9 @@ def _vectors(
 
 def _outcomes(regions: Sequence[PlacedRegion], values: np.ndarray, numbers: np.ndarray | None) -> list[str]:
     """Return what became of each region."""
-    finite = np.isfinite(values).any(axis=1)
-    if numbers is not None:
-        sums = np.concatenate([[0], np.cumsum(finite)])
-        ends = np.cumsum(numbers)
-        finite = sums[ends] > sums[ends - numbers]
     return [
         (EMBEDDED if known else "reference_n") if region.outcome == "ok" else region.outcome
-        for region, known in zip(regions, finite, strict=True)
+        for region, known in zip(regions, have_vectors(values, numbers), strict=True)
     ]
 
 

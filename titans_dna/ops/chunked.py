@@ -96,9 +96,8 @@ def _run_group(
     mask = None
     if active is not None:
         mask = split(active.unsqueeze(-1).expand(*active.shape, heads))
-    products = chunk_gates(
-        *(split(g).movedim(-1, 0) for g in (gates.step, gates.momentum, gates.forgetting)), mask, form
-    )
+    step, momentum, forgetting = (split(g).movedim(-1, 0) for g in (gates.step, gates.momentum, gates.forgetting))
+    products = chunk_gates(step, momentum, forgetting, mask, form)
     queries, keys, values = split(q), split(k), split(v)
     offsets = keys - values if form.residual else -values
     y, loss, *after = memory(queries, keys, offsets, products, frozen, states, gain, form)
