@@ -23,6 +23,8 @@ def checked() -> str:
     """Run the check where it can be run, and say with what result; end the program if it fails."""
     if importlib.util.find_spec("triton") is None:
         return "not run: Triton is not installed"
+    if not CUDA and importlib.util.find_spec("numpy") is None:
+        return "not run: without a CUDA device Triton's interpreter needs NumPy"
     precisions = ("highest", "high", "medium") if CUDA else ("float64",)
     errors = check("cuda", 300, 64, precisions) if CUDA else check("cpu", 8, 6, precisions)
     if max(errors.values()) > 1.0:
