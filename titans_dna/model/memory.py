@@ -19,7 +19,10 @@ from titans_dna.ops.network import read_weights
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
 RECOMPUTED_PIECES = 16  # in training, longer inputs keep only the states between pieces and compute the rest again
-FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
+FORGETTING_RANGE = (
+    1e-5,
+    1e-3,
+)  # initial forgetting of the slowest and fastest head, per unit of write; of one head the middle
 
 
 class MemoryRead(NamedTuple):
@@ -97,7 +100,8 @@ class NeuralMemory(nn.Module):
         step.fill_(0.0)
         momentum.fill_(0.0)
         low, high = (math.log(x) for x in FORGETTING_RANGE)
-        rates = torch.linspace(low, high, self.heads).exp()
+        spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])
+        rates = spread.exp()
         forgetting.copy_(torch.logit(rates).unsqueeze(-1).expand_as(forgetting))
 
     def initial_state(self, batch: int) -> NeuralMemoryState:
