@@ -52,9 +52,9 @@ def test_every_verb_has_help(run, verb):
 
 def test_version_and_unknown_verb(run):
     assert run("--version").output == f"titans-dna, version {__version__}\n"
-    result = run("predict")
+    result = run("divine")
     assert result.exit_code == 2
-    assert "No such command 'predict'" in result.output
+    assert "No such command 'divine'" in result.output
 
 
 def test_a_reader_that_leaves_early_is_no_error(genome):

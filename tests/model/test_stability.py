@@ -7,6 +7,7 @@ import torch
 
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BLOCKS, BackboneConfig
+from titans_dna.model.memory import NeuralMemory
 from titans_dna.model.state import map_tensors
 
 MEMORY_BLOCKS = [block for block in BLOCKS if block not in ("transformer", "window")]
@@ -84,3 +85,11 @@ def test_a_megabase_of_repeats(block: str, repeat: str, dtype: torch.dtype) -> N
     train_on(model, REPEATS[repeat])
     early, late = read(model, REPEATS[repeat], 1_000_000, dtype)
     assert late < 10 * early + 100
+
+
+@pytest.mark.parametrize(("heads", "expected"), [(1, [1e-4]), (2, [1e-5, 1e-3]), (3, [1e-5, 1e-4, 1e-3])])
+def test_heads_start_with_forgetting_spread_over_the_range(heads: int, expected: list[float]) -> None:
+    config = BackboneConfig(width=24, attention_heads=1, memory_heads=heads)
+    memory = NeuralMemory(config, config.memories[0])
+    rates = memory.gates.bias.view(3, heads, -1)[2].sigmoid()
+    torch.testing.assert_close(rates, torch.tensor(expected).unsqueeze(-1).expand_as(rates))

@@ -20,7 +20,8 @@ from titans_dna.ops.network import read_weights
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
 KEPT_PIECES = 12  # in training, of earlier pieces only the states between them are kept, and the rest is computed again
 DEVICE_PIECE_TOKENS = 4096  # least tokens of a piece on a device other than CPU, where many short launches are slow
-FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
+# Initial forgetting of the slowest and fastest head, per unit of write; a single head takes the middle.
+FORGETTING_RANGE = (1e-5, 1e-3)
 
 
 class MemoryRead(NamedTuple):
@@ -98,7 +99,8 @@ class NeuralMemory(nn.Module):
         step.fill_(0.0)
         momentum.fill_(0.0)
         low, high = (math.log(x) for x in FORGETTING_RANGE)
-        rates = torch.linspace(low, high, self.heads).exp()
+        spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])
+        rates = spread.exp()
         forgetting.copy_(torch.logit(rates).unsqueeze(-1).expand_as(forgetting))
 
     def initial_state(self, batch: int) -> NeuralMemoryState:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.inference.metrics import auroc, average_precision
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.io.atomic import atomic_path
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
@@ -95,9 +95,12 @@ def finetune_model(
 
     Raises
     ------
+    ConfigError
+        If the model's tokens have several bases.
     OutputError
         If the folder cannot be written.
     """
+    require_single_bases(model, "classifiers")
     torch.manual_seed(config.seed)
     device = next(model.backbone.parameters()).device
     backbone = copy.deepcopy(model.backbone)

@@ -9,7 +9,8 @@ file                        what it holds
 ``.fa``, ``.fasta`` (.gz)   the label is the last word of the header, after ``|`` or a space
 ==========================  =========================================================================
 
-Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``.
+Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``. Where
+classes are asked for, not taught, labels may be missing: then a table needs no column of them.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from titans_dna.io.bed import read_intervals
 from titans_dna.io.fasta import Fasta
 from titans_dna.tokenizers import NucleotideTokenizer
 
+USED = "used"
 TABLES, FASTAS = (".csv", ".tsv"), (".fa", ".fasta", ".fna")
 
 
@@ -37,6 +39,7 @@ class Example:
     """One row of the input."""
 
     label: str
+    name: str = ""  # column ``name`` of a table or BED, first word of a FASTA header
     sequence: bytes = b""
     contig: str = ""  # of an interval, instead of a sequence
     start: int = 0  # 0-based
@@ -56,6 +59,39 @@ class LabelledData:
     outcomes: dict[str, int]  # rows of the input by outcome; "used" among them
 
 
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One row of the input, read."""
+
+    example: Example
+    outcome: str  # USED, or why there are no bases
+    ids: np.ndarray  # of its bases; empty if it cannot be used
+
+
+def read_rows(path: Path, genome: Fasta | None, *, taught: bool = True) -> Iterator[Row]:
+    """Yield the rows of a file in its order, with their bases.
+
+    Parameters
+    ----------
+    path
+        One of the files of the table above.
+    genome
+        FASTA of intervals.
+    taught
+        Whether a row needs a label.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If the file is not there, or its columns are not those above.
+    ConfigError
+        If intervals come without a genome.
+    """
+    for example in _examples(path, taught):
+        outcome, sequence = _sequence(example, genome) if example.label or not taught else ("no_label", b"")
+        yield Row(example=example, outcome=outcome, ids=NucleotideTokenizer().encode(sequence))
+
+
 def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int) -> LabelledData:
     """Read labelled sequences or intervals and split them.
 
@@ -68,14 +104,9 @@ def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int
     ConfigError
         If intervals come without a genome, or a part of the split lacks examples.
     """
-    examples = list(_examples(path))
-    outcomes: Counter[str] = Counter()
-    usable: list[tuple[Example, np.ndarray]] = []
-    for example in examples:
-        outcome, sequence = _sequence(example, genome)
-        outcomes[outcome] += 1
-        if outcome == "used":
-            usable.append((example, NucleotideTokenizer().encode(sequence)))
+    rows = list(read_rows(path, genome))
+    outcomes = Counter(row.outcome for row in rows)
+    usable = [(row.example, row.ids) for row in rows if row.outcome == USED]
     classes = tuple(sorted({example.label for example, _ in usable}))
     if len(classes) < 2:
         raise ConfigError(f"{path}: the usable rows have {len(classes)} labels; give at least two")
@@ -92,18 +123,17 @@ def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int
     )  # fmt: skip
 
 
-def _examples(path: Path) -> Iterator[Example]:
+def _examples(path: Path, taught: bool) -> Iterator[Example]:
     if not path.is_file():
         raise InputMissing("no such file. Check the path.", path=path)
     kind = "".join(path.suffixes[-2:]).removesuffix(".gz")
     kind = "." + kind.rpartition(".")[2]
     if kind in TABLES:
-        yield from _table(path, "," if kind == ".csv" else "\t")
+        yield from _table(path, "," if kind == ".csv" else "\t", taught)
     elif kind == ".bed":
         for interval in read_intervals(path):
-            yield Example(
-                label=interval.name or "", contig=interval.contig, start=interval.start, end=interval.end
-            )  # fmt: skip
+            name = interval.name or ""
+            yield Example(label=name, name=name, contig=interval.contig, start=interval.start, end=interval.end)
     elif kind in FASTAS:
         yield from _fasta(path)
     else:
@@ -115,24 +145,26 @@ def _lines(path: Path) -> Iterator[str]:
         yield from file
 
 
-def _table(path: Path, delimiter: str) -> Iterator[Example]:
+def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
     reader = csv.DictReader(_lines(path), delimiter=delimiter)
     columns = set(reader.fieldnames or ())
     intervals = {"contig", "start", "end"} <= columns
-    if "label" not in columns or not (intervals or "sequence" in columns):
-        raise FormatError("needs a column label, and sequence or contig, start and end. Rename its columns.", path=path)
+    if (taught and "label" not in columns) or not (intervals or "sequence" in columns):
+        label = "label, and " if taught else ""
+        raise FormatError(f"needs a column {label}sequence or contig, start and end. Rename its columns.", path=path)
     for row in reader:
-        label, split = (row.get("label") or "").strip(), (row.get("split") or "").strip()
+        label, name, split = ((row.get(column) or "").strip() for column in ("label", "name", "split"))
         if split not in ("", "train", "test"):
             raise FormatError(f"split is {split!r}; write train or test", path=path, line=reader.line_num)
         if "sequence" in columns:
-            yield Example(label=label, split=split, sequence=(row["sequence"] or "").strip().encode())
+            sequence = (row["sequence"] or "").strip().encode()
+            yield Example(label=label, name=name, split=split, sequence=sequence)
             continue
         try:
             start, end = int(row["start"]), int(row["end"])
         except (TypeError, ValueError):
             raise FormatError("start or end is no whole number", path=path, line=reader.line_num) from None
-        yield Example(label=label, split=split, contig=row["contig"], start=start, end=end)
+        yield Example(label=label, name=name, split=split, contig=row["contig"], start=start, end=end)
 
 
 def _fasta(path: Path) -> Iterator[Example]:
@@ -154,15 +186,13 @@ def _fasta(path: Path) -> Iterator[Example]:
 
 def _record(header: str, parts: Sequence[str]) -> Example:
     words = re.split(r"[|\s]+", header)
-    return Example(label=words[-1] if len(words) > 1 else "", sequence="".join(parts).encode())
+    return Example(label=words[-1] if len(words) > 1 else "", name=words[0], sequence="".join(parts).encode())
 
 
 def _sequence(example: Example, fasta: Fasta | None) -> tuple[str, bytes]:
     """Return the outcome of a row and its bases."""
-    if not example.label:
-        return "no_label", b""
     if not example.contig:
-        return ("used", example.sequence) if example.sequence else ("empty", b"")
+        return (USED, example.sequence) if example.sequence else ("empty", b"")
     if fasta is None:
         raise ConfigError("the rows are intervals; name their genome with --fasta")
     contig = fasta.contigs.resolve(example.contig)
@@ -172,7 +202,7 @@ def _sequence(example: Example, fasta: Fasta | None) -> tuple[str, bytes]:
         return "beyond_contig", b""
     if example.end <= example.start:
         return "empty", b""
-    return "used", fasta.fetch(contig, example.start, example.end)
+    return USED, fasta.fetch(contig, example.start, example.end)
 
 
 def _tested(splits: Sequence[str], labels: np.ndarray, share: float, seed: int) -> np.ndarray:

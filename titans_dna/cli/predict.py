@@ -1,0 +1,49 @@
+"""``titans-dna predict``."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from pathlib import Path
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("predict", short_help="Classify sequences or intervals with a classifier of finetune.")
+@options.model
+@click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED as of finetune, .gz too.")
+@click.option("--fasta", type=options.FILE, help="Genome of intervals.")
+@options.aliases
+@options.device
+@options.output("Table of tab-separated columns, .gz too; - for standard output.")
+def predict(
+    model_folder: Path, data: Path, fasta: Path | None, aliases: Path | None, device: str, output: Path
+) -> None:
+    """Write, for every row of DATA, the most probable class and the probability of each class.
+
+    Labels may be missing; where every usable row has one, the metrics of finetune are printed. Rows that cannot be
+    used keep their line and say why. Intervals count from 0, ends excluded.
+
+    \b
+    titans-dna finetune --model default --data enhancers.csv --output enhancers/
+    titans-dna predict --model enhancers/ --data more.csv --output classes.tsv
+    titans-dna predict --model exons/ --data regions.bed --fasta genome.fa --output classes.tsv.gz
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.training.labelled import read_rows
+    from titans_dna.training.predict import load_classifier, predict_classes, write_predictions
+
+    classifier = load_classifier(model_folder, device)
+    with open_genome(fasta, aliases) if fasta else nullcontext() as genome:
+        rows = list(read_rows(data, genome, taught=False))
+        if genome:
+            report_names(genome)
+    with progress_bar("predicting", len(rows), "sequences") as advance:
+        found = predict_classes(classifier, rows, advance)
+        counts = write_predictions(output, classifier.classes, found)
+    for outcome, number in sorted(counts.outcomes.items()):
+        click.echo(f"  {outcome:<16} {number:,}", err=True)
+    if counts.metrics:
+        click.echo("  ".join(f"{metric} {value:.4f}" for metric, value in counts.metrics.items()), err=True)

@@ -1,0 +1,133 @@
+"""Classes of sequences by a classifier that was fine-tuned before."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+
+from titans_dna.errors import CheckpointError, InputMissing
+from titans_dna.inference.model import load_model
+from titans_dna.io.tables import TsvWriter
+from titans_dna.training.finetune import HEAD, RESULT, Classifier, FinetuneConfig, classification_metrics, classify
+from titans_dna.training.labelled import USED, Row
+
+ROWS = 256  # read and written at a time
+COLUMNS = ("name", "contig", "start", "end", "label", "outcome", "predicted")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedClassifier:
+    """A fine-tuned model, ready to classify."""
+
+    net: Classifier
+    classes: tuple[str, ...]
+    config: FinetuneConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """A row of the input, and the probability of each class."""
+
+    row: Row
+    probabilities: np.ndarray  # (classes,); nan where the row cannot be used
+
+
+def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
+    """Load the folder of a classifier.
+
+    Raises
+    ------
+    InputMissing
+        If the folder has no classifier.
+    CheckpointError
+        If a file is damaged, or the head does not fit the model.
+    """
+    model = load_model(folder, device)
+    for name in (HEAD, RESULT):
+        if not (folder / name).is_file():
+            raise InputMissing(
+                f"has no {name}, so it is no classifier. Make one with `titans-dna finetune`.", path=folder
+            )
+    try:
+        result: dict[str, Any] = json.loads((folder / RESULT).read_text())
+        classes = tuple(result["classes"])
+        config = FinetuneConfig(**{f.name: result[f.name] for f in fields(FinetuneConfig)})
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"is damaged ({error!r}). Restore the file.", path=folder / RESULT) from error
+    net = Classifier(model.backbone, len(classes), model.bos)
+    try:
+        net.head.load_state_dict(load_file(folder / HEAD))
+    except (SafetensorError, RuntimeError, OSError) as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"does not fit the model ({reason}). Restore the file.", path=folder / HEAD) from error
+    net.head.to(model.backbone.norm.weight.device)
+    return TrainedClassifier(net=net.eval(), classes=classes, config=config)
+
+
+def predict_classes(
+    classifier: TrainedClassifier, rows: Iterable[Row], advance: Callable[[int], None] = lambda _: None
+) -> Iterator[Prediction]:
+    """Yield the class probabilities of rows in their order, ``ROWS`` at a time."""
+    rows = iter(rows)
+    while group := list(itertools.islice(rows, ROWS)):
+        used = [row.ids for row in group if row.outcome == USED]
+        found = iter(classify(classifier.net, used, classifier.config))
+        unknown = np.full(len(classifier.classes), np.nan)
+        for row in group:
+            yield Prediction(row=row, probabilities=next(found) if row.outcome == USED else unknown)
+        advance(len(group))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PredictionCounts:
+    """Rows by outcome, and how right the classes were where all labels are known."""
+
+    outcomes: dict[str, int]
+    metrics: dict[str, float] | None  # None if a usable row has no label among the classes, or all have the same
+
+
+def write_predictions(output: Path, classes: Sequence[str], predictions: Iterable[Prediction]) -> PredictionCounts:
+    """Write one line per row, tab-separated: where it is, its most probable class, and the probability of each.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    outcomes: Counter[str] = Counter()
+    labels, kept = [], []
+    with TsvWriter(output, [*COLUMNS, *(f"p_{name}" for name in classes)]) as table:
+        for prediction in predictions:
+            row = prediction.row
+            outcomes[row.outcome] += 1
+            table.write(_line(prediction, classes))
+            if row.outcome == USED:
+                labels.append(row.example.label)
+                kept.append(prediction.probabilities)
+    return PredictionCounts(outcomes=dict(outcomes), metrics=_metrics(classes, labels, kept))
+
+
+def _line(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
+    """Return the columns of a row; those it has not are left out."""
+    example, outcome = prediction.row.example, prediction.row.outcome
+    line: dict[str, Any] = {"name": example.name or None, "label": example.label or None, "outcome": outcome}
+    if example.contig:
+        line |= {"contig": example.contig, "start": example.start, "end": example.end}
+    if outcome == USED:
+        line["predicted"] = classes[int(prediction.probabilities.argmax())]
+    return line | {f"p_{name}": p for name, p in zip(classes, prediction.probabilities.tolist(), strict=True)}
+
+
+def _metrics(classes: Sequence[str], labels: Sequence[str], kept: Sequence[np.ndarray]) -> dict[str, float] | None:
+    if len({*labels}) < 2 or not {*labels} <= {*classes}:
+        return None
+    return classification_metrics(np.stack(kept), np.array([classes.index(label) for label in labels]))
