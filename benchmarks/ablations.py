@@ -60,7 +60,7 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
         learned = [tokenizer.encode(source.sequence(c)) for c in source.contigs.names if c != aside]
-        held_out = tokenizer.encode(source.sequence(aside))[:200_000]
+        held_out = tokenizer.encode(source.sequence(aside))[:100_000]
     contigs = [Contig(codes=ids) for ids in learned]
     config = BackboneConfig.from_dict({**BASE, **VARIANTS[name]})
     # A cache as long as the stream is not carried between lanes.
