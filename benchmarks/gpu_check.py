@@ -26,7 +26,10 @@ def checked() -> str:
     if not CUDA and importlib.util.find_spec("numpy") is None:
         return "not run: without a CUDA device Triton's interpreter needs NumPy"
     precisions = ("highest", "high", "medium") if CUDA else ("float64",)
-    errors = check("cuda", 300, 64, precisions) if CUDA else check("cpu", 8, 6, precisions)
+    errors: dict[str, float] = {}
+    for name in precisions:  # with float32 operands, the gradient of wider heads is not made by the kernels
+        width = 64 if name == "medium" else 32
+        errors |= check("cuda", 300, width, (name,)) if CUDA else check("cpu", 8, 6, (name,))
     if max(errors.values()) > 1.0:
         sys.exit(f"the fused kernels differ from the dual form; error over tolerance: {errors}")
     where = "on the GPU" if CUDA else "in Triton's interpreter, on CPU"

@@ -140,9 +140,10 @@ def test_samples_do_not_share_a_memory(seed: int) -> None:
 
 
 @pytest.mark.skipif(not CUDA, reason="needs a CUDA device")
-@pytest.mark.parametrize("precision", ["highest", "high", "medium"])
+@pytest.mark.parametrize(
+    ("precision", "width"), [("highest", 24), ("high", 32), ("medium", 24), ("medium", 40), ("medium", 64)]
+)
 @pytest.mark.parametrize("form", ["default", "linear", "last"])
-@pytest.mark.parametrize("width", [40, 64])
 def test_compiled_kernels_in_each_precision(precision: str, form: str, width: int, seed: int) -> None:
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
@@ -174,6 +175,8 @@ def test_auto_takes_the_kernels_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -
     assert name == "chunked"
     assert "4 matrices" in reason
     assert choose("auto", "cuda", dtype=torch.float64)[0] == "chunked"
+    assert "does not fit shared memory" in choose("auto", "cuda", learning=True)[1]
+    assert choose("auto", "cuda", head_width=32, learning=True)[0] == "triton"
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
     assert "capability" in choose("auto", "cuda")[1]
 
@@ -192,11 +195,11 @@ def test_without_a_fit_triton_auto_says_so(
 
 @pytest.mark.slow  # the compiler takes minutes
 @pytest.mark.parametrize("written", ["all", "last"])
-@pytest.mark.parametrize("products", ["tf32x3", "bf16"])
-def test_kernels_compile_for_an_h100_and_fit_its_shared_memory(products: str, written: str) -> None:
+@pytest.mark.parametrize(("products", "width"), [("tf32x3", "32"), ("bf16", "64")])
+def test_kernels_compile_for_an_h100_and_fit_its_shared_memory(products: str, width: str, written: str) -> None:
     script = Path(__file__).with_name("compile_kernels.py")
     environment = {**os.environ, "TRITON_INTERPRET": "0", "TRITON_DEFAULT_FP_FUSION": "1"}
-    command = [sys.executable, str(script), products, "64", written]
+    command = [sys.executable, str(script), products, width, written]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr[-2000:]
     shared = json.loads(done.stdout)

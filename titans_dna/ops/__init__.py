@@ -57,10 +57,12 @@ def choose(
     head_width: int = 64,
     chunk_tokens: int = 64,
     dtype: torch.dtype = torch.float32,
+    learning: bool = False,
 ) -> tuple[str, str]:
     """Return the name of the implementation to use and the reason in words.
 
-    ``auto`` takes the fused kernels wherever they can run. Without a form the answer is that for the default memory.
+    ``auto`` takes the fused kernels wherever they can run. Without a form the answer is that for the default memory;
+    ``learning`` is whether gradients are wanted.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def choose(
     if implementation == "auto" and device.type != "cuda":
         return "chunked", f"the dual form is the fastest implementation on {device.type}"
     if implementation in ("auto", "triton"):
-        obstacle = triton.obstacle(device, form, head_width, chunk_tokens, dtype)
+        obstacle = triton.obstacle(device, form, head_width, chunk_tokens, dtype, learning)
         if implementation == "auto":
             return ("chunked", obstacle) if obstacle else ("triton", f"fused kernels on {device.type}")
         if obstacle:
@@ -131,7 +133,15 @@ def neural_memory(
         raise ConfigError(f"chunk_tokens is {chunk_tokens}; choose 1 or more")
     if gates.step.shape[-1] != form.written_matrices:
         raise ConfigError(f"gates have {gates.step.shape[-1]} matrices but the form writes {form.written_matrices}")
-    name, _ = choose(implementation, q.device, form, head_width=q.shape[-1], chunk_tokens=chunk_tokens, dtype=q.dtype)
+    name, _ = choose(
+        implementation,
+        q.device,
+        form,
+        head_width=q.shape[-1],
+        chunk_tokens=chunk_tokens,
+        dtype=q.dtype,
+        learning=torch.is_grad_enabled(),
+    )
     known, pending = state.chunk_position, state.pending
     if pending is not None:
         q = torch.cat([torch.zeros_like(pending.keys), q], 1)

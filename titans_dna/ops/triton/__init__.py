@@ -24,10 +24,11 @@ import torch
 
 from titans_dna.ops import chunked
 from titans_dna.ops.form import MemoryForm
-from titans_dna.ops.triton.plan import block
+from titans_dna.ops.triton.plan import block, operand_products
 
 MOST_CHUNK_TOKENS = 64  # larger chunks are large matrix products, which PyTorch makes as well
 MOST_TILE = 64 * 128  # numbers of a matrix of the memory; four of them stay in the registers of a multiprocessor
+MOST_WIDE_TILE = 64 * 64  # the same in training with float32 operands: at 64 x 128, shared memory would be 256 KB
 LEAST_VERSION = (3, 3)  # tuples as arguments of kernels
 LEAST_CAPABILITY = (8, 0)  # of the device: matrix products in TF32 and bfloat16
 
@@ -38,7 +39,12 @@ def interpreted() -> bool:
 
 
 def obstacle(
-    device: torch.device, form: MemoryForm, head_width: int, chunk_tokens: int, dtype: torch.dtype
+    device: torch.device,
+    form: MemoryForm,
+    head_width: int,
+    chunk_tokens: int,
+    dtype: torch.dtype,
+    learning: bool = False,
 ) -> str | None:
     """Return why the kernels cannot serve a call, in words; None where they can."""
     if device.type != "cuda" and not interpreted():
@@ -50,6 +56,11 @@ def obstacle(
         return f"chunks of {chunk_tokens} tokens are matrix products large enough for the dual form"
     if tile > MOST_TILE:
         return f"matrices of head width {head_width} and expansion {form.expansion} do not stay on chip"
+    if learning and device.type == "cuda" and tile > MOST_WIDE_TILE and operand_products() != "bf16":
+        return (
+            f"the gradient at head width {head_width} with float32 operands does not fit shared memory; "
+            "train in bfloat16, or call torch.set_float32_matmul_precision('medium')"
+        )
     return _environment(device, dtype)
 
 
