@@ -34,13 +34,21 @@ def _figure(name: str) -> str:
 
 def _results(name: str) -> str:
     path = PROJECT / "benchmarks/results" / f"{name}.md"
-    command = f"`python benchmarks/{name}.py`"
+    command = f"`python benchmarks/{_script(name)}.py`"
     if not path.is_file():
         return f'!!! warning "Not measured yet"\n\n    {command} measures it; its table is not in this version.'
     title, *lines = path.read_text(encoding="utf-8").splitlines()
     facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
     table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
     return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _script(result: str) -> str:
+    """Name the benchmark that writes a result: the result's own name, or what it begins with."""
+    scripts = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
+    words = result.split("_")
+    starts = ("_".join(words[:count]) for count in range(len(words), 0, -1))
+    return next((start for start in starts if start in scripts), result)
 
 
 def _schemas(folder: str) -> str:
