@@ -111,15 +111,30 @@ def _in_process(arguments: list[str], folder: Path) -> tuple[int, str]:
 
 def agree(expected: str, found: str) -> bool:
     """Say whether an output is that of the page, but for the last digits of its numbers."""
-    wanted, lines = [line.split() for line in expected.strip().splitlines()], found.strip().splitlines()
-    if [ANY_LINES] not in wanted:
-        return len(wanted) == len(lines) and all(map(_same_line, wanted, (line.split() for line in lines)))
-    gap = wanted.index([ANY_LINES])
-    head, tail = wanted[:gap], wanted[gap + 1 :]
-    if len(lines) < len(head) + len(tail):
-        return False
-    chosen = lines[: len(head)] + lines[len(lines) - len(tail) :]
-    return all(map(_same_line, head + tail, (line.split() for line in chosen)))
+    lines = [line.split() for line in found.strip().splitlines()]
+    pieces: list[list[list[str]]] = [[]]
+    for line in expected.strip().splitlines():
+        if line.strip() == ANY_LINES:
+            pieces.append([])
+        else:
+            pieces[-1].append(line.split())
+    return _begins(pieces[0], lines) and _rest_agrees(pieces[1:], lines[len(pieces[0]) :])
+
+
+def _rest_agrees(pieces: list[list[list[str]]], lines: list[list[str]]) -> bool:
+    """Say whether the pieces stand in the lines in this order, the last at the end, with any lines between."""
+    if not pieces:
+        return not lines
+    piece, last = pieces[0], len(pieces) == 1
+    starts = [len(lines) - len(piece)] if last else range(len(lines) - len(piece) + 1)
+    return any(
+        start >= 0 and _begins(piece, lines[start:]) and _rest_agrees(pieces[1:], lines[start + len(piece) :])
+        for start in starts
+    )
+
+
+def _begins(piece: list[list[str]], lines: list[list[str]]) -> bool:
+    return len(lines) >= len(piece) and all(map(_same_line, piece, lines))
 
 
 def _same_line(expected: list[str], found: list[str]) -> bool:
