@@ -18,6 +18,7 @@ from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
+from titans_dna.inference import embed, work_folder
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.embedding_job import (
     Storage,
@@ -27,6 +28,7 @@ from titans_dna.inference.embedding_job import (
 )
 from titans_dna.inference.placing import place_interval, tiled
 from titans_dna.inference.pooling import Pooling
+from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.embedding_merge import merge_embeddings
 from titans_dna.io.hdf5_reader import open_embeddings
 
@@ -188,14 +190,16 @@ def test_other_regions_and_their_order_change_nothing(run, asked, tmp_path, cont
             assert three[0] == pytest.approx(one[3], abs=2e-6)
 
 
-def test_the_size_of_a_batch_changes_nothing(model, sequences):
+def test_the_size_of_a_batch_changes_nothing(model, sequences, monkeypatch):
     regions = [
         Interval("chrA", start, start + size) for start, size in zip(range(0, 330, 11), range(1, 31), strict=True)
     ]
     options = EmbedOptions(context="region", strand="both")
-    alone = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=1)
+    monkeypatch.setattr(embed, "BATCH_TOKENS", 1)
+    alone = embed_contig_regions(model, sequences["chrA"], regions, options)
     for tokens in (40, 300, 5000):
-        batched = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=tokens)
+        monkeypatch.setattr(embed, "BATCH_TOKENS", tokens)
+        batched = embed_contig_regions(model, sequences["chrA"], regions, options)
         assert batched == pytest.approx(alone, abs=2e-6, nan_ok=True)
 
 
@@ -277,18 +281,48 @@ def test_parts_of_a_stopped_run_are_taken_up(run, asked, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(path, asked)
     assert not path.exists()
-    assert sorted(p.suffix for p in (tmp_path / "e.h5.parts").glob("*.done")) == [".done", ".done"]
-    with pytest.raises(OutputError, match="--resume"):
-        run(path, asked)
+    assert len(list((tmp_path / "e.h5.work").glob("*.npz"))) == 2
     with pytest.raises(ConfigError, match="pooling"):
         run(path, asked, EmbedOptions(pooling=Pooling(kind="max")), resume=True)
     with pytest.raises(ConfigError, match="regions"):
-        run(path, asked[1:], resume=True)
+        run(path, asked[::-1], resume=True)
+    assert len(list((tmp_path / "e.h5.work").glob("*.npz"))) == 2  # nothing of it is lost
     run(path, asked, resume=True)
     assert seen == [400, 150, 220, 220]  # chrA and chrB were not read again
     run(tmp_path / "whole.h5", asked)
     assert_same(path, tmp_path / "whole.h5")
-    assert not (tmp_path / "e.h5.parts").exists()
+    assert not (tmp_path / "e.h5.work").exists()
+
+
+@pytest.mark.parametrize("pool", POOLINGS)
+def test_a_stream_that_stops_on_its_way_goes_on_from_there(run, asked, tmp_path, monkeypatch, pool):
+    path, options, starts, stop = tmp_path / "e.h5", EmbedOptions(pooling=Pooling.parse(pool), strand="both"), [], 5
+
+    def counted(*arguments, **settings):
+        starts.append(settings["position"])
+        return stream_bases(*arguments, **settings, piece_tokens=48)
+
+    monkeypatch.setattr(embed, "stream_bases", counted)
+    monkeypatch.setattr(work_folder, "SAVE_SECONDS", 0.0)
+    run(tmp_path / "whole.h5", asked, options)
+    with monkeypatch.context() as patch:
+        saves = []
+
+        def save(self, *arguments, real=work_folder.StreamCheckpoint.save):
+            real(self, *arguments)
+            saves.append(arguments[0])
+            if len(saves) == stop:
+                raise KeyboardInterrupt
+
+        patch.setattr(work_folder.StreamCheckpoint, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            run(path, asked, options)
+    starts.clear()
+    for file in (tmp_path / "e.h5.work").glob("*.vectors"):
+        file.write_bytes(file.read_bytes() + b"half a vec")  # what a killed writer leaves behind what was saved
+    run(path, asked, options, resume=True)
+    assert starts[0] == saves[-1] == 5 * 48
+    assert_same(path, tmp_path / "whole.h5")
 
 
 def test_regions_that_change_on_the_way_are_noticed(model, genome, asked, tmp_path):
@@ -306,10 +340,16 @@ def test_regions_that_change_on_the_way_are_noticed(model, genome, asked, tmp_pa
 
 
 def test_two_runs_do_not_write_one_file(run, asked, tmp_path):
-    from titans_dna.io.parts import PartFolder
+    with work_folder.WorkFolder(tmp_path / "e.h5", {}, resume=False):
+        for resume in (True, False):
+            with pytest.raises(OutputError, match="another run"):
+                run(tmp_path / "e.h5", asked, resume=resume)
 
-    with PartFolder(tmp_path / "e.h5", {}, 4, resume=False), pytest.raises(OutputError, match="another run"):
-        run(tmp_path / "e.h5", asked, resume=True)
+
+def test_what_is_no_file_is_refused_before_any_work(run, asked, tmp_path):
+    for path in (tmp_path, Path("-")):
+        with pytest.raises(OutputError, match="Name one"):
+            run(path, asked)
 
 
 def test_no_region_at_all(run, tmp_path):
@@ -366,7 +406,7 @@ def test_a_full_disk_leaves_the_old_file_and_one_clear_line(model, make_fasta, r
     if bases == 9_000:
         assert kept == ["e.h5"]
     else:
-        assert kept == ["e.h5", "e.h5.parts"]
+        assert kept == ["e.h5", "e.h5.work"]
         subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
         write_embeddings(*arguments, Storage(resume=True))
         with open_embeddings(path) as found:

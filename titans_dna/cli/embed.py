@@ -71,7 +71,7 @@ def embed(
     With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own: the mean of
     its final features, read from a fresh memory in one direction; start and end are those of its alignment.
 
-    A run that was stopped, by kill -9 too, goes on with --resume; its finished parts lie in OUTPUT.parts.
+    A run that was stopped, by kill -9 too, goes on with --resume; what it has finished lies in OUTPUT.work.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5

@@ -1,6 +1,7 @@
 """The whole job: regions of many contigs to one file, or to a shard of it, in finished parts that a kill cannot undo.
 
 A part is one strand of one contig (context "contig"), or one strand of about a megabase of regions (context "region").
+Its vectors lie in the work folder as they come; on the way along a contig the place of the stream is saved with them.
 Parts depend on the job alone, not on shards or on what an earlier run has done; so one run, a resumed one, and shards
 that are merged give the same numbers. A strand of a contig is never split between shards: a later range needs the
 memory of all before it, so a second machine would read the same bases again.
@@ -9,6 +10,7 @@ memory of all before it, so a second machine would read the same bases again.
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,15 +20,17 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError
+from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard, assign
 from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.work_folder import Arrays, WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter, Outline
-from titans_dna.io.parts import PartFolder, PartVectors
+from titans_dna.io.parts import PartVectors, VectorFile
+from titans_dna.model.state import StreamState
 
 __all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
 
@@ -179,27 +183,31 @@ def write_embeddings(
     Raises
     ------
     OutputError
-        If the disk is full, another run is at work, or parts are there and may not be used.
+        If the file cannot be written, the disk is full, or another run is at work.
+    ConfigError
+        If the unfinished run that is to go on is another one.
     FormatError
         If the regions have changed since they were planned.
     """
+    if output.is_dir() or str(output) == "-":
+        raise OutputError("is no file, which HDF5 needs. Name one.", path=output)
     contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
     columns = plan.options.columns(model)
     job = {
         **{key: value for key, value in attributes.items() if key not in ("command", "fasta")},
-        "contigs": {contig: list(pair) for contig, pair in contigs.items()},
+        "contigs": hashlib.sha256(json.dumps(contigs).encode()).hexdigest(),
         "regions": plan.digest,
     }
-    with PartFolder(output, job, columns, resume=storage.resume) as folder:
-        parts = _read_parts(folder, model, genome, plan, storage.shard, progress)
-        vectors = [PartVectors(folder, numbers, plan.targets) for numbers in parts]
+    device = next(model.backbone.parameters()).device
+    with WorkFolder(output, job, resume=storage.resume, device=device) as work:
+        parts = _read_parts(work, model, genome, plan, storage.shard, progress)
+        vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
         shard = storage.shard if storage.shard.count > 1 else None
         with EmbeddingWriter(
-            folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
+            output, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=plan.options.pooling.ragged, outline=Outline(shard=shard is not None, text_bytes=plan.text_bytes),
         ) as writer:  # fmt: skip
             counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
-        folder.publish()
     return counts
 
 
@@ -234,30 +242,56 @@ def _groups(
 
 
 def _read_parts(
-    folder: PartFolder,
+    work: WorkFolder,
     model: SequenceModel,
     genome: Genome,
     plan: EmbeddingPlan,
     shard: Shard,
     progress: Progress | None,
-) -> list[list[int]]:
-    """Make the parts of a shard that are not there yet; return the numbers of all of them, by strand."""
+) -> list[list[Path]]:
+    """Make the parts of a shard that are not there yet; return the files of all of them, by strand."""
     options = plan.options
-    found: list[list[int]] = [[] for _ in options.strands]
+    found: list[list[Path]] = [[] for _ in options.strands]
     for number in plan.of_shard(shard):
         group = plan.groups[number]
         spans = Spans(starts=group.starts, ends=group.ends, targets=plan.first_target(group.rows))
         for strand, reverse in enumerate(options.strands):
-            part = number * len(options.strands) + strand
-            found[strand].append(part)
-            if part in folder.finished:
+            name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
+            found[strand].append(work.path / name)
+            if work.part(name) is not None:
+                if progress:
+                    progress(group.cost_bp)
                 continue
-            emitted = embed_strand(
-                model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
-                genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
-            )  # fmt: skip
-            folder.write(part, emitted)
+            part = _Part(work, name, options.columns(model), model.weights_sha256)
+            with part.file as file:
+                for targets, values in embed_strand(
+                    model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
+                    genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
+                    checkpoint=part,
+                ):  # fmt: skip
+                    file.append(targets, values)
+                file.flush()
+                work.keep(name, {"vectors": np.array(file.count)})
     return found
+
+
+class _Part:
+    """The vectors of a part and the place of its stream, saved together; see `branches.Checkpoint`."""
+
+    def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
+        self._place = work.checkpoint(name, weights_sha256)
+        self._saved = self._place.load()
+        self.file = VectorFile(work.path / name, width, int(self._saved[2]["written"]) if self._saved else 0)
+
+    def load(self) -> tuple[int, StreamState, Arrays] | None:
+        return self._saved
+
+    def due(self) -> bool:
+        return self._place.due()
+
+    def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
+        self.file.flush()
+        self._place.save(position, state, {**arrays, "written": np.array(self.file.count)})
 
 
 def _assemble(
