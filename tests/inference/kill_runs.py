@@ -39,7 +39,7 @@ def job(folder: Path, model: SequenceModel, options: EmbedOptions) -> None:
         plan = plan_embeddings(placed, genome.contigs.lengths, options)
         attributes = embedding_attributes(model, plan, Storage().shard)
         storage = Storage(resume=True)
-        write_embeddings(folder / "e.h5", model, genome, lambda: placed, plan, attributes, storage)
+        write_embeddings(folder / "e.h5", model, genome, plan, attributes, storage)
 
 
 def killed_after(calls: int, folder: Path, model: SequenceModel, options: EmbedOptions) -> bool:
