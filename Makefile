@@ -1,4 +1,5 @@
 # make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
+# make docs: the documentation, into build/docs. make wheel: build the wheel and try it in an empty environment.
 
 PYTHON ?= python3
 CORES ?= 2
@@ -13,7 +14,7 @@ RESULTS := results/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint install clean distclean
+.PHONY: demo test test-slurm lint docs wheel install clean distclean
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 
@@ -38,11 +39,33 @@ demo: $(STAMP)
 test: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" $(PYTEST_ARGS)
 
+# The workflow on a Slurm of one node: a job is killed, and the results are those of a local run.
+test-slurm: $(STAMP)
+	$(BIN)/python -m pytest -n 0 -m slow -rs tests/pipelines/test_slurm.py
+
+docs: $(VENV)/.docs-installed
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean --config-file docs/mkdocs.yml
+	@echo "The documentation is in $(CURDIR)/build/docs: open index.html."
+
+$(VENV)/.docs-installed: $(STAMP)
+	$(PIP) install --quiet -c constraints.txt -e '.[docs]'
+	@touch $@
+
+# The environment holds nothing but what the wheel asks for, and the demo runs outside the checkout.
+wheel:
+	rm -rf build/lib build/wheel
+	$(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip wheel --disable-pip-version-check --quiet --no-deps --wheel-dir build/wheel .
+	recipe/install.sh build/wheel/venv/bin/python "$$(echo build/wheel/*.whl)"
+	recipe/try.sh build/wheel/venv data
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/snakefmt --check Snakefile pipelines/rules
+	$(BIN)/snakemake --lint
 
 clean:
 	rm -rf results .snakemake build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

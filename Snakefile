@@ -1,7 +1,9 @@
-# The main job: pretrain -> evaluate -> score variants -> score regions -> embed -> report.
+# The workflow: pretrain, finetune, score variants, regions and genomes, embed, report.
 #
 #     snakemake --cores 2                                     the demo, into results/demo
-#     snakemake --cores 2 --configfile my.yaml                your own genome, variants and regions
+#     snakemake --cores 2 --configfile my.yaml                your own genome and samples
+#     snakemake --cores 2 embed --configfile my.yaml          a part: pretrain, evaluate, finetune, score_variants,
+#                                                             score_regions, score_genome, embed, report
 #
 # Settings and their meaning: pipelines/config.yaml and pipelines/schemas/config.schema.yaml.
 from snakemake.utils import min_version
@@ -16,9 +18,20 @@ if "genome" not in config:
 
 
 include: "pipelines/rules/settings.smk"
+
+
+wildcard_constraints:
+    sample="|".join(map(re.escape, SAMPLES)),
+    genome="|".join(map(re.escape, GENOMES)),
+    shard=r"[0-9]+",
+    shards=r"[0-9]+",
+
+
 include: "pipelines/rules/model.smk"
-include: "pipelines/rules/scores.smk"
+include: "pipelines/rules/variants.smk"
+include: "pipelines/rules/regions.smk"
 include: "pipelines/rules/embeddings.smk"
+include: "pipelines/rules/tracks.smk"
 include: "pipelines/rules/report.smk"
 
 
@@ -26,3 +39,4 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        rules.score_genome.input if config["score_genome"]["wanted"] else [],

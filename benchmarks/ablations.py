@@ -1,8 +1,9 @@
 """Every block and write rule at equal compute: held-out bits per base of a real genome after the same CPU seconds.
 
-Each variant trains on the same contigs of a FASTA for the same process time on one thread (the number of steps follows
-from the time of its first steps), and is evaluated on a contig that it never saw, with its memory carried along.
-Differences below the spread of the seeds mean nothing; losses stay in the table.
+First the time of a step of every variant is measured on one thread, in turn; then each trains on the same contigs of a
+FASTA for the steps that fit into the same time, and is evaluated on a contig that it never saw, with its memory carried
+along. So the bits do not depend on how busy the machine is while it trains. Differences below the spread of the seeds
+mean nothing; losses stay in the table.
 
     python benchmarks/ablations.py --fasta yeast.fa.gz --holdout I --seconds 60 --seeds 2
 """
@@ -38,11 +39,12 @@ VARIANTS: dict[str, dict[str, object]] = {
         "further_memories": [{"heads": 1, "chunk_tokens": 64, "reset_tokens": 512}]
     },
 }
+SETTINGS = {"lanes": 8, "window_tokens": 512, "learning_rate": 5e-3, "soft_mask_weight": 1.0}
 BASE = {"width": 64, "attention_heads": 2, "memory_heads": 1, "window_tokens": 64}
 
 
-def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> None:
-    """Train and evaluate one variant; print its figures as JSON."""
+def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
+    """Train one variant for so many steps; print its bits, or its time per step if there are none."""
     import torch
 
     from titans_dna.io.fasta import open_fasta
@@ -61,65 +63,76 @@ def child(name: str, fasta: Path, holdout: str, seconds: float, seed: int) -> No
         held_out = tokenizer.encode(source.sequence(aside))[:200_000]
     contigs = [Contig(codes=ids) for ids in learned]
     config = BackboneConfig.from_dict({**BASE, **VARIANTS[name]})
-    restart = (
-        1.0 if config.block == "transformer" else 0.25
-    )  # a cache as long as the stream is not carried between lanes
-    settings = {
-        "lanes": 8,
-        "window_tokens": 512,
-        "restart": restart,
-        "learning_rate": 5e-3,
-        "soft_mask_weight": 1.0,
-        "seed": seed,
-    }
+    # A cache as long as the stream is not carried between lanes.
+    restart = 1.0 if config.block == "transformer" else 0.25
+    settings = {**SETTINGS, "restart": restart, "seed": seed}
 
     def run(steps: int) -> tuple[Trainer, float]:
         torch.manual_seed(seed)
-        model = Backbone(config)
-        started = time.process_time()
-        trainer = Trainer(model, contigs, TrainingConfig(steps=steps, **settings))  # type: ignore[arg-type]
+        trainer = Trainer(Backbone(config), contigs, TrainingConfig(steps=steps, **settings))  # type: ignore[arg-type]
+        started = time.perf_counter()
         train(trainer, [], report=lambda row: None)
-        return trainer, time.process_time() - started
+        return trainer, time.perf_counter() - started
 
-    run(1)
-    steps = max(10, round(seconds / (run(5)[1] / 5)))
-    trainer, spent = run(steps)
+    if not steps:
+        run(2)
+        (_, short), (_, long) = run(2), run(8)
+        print(json.dumps({"seconds": (long - short) / 6}))
+        return
+    trainer, _ = run(steps)
     model = trainer.model
     bits = carried_bits(model, [held_out], trainer.bos).bits
     reset = reset_bits(model, [held_out], trainer.bos, 512).bits
-    parameters = sum(x.numel() for x in model.parameters())
-    print(json.dumps({"bits": bits, "reset": reset, "steps": steps, "seconds": spent, "parameters": parameters}))
+    print(json.dumps({"bits": bits, "reset": reset, "parameters": sum(x.numel() for x in model.parameters())}))
 
 
 def main() -> None:
-    """Run all variants, two at a time, and write the table."""
+    """Measure the steps, run all variants and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fasta", type=Path, required=True)
     parser.add_argument("--holdout", required=True, help="contig")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of training, process time on one thread")
+    parser.add_argument("--seconds", type=float, default=60.0, help="of training, on one thread")
     parser.add_argument("--seeds", type=int, default=2)
+    parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
     parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
-    parser.add_argument("--child", nargs=2, metavar=("NAME", "SEED"))
+    parser.add_argument("--step-seconds", type=Path, help="JSON of an earlier measurement; made there if absent")
+    parser.add_argument("--child", nargs=3, metavar=("NAME", "STEPS", "SEED"))
     options = parser.parse_args()
     if options.child:
-        child(options.child[0], options.fasta, options.holdout, options.seconds, int(options.child[1]))
+        child(options.child[0], options.fasta, options.holdout, int(options.child[1]), int(options.child[2]))
         return
-    common = ("--fasta", str(options.fasta), "--holdout", options.holdout, "--seconds", str(options.seconds))
+    common = ("--fasta", str(options.fasta), "--holdout", options.holdout, "--child")
+    if options.step_seconds and options.step_seconds.exists():
+        step_seconds = json.loads(options.step_seconds.read_text())
+    else:
+        rounds = [
+            {name: in_child(__file__, *common, name, "0", "0", threads=1)["seconds"] for name in options.variants}
+            for _ in range(3)
+        ]
+        step_seconds = {name: min(times[name] for times in rounds) for name in options.variants}
+        if options.step_seconds:
+            options.step_seconds.write_text(json.dumps(step_seconds))
+            return
+    steps = {name: round(options.seconds / step_seconds[name]) for name in options.variants}
     cases = [(name, seed) for seed in range(options.seeds) for name in options.variants]
-    with ThreadPoolExecutor(2) as pool:
-        done = list(pool.map(lambda c: in_child(__file__, *common, "--child", c[0], str(c[1]), threads=1), cases))
+
+    def run(case: tuple[str, int]) -> dict[str, float]:
+        name, seed = case
+        return in_child(__file__, *common, name, str(steps[name]), str(seed), threads=1)
+
+    with ThreadPoolExecutor(options.jobs) as pool:
+        done = list(pool.map(run, cases))
     rows = []
     for name in options.variants:
         results = [r for (n, _), r in zip(cases, done, strict=True) if n == name]
         bits = [r["bits"] for r in results]
-        mean = {key: statistics.mean(r[key] for r in results) for key in ("reset", "steps", "parameters")}
-        spread = max(bits) - min(bits)
-        rows.append(
-            [name, round(statistics.mean(bits), 4), round(spread, 4), round(mean["reset"], 4), round(mean["steps"]),
-             round(mean["parameters"])]
-        )  # fmt: skip
+        reset, spread = statistics.mean(r["reset"] for r in results), max(bits) - min(bits)
+        means = (round(x, 4) for x in (statistics.mean(bits), spread, reset))
+        rows.append([name, *means, steps[name], round(1000 * step_seconds[name]), results[0]["parameters"]])
     rows.sort(key=lambda row: row[1])
-    columns = ["variant", "bits per base", "spread of seeds", "memory reset every 512", "steps", "parameters"]
+    columns = [
+        "variant", "bits per base", "spread of seeds", "memory reset every 512", "steps", "ms per step", "parameters"
+    ]  # fmt: skip
     write(
         "ablations", "Blocks and write rules at equal compute", columns, rows,
         genome=options.fasta.name, holdout=options.holdout, seconds=options.seconds, seeds=options.seeds,

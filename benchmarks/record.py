@@ -35,7 +35,7 @@ def machine() -> dict[str, str]:
 
 def in_child(script: str, *arguments: str, threads: int = 2) -> dict[str, Any]:
     """Run a script in a process of its own, so that its peak memory is its own; return the JSON of its last line."""
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+    environment = {**os.environ, "OMP_NUM_THREADS": str(min(threads, len(os.sched_getaffinity(0))))}
     done = subprocess.run([sys.executable, script, *arguments], capture_output=True, text=True, env=environment)
     if done.returncode:
         raise RuntimeError(f"{script} {' '.join(arguments)} failed:\n{done.stderr[-2000:]}")

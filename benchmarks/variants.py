@@ -1,16 +1,21 @@
-"""Variants with whole-contig context against the same model run the peers' way, and BRCA1, in one run.
+"""Variants with whole-contig context against the same model run the peers' way, and BRCA1; a table for each part.
 
-- Speed: 1000 Genomes records on 1 Mb of human chromosome 20, both strands. The peers' way is a fresh window of 8,192
-  bases around the variant for REF and for each ALT on each strand, one variant at a time; it is timed on a sample.
-- Contig length: the same number of variants on 1 Mb and on 12 Mb (yeast, all contigs joined). The cost of a variant is
-  what is not spent on streaming.
-- Memory: peak resident memory with 3,000 and with all 28,998 records of chromosome 20.
-- BRCA1 saturation genome editing: AUROC of LOF against the rest by -TD_LLR, 3,893 SNVs, by horizon; beside it order-k
-  Markov models of the region itself and what the study's own table gives for CADD and phyloP.
+- speed: 1000 Genomes records on 1 Mb of human chromosome 20, both strands. The peers' way is a fresh window of 8,192
+  bases around the variant for REF and for each ALT on each strand, one variant at a time; it is timed on a sample,
+  before and after, in the same process.
+- length: the same number of variants on 1 Mb and on 12 Mb (yeast, all contigs joined), forward strand. The cost of a
+  variant is what is not spent on streaming. In processor seconds, so other work on the machine hardly matters.
+- memory: peak resident memory from VCF to VCF with 3,000 and with all 28,998 records of chromosome 20, horizon 16.
+- horizon: variants per processor second, and agreement of the scores with those of the longest horizon, by horizon;
+  every fourth of the variants and bases of "speed".
+- brca1: BRCA1 saturation genome editing, AUROC of LOF against the rest by -TD_LLR, 3,893 SNVs: the first model by
+  horizon, the others at the default horizon; beside it order-k Markov models of the region itself and what the study's
+  own table gives for CADD and phyloP.
 
-    python benchmarks/variants.py --model results/demo/model [--model OTHER ...] [--data ../shared/data]
+    python benchmarks/variants.py --model default [--model OTHER ...] [--parts speed ...] [--data ../shared/data]
 
-SpliceAI's published rate, printed beside, is about 4,000 variants an hour on a CPU.
+The first model is measured, all of them are judged on BRCA1. The default of --horizon is chosen by the parts horizon
+and brca1. SpliceAI's published rate, printed beside, is about 4,000 variants an hour on a CPU.
 """
 
 from __future__ import annotations
@@ -27,21 +32,9 @@ from record import in_child, peak_megabytes, write
 
 WINDOW_BP = 8192
 RECORDS = 28_998  # of the file for chromosome 20
-HORIZONS = (0, 8, 16, 32, 64, 128, 256, 512)
+HORIZONS = (16, 32, 64, 128, 256, 512, 1024)
 PUBLISHED = {"CADD (study's table)": 0.804, "phyloP (study's table)": 0.781}
 SPLICEAI_PER_HOUR = 4000
-
-
-def alleles_of(fasta, path: Path, contig: str, most: int):
-    """Return at most so many alleles of a VCF, evenly chosen."""
-    from titans_dna.inference.alleles import read_alleles
-    from titans_dna.io.vcf import read_variants
-
-    with read_variants(path) as reader:
-        every = read_alleles(reader, fasta, longest_bp=1000).alleles[contig]
-    step = max(1.0, len(every) / most)
-    chosen = [every[int(i * step)] for i in range(min(most, len(every)))]
-    return chosen
 
 
 def made_alleles(sequence: bytes, count: int):
@@ -53,26 +46,33 @@ def made_alleles(sequence: bytes, count: int):
             for i, at in enumerate(places)]  # fmt: skip
 
 
-def timed_score(model, sequence: bytes, alleles) -> dict[str, float]:
-    """Score on both strands and tell the seconds spent, in all and on haplotypes."""
+def timed_score(model, sequence: bytes, alleles, strands=(False, True)) -> dict[str, float]:
+    """Score and tell the seconds spent, in all and on haplotypes, by the clock and of the processor."""
     from titans_dna.inference import branches
     from titans_dna.inference.score_variants import score_strands
 
-    spent = 0.0
+    spent = busy = 0.0
     real = branches._Reading._read_batch
 
     def read(self, waiting):
-        nonlocal spent
-        started = time.perf_counter()
+        nonlocal spent, busy
+        started, before = time.perf_counter(), time.process_time()
         real(self, waiting)
-        spent += time.perf_counter() - started
+        spent, busy = spent + time.perf_counter() - started, busy + time.process_time() - before
 
     branches._Reading._read_batch = read
-    started = time.perf_counter()
-    score_strands(model, sequence, alleles)
-    seconds = time.perf_counter() - started
+    started, before = time.perf_counter(), time.process_time()
+    score_strands(model, sequence, alleles, strands=strands)
+    seconds, processor = time.perf_counter() - started, time.process_time() - before
     branches._Reading._read_batch = real
-    return {"seconds": seconds, "haplotypes": spent, "variants": len(alleles), "megabytes": peak_megabytes()}
+    return {
+        "seconds": seconds,
+        "haplotypes": spent,
+        "processor": processor,
+        "processor_haplotypes": busy,
+        "variants": len(alleles),
+        "megabytes": peak_megabytes(),
+    }
 
 
 def timed_peers(model, sequence: bytes, alleles) -> float:
@@ -104,10 +104,11 @@ def timed_peers(model, sequence: bytes, alleles) -> float:
 def load(folder: str):
     import torch
 
+    from titans_dna.checkpoints import model_folder
     from titans_dna.inference.model import load_model
 
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "2")))
-    return load_model(Path(folder), "cpu")
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    return load_model(model_folder(Path(folder)), "cpu")
 
 
 def chr20(data: Path):
@@ -116,15 +117,45 @@ def chr20(data: Path):
     return open_fasta(data / "human/hg19_chr20_1Mb.fa.gz"), data / "human/hg19_chr20_1Mb.1000G.vcf.gz"
 
 
+def chr20_alleles(data: Path, bases: int, most: int):
+    """Return the first bases of chromosome 20 and at most so many alleles on them, evenly chosen."""
+    from titans_dna.inference.alleles import read_alleles
+    from titans_dna.io.vcf import read_variants
+
+    fasta, vcf = chr20(data)
+    with fasta, read_variants(vcf) as reader:
+        sequence = fasta.sequence("z")[:bases]
+        every = [a for a in read_alleles(reader, fasta, longest_bp=1000).alleles["z"] if a.last < bases]
+    return sequence, [every[int(i * max(1.0, len(every) / most))] for i in range(min(most, len(every)))]
+
+
+def child_horizon(options) -> dict[str, object]:
+    """Seconds by horizon, and how the scores agree with those of the longest."""
+    import numpy as np
+
+    from titans_dna.inference.score_variants import score_strands
+
+    model = load(options.model[0])
+    sequence, alleles = chr20_alleles(options.data, options.short_bp // 4, options.variants // 4)
+    substitution = np.array([len(allele.alt) == allele.end - allele.start for allele in alleles])
+    seconds, scores = {}, {}
+    for horizon in options.horizons:
+        started = time.process_time()
+        scores[horizon] = score_strands(model, sequence, alleles, horizon_bp=horizon).mean(1)
+        seconds[horizon] = time.process_time() - started
+    longest = scores[max(options.horizons)]
+    rows = [
+        [h, len(alleles) / seconds[h], *(float(np.corrcoef(scores[h][kind], longest[kind])[0, 1])
+                                         for kind in (substitution, ~substitution))]
+        for h in options.horizons
+    ]  # fmt: skip
+    return {"rows": rows, "variants": len(alleles), "indels": int((~substitution).sum()), "bases": len(sequence)}
+
+
 def child_speed(options) -> dict[str, float]:
     """Ours and the peers' way on the same variants, in turns."""
     model = load(options.model[0])
-    fasta, vcf = chr20(options.data)
-    with fasta:
-        sequence = fasta.sequence("z")[: options.short_bp]
-        alleles = [a for a in alleles_of(fasta, vcf, "z", 10**9) if a.last < len(sequence)]
-        step = max(1, len(alleles) // options.variants)
-        alleles = alleles[::step][: options.variants]
+    sequence, alleles = chr20_alleles(options.data, options.short_bp, options.variants)
     sample = alleles[:: max(1, len(alleles) // options.sample)][: options.sample]
     before = timed_peers(model, sequence, sample)
     ours = timed_score(model, sequence, alleles)
@@ -139,12 +170,13 @@ def child_length(options) -> dict[str, float]:
     model = load(options.model[0])
     with open_fasta(options.data / "genomes/yeast_R64-1-1.fa.gz") as fasta:
         sequence = b"".join(fasta.sequence(name) for name in fasta.contigs.names)[: options.bases]
-    return timed_score(model, sequence, made_alleles(sequence, options.variants))
+    return timed_score(model, sequence, made_alleles(sequence, options.variants), strands=(False,))
 
 
 def child_memory(options) -> dict[str, float]:
     """The whole way from VCF to VCF, so many records."""
     from titans_dna.inference.variant_file import score_variant_file
+    from titans_dna.inference.variant_job import ScoringOptions
     from titans_dna.io.vcf import read_variants
 
     model = load(options.model[0])
@@ -157,7 +189,9 @@ def child_memory(options) -> dict[str, float]:
                 if number * options.variants // RECORDS != (number - 1) * options.variants // RECORDS:
                     target.write(record.text + "\n")
                     written += 1
-        counts = score_variant_file(model, fasta, path, Path(folder) / "out.vcf.gz")
+        counts = score_variant_file(
+            model, fasta, path, Path(folder) / "out.vcf.gz", options=ScoringOptions(horizon_bp=16)
+        )
     return {"records": written, "alts": sum(counts.values()), "megabytes": peak_megabytes()}
 
 
@@ -214,8 +248,60 @@ def markov_scores(sequence: bytes, alleles, order: int):
     return np.array(scores)
 
 
-def main() -> None:
-    """Run all parts and write the tables."""
+def speed(run) -> list[list[object]]:
+    """Rate and ratio."""
+    r = run("speed")
+    rate, peers = r["variants"] / r["seconds"], 1 / r["peers"]
+    return [
+        [f"whole contig, {r['bases']:,} bases, {r['variants']:,} variants", "variants/s", rate, None],
+        [f"fresh windows of {WINDOW_BP:,} bases", "variants/s", peers, None],
+        ["ratio", "times", rate / peers, "at least 20"],
+        ["whole contig", "variants/hour", 3600 * rate, f"SpliceAI published {SPLICEAI_PER_HOUR:,}"],
+    ]
+
+
+def length(run, short_bp: int, long_bp: int) -> list[list[object]]:
+    """Cost of a variant on a short and on a long contig."""
+    rows: list[list[object]] = []
+    costs = []
+    for bases in (short_bp, long_bp):
+        r = run("length", bases=bases)
+        costs.append(1000 * r["processor_haplotypes"] / r["variants"])
+        rows.append([f"cost of a variant on {bases:,} bases", "processor ms", costs[-1], None])
+        streaming = r["processor"] - r["processor_haplotypes"]
+        rows.append([f"streaming of {bases:,} bases", "processor s", streaming, None])
+        rows.append([f"peak memory on {bases:,} bases", "MB", r["megabytes"], None])
+    return [*rows, ["cost of a variant, long over short", "times", costs[1] / costs[0], "flat: 1"]]
+
+
+def memory(run, many: int) -> list[list[object]]:
+    """Peak memory with few and with many records."""
+    found = [run("memory"), run("memory", variants=many)]
+    rows = [[f"peak memory, {r['records']:,} records", "MB", r["megabytes"], None] for r in found]
+    ratio = found[1]["megabytes"] / found[0]["megabytes"]
+    return [*rows, ["peak memory, many over few", "times", ratio, "flat: 1"]]
+
+
+def brca1(run, models: list[str]) -> list[list[object]]:
+    """AUROC of every model and of what stands beside it."""
+    table = [[name, None, value] for name, value in PUBLISHED.items()]
+    for order in (2, 4, 6, 8):
+        table.append([f"Markov order {order} of the region", None, run("brca1", markov=order)["auroc"]])
+    from titans_dna.inference.score_variants import HORIZON_BP
+
+    for number, folder in enumerate(models):
+        changed = {"horizons": HORIZON_BP} if number else {}
+        name = "/".join(Path(folder).parts[-2:])
+        table += [[name, int(h), value] for h, value in run("brca1", model=folder, **changed).items()]
+    return table
+
+
+MEASURED = ["what", "unit", "measured", "beside"]
+PARTS = ("speed", "length", "memory", "horizon", "brca1")
+
+
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", required=True)
     parser.add_argument("--data", type=Path, default=Path(__file__).parents[2] / "shared/data")
@@ -224,56 +310,51 @@ def main() -> None:
     parser.add_argument("--short-bp", type=int, default=1_000_000)
     parser.add_argument("--long-bp", type=int, default=12_000_000)
     parser.add_argument("--many", type=int, default=RECORDS)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--horizons", type=int, nargs="*", default=list(HORIZONS))
-    parser.add_argument("--parts", nargs="*", default=["speed", "length", "memory", "brca1"])
+    parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
     parser.add_argument("--bases", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--markov", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--child", help=argparse.SUPPRESS)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run the parts and write a table of each."""
+    options = arguments()
     if options.child:
         print(json.dumps(globals()[f"child_{options.child}"](options)))
         return
 
-    def run(child: str, model: str, **changes: object) -> dict:
-        arguments = {"model": model, "data": options.data, "variants": options.variants, "sample": options.sample,
-                     "short-bp": options.short_bp, **changes}  # fmt: skip
-        words = [word for key, value in arguments.items() for word in (f"--{key}", str(value))]
-        horizons = ["--horizons", *map(str, options.horizons)]
-        return in_child(__file__, "--child", child, *words, *horizons, threads=options.threads)
+    def run(child: str, **changes: object) -> dict:
+        given = {"model": options.model[0], "data": options.data, "variants": options.variants,
+                 "sample": options.sample, "short-bp": options.short_bp,
+                 "horizons": " ".join(map(str, options.horizons)), **changes}  # fmt: skip
+        words = [word for key, value in given.items() for word in (f"--{key}", *str(value).split())]
+        return in_child(__file__, "--child", child, *words, threads=options.threads)
 
-    first, rows = options.model[0], []
+    told = {"model": "/".join(Path(options.model[0]).parts[-2:]), "threads": options.threads}
+    whole = "Scoring variants with whole-contig context"
     if "speed" in options.parts:
-        r = run("speed", first)
-        rate, peers = r["variants"] / r["seconds"], 1 / r["peers"]
-        rows.append([f"whole contig, {r['bases']:,} bases, {r['variants']:,} variants", "variants/s", rate, None])
-        rows.append([f"fresh windows of {WINDOW_BP:,} bases", "variants/s", peers, None])
-        rows.append(["ratio", "times", rate / peers, "at least 20"])
-        rows.append(["whole contig", "variants/hour", 3600 * rate, f"SpliceAI published {SPLICEAI_PER_HOUR:,}"])
+        write("variants_speed", f"{whole}: rate", MEASURED, speed(run), **told)
     if "length" in options.parts:
-        short, long = (run("length", first, bases=b) for b in (options.short_bp, options.long_bp))
-        costs = [1000 * r["haplotypes"] / r["variants"] for r in (short, long)]
-        for name, r, cost in (("short", short, costs[0]), ("long", long, costs[1])):
-            bases = options.short_bp if name == "short" else options.long_bp
-            rows.append([f"cost of a variant on {bases:,} bases", "ms", cost, None])
-            rows.append([f"streaming of {bases:,} bases", "s", r["seconds"] - r["haplotypes"], None])
-        rows.append(["cost of a variant, long over short", "times", costs[1] / costs[0], "flat: 1"])
+        rows = length(run, options.short_bp, options.long_bp)
+        write("variants_length", f"{whole}: length of the contig, forward strand", MEASURED, rows, **told)
     if "memory" in options.parts:
-        few, many = run("memory", first), run("memory", first, variants=options.many)
-        for r in (few, many):
-            rows.append([f"peak memory, {r['records']:,} records", "MB", r["megabytes"], None])
-        rows.append(["peak memory, many over few", "times", many["megabytes"] / few["megabytes"], "flat: 1"])
-    if rows:
-        title = "Scoring variants with whole-contig context"
-        write("variants", title, ["what", "unit", "measured", "beside"], rows, model=first, threads=options.threads)
+        write("variants_memory", f"{whole}: memory from VCF to VCF", MEASURED, memory(run, options.many), **told)
+    if "horizon" in options.parts:
+        found = run("horizon")
+        title = f"{whole}: {found['variants']:,} variants ({found['indels']:,} indels) on {found['bases']:,} bases"
+        columns = [
+            "horizon_bp",
+            "variants/processor s",
+            "r with the longest, substitutions",
+            "r with the longest, indels",
+        ]
+        write("variants_horizon", title, columns, found["rows"], **told)
     if "brca1" in options.parts:
-        table = [[name, None, value] for name, value in PUBLISHED.items()]
-        for order in (2, 4, 6, 8):
-            table.append([f"Markov order {order} of the region", None, run("brca1", first, markov=order)["auroc"]])
-        for folder in options.model:
-            table += [[Path(folder).name, int(h), value] for h, value in run("brca1", folder).items()]
         title = "BRCA1 saturation editing: AUROC of LOF against the rest, 3,893 SNVs"
-        write("variants_brca1", title, ["score", "horizon_bp", "AUROC"], table)
+        write("variants_brca1", title, ["score", "horizon_bp", "AUROC"], brca1(run, options.model))
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from titans_dna.io import open_embeddings, read_tsv
+
 ONE, TWO = 1, 2  # exit codes: bad input, bad usage
 
 
@@ -27,7 +29,7 @@ def places(tmp_path, model, genome, variants, bed) -> dict[str, Path]:
     (tmp_path / "build.vcf").write_text(head + rows)
     (tmp_path / "contigs.vcf").write_text(head + rows.replace("chrA", "chr7"))
     (tmp_path / "text.vcf").write_text("hello\n")
-    (tmp_path / "bad.bed").write_text("chrA\t5\t9\nchrA\tfive\t9\n")
+    (tmp_path / "bad.bed").write_text("chrA\tfive\t9\nchrA\t7\n")
     return {
         "model": model, "fa": genome, "vcf": variants, "bed": bed, "bare": bare, "damaged": damaged, "tmp": tmp_path,
     }  # fmt: skip
@@ -59,7 +61,7 @@ CASES = {
     "unknown contig of a region": (REGIONS + "--region chr7:1-50 -o {out}/x.tsv", ONE, "chr7"),
     "a region that is none": (REGIONS + "--region chrA:50-1 -o {out}/x.tsv", ONE, "chrA:50-1"),
     "missing bed": (REGIONS + "--bed {tmp}/no.bed -o {out}/x.tsv", ONE, "no.bed"),
-    "bad line of a bed": (REGIONS + "--bed {tmp}/bad.bed -o {out}/x.tsv --track {out}/x.bw", ONE, "bad.bed:2"),
+    "a bed without a good line": (REGIONS + "--bed {tmp}/bad.bed -o {out}/x.tsv --track {out}/x.bw", ONE, "bad.bed:1"),
     "track in a missing folder": (REGIONS + "--track {out}/none/x.bw -o {out}/x.tsv", ONE, "none"),
     "table in a missing folder": (REGIONS + "--track {out}/x.bw -o {out}/none/x.tsv", ONE, "none"),
     "embeddings in a missing folder": (EMBED + "--bed {bed} -o {out}/none/x.h5", ONE, "none"),
@@ -95,3 +97,26 @@ def test_one_line_and_no_output(run, places, case):
         assert text.startswith("error: ")
         assert "\n" not in text
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.parametrize("verb", ["score-regions", "embed", "tokenize"])
+def test_a_broken_line_among_good_ones_has_an_outcome_and_the_run_goes_on(run, model, genome, tmp_path, verb):
+    """Trap 5: one bad row ends no run."""
+    lines = ["chrA\t5\t29\tone", "chrA\tfive\t9\tbad", "chrB\t5", "chr2\t0\t40\ttwo"]
+    (tmp_path / "some.bed").write_text("".join(f"{line}\n" for line in lines))
+    output = tmp_path / ("o.h5" if verb == "embed" else "o.tsv")
+    shared = () if verb == "tokenize" else ("--model", model)
+    result = run(verb, *shared, "--fasta", genome, "--bed", tmp_path / "some.bed", "-o", output)
+    assert result.exit_code == 0, result.output
+    if verb != "embed":
+        assert "2 of 4 regions are malformed, the first: line 2 is malformed: start is 'five'" in result.output
+    if verb == "embed":
+        with open_embeddings(output) as found:
+            outcomes, names = found.outcomes(), [interval.name for interval in found.intervals()]
+    elif verb == "score-regions":
+        table = list(read_tsv(output))
+        outcomes, names = [row["outcome"] for row in table], [row["name"] for row in table]
+    else:
+        return
+    assert outcomes == ["embedded" if verb == "embed" else "scored", "malformed", "malformed", outcomes[0]]
+    assert names[1].startswith("line 2 is malformed: start is 'five'")

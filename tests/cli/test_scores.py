@@ -33,6 +33,22 @@ def test_shards_and_merge(run, model, genome, variants, tmp_path):
         assert (done.returncode, done.stderr, done.stdout.count("\n")) == (0, "", 11)
 
 
+def test_shards_of_tracks_and_merge(run, model, genome, tmp_path):
+    for index in (1, 2):
+        result = run("score-regions", "--model", model, "--fasta", genome, "--shard", f"{index}/2",
+                     "--track", tmp_path / f"part{index}.surprise.bw", "-o", tmp_path / f"part{index}.tsv")  # fmt: skip
+        assert result.exit_code == 0, result.output
+    result = run("merge", *(tmp_path / f"part{index}.surprise.bw" for index in (2, 1)), "-o", tmp_path / "all.bw")
+    assert result.exit_code == 0, result.output
+    run("score-regions", "--model", model, "--fasta", genome, "--track", tmp_path / "one.bw", "-o", tmp_path / "r.tsv")
+    assert (tmp_path / "all.bw").read_bytes() == (tmp_path / "one.bw").read_bytes()
+    result = run("merge", tmp_path / "one.bw", "-o", tmp_path / "x.bw")
+    assert (result.exit_code, "one.bw.json must lie beside it" in result.stderr) == (1, True)
+    result = run("mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:101-112", "--shard", "1/2",
+                 "-o", tmp_path / "e.h5")  # fmt: skip
+    assert (result.exit_code, "--shard divides the contigs" in result.stderr) == (1, True)
+
+
 def test_variants_as_strings(run, model, genome, sequences, tmp_path):
     ref = sequences["chrA"][9]
     alt = "ACGT"["ACGT".index(ref) - 1]

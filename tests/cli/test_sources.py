@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +58,15 @@ def test_a_samples_genome_takes_the_place_of_the_reference(run, model, genome, s
     ]:
         result = run(*options, tmp_path / f"{name}.tsv", *extra)
         assert result.exit_code == 0, result.output
+        stands = {"reads": "the reference's base stands", "gap": "N stands"}.get(name)
+        assert ("consensus: " in result.output) == bool(stands)
+        if stands:
+            told = re.search(
+                r"consensus: ([\d,]+) bases called, ([\d,]+) not called \((.*)\), 0 deleted", result.output
+            )
+            counts = [int(told[i].replace(",", "")) for i in (1, 2)]
+            assert (told[3], sum(counts)) == (stands, 900)
+            assert counts[1] > 20
     own_row, read_row, reference_row, gap_row = (
         rows(tmp_path / f"{name}.tsv")[0] for name in ("own", "reads", "reference", "gap")
     )
@@ -109,6 +119,63 @@ def test_reads_are_sequences_of_their_own(run, model, genome, sample, sequences,
         assert embedded.attributes["context"] == "read"
 
 
+@pytest.mark.parametrize(
+    ("extra", "width"),
+    [
+        (("--pool", "none"), None),
+        (("--pool", "bins:4", "--layer", "0", "--layer", "final"), 8),
+        (("--pool", "max", "--strand", "both", "--compression", "gzip", "--dtype", "float16"), 1),
+    ],
+)
+def test_reads_have_every_kind_of_vector(run, model, sample, tmp_path, extra, width):
+    options = ("embed", "--model", model, "--reads", sample, "--reads-as", "sequences", "--region", "A:1-100")
+    result = run(*options, *extra, "--output", tmp_path / "r.h5")
+    assert result.exit_code == 0, result.output
+    assert "reads left out: duplicate 1\n" in result.output
+    run(*options, "--output", tmp_path / "plain.h5")
+    with open_embeddings(tmp_path / "r.h5") as found, open_embeddings(tmp_path / "plain.h5") as plain:
+        assert (len(found), found.ragged) == (9, width is None)
+        assert found.outcomes() == ["embedded"] * 9
+        assert found.intervals() == plain.intervals()
+        assert np.isfinite(found.vectors()).all()
+        if width is None:
+            assert found.counts().tolist() == [50] * 9
+            assert found[4].mean(0) == pytest.approx(plain[4], abs=1e-5)
+        else:
+            assert found.width == width * plain.width
+        assert (found.attributes["context"], found.attributes["pooling"]) == ("read", extra[1])
+
+
+@pytest.mark.parametrize(
+    "extra", [("--context", "contig"), ("--window-bp", 10), ("--shard", "1/2"), ("--resume",)], ids=lambda x: x[0]
+)
+def test_what_reads_cannot_have_is_refused(run, model, sample, tmp_path, extra):
+    options = ("embed", "--model", model, "--reads", sample, "--reads-as", "sequences", *extra)
+    result = run(*options, "--output", tmp_path / "r.h5")
+    assert (result.exit_code, result.output.count("\n")) == (1, 1)
+    assert "reads by themselves" in result.output
+
+
+def test_every_read_is_a_row_once_and_one_without_sequence_says_so(run, model, tmp_path):
+    lines = ["r1\t0\tc\t1\t60\t40M\t*\t0\t0\t" + "ACGT" * 10 + "\t*", "r2\t0\tc\t5\t60\t20M\t*\t0\t0\t*\t*"]
+    lines += ["r3\t0\tc\t7\t60\t4M\t*\t0\t0\tNNNN\t*", "r4\t512\tc\t8\t60\t4M\t*\t0\t0\tACGT\t*"]
+    (tmp_path / "a.sam").write_text("@SQ\tSN:c\tLN:90\n" + "".join(f"{line}\n" for line in lines))
+    shared = ("--model", model, "--reads", tmp_path / "a.sam", "--reads-as", "sequences")
+    shared = (*shared, "--region", "c:1-10", "--region", "c:20-30")
+    result = run("embed", *shared, "--output", tmp_path / "r.h5")
+    assert result.exit_code == 0, result.output
+    assert "reads left out: quality failed 1\n" in result.output
+    with open_embeddings(tmp_path / "r.h5") as found:
+        names = [interval.name for interval in found.intervals()]
+        assert dict(zip(names, found.outcomes(), strict=True)) == {
+            "r1": "embedded", "r2": "empty", "r3": "reference_n"
+        }  # fmt: skip
+        assert len(names) == 3
+    assert run("score-regions", *shared, "--output", tmp_path / "r.tsv").exit_code == 0
+    outcomes = [(row["name"], row["outcome"]) for row in rows(tmp_path / "r.tsv")]
+    assert outcomes == [("r1", "scored"), ("r2", "empty"), ("r3", "reference_n")]
+
+
 def test_cram_needs_its_reference(run, model, genome, sample, tmp_path):
     (tmp_path / "a.fa").write_text(Path(genome).read_text().replace(">chr", ">"))
     pysam.view("-C", "-T", str(tmp_path / "a.fa"), "-o", str(tmp_path / "a.cram"), str(sample), catch_stdout=False)
@@ -136,6 +203,7 @@ def test_options_about_reads_need_reads(run, model, genome, sample, tmp_path):
 def test_an_alias_file_is_used_everywhere_and_told(run, model, genome, sequences, tmp_path):
     (tmp_path / "names.txt").write_text("chrA\tcontig_one\tscaffold-7\nchr2\ttwo\n")
     (tmp_path / "r.bed").write_text("contig_one\t10\t60\n")
+    (tmp_path / "l.bed").write_text("".join(f"two\t{i}\t{i + 9}\t{'xy'[i % 2]}\n" for i in range(20)))
     reference = sequences["chrA"][29]
     (tmp_path / "v.vcf").write_text(
         "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -156,12 +224,33 @@ def test_an_alias_file_is_used_everywhere_and_told(run, model, genome, sequences
         ),
         ("evaluate", ("--model", model, "--contig", "two", "-o", tmp_path / "o.json"), "two = chr2"),
         ("tokenize", ("--region", "contig_one:1-9", "-o", tmp_path / "t.tsv"), "contig_one = chrA"),
+        ("mutagenesis", ("--model", model, "--region", "contig_one:1-4", "-o", tmp_path / "m.h5"), "contig_one = chrA"),
+        (
+            "mutagenesis",
+            ("--model", model, "--all-snvs", "--contig", "two", "-o", tmp_path / "s.h5"),
+            "two = chr2",
+        ),
+        (
+            "finetune",
+            ("--model", model, "--data", tmp_path / "l.bed", "--epochs", 1, "-o", tmp_path / "f"),
+            "two = chr2",
+        ),
     ]:
         result = run(verb, *shared, *extra)
         assert result.exit_code == 0, result.output
         assert f"contigs matched by alias file: {told}" in result.output
     assert rows(tmp_path / "o.tsv")[0]["outcome"] == "scored"
     assert len(list(read_variants(tmp_path / "o.vcf"))) == 1
+    result = run(
+        "pretrain", *shared, "--holdout", "two", "--exclude", "scaffold-7", "--config", "nano", "--steps", 1,
+        "--lanes", 1, "--window-tokens", 64, "--device", "cpu", "-o", tmp_path / "m",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    record = json.loads((tmp_path / "m" / "training.json").read_text())
+    assert (record["holdout_contigs"], record["excluded_contigs"]) == (["chr2"], ["chrA"])
+    assert record["matched_contigs"]["two"] == {"contig": "chr2", "by": "alias file"}
+    (tmp_path / "names.txt").rename(tmp_path / "kept.txt")
+    assert "names.txt" in run("pretrain", "--resume", tmp_path / "m").output  # its own settings name the file
 
 
 def test_genbank_goes_in_as_fasta_does(run, model, tmp_path, sequences):

@@ -188,16 +188,14 @@ def test_other_regions_and_their_order_change_nothing(run, asked, tmp_path, cont
             assert three[0] == pytest.approx(one[3], abs=2e-6)
 
 
-def test_the_size_of_a_batch_changes_nothing(model, sequences, monkeypatch):
+def test_the_size_of_a_batch_changes_nothing(model, sequences):
     regions = [
         Interval("chrA", start, start + size) for start, size in zip(range(0, 330, 11), range(1, 31), strict=True)
     ]
     options = EmbedOptions(context="region", strand="both")
-    monkeypatch.setattr(embed, "BATCH_TOKENS", 1)
-    alone = embed_contig_regions(model, sequences["chrA"], regions, options)
+    alone = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=1)
     for tokens in (40, 300, 5000):
-        monkeypatch.setattr(embed, "BATCH_TOKENS", tokens)
-        batched = embed_contig_regions(model, sequences["chrA"], regions, options)
+        batched = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=tokens)
         assert batched == pytest.approx(alone, abs=2e-6, nan_ok=True)
 
 

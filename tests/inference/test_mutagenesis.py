@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+
+import h5py
 import numpy as np
 import pyBigWig
 import pysam
@@ -11,11 +14,14 @@ import torch
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import Shard
 from titans_dna.inference import work_folder
 from titans_dna.inference.alleles import Allele
+from titans_dna.inference.merge_tracks import merge_tracks
 from titans_dna.inference.mutagenesis import mutate_region
 from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
 from titans_dna.inference.score_variants import score_strands
+from titans_dna.io.track_set_reader import holds_tracks
 from titans_dna.report.logo import draw_effects
 
 
@@ -92,6 +98,30 @@ def test_one_pass_predicts_every_base_on_both_strands(model, genome, sequence, t
             values = np.array(track.values("chrA", 0, 150))
         assert values[:70] == pytest.approx(forward[:70, column], abs=1e-4)
         assert np.isnan(values[70:73]).all()
+
+
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".bw", ".h5"])
+def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
+    end = f".C{suffix}" if suffix == ".bw" else suffix
+    write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / f"one{suffix}")
+    for index in (1, 2, 3):
+        write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / f"p{index}{suffix}", shard=Shard(index, 3))
+    merged = tmp_path / f"all{end}"
+    assert holds_tracks(tmp_path / f"p1{end}")
+    assert merge_tracks([tmp_path / f"p{index}{end}" for index in (3, 1, 2)], merged) == 2
+    one = tmp_path / f"one{end}"
+    if suffix == ".bw":
+        assert one.read_bytes() == merged.read_bytes()
+    elif suffix == ".h5":
+        with h5py.File(one) as first, h5py.File(merged) as second:
+            for name in ("chrA/A", "chrA/T", "chrB/G"):
+                np.testing.assert_array_equal(first[name][:], second[name][:])
+    else:
+        first, second = (gzip.decompress(path.read_bytes()).splitlines() for path in (one, merged))
+        assert [row for row in first if row[:2] != b"##"] == [row for row in second if row[:2] != b"##"]
+        assert not [row for row in second if b"shard" in row or b"contigs" in row]
+        with pysam.TabixFile(str(merged)) as table:
+            assert [row.split("\t")[1] for row in table.fetch("chrB", 10, 12)] == ["11", "12"]
 
 
 class _StopError(Exception):

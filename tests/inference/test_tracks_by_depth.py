@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,14 +11,16 @@ import pyBigWig
 import pytest
 import torch
 
-from titans_dna.errors import OutputError
+from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import score_regions, work_folder
 from titans_dna.inference.merge_scores import merge_scores
+from titans_dna.inference.merge_tracks import merge_tracks
 from titans_dna.inference.region_file import RegionOutputs, RegionRow, score_region_file
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
 from titans_dna.io.score_table_reader import open_score_table
+from titans_dna.io.track_set_reader import holds_tracks
 from titans_dna.model.memory import NeuralMemory
 
 BASES = 140
@@ -124,6 +127,59 @@ def test_shards_of_regions_are_merged(model, genome, rows, tmp_path, suffix):
     assert [row["contig"] for row in one] == ["chrB", "chrA", "chrZ", "chrC", "chrA"]
     if suffix == ".tsv":
         assert (tmp_path / "all.tsv").read_bytes() == (tmp_path / "one.tsv").read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".bw", ".tsv.gz", ".parquet", ".h5"])
+@pytest.mark.parametrize("count", [2, 5])
+def test_shards_of_tracks_are_merged(model, genome, rows, tmp_path, suffix, count):
+    """More shards than contigs too; every number is that of one run, for bigWig and text to the last byte."""
+    score_region_file(model, genome, rows, RegionOutputs(table=tmp_path / "r.tsv", tracks=tmp_path / f"one{suffix}"))
+    for index in range(1, count + 1):
+        outputs = RegionOutputs(table=tmp_path / f"r{index}.tsv", tracks=tmp_path / f"p{index}{suffix}")
+        score_region_file(model, genome, rows, outputs, shard=Shard(index, count))
+    for kind in track_kinds(model.backbone) if suffix == ".bw" else ("",):
+        end = f".{kind}{suffix}" if kind else suffix
+        shards = sorted(tmp_path.glob(f"p?{end}"), reverse=True)
+        assert len(shards) == count
+        assert all(holds_tracks(path) for path in shards)
+        assert merge_tracks(shards, tmp_path / f"all{end}") == 3
+        one, merged = tmp_path / f"one{end}", tmp_path / f"all{end}"
+        if suffix == ".h5":
+            assert numbers(one) == numbers(merged)
+        elif suffix == ".parquet":
+            assert [repr(row) for row in open_score_table(one).rows()] == [
+                repr(row) for row in open_score_table(merged).rows()
+            ]
+        else:
+            assert one.read_bytes() == merged.read_bytes()
+
+
+def numbers(path) -> dict[str, str]:
+    with h5py.File(path) as file:
+        assert "contigs" not in file.attrs
+        return {f"{contig}/{kind}": repr(data[:].tolist()) for contig in file for kind, data in file[contig].items()}
+
+
+def test_tracks_of_different_runs_or_kinds_are_refused(model, genome, rows, tmp_path):
+    def make(index, used=model):
+        outputs = RegionOutputs(table=tmp_path / "r.tsv", tracks=tmp_path / f"p{index}.bw")
+        score_region_file(used, genome, rows, outputs, shard=Shard(index, 2))
+        return tmp_path / f"p{index}.surprise.bw"
+
+    first, second = make(1), make(2)
+    with pytest.raises(FormatError, match="tracks is 'entropy_bits'"):
+        merge_tracks([first, tmp_path / "p2.entropy_bits.bw"], tmp_path / "x.bw")
+    with pytest.raises(FormatError, match="shard 2/2 is missing"):
+        merge_tracks([first], tmp_path / "x.bw")
+    with pytest.raises(OutputError, match=r"Shards of \.bw make \.bw"):
+        merge_tracks([first, second], tmp_path / "x.h5")
+    make(2, used=replace(model, weights_sha256="1" * 64))
+    with pytest.raises(FormatError, match=r"model is .*different runs cannot be merged"):
+        merge_tracks([first, second], tmp_path / "x.bw")
+    first.with_name(first.name + ".json").unlink()
+    with pytest.raises(FormatError, match="is no shard"):
+        merge_tracks([first, second], tmp_path / "x.bw")
+    assert not list(tmp_path.glob("x*"))
 
 
 class _StopError(Exception):

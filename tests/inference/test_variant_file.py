@@ -21,7 +21,7 @@ from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import branches, work_folder
 from titans_dna.inference.merge_scores import merge_scores
-from titans_dna.inference.variant_file import score_variant_file
+from titans_dna.inference.variant_file import VariantInputs, score_variant_file
 from titans_dna.inference.variant_job import ScoringOptions
 from titans_dna.io.score_table_reader import open_score_table
 from titans_dna.io.vcf import read_variants
@@ -294,11 +294,10 @@ def test_calibration_columns(model, genome, variants, tmp_path):
     common.write_text("\n".join(lines) + "\n")
     options = ScoringOptions(horizon_bp=12, shuffles=3)
     output = tmp_path / "out.vcf.gz"
-    score_variant_file(model, genome, variants, output, options=options, background=common)
+    score_variant_file(model, genome, VariantInputs(variants=variants, background=common), output, options=options)
     score_variant_file(model, genome, common, tmp_path / "scored.vcf.gz", options=FAST)
-    score_variant_file(
-        model, genome, variants, tmp_path / "two.vcf.gz", options=options, background=tmp_path / "scored.vcf.gz"
-    )
+    again = VariantInputs(variants=variants, background=tmp_path / "scored.vcf.gz")
+    score_variant_file(model, genome, again, tmp_path / "two.vcf.gz", options=options)
     background = [x for row in body(tmp_path / "scored.vcf.gz") if row[0] != "#" for x in [np.mean(scored(row))]]
     assert len(background) == 25
     with pysam.VariantFile(str(output)) as one, pysam.VariantFile(str(tmp_path / "two.vcf.gz")) as two:
@@ -316,15 +315,10 @@ def test_calibration_columns(model, genome, variants, tmp_path):
                 assert other.info["TD_QUANTILE"][place] == pytest.approx(quantiles[place], abs=0.05)
     assert seen > 5
     with pytest.raises(ConfigError, match="was scored with --horizon 12"):
-        score_variant_file(
-            model, genome, variants, tmp_path / "x.tsv", options=ScoringOptions(horizon_bp=9),
-            background=tmp_path / "scored.vcf.gz",
-        )  # fmt: skip
+        score_variant_file(model, genome, again, tmp_path / "x.tsv", options=ScoringOptions(horizon_bp=9))
+    other = replace(model, weights_sha256="2" * 64)
     with pytest.raises(ConfigError, match="was scored by another model"):
-        score_variant_file(
-            replace(model, weights_sha256="2" * 64), genome, variants, tmp_path / "x.tsv", options=FAST,
-            background=tmp_path / "scored.vcf.gz",
-        )  # fmt: skip
+        score_variant_file(other, genome, again, tmp_path / "x.tsv", options=FAST)
 
 
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):

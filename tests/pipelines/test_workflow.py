@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
+import logging
 import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -15,31 +16,15 @@ import yaml
 pytest.importorskip("snakemake", reason="snakemake is not installed")
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
 
-RULES = ["pretrain", "evaluate", "score_variants", "score_regions", "embed", "report"]
-
-#: Stands in for the real verb: writes down how it was called, and whatever file it was asked for.
-STAND_IN = """#!{python}
-import sys, pathlib
-verb, options = sys.argv[1], dict(zip(sys.argv[2::2], sys.argv[3::2]))
-pathlib.Path("calls.txt").open("a").write(" ".join(sys.argv[1:]) + "\\n")
-output = pathlib.Path(options["--output"])
-names = ["config.json", "model.safetensors", "tokenizer.json", "training.json", "log.csv"]
-outputs = [output / name for name in names] if verb == "pretrain" else [output]
-outputs += [pathlib.Path(options["--track"])] if "--track" in options else []
-outputs += [pathlib.Path(f"{{output}}.tbi")] if verb == "score-variants" else []
-for path in outputs:
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(verb)
-"""
-
-
-def snakemake(folder: Path, *arguments: str | Path, path: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run snakemake in a folder, with caches of its own and without any proxy to reach a network."""
-    environment = {key: value for key, value in os.environ.items() if "proxy" not in key.lower()}
-    environment |= {"HOME": str(folder), "XDG_CACHE_HOME": str(folder / ".cache")}
-    environment["PATH"] = os.pathsep.join(filter(None, [path and str(path), environment["PATH"]]))
-    command = [sys.executable, "-m", "snakemake", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+#: Jobs of the demo by rule.
+DEMO = {
+    "index": 1, "pretrain": 1, "evaluate": 1, "score_variants_shard": 2, "merge_variants": 1, "score_regions_shard": 2,
+    "merge_regions": 1, "score_genome_shard": 2, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 2,
+    "merge_embeddings": 1, "statistics": 1, "report": 1,
+}  # fmt: skip
+RULES = {*DEMO, "download_reference", "finetune", "sample_report"}
+ON_MODEL = {"pretrain", "evaluate", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
+TARGETS = {"score_variants", "score_regions", "score_genome", "embed"}
 
 
 def output_of(done: subprocess.CompletedProcess[str]) -> str:
@@ -47,35 +32,28 @@ def output_of(done: subprocess.CompletedProcess[str]) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
+def jobs(done: subprocess.CompletedProcess[str]) -> dict[str, int]:
+    """Jobs by rule, as a dry run counts them."""
+    assert done.returncode == 0, done.stderr
+    found = re.findall(r"^(\w+) +(\d+)$", done.stdout + done.stderr, re.MULTILINE)
+    return {rule: int(count) for rule, count in found if rule not in ("all", "total")}
+
+
 @pytest.fixture(scope="module")
 def schema(project) -> dict:
     return yaml.safe_load((project / "pipelines/schemas/config.schema.yaml").read_text())
 
 
-@pytest.fixture
-def stand_in(tmp_path) -> Path:
-    """A folder for PATH with a `titans-dna` that only writes down how it was called."""
-    folder = tmp_path / "bin"
-    folder.mkdir()
-    (folder / "titans-dna").write_text(STAND_IN.format(python=sys.executable))
-    (folder / "titans-dna").chmod(0o755)
-    return folder
+def test_dry_run_from_another_folder_plans_the_demo(project, tmp_path, snakemake):
+    done = snakemake(tmp_path, "--cores", 2, "--dry-run", "--printshellcmds")
+    assert jobs(done) == DEMO
+    commands = re.findall(r"titans-dna .*", done.stdout + done.stderr)
+    assert any(f"--fasta {project}/data/demo.fa --holdout chrC" in command for command in commands)
+    assert any(f"--vcf {project}/data/demo.vcf" in command for command in commands)
 
 
-def test_dry_run_from_another_folder_plans_the_demo(project, tmp_path):
-    done = snakemake(tmp_path, "--snakefile", project / "Snakefile", "--cores", 2, "--dry-run", "--printshellcmds")
-    assert done.returncode == 0, done.stderr
-    text = done.stdout + done.stderr
-    for rule in RULES:
-        assert re.search(rf"^{rule} +1$", text, re.MULTILINE), rule
-    commands = re.findall(r"titans-dna .*", text)
-    assert len(commands) == 6
-    assert f"--fasta {project}/data/demo.fa --holdout chrC" in commands[0]
-    assert all("--output results/demo/" in command for command in commands)
-
-
-def test_lint_is_clean(project, tmp_path):
-    done = snakemake(tmp_path, "--snakefile", project / "Snakefile", "--lint")
+def test_lint_is_clean(project, tmp_path, snakemake):
+    done = snakemake(tmp_path, "--lint")
     assert done.returncode == 0
     assert "in a good condition" in output_of(done)
 
@@ -94,117 +72,191 @@ def test_format_is_clean(project):
         ("spead=1", r"settings: .*'spead' was unexpected"),
         ("device=tpu", r"settings\['device'\]: 'tpu' is not one of \['auto', 'cpu', 'cuda'\]"),
         ("pretrain={steps: many}", r"settings\['pretrain'\]\['steps'\]: 'many' is not of type 'integer'"),
+        ("genome={fasta: ''}", r"settings\['genome'\]: give either `fasta` \(a file\) or `assembly`"),
+        ("samples=no.tsv", r"no\.tsv: no such sample sheet"),
     ],
 )
-def test_bad_settings_are_refused_by_name(project, tmp_path, override, told):
-    done = snakemake(tmp_path, "--snakefile", project / "Snakefile", "--cores", 1, "--dry-run", "--config", override)
+def test_bad_settings_are_refused_by_name(own, snakemake, override, told):
+    done = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config", override)
     assert done.returncode != 0
     assert re.search(told, output_of(done))
     assert "Failed validating" not in output_of(done)
 
 
-def test_settings_of_ones_own_replace_the_demo(project, tmp_path, stand_in):
-    for name in ("my.fa", "my.vcf", "my.bed"):
-        (tmp_path / name).touch()
-    settings = "genome: {fasta: my.fa, holdout: [c 1, 2]}\nvariants: {vcf: my.vcf}\nregions: {bed: my.bed}\n"
-    (tmp_path / "my.yaml").write_text(settings)
-    where = ("--snakefile", project / "Snakefile", "--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
-    done = snakemake(tmp_path, *where, "--config", "pretrain={steps: 7}")
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("D\t\ta.vcf\t\t\textra", r"my\.tsv:5: more cells than the header"),
+        ("D\t\t\t\t", r"my\.tsv:5: sample 'D' has nothing\. Give a fasta, vcf, bed or reads\."),
+        ("A\t\ta.vcf\t\t", r"my\.tsv:5: the name 'A' is taken"),
+        ("../D\t\ta.vcf\t\t", r"my\.tsv:5\['sample'\]: '\.\./D' does not match"),
+        ("D\t\tnone.vcf\t\t", r"none\.vcf"),
+    ],
+)
+def test_a_bad_line_of_the_sheet_is_refused_by_its_number(own, snakemake, line, told):
+    with (own / "my.tsv").open("a") as sheet:
+        sheet.write(line + "\n")
+    done = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml")
+    assert done.returncode != 0
+    assert re.search(told, output_of(done)), output_of(done)
+
+
+def test_an_unknown_column_of_the_sheet_is_named(own, snakemake):
+    (own / "my.tsv").write_text("sample\tbam\nA\tb.bam\n")
+    done = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml")
+    assert "'bam' was unexpected" in output_of(done)
+
+
+def test_samples_get_what_the_sheet_gives_them(own, snakemake):
+    done = snakemake(own, "--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml", "--config", "pretrain={steps: 7}")
+    assert jobs(done) == {
+        "index": 2, "pretrain": 1, "evaluate": 1, "score_variants_shard": 4, "merge_variants": 2,
+        "score_regions_shard": 4, "merge_regions": 2, "embed_shard": 4, "merge_embeddings": 2, "statistics": 3,
+        "sample_report": 3, "report": 1,
+    }  # fmt: skip
     text = output_of(done)
     assert "--fasta my.fa --holdout 'c 1' --holdout 2 --config tiny --steps 7 --tokenizer nucleotide --lanes 16" in text
+    assert "--fasta c.fa --vcf c.vcf" in text
+    assert text.count("--fasta my.fa --bed b.bed --reads b.bam") == 4
+    assert text.count("--fasta my.fa --bed a.bed --shard") + text.count("--fasta my.fa --bed a.bed --pool") == 4
     assert "--truth-field" not in text
     assert "demo" not in re.sub(r"/\S*", "", text)
-    (tmp_path / "my.yaml").write_text(settings.replace("regions: {bed: my.bed}\n", ""))
-    done = snakemake(tmp_path, *where)
-    assert done.returncode != 0
-    assert "'regions' is a required property" in output_of(done)
 
 
-def test_tokenizer_aliases_and_reads_go_to_the_verbs_that_take_them(project, tmp_path, stand_in):
-    for name in ("my.fa", "my.vcf", "my.bed", "names.txt", "own.bam", "bpe.json"):
-        (tmp_path / name).touch()
-    settings = (
-        "genome: {fasta: my.fa, holdout: [c], aliases: names.txt}\npretrain: {tokenizer: bpe.json}\n"
-        "variants: {vcf: my.vcf}\nregions: {bed: my.bed, reads: own.bam}\n"
-    )
-    (tmp_path / "my.yaml").write_text(settings)
-    where = ("--snakefile", project / "Snakefile", "--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
-    done = snakemake(tmp_path, *where)
-    assert done.returncode == 0, done.stderr
-    text = output_of(done)
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("pretrain", {"index": 1, "pretrain": 1}),
+        ("score_variants", {"score_variants_shard": 4, "merge_variants": 2, "statistics": 2}),
+        ("score_genome", {"score_genome_shard": 9, "merge_contigs": 3, "merge_tracks": 3, "index": 2}),
+        ("embed", {"embed_shard": 4, "merge_embeddings": 2}),
+        ("finetune", {"finetune": 1}),
+        ("report", {"report": 1, "sample_report": 3}),
+    ],
+)
+def test_each_workflow_is_a_target(own, snakemake, target, expected):
+    (own / "labelled.csv").touch()
+    override = ["score_genome={shards: 3}", "finetune={data: labelled.csv}"]
+    done = snakemake(own, "--cores", 1, "-n", target, "--configfile", "my.yaml", "--config", *override)
+    found = jobs(done)
+    assert {rule: found.get(rule) for rule in expected} == expected
+
+
+def test_a_model_that_is_there_is_not_trained(own, snakemake):
+    where = ("--cores", 1, "-n", "-p", "--configfile", "my.yaml", "--config")
+    named = snakemake(own, *where, "model=default")
+    assert "pretrain" not in jobs(named)
+    assert "--model default" in output_of(named)
+    (own / "ready").mkdir()
+    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+        (own / "ready" / name).touch()
+    folder = snakemake(own, *where, "model=ready")
+    assert "pretrain" not in jobs(folder)
+    assert "--model ready" in output_of(folder)
+
+
+def test_tokenizer_and_aliases_go_to_the_verbs_that_take_them(own, snakemake):
+    (own / "names.txt").touch()
+    (own / "bpe.json").touch()
+    settings = "samples: my.tsv\ngenome: {fasta: my.fa, holdout: [c], aliases: names.txt}\n"
+    (own / "my.yaml").write_text(settings + "pretrain: {tokenizer: bpe.json}\n")
+    where = ("--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
+    text = output_of(snakemake(own, *where))
     assert "--tokenizer bpe.json" in text
-    assert text.count("--aliases names.txt") == 4
-    assert text.count("--aliases names.txt --reads own.bam") == 2
-    (tmp_path / "bpe.json").unlink()
-    assert "bpe.json" in output_of(snakemake(tmp_path, *where))  # a tokenizer that is a file is an input
-    assert snakemake(tmp_path, *where).returncode != 0
-    named = snakemake(tmp_path, *where, "--config", "pretrain={tokenizer: 'kmer:6:overlapping'}")
+    assert text.count("--aliases names.txt") == 1 + 4 + 4 + 4
+    (own / "bpe.json").unlink()
+    assert "bpe.json" in output_of(snakemake(own, *where))  # a tokenizer that is a file is an input
+    assert snakemake(own, *where).returncode != 0
+    named = snakemake(own, *where, "--config", "pretrain={tokenizer: 'kmer:6:overlapping'}")
     assert "--tokenizer kmer:6:overlapping" in output_of(named)
 
 
-def test_inside_another_workflow(project, tmp_path, stand_in):
+def test_inside_another_workflow(project, own, snakemake, stand_in):
     workflow = f"""
 module titans_dna:
     snakefile: "{project}/Snakefile"
     config: config["titans_dna"]
 
 use rule * from titans_dna as titans_dna_*
+
+rule count:
+    input: "out/samples/A/variants.scored.vcf.gz"
+    output: "counted.txt"
+    shell: "wc -c {{input}} > {{output}}"
+
+rule everything:
+    default_target: True
+    input: "counted.txt", "out/report.html"
 """
-    (tmp_path / "Snakefile").write_text(workflow)
-    for name in ("my.fa", "my.vcf", "my.bed"):
-        (tmp_path / name).touch()
-    settings = {
-        "genome": {"fasta": "my.fa", "holdout": ["c"]},
-        "variants": {"vcf": "my.vcf"},
-        "regions": {"bed": "my.bed"},
-    }
-    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"titans_dna": {**settings, "results": "out"}}))
-    done = snakemake(tmp_path, "--cores", 2, "--configfile", "config.yaml", path=stand_in)
+    (own / "Snakefile").write_text(workflow)
+    settings = yaml.safe_load((own / "my.yaml").read_text())
+    (own / "config.yaml").write_text(yaml.safe_dump({"titans_dna": {**settings, "results": "out"}}))
+    done = snakemake(own, "--cores", 2, "--configfile", "config.yaml", path=stand_in)
     assert done.returncode == 0, done.stderr
-    verbs = [line.split()[0] for line in (tmp_path / "calls.txt").read_text().splitlines()]
-    assert (verbs[0], verbs[-1]) == ("pretrain", "report")
-    assert sorted(verbs[1:-1]) == ["embed", "evaluate", "score-regions", "score-variants"]
-    assert (tmp_path / "out/report.html").read_text() == "report"
-    for rule in RULES:
-        assert (tmp_path / f"out/logs/{rule}.log").exists()
-        assert (tmp_path / f"out/benchmarks/{rule}.tsv").read_text().startswith("s\th:m:s")
-    again = snakemake(tmp_path, "--cores", 2, "--configfile", "config.yaml", path=stand_in)
+    verbs = [line.split()[0] for line in (own / "calls.txt").read_text().splitlines()]
+    assert verbs.index("pretrain") < min(verbs.index(verb) for verb in ("embed", "evaluate", "score-variants"))
+    assert verbs[-1] == "report"
+    assert (own / "out/report.html").read_text() == "report"
+    assert (own / "counted.txt").exists()
+    assert not list((own / "out/shards").glob("*"))  # parts go once they are put together
+    for rule in ("pretrain", "report", "embed/A.1-of-2", "merge_variants/C", "sample_report/B"):
+        assert (own / f"out/logs/{rule}.log").exists()
+        assert (own / f"out/benchmarks/{rule}.tsv").read_text().startswith("s\th:m:s")
+    again = snakemake(own, "--cores", 2, "--configfile", "config.yaml", path=stand_in)
     assert "Nothing to be done" in output_of(again)
 
 
-def test_every_setting_has_a_meaning_and_a_default(schema):
+def test_every_setting_has_a_meaning_and_a_default(schema, project):
     def check(name: str, entry: dict, required: bool) -> None:
-        assert entry["description"].endswith("."), name
+        assert entry["description"].rstrip().endswith("."), name
         if entry.get("type") == "object":
-            assert entry["additionalProperties"] is False, name
-            for key, inner in entry["properties"].items():
+            assert "additionalProperties" in entry, name
+            for key, inner in entry.get("properties", {}).items():
                 check(f"{name}.{key}", inner, key in entry.get("required", ()))
         assert required or "default" in entry, name
 
     check("settings", schema, required=True)
+    sheet = yaml.safe_load((project / "pipelines/schemas/samples.schema.yaml").read_text())
+    jsonschema.Draft202012Validator.check_schema(sheet)
+    check("sample", sheet, required=True)
 
 
 def test_the_demo_settings_fit_the_schema(schema, project):
     jsonschema.Draft202012Validator.check_schema(schema)
     demo = yaml.safe_load((project / "pipelines/config.yaml").read_text())
     jsonschema.Draft202012Validator(schema).validate(demo)
-    for path in (demo["genome"]["fasta"], demo["variants"]["vcf"], demo["regions"]["bed"]):
-        assert (project / path).is_file()
+    assert (project / demo["samples"]).is_file()
+    assert (project / demo["genome"]["fasta"]).is_file()
+
+
+def rule_blocks(project: Path) -> dict[str, str]:
+    text = "\n".join(path.read_text() for path in sorted((project / "pipelines/rules").glob("*.smk")))
+    return dict(re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.MULTILINE))
 
 
 def test_every_rule_is_complete(project):
-    text = "\n".join(path.read_text() for path in sorted((project / "pipelines/rules").glob("*.smk")))
-    blocks = dict(re.findall(r"^rule (\w+):\n((?:    .*\n|\n)+)", text, re.MULTILINE))
-    assert sorted(blocks) == sorted(RULES)
-    for name, block in blocks.items():
-        for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "shell"):
+    blocks = rule_blocks(project)
+    assert blocks.keys() == RULES | TARGETS
+    for name in RULES:
+        block = blocks[name]
+        for directive in ("log", "benchmark", "conda", "threads", "resources", "message", "(shell|script)"):
             assert re.search(rf"^    {directive}:", block, re.MULTILINE), (name, directive)
         for resource in ("mem_mb", "runtime"):
             assert re.search(rf"{resource}=lambda wildcards, attempt: \d+ \* attempt", block), (name, resource)
-        assert ("gpu=GPUS" in block) == (name != "report")
-        assert "run:" not in block
-        assert re.search(r'shell:\n +"titans-dna ', block), name
+        assert ("gpu=GPUS" in block) == (name in ON_MODEL), name
+        assert not re.search(r"^    run:", block, re.MULTILINE)
+        if name.endswith("_shard"):
+            assert "--shard {wildcards.shard}/{wildcards.shards} --resume" in block
+    for name in TARGETS:
+        assert re.fullmatch(r"\s*input:\s+(expand\([^)]*\),\s*)+", blocks[name]), name
+
+
+def test_only_the_download_needs_a_network_and_it_is_no_job(project):
+    text = (project / "pipelines/rules/model.smk").read_text()
+    assert re.search(r"^localrules:\n    download_reference,$", text, re.MULTILINE)
+    assert [name for name, block in rule_blocks(project).items() if re.search(r"\burl\b|curl|wget", block)] == [
+        "download_reference"
+    ]
 
 
 def test_the_rules_environment_agrees_with_the_checkout(project):
@@ -220,4 +272,13 @@ def test_the_rules_environment_agrees_with_the_checkout(project):
 def test_profiles_name_only_rules_that_exist(project):
     for profile in sorted((project / "pipelines/profiles").glob("*/config.yaml")):
         settings = yaml.safe_load(profile.read_text())
-        assert set(settings.get("set-resources", {})) <= set(RULES)
+        assert set(settings.get("set-resources", {})) <= RULES
+
+
+@pytest.mark.parametrize(("gpus", "partition"), [(0, "cpu"), (1, "gpu")])
+def test_jobs_with_a_gpu_and_no_others_go_to_the_partition_with_gpus(project, gpus, partition):
+    plugin = pytest.importorskip("snakemake_executor_plugin_slurm.partitions", reason="the slurm executor is missing")
+    partitions = plugin.read_partition_file(project / "pipelines/profiles/slurm/partitions.yaml")
+    resources = {"mem_mb": 6000, "runtime": 120, "gpu": gpus}
+    job = SimpleNamespace(name="job", threads=1, resources=resources)
+    assert plugin.get_best_partition(partitions, job, logging.getLogger()) == partition

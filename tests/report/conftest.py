@@ -21,6 +21,8 @@ HEADER = """##fileformat=VCFv4.3
 ##INFO=<ID=TD_LLR,Number=A,Type=Float,Description="log-likelihood ratio">
 ##INFO=<ID=TD_LLR_FWD,Number=A,Type=Float,Description="forward">
 ##INFO=<ID=TD_LLR_REV,Number=A,Type=Float,Description="reverse">
+##INFO=<ID=TD_QUANTILE,Number=A,Type=Float,Description="quantile">
+##INFO=<ID=TD_P,Number=A,Type=Float,Description="p-value">
 ##INFO=<ID=TD_OUTCOME,Number=A,Type=String,Description="outcome">
 #CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO
 """

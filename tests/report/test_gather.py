@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pyBigWig
+import pysam
 import pytest
 
 from titans_dna.errors import CheckpointError, ConfigError, FormatError, InputMissing
@@ -214,3 +215,13 @@ def test_broken_log_tells_its_line(inputs):
     (inputs.model / "log.csv").write_text("step,split,bits_per_base,bases\n1,train,1.9,10\ntwo,train,1.9,10\n")
     with pytest.raises(FormatError, match=r"log\.csv:3: "):
         read_model_run(inputs.model)
+
+
+def test_fields_that_the_header_does_not_know_are_left_out(tmp_path, make):
+    """Scores without calibration: pysam takes a field that the header does not name for an error."""
+    path = tmp_path / "scored.vcf.gz"
+    plain = tmp_path / "scored.vcf"
+    needed = [line for line in make.HEADER.splitlines() if "QUANTILE" not in line and "TD_P" not in line]
+    plain.write_text("\n".join([*needed, "chrA\t5\t.\tA\tC\t.\t.\tTD_LLR=-1;TD_OUTCOME=scored"]) + "\n")
+    pysam.tabix_compress(str(plain), str(path), force=True)
+    assert read_scored_variants(path).outcomes == {"scored": 1}

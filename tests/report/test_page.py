@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import shutil
 import subprocess
 import sys
@@ -174,6 +175,37 @@ def test_one_value_everywhere_is_drawn(inputs, make):
     assert page.count("<svg ") == 1
 
 
+def test_what_calibrates_scores_is_shown(inputs, make):
+    """Quantiles among common variants and empirical p-values: shares below 5%, a figure, and columns of the table."""
+    plain = render_page(gather_inputs(ReportInputs(variants=inputs.variants)))
+    assert "TD_QUANTILE" not in plain
+    assert "TD_P" not in plain
+    info = "TD_LLR={};TD_QUANTILE={};TD_P={};TD_OUTCOME=scored"
+    rows = [(-9, 0.01, 0.125), (-1, 0.5, 0.5), (-2, 0.03, 0.0417), (-3, ".", 1)]
+    make.write_variants(
+        inputs.variants, [f"chrA\t{at}\t.\tA\tC\t.\t.\t{info.format(*row)}" for at, row in enumerate(rows, 1)]
+    )
+    page = render_page(gather_inputs(ReportInputs(variants=inputs.variants)))
+    text = " ".join(re.sub("<[^>]*>", " ", page).split())
+    assert "TD_QUANTILE below 0.05: 2 of 3 alleles (66.7%; 5% of common variants)" in text
+    assert "TD_P at most 0.05: 1 of 4 alleles (25.0%" in text
+    assert '<td class="n">0.010</td><td class="n">0.125</td>' in page
+    assert '<td class="n">–</td><td class="n">1.000</td>' in page
+    assert page.count("<svg ") == plain.count("<svg ") + 1
+
+
+def test_every_track_has_its_figure(inputs, tmp_path):
+    kinds = {"log_likelihood": "ln P", "entropy_bits": "Entropy", "forgetting_layer2": "layer 2 that each base erases"}
+    further = [tmp_path / f"t.{kind}.bw" for kind in kinds]
+    for path in further:
+        path.write_bytes(inputs.track.read_bytes())
+    page = render_page(gather_inputs(ReportInputs(track=inputs.track, tracks=tuple(further))))
+    assert page.count("<svg ") == 4
+    for words in ("Surprise of the memory", *kinds.values()):
+        assert page.count(words) == 1
+    assert Reader(page).stack == []
+
+
 def browse(page: str, folder, *options: str) -> subprocess.CompletedProcess[str]:
     """Open the page in headless Chromium with a fresh profile."""
     (folder / "page.html").write_text(page)
@@ -220,3 +252,11 @@ def test_hostile_names_do_nothing_in_a_browser(inputs, make, tmp_path):
     assert "<title>kept " in done.stdout
     assert "<script>" not in done.stdout
     assert "CONSOLE" not in done.stderr
+
+
+@pytest.mark.skipif(not CHROMIUM, reason="no chromium on this machine")
+def test_it_can_be_printed(page, tmp_path):
+    browse(page, tmp_path, f"--print-to-pdf={tmp_path / 'page.pdf'}")
+    pdf = (tmp_path / "page.pdf").read_bytes()
+    assert pdf.startswith(b"%PDF-")
+    assert 3 <= len(re.findall(rb"/Type\s*/Page\b", pdf)) <= 12

@@ -94,6 +94,10 @@ def test_files_are_told_by_their_names(inputs, tmp_path):
     result = CliRunner().invoke(report, [*map(str, files), "-o", str(tmp_path / "r.html")], catch_exceptions=False)
     assert result.exit_code == 0
     page = (tmp_path / "r.html").read_text()
+    more = tmp_path / "t.entropy_bits.bw"
+    more.write_bytes(inputs.track.read_bytes())
+    CliRunner().invoke(report, [str(inputs.track), str(more), "-o", str(tmp_path / "two.html")], catch_exceptions=False)
+    assert (tmp_path / "two.html").read_text().count("<svg ") == 2
     for part in ("embeddings", "track", "evaluation", "scores", "regions", "training"):
         assert f'<section id="{part}">' in page
     for files, said in (([inputs.embeddings] * 2, "second file"), ([tmp_path / "x.txt"], "no known kind")):

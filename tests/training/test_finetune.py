@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from titans_dna.cli import main
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.inference.model import SequenceModel, load_model
+from titans_dna.io.fasta import open_fasta
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
@@ -115,7 +116,7 @@ def test_rows_have_outcomes_that_add_up(tmp_path):
     lines += [f"1\t{i}\t{i + 20}\t{'ab'[i % 2]}\t{'test' if i > 15 else 'train'}" for i in range(20)]
     lines += ["chr9\t0\t9\ta\ttrain", "chr1\t190\t210\ta\ttrain", "chr1\t5\t5\ta\ttrain", "chr1\t0\t9\t\ttrain"]
     (tmp_path / "rows.tsv").write_text("\n".join(lines) + "\n")
-    data = read_labelled(tmp_path / "rows.tsv", tmp_path / "g.fa", 0.5, 0)
+    data = read_labelled(tmp_path / "rows.tsv", open_fasta(tmp_path / "g.fa"), 0.5, 0)
     assert data.outcomes == {"used": 20, "contig_unknown": 1, "beyond_contig": 1, "empty": 1, "no_label": 1}
     assert (len(data.training), len(data.tested)) == (16, 4)
     assert data.classes == ("a", "b")
@@ -126,7 +127,7 @@ def test_rows_have_outcomes_that_add_up(tmp_path):
 def test_bed_and_fasta_are_read_too(tmp_path):
     (tmp_path / "g.fa").write_text(">chr1\n" + "ACGT" * 50 + "\n")
     (tmp_path / "r.bed").write_text("".join(f"chr1\t{i}\t{i + 9}\t{'ab'[i % 2]}\n" for i in range(12)))
-    assert read_labelled(tmp_path / "r.bed", tmp_path / "g.fa", 0.25, 0).outcomes == {"used": 12}
+    assert read_labelled(tmp_path / "r.bed", open_fasta(tmp_path / "g.fa"), 0.25, 0).outcomes == {"used": 12}
     (tmp_path / "s.fa").write_text("".join(f">s|{'xy'[i % 2]}\nACGTACGT\n" for i in range(8)))
     found = read_labelled(tmp_path / "s.fa", None, 0.25, 0)
     assert found.classes == ("x", "y")

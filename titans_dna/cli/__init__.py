@@ -29,6 +29,7 @@ VERBS = {
     "embed": "Write embeddings of regions to HDF5.",
     "merge": "Make one file of the shards that several machines wrote.",
     "convert": "Embeddings to h5ad, parquet or npy, and back.",
+    "statistics": "Count the results of one sample.",
     "report": "Put results into one HTML page.",
     "info": "Say what a model, FASTA or embedding file holds.",
     "doctor": "Check the installation, one line each.",

@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from importlib.metadata import PackageNotFoundError, version
+import tempfile
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-PACKAGES = ("torch", "numpy", "pysam", "pyfaidx", "biopython", "h5py", "click", "safetensors", "pyBigWig")
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+PACKAGE = "titans-dna"
+FOR_DEVELOPERS = ("dev", "docs")  # extras that a user does not need
 
 
 @click.command("doctor", short_help="Check the installation, one line each.")
 def doctor() -> None:
-    """Check versions, device, memory, default model and cache folder; one line each, exit code 1 on a fault."""
+    """Check versions, device, memory, default model, indexes and permissions; one line each, exit code 1 on a fault.
+
+    A line that says FAIL ends with what helps.
+    """
     from titans_dna.version import __version__
 
-    faults = [
-        not _line("titans-dna", True, __version__),
-        not _line("python", sys.version_info >= (3, 11), sys.version.split()[0]),
-    ]
-    faults += [not _package(name) for name in PACKAGES]
-    faults += [not _device(), not _memory(), not _checkpoint(), not _cache()]
-    if any(faults):
+    needed, extras = _requirements()
+    good = [_line(PACKAGE, True, __version__), _python()]
+    good += [_package(requirement) for requirement in needed]
+    good += [_extra(extra, members) for extra, members in extras.items()]
+    good += [_device(), _memory(), _checkpoint(), _cache(), _index(), _output()]
+    if not all(good):
         raise SystemExit(1)
 
 
@@ -30,11 +40,48 @@ def _line(name: str, good: bool, text: str) -> bool:
     return good
 
 
-def _package(name: str) -> bool:
+def _python() -> bool:
+    found = sys.version.split()[0]
+    good = sys.version_info >= (3, 11)
+    return _line("python", good, found if good else f"{found}; install Python 3.11 or newer")
+
+
+def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
+    """Return what the installed package declares: what it needs, and what each extra adds."""
+    from packaging.requirements import Requirement
+
+    declared = [Requirement(text) for text in requires(PACKAGE) or ()]
+    extras = [extra for extra in metadata(PACKAGE).get_all("Provides-Extra") or () if extra not in FOR_DEVELOPERS]
+    needed = [r for r in declared if r.marker is None or r.marker.evaluate({"extra": ""})]
+    others = [r for r in declared if r.marker and r not in needed]
+    return needed, {extra: [r for r in others if r.marker.evaluate({"extra": extra})] for extra in extras}
+
+
+def _package(requirement: Requirement) -> bool:
+    wanted = f"'{requirement.name}{requirement.specifier}'"
     try:
-        return _line(name, True, version(name))
+        found = version(requirement.name)
     except PackageNotFoundError:
-        return _line(name, False, f"not installed; run: pip install {name}")
+        return _line(requirement.name, False, f"not installed; run: pip install {wanted}")
+    if not requirement.specifier.contains(found, prereleases=True):
+        return _line(requirement.name, False, f"{found} is not {requirement.specifier}; run: pip install {wanted}")
+    return _line(requirement.name, True, found)
+
+
+def _extra(extra: str, members: list[Requirement]) -> bool:
+    """Name the versions of an extra; one that is not installed is no fault, one out of its range is."""
+    found = {}
+    for member in members:
+        try:
+            found[member.name] = version(member.name)
+        except PackageNotFoundError:
+            text = f"without {member.name}; if you want it: pip install '{PACKAGE}[{extra}]'"
+            return _line(f"[{extra}]", True, text)
+    wrong = [m for m in members if not m.specifier.contains(found[m.name], prereleases=True)]
+    if wrong:
+        text = f"{wrong[0].name} {found[wrong[0].name]} is not {wrong[0].specifier}"
+        return _line(f"[{extra}]", False, f"{text}; run: pip install '{PACKAGE}[{extra}]'")
+    return _line(f"[{extra}]", True, ", ".join(f"{name} {number}" for name, number in found.items()))
 
 
 def _device() -> bool:
@@ -42,7 +89,11 @@ def _device() -> bool:
 
     if torch.cuda.is_available():
         return _line("device", True, f"cuda: {torch.cuda.get_device_name(0)}")
-    return _line("device", True, f"cpu with {torch.get_num_threads()} threads; no CUDA device is visible to PyTorch")
+    if torch.version.cuda is None:
+        why = "this PyTorch is built without CUDA"
+    else:
+        why = f"PyTorch for CUDA {torch.version.cuda} sees no GPU; see nvidia-smi and CUDA_VISIBLE_DEVICES"
+    return _line("device", True, f"cpu with {torch.get_num_threads()} threads; {why}")
 
 
 def _memory() -> bool:
@@ -52,19 +103,22 @@ def _memory() -> bool:
     from titans_dna.model.device import choose_device
     from titans_dna.ops import Gates, MemoryForm, choose, initial_state, neural_memory
 
-    name, reason = choose("auto", choose_device("auto"))
+    device = choose_device("auto")
+    name, reason = choose("auto", device)
+    dtype, limit = (torch.float32, 1e-4) if name == "triton" else (torch.float64, 1e-9)
     torch.manual_seed(0)
     form = MemoryForm()
-    q, k, v = torch.nn.functional.normalize(torch.randn(3, 1, 9, 2, 8, dtype=torch.float64), dim=-1)
-    gate = torch.rand(1, 9, 2, 2, dtype=torch.float64)
+    q, k, v = torch.nn.functional.normalize(torch.randn(3, 1, 9, 2, 8, dtype=dtype), dim=-1).to(device)
+    gate = torch.rand(1, 9, 2, 2, dtype=dtype).to(device)
     gates = Gates(step=gate, momentum=0.9 * gate, forgetting=0.1 * gate)
-    state = initial_state(tuple(torch.randn(2, *shape, dtype=torch.float64) for shape in form.shapes(8)), 1, form)
+    state = initial_state(tuple(torch.randn(2, *shape, dtype=dtype).to(device) for shape in form.shapes(8)), 1, form)
     reads = [
         neural_memory(q, k, v, gates, state, chunk_tokens=4, form=form, implementation=which).reads.detach()
         for which in (name, "reference")
     ]
     difference = float((reads[0] - reads[1]).abs().max())
-    return _line("memory", difference < 1e-9, f"{name}: {reason}; differs from the reference by {difference:.1e}")
+    text, good = f"{name}: {reason}; differs from the reference by {difference:.1e}", difference < limit
+    return _line("memory", good, text if good else f"{text}; install torch as in constraints.txt")
 
 
 def _checkpoint() -> bool:
@@ -78,15 +132,49 @@ def _checkpoint() -> bool:
         found, expected = run_self_test(model_folder(DEFAULT))
     except TitansDNAError as error:
         return _line(name, False, str(error))
-    text = f"{DEFAULT}: {found:.6f} bits per base, {expected:.6f} expected"
-    return _line(name, abs(found - expected) < TOLERANCE, text)
+    text, good = f"{DEFAULT}: {found:.6f} bits per base, {expected:.6f} expected", abs(found - expected) < TOLERANCE
+    return _line(name, good, text if good else f"{text}; install {PACKAGE} anew")
 
 
 def _cache() -> bool:
-    import os
-
     from titans_dna.io.cache import cache_folder
 
     folder = cache_folder()
-    writable = os.access(folder if folder.exists() else folder.parent, os.W_OK)
-    return _line("cache", writable, f"{folder}" + ("" if writable else " is not writable; set TITANS_DNA_CACHE"))
+    nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    good = nearest.is_dir() and os.access(nearest, os.W_OK)
+    return _line("cache", good, f"{folder}" + ("" if good else " cannot be written; set TITANS_DNA_CACHE"))
+
+
+def _index() -> bool:
+    """Index a FASTA and a VCF, and read out of their middle."""
+    import pysam
+
+    from titans_dna.errors import TitansDNAError
+    from titans_dna.io import open_fasta
+
+    try:
+        with tempfile.TemporaryDirectory() as name:
+            fasta, vcf = Path(name, "a.fa"), Path(name, "a.vcf")
+            fasta.write_text(">a\nACGT\nTTGC\n")
+            columns, row = "#CHROM POS ID REF ALT QUAL FILTER INFO", "a 5 . T A . . ."
+            vcf.write_text(f"##fileformat=VCFv4.2\n{columns}\n{row}\n".replace(" ", "\t"))
+            with open_fasta(fasta) as source:
+                bases = source.fetch("a", 3, 6)
+            with pysam.TabixFile(pysam.tabix_index(str(vcf), preset="vcf")) as table:
+                rows = sum(1 for _ in table.fetch("a", 4, 5))
+    except (TitansDNAError, OSError, ValueError) as error:
+        return _line("index", False, f"{error}; set TMPDIR and TITANS_DNA_CACHE to folders with space")
+    good = (bases, rows) == (b"TTT", 1)
+    text = "FASTA (.fai) and VCF (.tbi) are indexed and read"
+    remedy = "what is read is wrong; run: pip install --force-reinstall pysam pyfaidx"
+    return _line("index", good, text if good else remedy)
+
+
+def _output() -> bool:
+    """Write into the current folder."""
+    try:
+        with tempfile.TemporaryFile(dir="."):
+            return _line("output", True, f"{Path.cwd()} can be written")
+    except OSError as error:
+        remedy = "go to another folder, or give --output with its path"
+        return _line("output", False, f"{Path.cwd()} cannot be written ({error.strerror}); {remedy}")

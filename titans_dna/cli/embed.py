@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from titans_dna.errors import ConfigError
 
 if TYPE_CHECKING:
     from titans_dna.cli.sources import ReadsChoice
+    from titans_dna.inference.embed import EmbedOptions
+    from titans_dna.inference.embedding_job import Storage
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.placing import PlacedRegion
 
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
     help="Strand that is read; both is the mean of the two.",
 )  # fmt: skip
 @click.option(
-    "--context", type=click.Choice(["contig", "region"]), default="contig", show_default=True,
+    "--context", type=click.Choice(["contig", "region"]), show_default="contig",
     help="Read a region with the memory of all before it on its contig, or each region by itself.",
 )  # fmt: skip
 @click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
@@ -57,9 +60,8 @@ if TYPE_CHECKING:
 @options.output("HDF5 file.")
 def embed(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
-    window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str, context: str,
-    device: str, output: Path,
-    **stored: Any,
+    window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str,
+    context: str | None, device: str, output: Path, **stored: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
@@ -67,8 +69,8 @@ def embed(
     every contig is one region, or is cut into windows. Lower case is read as upper case; N and other ambiguity codes
     are left out of every vector. Every region has an outcome; a region without a vector has a row of nan.
 
-    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own: the mean of
-    its final features, read from a fresh memory in one direction; start and end are those of its alignment.
+    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
+    fresh memory: strands, bins and bases are then those of the read, start and end those of its alignment.
 
     A run that was stopped, by kill -9 too, goes on with --resume; what it has finished lies in OUTPUT.work.
 
@@ -90,15 +92,18 @@ def embed(
 
     if stride_bp and not window_bp:
         raise ConfigError("--stride-bp without --window-bp; give both")
-    chosen = EmbedOptions(pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand, context=context)
     kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
+    if choice.as_sequences and (context == "contig" or storage.shard.count > 1 or storage.resume or window_bp):
+        raise ConfigError("reads by themselves have no contig before them, windows, shards or resume; leave these out")
+    chosen = EmbedOptions(
+        pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand,
+        context="region" if choice.as_sequences else context or "contig",
+    )  # fmt: skip
     model = load_model(model_folder, device)
     chosen.check(model)
     if choice.as_sequences:
-        if chosen != EmbedOptions() or storage != embedding_job.Storage(dtype=storage.dtype) or window_bp:
-            raise ConfigError("reads by themselves get the mean of their final features; leave the other options out")
-        _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, storage.dtype)
+        _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, (chosen, storage))
         return
     with open_genome(fasta, aliases, choice) as source:
         asked: Iterable[PlacedRegion] = iterate_regions(source, bed, regions)
@@ -114,6 +119,11 @@ def embed(
         with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
             counts = embedding_job.write_embeddings(output, model, source, plan, attributes, storage, progress=advance)
         report_names(source)
+    report_outcomes(counts)
+
+
+def report_outcomes(counts: Mapping[str, int]) -> None:
+    """Say on standard error how many rows have which outcome."""
     for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{outcome:<16} {number:>10}", err=True)
     click.echo(f"{'total':<16} {sum(counts.values()):>10}", err=True)
@@ -125,36 +135,33 @@ def _embed_reads(
     choice: ReadsChoice,
     asked: tuple[Path | None, tuple[str, ...]],
     output: Path,
-    dtype: str,
+    settings: tuple[EmbedOptions, Storage],
 ) -> None:
-    """Write one vector per read."""
-    from itertools import tee
-
-    import numpy as np
-
+    """Write what each read is embedded as."""
     from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import open_aligned, reads_of, report_names
-    from titans_dna.genome.interval import Interval
-    from titans_dna.inference.reads import read_sequences
+    from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
+    from titans_dna.inference.embed import vector_attributes
+    from titans_dna.inference.read_embeddings import embed_reads
     from titans_dna.io.hdf5 import EmbeddingWriter
     from titans_dna.version import __version__
 
-    attributes = {
-        "model": model.name, "weights_sha256": model.weights_sha256, "layer": "final", "pooling": "mean",
-        "context": "read", "strand": "forward", "tokenizer": model.tokenizer.kind, "reads": str(choice.reads),
-        "reads_as": choice.reads_as, "package_version": __version__,
+    chosen, storage = settings
+    attributes = vector_attributes(model, chosen) | {
+        "context": "read", "reads": str(choice.reads), "reads_as": choice.reads_as, "package_version": __version__,
         "command": shlex.join(["titans-dna", *sys.argv[1:]]),
     }  # fmt: skip
-    width = model.backbone.config.width
+    width, counts = chosen.columns(model) * chosen.pooling.bins, Counter[str]()
     with open_aligned(*reference, choice) as aligned:
         placed = place_regions(aligned, *asked)
         contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
-        with EmbeddingWriter(output, width, contigs, attributes, dtype) as writer:
-            reads, again = tee(reads_of(aligned, placed, choice))
-            pairs = zip(reads, read_sequences(model, (read.sequence for read in again)), strict=True)
-            while block := [pair for _, pair in zip(range(1024), pairs, strict=False)]:
-                places = [Interval(r.contig, r.start, r.end, r.strand, r.name) for r, _ in block]
-                writer.append(places, np.stack([found.vector for _, found in block]))
+        with EmbeddingWriter(
+            output, width, contigs, attributes, storage.dtype, compression=storage.compression,
+            ragged=chosen.pooling.ragged,
+        ) as writer:  # fmt: skip
+            for block in embed_reads(model, reads_of(aligned, placed, choice), chosen):
+                writer.append(block.intervals, block.vectors, outcomes=block.outcomes, counts=block.counts)
+                counts.update(block.outcomes)
         report_names(aligned)
+        report_reads(aligned)
     warn_unused(placed)
-    click.echo(f"{output}: {writer.rows:,} reads, {width} numbers each", err=True)
+    report_outcomes(counts)

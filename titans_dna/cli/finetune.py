@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from titans_dna.cli import options
 @options.model
 @click.option("--data", type=options.FILE, required=True, help="Labelled CSV, TSV, FASTA or BED, .gz too.")
 @click.option("--fasta", type=options.FILE, help="Genome of labelled intervals.")
+@options.aliases
 @click.option("--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True)
 @click.option("--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks of last-layers.")
 @click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over the examples.")
@@ -28,7 +30,14 @@ from titans_dna.cli import options
 @options.device
 @options.output("Folder of the classifier; made if need be.", callback=None)
 def finetune(
-    model_folder: Path, data: Path, fasta: Path | None, output: Path, test_share: float, device: str, **settings: Any
+    model_folder: Path,
+    data: Path,
+    fasta: Path | None,
+    aliases: Path | None,
+    output: Path,
+    test_share: float,
+    device: str,
+    **settings: Any,
 ) -> None:
     """Train a classifier on pooled features, and test it beside a logistic regression on k-mers.
 
@@ -40,12 +49,16 @@ def finetune(
     titans-dna finetune --model default --data exons.bed --fasta genome.fa --mode frozen --output exons/
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.training.finetune import FinetuneConfig, finetune_model
     from titans_dna.training.labelled import read_labelled
 
     config = FinetuneConfig(**settings)
-    examples = read_labelled(data, fasta, test_share, config.seed)
+    with open_genome(fasta, aliases) if fasta else nullcontext() as genome:
+        examples = read_labelled(data, genome, test_share, config.seed)
+        if genome:
+            report_names(genome)
     model = load_model(model_folder, device)
     with progress_bar("fine-tuning", config.epochs * len(examples.training), "sequences") as advance:
         result = finetune_model(model, examples, output, config, advance=advance)

@@ -15,7 +15,9 @@ from titans_dna.errors import ConfigError
 @click.command("merge", short_help="Make one file of the shards that several machines wrote.")
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
 @click.option("--virtual", is_flag=True, help="Point to the vectors in the shards, which must stay where they are.")
-@options.output("Merged file: HDF5 for embeddings; VCF for scored VCFs; .tsv, .parquet, .h5 or .h5ad for other scores.")
+@options.output(
+    "Merged file: HDF5 for embeddings, VCF for scored VCFs, a table for other scores; tracks keep their format."
+)
 def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     """Make one file of all shards of one job, in any order; it equals that of an unsharded run.
 
@@ -25,9 +27,17 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     \b
     titans-dna merge shard*.h5 --output embeddings.h5
     titans-dna merge shard*.vcf.gz --output scored.vcf.gz
+    titans-dna merge part*.surprise.bw --output surprise.bw
     """
     from titans_dna.io.score_table_reader import holds_scores
+    from titans_dna.io.track_set_reader import holds_tracks
 
+    if holds_tracks(shards[0]):
+        from titans_dna.inference.merge_tracks import merge_tracks
+
+        contigs = merge_tracks(shards, output)
+        click.echo(f"{output}: tracks of {contigs:,} contigs of {len(shards)} shards", err=True)
+        return
     if holds_scores(shards[0]):
         from titans_dna.inference.merge_scores import merge_scores
 

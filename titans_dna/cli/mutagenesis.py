@@ -8,11 +8,13 @@ import click
 
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
+from titans_dna.genome.shard import Shard
 
 
 @click.command("mutagenesis", short_help="Score every single-base change of a region.")
 @options.model
 @options.fasta
+@options.aliases
 @options.bed
 @options.region
 @click.option(
@@ -32,12 +34,14 @@ from titans_dna.errors import ConfigError
     "--strand", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True,
     help="With --all-snvs: strand that is read; both averages the two.",
 )  # fmt: skip
+@options.shard
 @options.resume
 @options.device
 @options.output("HDF5 (.h5). With --all-snvs: .tsv.gz (bgzip and tabix, 1-based), NAME.bw (one for each base) or .h5.")
 def mutagenesis(
     model_folder: Path,
     fasta: Path,
+    aliases: Path | None,
     bed: Path | None,
     regions: tuple[str, ...],
     horizon_bp: int,
@@ -45,6 +49,7 @@ def mutagenesis(
     all_snvs: bool,
     contigs: tuple[str, ...],
     strand: str,
+    shard: Shard,
     resume: bool,
     device: str,
     output: Path,
@@ -59,23 +64,29 @@ def mutagenesis(
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
-    from titans_dna.io.fasta import open_fasta
     from titans_dna.report.logo import check_picture_path, draw_effects
 
     if all_snvs == bool(regions or bed):
         raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
+    if shard.count > 1 and not all_snvs:
+        raise ConfigError("--shard divides the contigs of --all-snvs; give each machine regions of its own instead")
     if picture:
         check_picture_path(picture)
     model = load_model(model_folder, device)
-    with open_fasta(fasta) as source, progress_bar("mutating", 0) as advance:
+    with open_genome(fasta, aliases) as source, progress_bar("mutating", 0) as advance:
         if all_snvs:
             chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
+            report_names(source)
             strands = {"both": (False, True), "forward": (False,), "reverse": (True,)}[strand]
-            write_all_snvs(model, source, chosen, output, strands=strands, resume=resume, advance=advance)
+            write_all_snvs(
+                model, source, chosen, output, strands=strands, shard=shard, resume=resume, advance=advance
+            )  # fmt: skip
             return
         placed = place_regions(source, bed, regions)
+        report_names(source)
         warn_unused(placed)
         found = mutate_regions(
             model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,

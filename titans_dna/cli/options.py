@@ -92,6 +92,25 @@ def reads(command: Any) -> Any:
     return command
 
 
+_RESULTS = (
+    click.option("--variants", type=FILE, help="VCF or BCF written by `score-variants`."),
+    click.option("--truth-field", default="", metavar="ID", help="INFO field of the variants with their true class."),
+    click.option(
+        "--truth-positive", default="breaking", show_default=True, metavar="VALUE", help="The class to score high."
+    ),
+    click.option("--regions", type=FILE, help="Table written by `score-regions`."),
+    click.option("--track", type=FILE, help="bigWig written by `score-regions --track`."),
+    click.option("--embeddings", type=FILE, help="HDF5 file written by `embed`."),
+)  # fmt: skip
+
+
+def results(command: Any) -> Any:
+    """Add the options for what was made of a sample."""
+    for option in reversed(_RESULTS):
+        command = option(command)
+    return command
+
+
 def check_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a file in a folder that is not there, before any work is done for it."""
     if path is not None and str(path) != "-" and not path.parent.is_dir():

@@ -26,6 +26,7 @@ from titans_dna.cli import options
 @click.option(
     "--holdout-share", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of contigs, by --seed."
 )
+@options.aliases
 @options.tokenizer
 @click.option("--config", default="tiny", show_default=True, help="Named size of the model, or a config.json.")
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Updates of the weights.")
@@ -92,7 +93,8 @@ def pretrain(output: Path | None, resume: Path | None, **settings: Any) -> None:
 
 def _settings(
     *, fastas: tuple[str, ...], holdout: tuple[str, ...], exclude: tuple[str, ...], holdout_bed: Path | None,
-    holdout_share: float, tokenizer: str, config: str, device: str, tensorboard: bool, **training: Any,
+    aliases: Path | None, holdout_share: float, tokenizer: str, config: str, device: str, tensorboard: bool,
+    **training: Any,
 ) -> Any:  # fmt: skip
     from titans_dna.model.checkpoint import read_backbone_config
     from titans_dna.model.config import named_config
@@ -109,7 +111,7 @@ def _settings(
         tokenizer=named_tokenizer(tokenizer),
         split=Split(
             holdout=holdout, exclude=exclude, holdout_bed=holdout_bed, holdout_share=holdout_share,
-            seed=training["seed"],
+            aliases=aliases, seed=training["seed"],
         ),
         size=config, device=device, tensorboard=tensorboard,
     )  # fmt: skip

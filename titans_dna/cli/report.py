@@ -29,22 +29,27 @@ PARTS = {
     help="Model directory written by `pretrain`, or 'default'.",
 )
 @click.option("--evaluation", type=options.FILE, help="JSON written by `evaluate`.")
-@click.option("--variants", type=options.FILE, help="VCF or BCF written by `score-variants`.")
-@click.option("--truth-field", default="", metavar="ID", help="INFO field of the variants that holds their true class.")
+@click.option("--classifier", type=options.FILE, help="finetune.json written by `finetune`.")
+@options.results
 @click.option(
-    "--truth-positive", default="breaking", show_default=True, metavar="VALUE", help="The class to score high."
+    "--sample", "samples", type=options.FILE, multiple=True,
+    help="JSON written by `statistics`, a row of a table over samples. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--tracks", type=options.FILE, multiple=True, help="bigWig written by `score-regions --tracks`. Repeatable."
 )
-@click.option("--regions", type=options.FILE, help="Table written by `score-regions`.")
-@click.option("--track", type=options.FILE, help="bigWig written by `score-regions --track`.")
-@click.option("--embeddings", type=options.FILE, help="HDF5 file written by `embed`.")
 @click.option(
     "--label", default="", metavar="COLUMN",
     help="Colour embeddings by this column of their regions (contig, strand, outcome, ...), not by name.",
 )  # fmt: skip
 @click.option("--labels", type=options.FILE, help="Table (TSV) with the columns name and COLUMN, in place of it.")
+@click.option(
+    "--link", default="", metavar="igv|ucsc:DB|URL",
+    help="Viewer that coordinates lead to; a URL has {contig}, {start} and {end} (1-based). None by default.",
+)  # fmt: skip
 @click.option("--title", default="titans-dna report", show_default=True, help="Heading of the page.")
 @options.output("HTML file.")
-def report(files: tuple[Path, ...], output: Path, title: str, **given: Any) -> None:
+def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given: Any) -> None:
     """Write one self-contained HTML page about a run.
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
@@ -56,15 +61,21 @@ def report(files: tuple[Path, ...], output: Path, title: str, **given: Any) -> N
     """
     from titans_dna.io.atomic import atomic_path
     from titans_dna.report.gather import ReportInputs, gather_inputs
+    from titans_dna.report.links import link_pattern
     from titans_dna.report.page import render_page
 
+    given["tracks"] = list(given["tracks"])
     for path in files:
         part = "model" if path.is_dir() else next((p for end, p in PARTS.items() if path.name.endswith(end)), "")
+        if part == "track" and given[part]:
+            given["tracks"].append(path)
+            continue
         if not part or given[part]:
             what = f"is a second file of {part}" if part else "is of no known kind; name its part by an option"
             raise ConfigError(f"{path}: {what}")
         given[part] = path
-    inputs = ReportInputs(**given)
-    page = render_page(gather_inputs(inputs), title=title)
+    given["tracks"] = tuple(given["tracks"])
+    inputs = ReportInputs(**given, folder=output.resolve().parent)
+    page = render_page(gather_inputs(inputs), title=title, link=link_pattern(link))
     with atomic_path(output) as temporary:
         temporary.write_text(page, encoding="utf-8")

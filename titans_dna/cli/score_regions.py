@@ -99,9 +99,9 @@ def _score_reads(
     from itertools import tee
 
     from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import open_aligned, reads_of, report_names
+    from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
     from titans_dna.genome.interval import Interval
-    from titans_dna.inference.reads import read_sequences
+    from titans_dna.inference.reads import score_sequences
     from titans_dna.inference.region_file import COLUMNS, RegionRow, table_row
     from titans_dna.inference.run_metadata import command_line
     from titans_dna.io.score_table import ScoreTableWriter
@@ -115,11 +115,12 @@ def _score_reads(
         placed, rows = place_regions(aligned, *asked), 0
         with ScoreTableWriter(output, COLUMNS, metadata) as writer:
             reads, again = tee(reads_of(aligned, placed, choice))
-            for read, found in zip(reads, read_sequences(model, (r.sequence for r in again)), strict=True):
+            for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
                 place = Interval(read.contig, read.start, read.end, read.strand, read.name)
-                row = RegionRow(asked=place, placed=None, outcome="ok", contig=read.contig)
-                writer.write(table_row(row, found.score))
+                row = RegionRow(asked=place, placed=None, outcome="empty", contig=read.contig)
+                writer.write(table_row(row, score if read.sequence else None))
                 rows += 1
         report_names(aligned)
+        report_reads(aligned)
     warn_unused(placed)
     click.echo(f"{rows:,} reads", err=True)

@@ -80,23 +80,26 @@ def score_variants(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.inference.variant_file import score_variant_file
+    from titans_dna.inference.variant_file import VariantInputs, score_variant_file
     from titans_dna.inference.variant_job import ScoringOptions
     from titans_dna.io.variant_table import VariantColumns
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")
-    beside = {name: settings.pop(name) for name in ("background", "resume", "shard")}
-    other = settings.pop("other_fasta")
+    how = {name: settings.pop(name) for name in ("resume", "shard")}
+    background, other = settings.pop("background"), settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     model = load_model(model_folder, device)
     with ExitStack() as stack:
         genome = stack.enter_context(open_genome(fasta, aliases))
         another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
+        inputs = VariantInputs(
+            variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns), other=another,
+            background=background,  # type: ignore[arg-type]
+        )  # fmt: skip
         counts = score_variant_file(
-            model, genome, vcf if vcf is not None else variants, output, options=scoring, other=another,
-            columns=VariantColumns.parse(columns), advance=advance, **beside,  # type: ignore[arg-type]
+            model, genome, inputs, output, options=scoring, advance=advance, **how,  # type: ignore[arg-type]
         )  # fmt: skip
         report_names(genome)
     for outcome, count in counts.items():

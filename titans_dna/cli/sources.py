@@ -109,11 +109,14 @@ def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) 
 
 
 def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
-    """Yield the reads that overlap the regions; regions that overlap or touch count as one."""
+    """Yield the reads that overlap the regions, each once; regions that overlap or touch count as one."""
+    contig, told = "", 0
     for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
+        told = told if interval.contig == contig else 0
         for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
-            if read.sequence:
+            if read.start >= told:  # else it reaches from the last region into this one
                 yield read
+        contig, told = interval.contig, interval.end
 
 
 def report_names(*genomes: Genome | AlignedReads) -> None:
@@ -127,6 +130,28 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
             click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
         for name, (asked, here) in genome.contigs.length_conflicts.items():
             click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+        _report_consensus(genome)
+
+
+def _report_consensus(genome: Genome | AlignedReads) -> None:
+    """Say on standard error how many bases are the sample's own."""
+    from titans_dna.io.consensus import SampleGenome
+
+    if isinstance(genome, SampleGenome):
+        lost = genome.losses
+        stands = "the reference's base stands" if genome.fill == "reference" else "N stands"
+        click.echo(
+            f"consensus: {lost['called']:,} bases called, {lost['not_called']:,} not called ({stands}), "
+            f"{lost['deleted_bases']:,} deleted (N)",
+            err=True,
+        )
+
+
+def report_reads(aligned: AlignedReads) -> None:
+    """Say on standard error how many reads of the regions were left out, and why."""
+    if aligned.left_out:
+        reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
+        click.echo(f"reads left out: {reasons}", err=True)
 
 
 def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:

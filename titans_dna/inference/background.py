@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,18 +11,14 @@ from titans_dna.errors import ConfigError
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.calibration import length_class
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.variant_job import Advance, ScoringOptions, plain_options, score_table
-from titans_dna.inference.work_folder import WorkFolder
-from titans_dna.io.fasta import Genome
+from titans_dna.inference.variant_job import ScoringRun, plain_options, score_table
 from titans_dna.io.variant_table import open_variants
 from titans_dna.io.vcf import VariantReader
 
 Background = dict[str, np.ndarray]  # scores by class
 
 
-def read_background(
-    model: SequenceModel, genome: Genome, path: Path, options: ScoringOptions, work: WorkFolder, advance: Advance
-) -> Background:
+def read_background(run: ScoringRun, path: Path) -> Background:
     """Return the scores of common variants by class, read from INFO where this model scored them, else scored now.
 
     A file that was scored before must have been scored by the same model with the same horizon: shards then need not
@@ -34,12 +31,11 @@ def read_background(
     """
     with open_variants(path) as reader:
         if "TD_LLR" in reader.header.declared.get("INFO", ()):
-            return _scored_before(reader, model, options.horizon_bp, path)
-        table = read_alleles(reader, genome, longest_bp=options.longest_bp)
+            return _scored_before(reader, run.model, run.options.horizon_bp, path)
+        table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp)
     everything = np.ones(len(table.rows_per_record), dtype=bool)
-    scores = score_table(
-        model, genome, table, everything, plain_options(options), work, prefix="background-", advance=advance
-    )
+    plain = replace(run, options=plain_options(run.options))
+    scores = score_table(plain, table, everything, prefix="background-")
     found: dict[str, list[float]] = {}
     row = 0
     with open_variants(path) as reader:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 from titans_dna.model.state import StreamState
 
-__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand"]
+__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # of short regions that are read side by side
@@ -105,6 +106,7 @@ class Spans:
     starts: np.ndarray  # 0-based half-open, on the contig
     ends: np.ndarray
     targets: np.ndarray  # number of the first vector of each region
+    batch_tokens: int = BATCH_TOKENS  # bases of short ones that are read side by side in the context of the region
 
     @property
     def lengths(self) -> np.ndarray:
@@ -114,7 +116,7 @@ class Spans:
     def by_length(self) -> Spans:
         """Return them from the shortest to the longest."""
         order = np.argsort(self.lengths, kind="stable")
-        return Spans(starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
+        return replace(self, starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
 
 
 def embed_strand(
@@ -215,7 +217,7 @@ def _region_features(
 ) -> Iterator[Stretch]:
     """Read regions, sorted by length, each from a fresh memory; bases count on from region to region."""
     offset = 0
-    for first, last in pairwise(_batches(spans.lengths, BATCH_TOKENS)):
+    for first, last in pairwise(_batches(spans.lengths, spans.batch_tokens)):
         strands = [
             Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse)
             for i in range(first, last)
@@ -263,6 +265,7 @@ def embed_contig_regions(
     options: EmbedOptions | None = None,
     *,
     progress: Progress | None = None,
+    batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
     """Return the vectors of regions of one contig, in memory.
 
@@ -278,6 +281,8 @@ def embed_contig_regions(
         What the vectors are made of; the mean of the final features, read forward, when left out.
     progress
         Called with the number of bases read since the last call.
+    batch_tokens
+        As in `Spans`.
 
     Returns
     -------
@@ -289,7 +294,7 @@ def embed_contig_regions(
     options.check(model)
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
     each = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
-    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each)
+    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each, batch_tokens=batch_tokens)
     found = []
     for reverse in options.strands:
         vectors = np.full((int(each.sum()), options.columns(model)), np.nan, np.float32)
@@ -302,3 +307,13 @@ def embed_contig_regions(
         found.append(vectors)
     mean = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
     return mean if options.pooling.ragged else mean.reshape(len(regions), -1)
+
+
+def vector_attributes(model: SequenceModel, options: EmbedOptions) -> dict[str, Any]:
+    """Return what a file says of its vectors: the model, and what they are made of."""
+    return {
+        "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
+        "pooling": str(options.pooling), "bins": options.pooling.bins, "context": options.context,
+        "strand": options.strand, "tokenizer": model.tokenizer.kind,
+        "soft_mask": "lower case is read and pooled as upper case", "unknown_bases": "left out of every vector",
+    }  # fmt: skip

@@ -22,9 +22,10 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.genome.shard import Shard, assign
-from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand
+from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.pooling import have_vectors
 from titans_dna.inference.region_spool import ROWS, RegionSpool
 from titans_dna.inference.work_folder import Arrays, WorkFolder
 from titans_dna.io.fasta import Genome
@@ -207,13 +208,7 @@ def write_embeddings(
 
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
-    options = plan.options
-    said = {
-        "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
-        "pooling": str(options.pooling), "bins": plan.bins, "context": options.context, "strand": options.strand,
-        "tokenizer": model.tokenizer.kind, "soft_mask": "lower case is read and pooled as upper case",
-        "unknown_bases": "left out of every vector", "rows": plan.rows,
-    }  # fmt: skip
+    said = {**vector_attributes(model, plan.options), "rows": plan.rows}
     return {**said, "shard": str(shard)} if shard.count > 1 else said
 
 
@@ -342,10 +337,6 @@ def _vectors(
 
 def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
     """Return what became of each region, as UTF-8."""
-    finite = np.isfinite(values).any(axis=1)
-    if numbers is not None:
-        sums = np.concatenate([[0], np.cumsum(finite)])
-        ends = np.cumsum(numbers)
-        finite = sums[ends] > sums[ends - numbers]
-    found: np.ndarray = np.where(placed == b"ok", np.where(finite, EMBEDDED.encode(), b"reference_n"), placed)
+    known = np.where(have_vectors(values, numbers), EMBEDDED.encode(), b"reference_n")
+    found: np.ndarray = np.where(placed == b"ok", known, placed)
     return found

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from titans_dna.inference.streaming import PIECE_TOKENS, pick_known, piece_ends, read_inputs
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState, select
-
-PIECE_TOKENS = 4096  # inputs of a piece and lane: bounds the memory of a stream
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +60,11 @@ def stream_lanes(
     rows = tuple(lane for lane, end in enumerate(ends) if end > position)
     state = model.initial_state(len(rows)) if state is None else state
     last = max(ends, default=0)
-    stops = {*range(PIECE_TOKENS, last, PIECE_TOKENS), *(c for c in cuts if 0 < c < last), *ends}
-    for end in sorted(stop for stop in stops if stop > position):
+    for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
         going = tuple(lane for lane in rows if ends[lane] > position)
         if going != rows:
             state, rows = select(state, [rows.index(lane) for lane in going]), going
-        read = np.stack([_inputs(lanes[lane], bos, position, end) for lane in rows])
+        read = np.stack([read_inputs(lanes[lane], bos, position, end) for lane in rows])
         out = model.stream(torch.from_numpy(read).to(device), state)
         state = out.state
         log_p = out.logits.log_softmax(-1).cpu().numpy()
@@ -75,17 +73,3 @@ def stream_lanes(
         ]
         yield LanePiece(start=position, lanes=rows, log_probabilities=picked, next_input=end, state=state)
         position = end
-
-
-def _inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
-    """Return inputs ``start`` to ``end`` (half-open) of a strand: the start token, then its bases."""
-    bases = ids[max(0, start - 1) : end - 1].astype(np.int64)
-    return np.concatenate([[bos], bases]) if start == 0 else bases
-
-
-def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
-    """Return the entries of ``log_p`` (m, targets) that belong to ``ids`` (n <= m,); nan where an id is no target."""
-    ids = ids.astype(np.int64)
-    known = ids < targets
-    picked = log_p[np.arange(len(ids)), np.where(known, ids, 0)]
-    return np.where(known, picked, np.nan).astype(np.float32)

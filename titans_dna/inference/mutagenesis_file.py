@@ -10,9 +10,11 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
-from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.run_metadata import WHOLE, run_metadata
+from titans_dna.inference.shards import describe_track_shard
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.atomic import atomic_path
 from titans_dna.io.fasta import Genome
@@ -20,6 +22,7 @@ from titans_dna.io.snv_table import SnvTableWriter
 from titans_dna.io.track_set import TrackSetWriter, check_track_path
 
 Advance = Callable[[int, int], None]
+_BASES = 1 << 18  # averaged at once
 
 
 def mutate_regions(
@@ -98,6 +101,7 @@ def write_all_snvs(
     output: Path,
     *,
     strands: Sequence[bool] = (False, True),
+    shard: Shard = WHOLE,
     resume: bool = False,
     advance: Advance = lambda done, total: None,
 ) -> None:
@@ -113,6 +117,8 @@ def write_all_snvs(
         ``.tsv.gz`` (bgzip with a tabix index), or what `titans_dna.io.track_set` takes (``NAME.A.bw``, ...; ``.h5``).
     strands
         False reads forward, True the reverse complement.
+    shard
+        Part of the work: whole contigs.
     resume
         Go on from an unfinished run.
     advance
@@ -126,10 +132,14 @@ def write_all_snvs(
         If the unfinished run is another one.
     """
     check_track_path(output)
-    chosen = [contig for contig in genome.contigs.names if contig in set(contigs)]
-    lengths = {contig: genome.contigs.lengths[contig] for contig in chosen}
-    metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands)})
+    chosen = {contig: genome.contigs.lengths[contig] for contig in genome.contigs.names if contig in set(contigs)}
+    parts = assign([float(bases) for bases in chosen.values()], shard.count)
+    mine = np.array([part == shard.index for part in parts], dtype=bool)
+    lengths = {contig: bases for (contig, bases), used in zip(chosen.items(), mine, strict=True) if used}
+    metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands)}, shard)
     job = {key: value for key, value in metadata.items() if key != "command"} | {"contigs": " ".join(chosen)}
+    if "shard" in metadata:
+        metadata |= describe_track_shard(chosen, mine)
     total = len(strands) * sum(lengths.values())
     progress = lambda done: advance(done, total)  # noqa: E731
     with WorkFolder(output, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
@@ -148,10 +158,17 @@ def write_all_snvs(
                     progress(length)
 
         def mean(contig: str) -> np.ndarray:
-            return np.mean([arrays[contig, reverse] for reverse in strands], axis=0)
+            parts = [arrays[contig, reverse] for reverse in strands]
+            if len(parts) == 1:
+                return parts[0]
+            whole = work.array("mean", parts[0].shape)  # on disk: a chromosome's may not fit into memory
+            for start in range(0, lengths[contig], _BASES):
+                whole[:, start : start + _BASES] = np.mean([part[:, start : start + _BASES] for part in parts], axis=0)
+            return whole
 
         if output.name.endswith(".tsv.gz"):
-            with SnvTableWriter(output, metadata) as table:
+            told = metadata | ({"tracks": "A C G T"} if "shard" in metadata else {})
+            with SnvTableWriter(output, told) as table:
                 for contig in lengths:
                     table.add(contig, genome.sequence(contig), mean(contig))
         else:

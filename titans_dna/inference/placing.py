@@ -19,7 +19,7 @@ class PlacedRegion:
     contig: str  # name in the FASTA; "" if unknown
     start: int  # 0-based, clamped to the contig
     end: int  # end excluded
-    outcome: str  # "ok", "contig_unknown", "beyond_contig" or "empty"
+    outcome: str  # "ok", "contig_unknown", "beyond_contig", "empty" or "malformed"
 
     @property
     def placed(self) -> Interval:

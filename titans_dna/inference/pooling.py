@@ -24,7 +24,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 
-__all__ = ["POOLS", "Pool", "Pooling"]
+__all__ = ["POOLS", "Pool", "Pooling", "have_vectors"]
 
 POOLS = ("mean", "max", "last", "center", "none", "bins:N")
 _BINS = re.compile(r"bins:([1-9][0-9]{0,4})")
@@ -96,6 +96,23 @@ class Pooling:
             return _Means(low.ravel(), high.ravel(), numbers.ravel(), columns)
         kind = {"mean": _Means, "max": _Maxima}.get(self.kind, _Latest)
         return kind(starts, ends, targets, columns)
+
+
+def have_vectors(vectors: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
+    """Tell which regions have a known base in their vectors: bool, one per region.
+
+    Parameters
+    ----------
+    vectors
+        One row per region, or as many as ``counts`` says.
+    counts
+        Vectors of each region.
+    """
+    finite: np.ndarray = np.isfinite(vectors).any(axis=1)
+    if counts is None:
+        return finite
+    sums, ends = np.concatenate([[0], np.cumsum(finite)]), np.cumsum(counts)
+    return sums[ends] > sums[ends - counts]
 
 
 class Pool(ABC):

@@ -1,4 +1,4 @@
-"""Scores and features of many short sequences, such as reads, each read from a fresh memory, many side by side.
+"""Scores of many short sequences, such as reads, each read from a fresh memory, many side by side.
 
 What fills a shorter sequence up stands behind all that counts, and a causal model cannot see it. Sequences too long for
 a batch are streamed one by one.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -22,16 +21,8 @@ BATCH_TOKENS = 8192  # of sequences that are read side by side, padding counted 
 BLOCK_SEQUENCES = 2048  # sequences that are sorted by length together
 
 
-@dataclass(frozen=True, kw_only=True)
-class SequenceReading:
-    """What a model makes of one sequence."""
-
-    score: RegionScore
-    vector: np.ndarray  # (width,) float32: mean of the final features over the known bases; nan where there is none
-
-
-def read_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterator[SequenceReading]:
-    """Yield what the model makes of each sequence, in their order.
+def score_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterator[RegionScore]:
+    """Yield the score of each sequence, in their order.
 
     Parameters
     ----------
@@ -42,14 +33,14 @@ def read_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterator
     """
     for block in _blocks(sequences):
         strands = [Strand.of(sequence, model.tokenizer, reverse=False) for sequence in block]
-        found: list[SequenceReading | None] = [None] * len(block)
+        found: list[RegionScore | None] = [None] * len(block)
         for group in _batches([len(strand.ids) for strand in strands]):
             members = [strands[index] for index in group]
             single = len(members[0].ids) > PIECE_TOKENS
-            readings = [_stream(model, members[0])] if single else _side_by_side(model, members)
-            for index, reading in zip(group, readings, strict=True):
-                found[index] = reading
-        yield from (reading for reading in found if reading is not None)
+            scores = [_stream(model, members[0])] if single else _side_by_side(model, members)
+            for index, score in zip(group, scores, strict=True):
+                found[index] = score
+        yield from (score for score in found if score is not None)
 
 
 def _blocks(sequences: Iterable[bytes]) -> Iterator[list[bytes]]:
@@ -71,7 +62,7 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 @torch.inference_mode()
-def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[SequenceReading]:
+def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[RegionScore]:
     """Read short sequences as one batch."""
     longest = max(len(strand.ids) for strand in strands)
     ids = np.full((len(strands), longest + 1), model.pad, dtype=np.int64)
@@ -85,49 +76,41 @@ def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[Seque
     log_p = out.logits[:, :-1].log_softmax(-1)
     picked = log_p.gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1).double().cpu().numpy()
     entropy = -(log_p.exp() * log_p).sum(-1).double().cpu().numpy() / math.log(2)
-    surprise, hidden = out.surprise[:, 1:].double().cpu().numpy(), out.hidden[:, 1:].float().cpu().numpy()
-    readings = []
+    surprise = out.surprise[:, 1:].double().cpu().numpy()
+    scores = []
     for row, strand in enumerate(strands):
         size = len(strand.ids)
         counts = np.ones(size) if strand.new_bases is None else strand.new_bases.astype(float)
         counts *= strand.ids < model.backbone.config.targets
         total = float((picked[row, :size] * (counts > 0)).sum())
         given = float((entropy[row, :size] * (counts > 0)).sum())
-        losses, features = surprise[row, :size] @ counts, hidden[row, :size].T @ counts
-        readings.append(_reading(total, given, losses, features, counts.sum()))
-    return readings
+        scores.append(_score(total, given, surprise[row, :size] @ counts, counts.sum()))
+    return scores
 
 
-def _stream(model: SequenceModel, strand: Strand) -> SequenceReading:
+def _stream(model: SequenceModel, strand: Strand) -> RegionScore:
     """Read one long sequence, piece by piece."""
     total, entropy, losses, bases = 0.0, 0.0, 0.0, 0
-    features = np.zeros(model.backbone.config.width)
-    for piece in stream_bases(
-        model.backbone, strand.ids, model.bos, hidden=True, distributions=True, new_bases=strand.new_bases
-    ):
-        assert piece.hidden is not None
+    for piece in stream_bases(model.backbone, strand.ids, model.bos, distributions=True, new_bases=strand.new_bases):
         assert piece.entropy_bits is not None
         entropy += float(np.nansum(piece.entropy_bits))
         total += float(np.nansum(piece.log_probabilities, dtype=np.float64))
         known = np.isfinite(piece.surprise)
         losses += float(piece.surprise[known].sum(dtype=np.float64))
-        features += piece.hidden.float().cpu().numpy()[known].sum(0, dtype=np.float64)
         bases += int(known.sum())
-    return _reading(total, entropy, losses, features, bases)
+    return _score(total, entropy, losses, bases)
 
 
-def _reading(total: float, entropy: float, losses: float, features: np.ndarray, bases: float) -> SequenceReading:
+def _score(total: float, entropy: float, losses: float, bases: float) -> RegionScore:
     """Make means of sums."""
     if not bases:
-        score = RegionScore(
+        return RegionScore(
             bases=0, log_likelihood=math.nan, bits_per_base=math.nan, memory_surprise=math.nan, entropy_bits=math.nan
         )
-        return SequenceReading(score=score, vector=np.full(len(features), np.nan, np.float32))
-    score = RegionScore(
+    return RegionScore(
         bases=int(bases),
         log_likelihood=total,
         bits_per_base=-total / bases / math.log(2),
         memory_surprise=float(losses / bases),
         entropy_bits=float(entropy / bases),
     )
-    return SequenceReading(score=score, vector=(features / bases).astype(np.float32))

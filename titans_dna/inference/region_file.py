@@ -15,7 +15,7 @@ from titans_dna.genome.shard import Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.run_metadata import run_metadata
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
-from titans_dna.inference.shards import write_ranges
+from titans_dna.inference.shards import describe_track_shard, write_ranges
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import Column, ScoreTableWriter
@@ -112,7 +112,8 @@ def score_region_file(
                 advance(lengths[contig], total)
             for row, values in zip(rows, part["scores"].tolist(), strict=True):
                 found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
-        _write_tracks(outputs, work, genome, lengths, kinds, metadata)
+        told = {**metadata, **_shard_of(regions, genome, work_of)} if "shard" in metadata else metadata
+        _write_tracks(outputs, work, genome, lengths, kinds, told)
         mine = _rows_of(regions, work_of, shard)
         if "shard" in metadata:
             metadata["rows"] = write_ranges(mine)
@@ -142,13 +143,27 @@ def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
     return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
 
 
+def _used(regions: Sequence[RegionRow], genome: Genome) -> list[str]:
+    """Return the contigs that have usable regions, in the order of the sequence."""
+    found = {region.contig for region in regions if region.placed is not None}
+    return [contig for contig in genome.contigs.names if contig in found]
+
+
+def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.track_set_reader`)."""
+    used = _used(regions, genome)
+    lengths = {contig: genome.contigs.lengths[contig] for contig in used}
+    held = np.array([contig in mine for contig in used], dtype=bool)
+    return describe_track_shard(lengths, held)
+
+
 def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:
     """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
-    rows: dict[str, list[int]] = {contig: [] for contig in genome.contigs.names}
+    used = _used(regions, genome)
+    rows: dict[str, list[int]] = {contig: [] for contig in used}
     for row, region in enumerate(regions):
         if region.placed is not None:
             rows[region.contig].append(row)
-    used = [contig for contig, members in rows.items() if members]
     parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
     return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
 
@@ -179,13 +194,14 @@ def _write_tracks(
     def arrays(contig: str) -> dict[str, np.ndarray]:
         return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
 
-    if outputs.surprise and lengths:
-        with BigWigTrack(outputs.surprise, lengths) as bigwig:
+    told = {**metadata, "tracks": "surprise"} if "shard" in metadata else None
+    if outputs.surprise and (lengths or told):  # a shard without contigs is written too, for a merge to count
+        with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
             for contig, bases in lengths.items():
                 track = arrays(contig)["surprise"]
                 for start in range(0, bases, 1 << 18):
                     bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
-    if outputs.tracks and lengths:
+    if outputs.tracks and (lengths or told):
         with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:
                 tracks.add(contig, arrays(contig))

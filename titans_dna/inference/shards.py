@@ -7,6 +7,7 @@ its records go by position to several.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 
@@ -89,6 +90,19 @@ def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
         raise FormatError(
             f"rows of the shard are {text[:60]!r}, not total:start-end,... Make the shard again"
         ) from None
+
+
+def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[str, str]:
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.track_set_reader`).
+
+    Parameters
+    ----------
+    lengths
+        Bases of all contigs of the run, in order.
+    held
+        Which of these the shard has, (contigs,) bool.
+    """
+    return {"contigs": json.dumps(dict(lengths)), "rows": write_ranges(held)}
 
 
 def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, int]]:

@@ -79,27 +79,22 @@ def stream_bases(
     targets, start = model.config.targets, position
     first = 0 if new_bases is None else int(new_bases[:position].sum(dtype=np.int64))
     state = model.initial_state(1) if state is None else state
-    for end in _ends(len(ids) + 1, cuts, piece_tokens):
-        if end <= position:
-            continue
-        bases = ids[max(0, start - 1) : end].astype(np.int64)  # read ones, and the last predicted one
-        read = np.concatenate([[bos], bases])[: end - start] if start == 0 else bases[: end - start]
+    for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
+        read = read_inputs(ids, bos, start, end)
         out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
         state = out.state
-        predicted = ids[start:end].astype(np.int64)
-        known = predicted < targets
+        predicted = ids[start:end]
         log_p = out.logits[0, : len(predicted)].log_softmax(-1).cpu().numpy()
-        picked = log_p[np.arange(len(predicted)), np.where(known, predicted, 0)]
         skip = 1 if start == 0 else 0  # the start token is no base
         surprise = out.surprise[0, skip:].float().cpu().numpy()
         piece = Piece(
             start=start,
-            log_probabilities=np.where(known, picked, np.nan).astype(np.float32),
+            log_probabilities=pick_known(log_p, predicted, targets),
             read_start=start - 1 + skip,
             surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
             hidden=out.hidden[0, skip:] if hidden else None,
             distributions=log_p if distributions else None,
-            entropy_bits=_entropy(log_p, known) if distributions else None,
+            entropy_bits=_entropy(log_p, predicted < targets) if distributions else None,
             next_input=end,
             state=state,
             inner=tuple(residual[0, skip:] for residual in out.inner),
@@ -150,6 +145,21 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
     )
 
 
-def _ends(inputs: int, cuts: Iterable[int], piece_tokens: int) -> list[int]:
-    """Return the end of every piece: every multiple of ``piece_tokens``, every cut, and the last input."""
-    return sorted({*range(piece_tokens, inputs, piece_tokens), *(c for c in cuts if 0 < c < inputs), inputs})
+def piece_ends(inputs: int, cuts: Iterable[int], piece_tokens: int = PIECE_TOKENS, position: int = 0) -> list[int]:
+    """Return the ends of the pieces behind ``position``: multiples of ``piece_tokens``, cuts, and the last input."""
+    ends = {*range(piece_tokens, inputs, piece_tokens), *(c for c in cuts if 0 < c < inputs), inputs}
+    return sorted(end for end in ends if end > position)
+
+
+def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+    """Return inputs ``start`` to ``end`` (half-open) of a strand, int64: the start token, then its tokens."""
+    tokens = ids[max(0, start - 1) : end - 1].astype(np.int64)
+    return np.concatenate([[bos], tokens]) if start == 0 else tokens
+
+
+def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
+    """Return the entries of ``log_p`` (m, targets) that belong to ``ids`` (n <= m,); nan where an id is no target."""
+    ids = ids.astype(np.int64)
+    known = ids < targets
+    picked = log_p[np.arange(len(ids)), np.where(known, ids, 0)]
+    return np.where(known, picked, np.nan).astype(np.float32)

@@ -22,7 +22,14 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
 from titans_dna.inference.run_metadata import run_metadata
 from titans_dna.inference.shards import write_ranges
-from titans_dna.inference.variant_job import Advance, ScoringOptions, VariantScores, choose_records, score_table
+from titans_dna.inference.variant_job import (
+    Advance,
+    ScoringOptions,
+    ScoringRun,
+    VariantScores,
+    choose_records,
+    score_table,
+)
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
@@ -84,38 +91,45 @@ class _Results:
             row += count
 
 
+@dataclass(frozen=True, kw_only=True)
+class VariantInputs:
+    """What is read beside the reference. Variants can be read several times: they are a file, or strings."""
+
+    variants: Path | Sequence[str]  # VCF, BCF or table, "-" for standard input; or contig:position:ref:alt strings
+    columns: VariantColumns | None = None  # names of the columns of a table; None for a VCF, or common names
+    other: Genome | None = None  # another reference, for the diagnosis of mismatches
+    background: Path | None = None  # common variants, scored or not, that give the quantiles
+
+    def open(self) -> VariantReader:
+        """Open the variants from the start."""
+        if isinstance(self.variants, Path):
+            return open_variants(self.variants, self.columns)
+        return read_variant_strings(self.variants)
+
+
 def score_variant_file(
     model: SequenceModel,
     fasta: Genome,
-    variants: Path | Sequence[str],
+    inputs: VariantInputs | Path | Sequence[str],
     output: Path,
     *,
-    columns: VariantColumns | None = None,
     options: ScoringOptions = DEFAULTS,
-    other: Genome | None = None,
-    background: Path | None = None,
     shard: Shard = WHOLE,
     resume: bool = False,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, int]:
-    """Score every ALT of ``variants`` and write ``output``; return the number of ALTs by outcome.
+    """Score every ALT of a file or of strings and write ``output``; return the number of ALTs by outcome.
 
     Parameters
     ----------
     model, fasta
         Model and reference.
-    variants
-        VCF, BCF or table; ``-`` is standard input. Or ``contig:position:ref:alt`` strings.
+    inputs
+        Variants, or these with what stands beside them.
     output
         ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.score_table`); ``-`` is a VCF on standard output.
-    columns
-        Names of the columns of a table; None for a VCF, or common names.
     options
         How to score.
-    other
-        Another reference, for the diagnosis of mismatches.
-    background
-        Common variants, scored or not, that give the quantiles.
     shard
         Part of the work to do.
     resume
@@ -132,44 +146,29 @@ def score_variant_file(
     """
     _check_suffix(output)
     with tempfile.TemporaryDirectory() as folder:
-        source = Source(_spooled(variants, Path(folder)) if isinstance(variants, Path) else variants, columns)
+        source = _spooled(inputs, Path(folder))
+        background = source.background
         told = {**asdict(options), **({"background": background.name} if background else {})}
-        told |= {"columns": columns} if columns else {}
+        told |= {"columns": source.columns} if source.columns else {}
         metadata = run_metadata(model, fasta, told, shard)
         job = {key: value for key, value in metadata.items() if key != "command"}
-        job |= {"input": _digest(source.place), "background": _digest(background) if background else ""}
+        job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
             with source.open() as reader:
                 column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
                 table = read_alleles(
-                    reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=other
+                    reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other
                 )
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
-            common = read_background(model, fasta, background, options, work, advance) if background else None
-            scores = score_table(
-                model, fasta, table, chosen, options, work, records=lambda: source.open(), sample_column=column,
-                advance=advance,
-            )  # fmt: skip
+            run = ScoringRun(model=model, genome=fasta, options=options, work=work, advance=advance)
+            common = read_background(run, background) if background else None
+            scores = score_table(run, table, chosen, records=source.open, sample_column=column)
             results = _results(source, table, chosen, scores, common)
             write = _write_table if is_score_table(output) else _write_vcf
             write(source, output, results, metadata, fasta, options.horizon_bp)
     rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
     return count_outcomes(table.outcomes[row] for row in rows)
-
-
-@dataclass(frozen=True)
-class Source:
-    """Variants that can be read several times: a file, or strings."""
-
-    place: Path | Sequence[str]
-    columns: VariantColumns | None = None  # of a table; None for a VCF, or common names
-
-    def open(self) -> VariantReader:
-        """Open them from the start."""
-        if isinstance(self.place, Path):
-            return open_variants(self.place, self.columns)
-        return read_variant_strings(self.place)
 
 
 def _check_suffix(output: Path) -> None:
@@ -179,15 +178,17 @@ def _check_suffix(output: Path) -> None:
         )
 
 
-def _spooled(source: Path, folder: Path) -> Path:
-    """Return a file that can be read twice."""
-    if str(source) != "-":
-        return source
+def _spooled(inputs: VariantInputs | Path | Sequence[str], folder: Path) -> VariantInputs:
+    """Return inputs that can be read twice."""
+    if not isinstance(inputs, VariantInputs):
+        inputs = VariantInputs(variants=inputs)
+    if str(inputs.variants) != "-":
+        return inputs
     copy = folder / "stdin.vcf"
     with copy.open("wb") as target:
         while block := sys.stdin.buffer.read(1 << 20):
             target.write(block)
-    return copy
+    return replace(inputs, variants=copy)
 
 
 def _digest(source: Path | Sequence[str] | None) -> str:
@@ -199,7 +200,7 @@ def _digest(source: Path | Sequence[str] | None) -> str:
 
 
 def _results(
-    source: Source, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
+    source: VariantInputs, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
 ) -> _Results:
     extra: dict[str, np.ndarray] = {}
     if common is not None:
@@ -217,7 +218,7 @@ def _results(
 
 
 def _write_vcf(
-    source: Source, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+    source: VariantInputs, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
 ) -> None:
     fields = [*FIELDS, *(EXTRA[name] for name in results.extra)]
     lines = dict(metadata)
@@ -261,7 +262,7 @@ def _first_outcomes(table: AlleleTable) -> Iterator[Outcome]:
 
 
 def _write_table(
-    source: Source, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+    source: VariantInputs, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
 ) -> None:
     told = dict(metadata)
     if "shard" in metadata:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele, AlleleTable
-from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.calibration import empirical_p, shuffled_scores
 from titans_dna.inference.haplotype import ContigSites, place_on_haplotypes, read_sites
 from titans_dna.inference.model import SequenceModel
@@ -65,155 +65,112 @@ def choose_records(
     return found == shard.index
 
 
+@dataclass(frozen=True, kw_only=True)
+class ScoringRun:
+    """What all tables that one run scores have in common."""
+
+    model: SequenceModel
+    genome: Genome
+    options: ScoringOptions
+    work: WorkFolder  # keeps finished parts
+    advance: Advance = lambda done, total: None  # bases streamed since the last call, bases to stream in all
+
+
 def score_table(
-    model: SequenceModel,
-    genome: Genome,
+    run: ScoringRun,
     table: AlleleTable,
     chosen: np.ndarray,
-    options: ScoringOptions,
-    work: WorkFolder,
     *,
     records: Callable[[], Iterable[VcfRecord]] | None = None,
     sample_column: int = 0,
     prefix: str = "",
-    advance: Advance = lambda done, total: None,
 ) -> VariantScores:
     """Score the alleles of the chosen records.
 
     Parameters
     ----------
-    model, genome
-        Model and sequence.
+    run
+        Model, sequence and how.
     table
         All ALTs of the file. Haplotypes can change an outcome in it.
     chosen
         Which records are scored, (records,) bool.
-    options
-        How.
-    work
-        Keeps finished parts.
     records
         Reads the records again; needed for haplotypes.
     sample_column
         Column of the sample whose haplotypes are built.
     prefix
         Distinguishes the parts of several tables in one folder.
-    advance
-        Called with (bases streamed since the last call, bases to stream in all).
     """
-    rows = np.repeat(chosen, table.rows_per_record)
-    strands = np.full((len(rows), 2), np.nan)
-    p_values = np.full(len(rows) if options.shuffles else 0, np.nan)
+    scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record))
     sites: dict[str, ContigSites] = {}
-    if options.haplotype:
+    if run.options.haplotype:
         assert records is not None
         sites = read_sites(records(), table, sample_column)
-    contigs = [
-        contig
-        for contig in genome.contigs.names
-        if contig in table.alleles and any(rows[allele.row] for allele in table.alleles[contig])
-    ]
-    passes = (4 if options.haplotype else 2) * (2 if options.shuffles else 1)
-    total = passes * sum(genome.contigs.lengths[contig] for contig in contigs)
-    progress = lambda done: advance(done, total)  # noqa: E731
-    for contig in contigs:
-        name = f"{prefix}{genome.contigs.names.index(contig)}"
+    for contig in scoring.contigs:
+        name = f"{prefix}{run.genome.contigs.names.index(contig)}"
         if contig in sites:
-            _score_haplotypes(model, genome, contig, sites[contig], table, rows, strands, options, work, name, progress)
-            continue
-        alleles = table.alleles[contig].chosen(rows)
+            scoring.add_haplotypes(contig, name, sites[contig])
+        else:
+            scoring.add_contig(contig, name)
+    return VariantScores(strands=scoring.strands, p_values=scoring.p_values)
+
+
+class _TableScoring:
+    """One call of ``score_table``: scores fill up contig by contig."""
+
+    def __init__(self, run: ScoringRun, table: AlleleTable, rows: np.ndarray) -> None:
+        self.run, self.table, self.rows = run, table, rows
+        self.strands = np.full((len(rows), 2), np.nan)
+        self.p_values = np.full(len(rows) if run.options.shuffles else 0, np.nan)
+        self.contigs = [
+            contig
+            for contig in run.genome.contigs.names
+            if contig in table.alleles and any(rows[allele.row] for allele in table.alleles[contig])
+        ]
+        passes = (4 if run.options.haplotype else 2) * (2 if run.options.shuffles else 1)
+        self.total = passes * sum(run.genome.contigs.lengths[contig] for contig in self.contigs)
+
+    def add_contig(self, contig: str, name: str) -> None:
+        """Score the alleles of one contig, and the same changes in shuffled surroundings where asked for."""
+        sequence, options = self.run.genome.sequence(contig), self.run.options
+        alleles = self.table.alleles[contig].chosen(self.rows)
         places = [allele.row for allele in alleles]
-        found = _part(model, genome.sequence(contig), alleles, options, work, name, progress)
-        strands[places] = 0.0
-        np.add.at(strands, places, found)
+        found = self._part(name, sequence, alleles, score_strands)
+        self.strands[places] = 0.0
+        np.add.at(self.strands, places, found)  # a forced allele has two readings in one row
         if options.shuffles:
-            null = _null(model, genome.sequence(contig), alleles, options, work, name, progress)
-            sums = np.zeros((len(p_values), options.shuffles)) if len(set(places)) < len(places) else None
-            if sums is not None:  # forced alleles: two readings of one row
-                np.add.at(sums, places, null)
-                null = sums[places]
-            p_values[places] = empirical_p(strands[places].mean(1), null)
-    return VariantScores(strands=strands, p_values=p_values)
+            shuffled = partial(shuffled_scores, shuffles=options.shuffles, seed=options.seed)
+            null = np.zeros((len(self.p_values), options.shuffles))
+            np.add.at(null, places, self._part(f"{name}-shuffled", sequence, alleles, shuffled))
+            self.p_values[places] = empirical_p(self.strands[places].mean(1), null[places])
 
+    def add_haplotypes(self, contig: str, name: str, here: ContigSites) -> None:
+        """Score the alleles of one contig on the haplotypes of a sample."""
+        pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
+        for number, (haplotype, every) in enumerate(pairs, start=1):
+            if alleles := every.chosen(self.rows):
+                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, alleles, score_strands)
+                self.strands[[allele.row for allele in alleles]] = found
 
-def _part(
-    model: SequenceModel,
-    sequence: bytes,
-    alleles: Sequence[Allele],
-    options: ScoringOptions,
-    work: WorkFolder,
-    name: str,
-    progress: Callable[[int], None],
-) -> np.ndarray:
-    """Return signed scores (alleles, 2), read from the folder where they are finished."""
+    def _part(
+        self, name: str, sequence: bytes, alleles: Sequence[Allele], score: Callable[..., np.ndarray]
+    ) -> np.ndarray:
+        """Return signed scores (alleles, ...), read from the folder where they are finished, else finished now."""
+        run, kept = self.run, self.run.work.part(name)
+        if kept is None:
+            scores = score(
+                run.model, sequence, alleles, horizon_bp=run.options.horizon_bp, progress=self._progress,
+                checkpoint=run.work.checkpoint(name, run.model.weights_sha256),
+            )  # fmt: skip
+            kept = {"scores": scores}
+            run.work.keep(name, kept)
+        else:
+            self._progress(2 * len(sequence))
+        return kept["scores"] * np.array([[allele.sign] for allele in alleles])
 
-    def compute(checkpoint: Checkpoint) -> np.ndarray:
-        return score_strands(
-            model, sequence, alleles, horizon_bp=options.horizon_bp, checkpoint=checkpoint, progress=progress
-        )
-
-    found = _finished(work, model, name, compute, lambda: progress(2 * len(sequence)))
-    return found * np.array([[allele.sign] for allele in alleles])
-
-
-def _null(
-    model: SequenceModel,
-    sequence: bytes,
-    alleles: Sequence[Allele],
-    options: ScoringOptions,
-    work: WorkFolder,
-    name: str,
-    progress: Callable[[int], None],
-) -> np.ndarray:
-    """Return signed scores in shuffled surroundings (alleles, shuffles)."""
-
-    def compute(checkpoint: Checkpoint) -> np.ndarray:
-        return shuffled_scores(
-            model, sequence, alleles, horizon_bp=options.horizon_bp, shuffles=options.shuffles, seed=options.seed,
-            checkpoint=checkpoint, progress=progress,
-        )  # fmt: skip
-
-    found = _finished(work, model, f"{name}-shuffled", compute, lambda: progress(2 * len(sequence)))
-    return found * np.array([[allele.sign] for allele in alleles])
-
-
-def _finished(
-    work: WorkFolder,
-    model: SequenceModel,
-    name: str,
-    compute: Callable[[Checkpoint], np.ndarray],
-    skipped: Callable[[], None],
-) -> np.ndarray:
-    """Return a part that is finished, or finish it."""
-    part = work.part(name)
-    if part is not None:
-        skipped()
-        return part["scores"]
-    scores = compute(work.checkpoint(name, model.weights_sha256))
-    work.keep(name, {"scores": scores})
-    return scores
-
-
-def _score_haplotypes(
-    model: SequenceModel,
-    genome: Genome,
-    contig: str,
-    here: ContigSites,
-    table: AlleleTable,
-    rows: np.ndarray,
-    strands: np.ndarray,
-    options: ScoringOptions,
-    work: WorkFolder,
-    name: str,
-    progress: Callable[[int], None],
-) -> None:
-    """Score the alleles of one contig on the haplotypes of a sample."""
-    pairs = place_on_haplotypes(genome.sequence(contig), here, table.outcomes)
-    for number, (haplotype, every) in enumerate(pairs, start=1):
-        alleles = every.chosen(rows)
-        if alleles:
-            found = _part(model, haplotype.sequence, alleles, options, work, f"{name}-haplotype{number}", progress)
-            strands[[allele.row for allele in alleles]] = found
+    def _progress(self, done: int) -> None:
+        self.run.advance(done, self.total)
 
 
 def plain_options(options: ScoringOptions) -> ScoringOptions:

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,6 +41,13 @@ logger = logging.getLogger(__name__)
 _TILE = 1 << 20  # bases whose depth is asked for at once
 _BAI_LIMIT = 1 << 29  # bases that a .bai index can address
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
+_REASONS = {
+    _UNMAPPED: "unmapped",
+    _SECONDARY: "secondary",
+    _FAILED: "quality failed",
+    _DUPLICATE: "duplicate",
+    _SUPPLEMENTARY: "supplementary",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +71,13 @@ class ReadFilter:
         )
         return _UNMAPPED | sum(bit for bit, taken in chosen if not taken)
 
+    def reason(self, flag: int, mapping_quality: int) -> str:
+        """Say why a read does not count; nothing if it does."""
+        excluded = flag & self.excluded_flags
+        if excluded:
+            return next(reason for bit, reason in _REASONS.items() if excluded & bit)
+        return "" if mapping_quality >= self.min_mapping_quality else "mapping quality"
+
 
 @dataclass(frozen=True, slots=True)
 class Read:
@@ -85,6 +100,7 @@ class AlignedReads:
         self.indexed_path = used  # what htslib opens, an index appended where it lies elsewhere
         self.contigs = contigs  # of the header
         self.reference = reference  # FASTA for CRAM
+        self.left_out: Counter[str] = Counter()  # reads that `reads` met and did not give, by reason
         self._file = file
 
     def __enter__(self) -> Self:
@@ -130,6 +146,7 @@ class AlignedReads:
         try:
             for record in self._file.fetch(place.contig, place.start, place.end):
                 if record.flag & excluded or record.mapping_quality < keep.min_mapping_quality:
+                    self.left_out[keep.reason(record.flag, record.mapping_quality)] += 1
                     continue
                 text = record.query_sequence if clipped else record.query_alignment_sequence
                 sequence = (text or "").encode("ascii")
@@ -255,7 +272,8 @@ def open_reads(
     except (OSError, ValueError, pysam.SamtoolsError) as error:
         if isinstance(error, FormatError | InputMissing | ReferenceMismatch | IndexStale):
             raise
-        message = f"is no readable BAM, CRAM or SAM ({' '.join(str(error).split())[-200:]}). Copy it again."
+        said = " ".join(str(error).split())[-200:]
+        message = f"is no readable BAM, CRAM or SAM ({said}). Copy it again, or write it anew with samtools view."
         raise FormatError(message, path=path) from None
     finally:
         pysam.set_verbosity(verbosity)

@@ -79,7 +79,7 @@ class SampleGenome:
         self._reference, self._reads, self._options, self._fill = reference, reads, options, fill
         self._tiles: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._md5: dict[str, str] = {}
-        self.losses = {"deleted_bases": 0, "not_called": 0, "called": 0}  # of the tiles called so far
+        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # of each tile called so far
         self._names: dict[str, str] = {}
         for name, length in reads.contigs.lengths.items():
             contig = reference.contigs.resolve(name)
@@ -116,6 +116,17 @@ class SampleGenome:
     def circular(self) -> frozenset[str]:
         """Contigs that the reference says are circular."""
         return self._reference.circular
+
+    @property
+    def fill(self) -> str:
+        """What stands where no base is called: ``reference`` or ``n``."""
+        return self._fill
+
+    @property
+    def losses(self) -> dict[str, int]:
+        """Bases deleted, not called and called, of the tiles read so far, each tile once."""
+        totals = np.array(list(self._counts.values()), np.int64).reshape(-1, 3).sum(0).tolist()
+        return dict(zip(("deleted_bases", "not_called", "called"), totals, strict=True))
 
     def close(self) -> None:
         """Close the reads and the reference."""
@@ -179,9 +190,8 @@ class SampleGenome:
         if self._fill == "reference":
             called[missing] = reference[missing]
         called[deleted] = ord("N")
-        self.losses["deleted_bases"] += int(deleted.sum())
-        self.losses["not_called"] += int(missing.sum())
-        self.losses["called"] += int((~(deleted | missing)).sum())
+        lost = int(deleted.sum()), int(missing.sum())
+        self._counts[contig, start] = (*lost, len(called) - sum(lost))
         return called.tobytes()
 
 

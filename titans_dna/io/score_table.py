@@ -29,6 +29,7 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_metadata import write_metadata
 from titans_dna.io.tables import TsvWriter
 
 __all__ = ["SUFFIXES", "Column", "ScoreTableWriter", "is_score_table", "require_package"]
@@ -210,7 +211,8 @@ class _Hdf5Sink(_Sink):
 
         types = {"text": h5py.string_dtype("utf-8"), "integer": np.dtype("i8"), "score": np.dtype("f4")}
         self._file = h5py.File(self.path, "w")
-        self._file.attrs.update({"titans_dna_scores": 1, **self.metadata})
+        self._file.attrs["titans_dna_scores"] = 1
+        write_metadata(self._file, self.metadata)
         self._file.attrs["columns"] = [column.name for column in self.columns]
         self._file.attrs["kinds"] = [column.kind for column in self.columns]
         for column in self.columns:

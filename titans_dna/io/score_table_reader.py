@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import FormatError, InputMissing
+from titans_dna.io.hdf5_metadata import read_metadata
 from titans_dna.io.score_table import SUFFIXES, Column, is_score_table, require_package
 from titans_dna.io.tables import read_tsv
 from titans_dna.io.text import read_lines
@@ -126,10 +127,10 @@ def _hdf5_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, st
     with h5py.File(path, "r") as file:
         if "titans_dna_scores" not in file.attrs:
             raise FormatError("is HDF5, but no table of scores. Make it again.", path=path)
-        metadata = dict(file.attrs)
-        pairs = list(zip(metadata.pop("columns"), metadata.pop("kinds"), strict=True))
-        metadata.pop("titans_dna_scores")
-        return [(str(a), str(b)) for a, b in pairs], {key: str(value) for key, value in metadata.items()}
+        pairs = list(zip(file.attrs["columns"], file.attrs["kinds"], strict=True))
+        ours = ("columns", "kinds", "titans_dna_scores")
+        metadata = {key: text for key, text in read_metadata(file).items() if key not in ours}
+        return [(str(a), str(b)) for a, b in pairs], metadata
 
 
 def _hdf5_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:

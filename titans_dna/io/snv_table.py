@@ -60,7 +60,7 @@ class SnvTableWriter:
 
     def add(self, contig: str, sequence: bytes, values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         """Write one contig: its bases, and (4, bases) ln P."""
-        self._longest = max(self._longest, len(sequence))
+        self._reach(len(sequence))
         letters = sequence.upper().decode("ascii")
         for start in range(0, len(sequence), _LINES):
             part = np.asarray(values[:, start : start + _LINES]).T
@@ -70,6 +70,19 @@ class SnvTableWriter:
                 if a == a  # nan: unknown
             ]
             self._file.write("".join(lines).encode())
+
+    def copy(self, other: str | os.PathLike[str], contig: str, bases: int) -> None:
+        """Write one contig as another such file, with its index, has it."""
+        import pysam
+
+        self._reach(bases)
+        with pysam.TabixFile(str(other)) as table:
+            if contig in table.contigs:
+                for line in table.fetch(contig):
+                    self._file.write(f"{line}\n".encode())
+
+    def _reach(self, bases: int) -> None:
+        self._longest = max(self._longest, bases)
 
     def _place_index(self) -> None:
         import pysam

@@ -8,6 +8,9 @@ suffix                          layout
 ``.parquet``                    the same
 ``.h5``                         ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes
 ==============================  =====================================================================================
+
+A shard, which has the key ``shard``, says its kinds too (``tracks``), and what it holds of the whole (see
+`titans_dna.io.track_set_reader`).
 """
 
 from __future__ import annotations
@@ -23,6 +26,7 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_metadata import write_metadata
 from titans_dna.io.score_table import Column, ScoreTableWriter
 from titans_dna.io.tracks import BigWigTrack
 
@@ -60,6 +64,8 @@ class TrackSetWriter:
         metadata: Mapping[str, str],
     ) -> None:
         self.path, self.lengths, self.kinds, self.metadata = Path(path), dict(lengths), tuple(kinds), dict(metadata)
+        if "shard" in self.metadata:
+            self.metadata["tracks"] = " ".join(self.kinds)
         check_track_path(self.path)
 
     def __enter__(self) -> Self:
@@ -70,12 +76,13 @@ class TrackSetWriter:
         if self.path.suffix == ".bw":
             for kind in self.kinds:
                 name = self.path.with_name(f"{self.path.stem}.{kind}.bw")
-                self._bigwigs[kind] = self._stack.enter_context(BigWigTrack(name, self.lengths))
+                told = {**self.metadata, "tracks": kind} if "shard" in self.metadata else None
+                self._bigwigs[kind] = self._stack.enter_context(BigWigTrack(name, self.lengths, told))
         elif self.path.suffix == ".h5":
             import h5py
 
             self._file = self._stack.enter_context(h5py.File(self._stack.enter_context(atomic_path(self.path)), "w"))
-            self._file.attrs.update(self.metadata)
+            write_metadata(self._file, self.metadata)
         else:
             columns = [Column("contig", "text"), Column("start", "integer")]
             columns += [Column(kind, "score") for kind in self.kinds]

@@ -1,10 +1,16 @@
-"""Genome tracks as bigWig: one number for each base, gaps where there is none."""
+"""Genome tracks as bigWig: one number for each base, gaps where there is none.
+
+A bigWig cannot say what it was made with. A shard has that beside it, in ``PATH.json``: text by key. A shard without
+any value is an empty file, for a bigWig without values cannot be read.
+"""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,7 +19,7 @@ import numpy as np
 from titans_dna.errors import ContigUnknown, FormatError, OutputError
 from titans_dna.io.atomic import atomic_path
 
-__all__ = ["BigWigTrack"]
+__all__ = ["BigWigTrack", "shard_metadata_path"]
 
 _CHUNK = 1 << 18  # values handed over at once
 
@@ -27,15 +33,19 @@ class BigWigTrack:
         Output, usually ``.bw``.
     lengths
         Bases of every contig, in the order in which values will come.
+    shard
+        What a shard was made with, by key; None for a whole track.
 
     Raises
     ------
     OutputError
-        If no value was added, for a bigWig without values cannot be read.
+        If no value was added to what is no shard.
     """
 
-    def __init__(self, path: str | os.PathLike[str], lengths: Mapping[str, int]) -> None:
-        self.path, self.lengths = os.fspath(path), dict(lengths)
+    def __init__(
+        self, path: str | os.PathLike[str], lengths: Mapping[str, int], shard: Mapping[str, str] | None = None
+    ) -> None:
+        self.path, self.lengths, self.shard = os.fspath(path), dict(lengths), shard
         self.values = 0  # values written so far
         self._order = {name: number for number, name in enumerate(self.lengths)}
         self._last: tuple[int, int] = (-1, 0)
@@ -44,20 +54,24 @@ class BigWigTrack:
         import pyBigWig
 
         self._stack = ExitStack()
-        temporary = self._stack.enter_context(atomic_path(self.path))
-        self._file = pyBigWig.open(str(temporary), "w")
-        self._file.addHeader(list(self.lengths.items()))
+        self._temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file = pyBigWig.open(str(self._temporary), "w")
+        self._file.addHeader(list(self.lengths.items()) or [("none", 1)])
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and not self.values:
+        self._file.close()
+        if error is None and not self.values and self.shard is None:
             error = OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
-            self._close()
             self._stack.__exit__(type(error), error, None)
             raise error
-        self._close()
+        if error is None and self.shard is not None:
+            if not self.values:
+                self._temporary.write_bytes(b"")
+            with atomic_path(shard_metadata_path(self.path)) as beside:
+                beside.write_text(json.dumps(dict(self.shard), indent=1) + "\n")
         self._stack.__exit__(kind, error, trace)
 
     def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
@@ -92,5 +106,7 @@ class BigWigTrack:
                 self.values += len(piece)
         self._last = (place[0], end)
 
-    def _close(self) -> None:
-        self._file.close()
+
+def shard_metadata_path(path: str | os.PathLike[str]) -> Path:
+    """Return where the metadata of a bigWig shard are."""
+    return Path(f"{os.fspath(path)}.json")

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,15 +51,22 @@ class Genome:
         return self.codes_of(contig) & np.uint8(MASKED - 1)
 
 
-def open_genome(path: Path) -> Genome:
+def open_genome(path: Path, aliases: Iterable[Sequence[str]] = ()) -> Genome:
     """Return the genome of a FASTA, from the cache if it was read before.
+
+    Parameters
+    ----------
+    path
+        FASTA, GenBank or EMBL.
+    aliases
+        Groups of names that mean the same contig.
 
     Raises
     ------
     InputMissing, FormatError
         If the FASTA is not there or broken.
     """
-    with open_fasta(path) as fasta:
+    with open_fasta(path, aliases=aliases) as fasta:
         entry = cache_entry(path, ".codes.npy")
         about = entry.with_suffix(".json")
         lengths = fasta.contigs.lengths

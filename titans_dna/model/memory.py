@@ -19,6 +19,7 @@ from titans_dna.ops.network import read_weights
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
 KEPT_PIECES = 12  # in training, of earlier pieces only the states between them are kept, and the rest is computed again
+DEVICE_PIECE_TOKENS = 4096  # least tokens of a piece on a device other than CPU, where many short launches are slow
 FORGETTING_RANGE = (1e-5, 1e-3)  # initial forgetting of the slowest and fastest head, per unit of write
 
 
@@ -128,7 +129,9 @@ class NeuralMemory(nn.Module):
 
     def _piece_tokens(self, tokens: int, state: NeuralMemoryState) -> list[int]:
         """Return the sizes of the pieces: groups of whole chunks; all at once where pieces between resets fold."""
-        group = GROUP_CHUNKS * self.chunk_tokens
+        on_cpu = self.gain.device.type == "cpu"
+        chunks = GROUP_CHUNKS if on_cpu else max(GROUP_CHUNKS, DEVICE_PIECE_TOKENS // self.chunk_tokens)
+        group = chunks * self.chunk_tokens
         if self.reset_tokens or tokens <= group:
             return [tokens]
         first = group - state.memory.chunk_position
@@ -141,7 +144,7 @@ class NeuralMemory(nn.Module):
         mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
         tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
-        everything = None if bool(active.all()) else active
+        everything = None if active.device.type == "cpu" and bool(active.all()) else active  # a GPU would have to wait
         with torch.autocast(x.device.type, enabled=False):
             reads, memory, surprise, since = self._run(tokens, everything, state)
         after = NeuralMemoryState(memory=memory, tail=tail, since_reset=since)

@@ -20,7 +20,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from titans_dna.errors import ConfigError
-from titans_dna.ops import chunked, reference
+from titans_dna.ops import chunked, reference, triton
 from titans_dna.ops.chunked import GROUP_CHUNKS
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.state import Gates, MemoryState, Pending, initial_state
@@ -37,7 +37,7 @@ __all__ = [
     "neural_memory",
 ]
 
-_RUNS = {"reference": reference.run, "chunked": chunked.run}
+_RUNS = {"reference": reference.run, "chunked": chunked.run, "triton": triton.run}
 
 
 class MemoryOutput(NamedTuple):
@@ -48,16 +48,33 @@ class MemoryOutput(NamedTuple):
     surprise: Float[Tensor, "B T H"]  # ||M_border(k_t) - v_t||^2, the loss whose gradient is the surprise
 
 
-def choose(implementation: str, device: torch.device | str) -> tuple[str, str]:
+def choose(
+    implementation: str,
+    device: torch.device | str,
+    form: MemoryForm | None = None,
+    *,
+    head_width: int = 64,
+    chunk_tokens: int = 64,
+    dtype: torch.dtype = torch.float32,
+) -> tuple[str, str]:
     """Return the name of the implementation to use and the reason in words.
+
+    ``auto`` takes the fused kernels wherever they can run. Without a form the answer is that for the default memory.
 
     Raises
     ------
     ConfigError
-        If the name is unknown.
+        If the name is unknown, or the kernels are asked for by name where they cannot run.
     """
-    if implementation == "auto":
-        return "chunked", f"the dual form is the fastest implementation on {torch.device(device).type}"
+    device, form = torch.device(device), form or MemoryForm()
+    if implementation == "auto" and device.type != "cuda":
+        return "chunked", f"the dual form is the fastest implementation on {device.type}"
+    if implementation in ("auto", "triton"):
+        obstacle = triton.obstacle(device, form, head_width, chunk_tokens, dtype)
+        if implementation == "auto":
+            return ("chunked", obstacle) if obstacle else ("triton", f"fused kernels on {device.type}")
+        if obstacle:
+            raise ConfigError(f"memory implementation triton cannot run: {obstacle}; choose auto or chunked")
     if implementation not in _RUNS:
         raise ConfigError(f"memory implementation is {implementation!r}; choose auto, {', '.join(_RUNS)}")
     return implementation, "asked for by name"
@@ -97,7 +114,8 @@ def neural_memory(
     active
         Tokens that count; the others neither write nor decay, and their reads see the memory as it is.
     implementation
-        ``auto``, ``chunked`` (dual form) or ``reference`` (token by token, autograd).
+        ``auto`` (see ``choose``), ``triton`` (fused kernels), ``chunked`` (dual form) or ``reference`` (token by
+        token, autograd).
 
     Raises
     ------
@@ -112,7 +130,7 @@ def neural_memory(
         raise ConfigError(f"chunk_tokens is {chunk_tokens}; choose 1 or more")
     if gates.step.shape[-1] != form.written_matrices:
         raise ConfigError(f"gates have {gates.step.shape[-1]} matrices but the form writes {form.written_matrices}")
-    name, _ = choose(implementation, q.device)
+    name, _ = choose(implementation, q.device, form, head_width=q.shape[-1], chunk_tokens=chunk_tokens, dtype=q.dtype)
     known, pending = state.chunk_position, state.pending
     if pending is not None:
         q = torch.cat([torch.zeros_like(pending.keys), q], 1)

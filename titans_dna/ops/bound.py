@@ -85,7 +85,7 @@ class BoundedStep:
         self._strict = torch.ones_like(overlap[0, 0]).tril_(-1)
 
     def backward(self, chunk: int, gradient: Tensor, inputs: Tensor) -> BoundGradient:
-        """Return the gradients of a chunk, given that of its bounded steps; that at the inputs is added to ``inputs``."""
+        """Return the gradients of a chunk from that of its bounded steps; ``inputs`` is added to that at the inputs."""
         factor = gradient * self._before[chunk] * self._after[chunk]
         own = -(factor * self._step[chunk]) * self._after[chunk]
         weight = (own - factor * self._step[chunk] * self._before[chunk]).unsqueeze(-1) * self._strict

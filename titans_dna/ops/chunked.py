@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from titans_dna.ops.network import Matrices
 from titans_dna.ops.state import Gates
 
 GROUP_CHUNKS = 16  # chunks whose reads are one batch; in training, states are kept once per group
+GroupMemory = Callable[..., tuple[Tensor, ...]]  # the contract of ``backward.run_memory``
 
 
 def run(
@@ -31,8 +33,14 @@ def run(
     gain: Tensor | None,
     form: MemoryForm,
     chunk_tokens: int,
+    *,
+    memory: GroupMemory = run_memory,
+    group_chunks: int | None = None,
 ) -> tuple[Tensor, Tensor, Matrices, Matrices]:
-    """Run the rule from a chunk border; the same contract as ``reference.run``."""
+    """Run the rule from a chunk border; the same contract as ``reference.run``.
+
+    ``memory`` runs a group of chunks and knows its gradient; ``group_chunks`` is the size of a group.
+    """
     batch, heads = q.shape[0], q.shape[2]
     first = form.first_written
     frozen = tuple(w.flatten(0, 1).mT for w in weights[:first])
@@ -40,7 +48,7 @@ def run(
     states = tuple(torch.cat([w.mT, s.mT] if form.momentum else [w.mT], 2).flatten(0, 1) for w, s in pairs)
     rows = None if gain is None else gain.unsqueeze(1).repeat(batch, 1, 1)
     reads, losses, start, tokens = [], [], 0, q.shape[1]
-    group = GROUP_CHUNKS * chunk_tokens
+    group = (group_chunks or GROUP_CHUNKS) * chunk_tokens
     recompute = torch.is_grad_enabled() and tokens > group
     kept = states
     while start < tokens:
@@ -48,7 +56,7 @@ def run(
         end = start + min(group, (tokens - start) // width * width)
         mask = None if active is None else active[:, start:end]
         vectors = (x[:, start:end] for x in (q, k, v))
-        arguments: Any = (*vectors, gates.tokens(start, end), mask, rows, form, width, frozen, *states)
+        arguments: Any = (*vectors, gates.tokens(start, end), mask, rows, form, width, memory, frozen, *states)
         if recompute:
             y, loss, *after = checkpoint(_run_group, *arguments, use_reentrant=False, preserve_rng_state=False)
         else:
@@ -74,6 +82,7 @@ def _run_group(
     gain: Tensor | None,
     form: MemoryForm,
     width: int,
+    memory: GroupMemory,
     frozen: Matrices,
     *states: Tensor,
 ) -> tuple[Tensor, ...]:
@@ -87,11 +96,10 @@ def _run_group(
     mask = None
     if active is not None:
         mask = split(active.unsqueeze(-1).expand(*active.shape, heads))
-    products = chunk_gates(
-        *(split(g).movedim(-1, 0) for g in (gates.step, gates.momentum, gates.forgetting)), mask, form
-    )
+    step, momentum, forgetting = (split(g).movedim(-1, 0) for g in (gates.step, gates.momentum, gates.forgetting))
+    products = chunk_gates(step, momentum, forgetting, mask, form)
     queries, keys, values = split(q), split(k), split(v)
     offsets = keys - values if form.residual else -values
-    y, loss, *after = run_memory(queries, keys, offsets, products, frozen, states, gain, form)
+    y, loss, *after = memory(queries, keys, offsets, products, frozen, states, gain, form)
     joined = y.unflatten(1, (batch, heads)).movedim(0, 1).transpose(2, 3).flatten(1, 2)  # (B, T, H, D)
     return (joined, loss.unflatten(1, (batch, heads)).movedim(0, 1).transpose(2, 3).flatten(1, 2), *after)

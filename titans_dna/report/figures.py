@@ -18,6 +18,7 @@ from titans_dna.report.track import TrackProfile
 
 __all__ = [
     "baseline_figure",
+    "calibration_figure",
     "embedding_figure",
     "region_figure",
     "roc_figure",
@@ -143,6 +144,23 @@ def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
     return inline_svg(draw, name="scores", description="Distributions of variant scores.", height_in=3.2)
 
 
+def calibration_figure(values: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
+    """Draw how quantiles and p-values spread between 0 and 1, as shares; even ones lie on the dashed line."""
+    edges = np.linspace(0, 1, 21)
+
+    def draw(axes: Axes) -> None:
+        for number, (_, shares) in enumerate(values):
+            counts, _ = np.histogram(shares, edges)
+            axes.stairs(100 * counts / len(shares), edges, color=SERIES[number], linewidth=1.4)
+        axes.axhline(5, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.set_xlabel("value (low: rarely as unlikely)")
+        axes.set_ylabel("% of alleles")
+        axes.set_xlim(0, 1)
+        axes.set_ylim(bottom=0)
+
+    return inline_svg(draw, name="calibration", description="Spread of quantiles and p-values.", height_in=2.4)
+
+
 def roc_figure(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) -> Markup:
     """Draw one ROC curve per pair of scores and truth, the first one emphasised."""
 
@@ -189,7 +207,9 @@ def region_figure(regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Ma
     return inline_svg(draw, name="regions", description=text, width_in=8.4, height_in=0.8 + 0.42 * len(strips))
 
 
-def track_figure(track: TrackProfile, regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Markup:
+def track_figure(
+    track: TrackProfile, regions: Sequence[ScoredRegion], classes: Sequence[str], name: str = "track"
+) -> Markup:
     """Draw the maximum and the mean of each bin of a track, above one lane of region marks per class."""
     scale, unit = (
         (1e6, "Mb") if track.length_bp >= 500_000 else (1e3, "kb") if track.length_bp >= 2_000 else (1.0, "bp")
@@ -225,10 +245,10 @@ def track_figure(track: TrackProfile, regions: Sequence[ScoredRegion], classes: 
         for tick in ticks:
             axes.axhline(tick, color=RULE, linewidth=0.6, zorder=0)
 
-    text = "Maximum and mean surprise along the longest contig, with regions marked below."
+    text = f"Maximum and mean of {track.kind} along the longest contig, with regions marked below."
     height = 3.0 + 0.22 * len(lanes)
     rows = (0.7, height - 1.2)
-    return inline_svg(draw, name="track", description=text, width_in=8.4, height_in=height, rows=rows)
+    return inline_svg(draw, name=name, description=text, width_in=8.4, height_in=height, rows=rows)
 
 
 def embedding_figure(embedded: EmbeddedRegions, classes: Sequence[str]) -> Markup:

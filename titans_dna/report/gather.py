@@ -7,7 +7,17 @@ from pathlib import Path
 
 from titans_dna.errors import ConfigError
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
-from titans_dna.report.run import Evaluation, InputFile, ModelRun, describe_file, read_evaluation, read_model_run
+from titans_dna.report.run import (
+    Classifier,
+    Evaluation,
+    InputFile,
+    ModelRun,
+    describe_file,
+    read_classifier,
+    read_evaluation,
+    read_model_run,
+)
+from titans_dna.report.statistics import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_track
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
@@ -30,13 +40,18 @@ class ReportInputs:
     truth_field: str = ""  # INFO field with the true class of a variant, empty for none
     truth_positive: str = "breaking"  # value of that field for the class that should score high; all other values: not
     regions: Path | None = None  # table written by `score-regions`
-    track: Path | None = None  # bigWig written by `score-regions`
+    track: Path | None = None  # bigWig written by `score-regions --track`
+    tracks: tuple[Path, ...] = ()  # bigWigs written by `score-regions --tracks`, named NAME.KIND.bw
     embeddings: Path | None = None  # HDF5 written by `embed`
+    classifier: Path | None = None  # finetune.json written by `finetune`
+    samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one of each sample
+    folder: Path | None = None  # of the page, for links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
     labels: Path | None = None  # table with "name" and that column; None for the columns of the HDF5 file
 
     def __post_init__(self) -> None:
-        if not any((self.model, self.evaluation, self.variants, self.regions, self.track, self.embeddings)):
+        parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
+        if not any((*parts, self.classifier, self.samples)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -56,8 +71,10 @@ class ReportData:
     variants: ScoredVariants | None  # scored alleles
     truth_positive: str  # value of the truth field for the class that should score high
     regions: ScoredRegions | None  # scored regions
-    track: TrackProfile | None  # surprise along the longest contig
+    tracks: tuple[TrackProfile, ...]  # each along its longest contig
     embedded: EmbeddedRegions | None  # embeddings of regions
+    classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
+    samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
 def gather_inputs(inputs: ReportInputs) -> ReportData:
@@ -75,17 +92,23 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         "track": inputs.track,
         "embeddings": inputs.embeddings,
         "labels": inputs.labels,
+        "classifier": inputs.classifier,
     }
-    files = tuple(describe_file(role, path) for role, path in paths.items() if path)
+    files = [describe_file(role, path) for role, path in paths.items() if path]
+    files += [describe_file("track", path) for path in inputs.tracks]
+    files += [describe_file("sample", path) for path in inputs.samples]
+    tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
     return ReportData(
-        files=files,
+        files=tuple(files),
         run=read_model_run(inputs.model) if inputs.model else None,
         evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
         variants=read_scored_variants(inputs.variants, truth_field=inputs.truth_field) if inputs.variants else None,
         truth_positive=inputs.truth_positive,
         regions=read_scored_regions(inputs.regions) if inputs.regions else None,
-        track=read_track(inputs.track) if inputs.track else None,
+        tracks=tuple(map(read_track, tracks)),
         embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
         if inputs.embeddings
         else None,
+        classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
+        samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )

@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import partial
 from importlib import resources
 from typing import Any
 
@@ -14,8 +15,10 @@ from markupsafe import Markup
 
 from titans_dna.report import figures, summaries
 from titans_dna.report.gather import ReportData
+from titans_dna.report.links import link_address
 from titans_dna.report.regions import OTHER, EmbeddedRegions, main_classes
 from titans_dna.report.svg import series_variable
+from titans_dna.report.track import describe_track
 from titans_dna.version import __version__
 
 __all__ = ["render_page"]
@@ -23,7 +26,7 @@ __all__ = ["render_page"]
 MOST_REGIONS = 8  # rows in each of the two tables of regions
 
 
-def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
+def render_page(data: ReportData, *, title: str = "titans-dna report", link: str = "") -> str:
     """Return the report as an HTML document that needs no other file, no network and no JavaScript.
 
     The same data give the same text. Whatever came from an input is escaped.
@@ -34,6 +37,8 @@ def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
         What `gather_inputs` returned.
     title
         Heading of the page.
+    link
+        Pattern of `titans_dna.report.links` that coordinates lead to; empty for no links.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
@@ -48,6 +53,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report") -> str:
         title=title,
         data=data,
         version=__version__,
+        address=partial(link_address, link),
         outcome_words=summaries.OUTCOMES,
         variable=series_variable,
         **_run_context(data),
@@ -77,7 +83,7 @@ def _run_context(data: ReportData) -> dict[str, Any]:
 def _variant_context(data: ReportData) -> dict[str, Any]:
     """Score distributions and, where truth is known, the ROC curve and its areas."""
     context: dict[str, Any] = dict.fromkeys(("groups", "legend_of_groups", "legend_of_curves", "truth"), ())
-    context |= {"score_svg": "", "roc_svg": ""}
+    context |= {"score_svg": "", "roc_svg": "", "calibration_svg": "", "calibrations": ()}
     if data.variants is None or not len(data.variants.llr):
         return context
     context["groups"] = groups = summaries.score_groups(data.variants, data.truth_positive)
@@ -85,6 +91,11 @@ def _variant_context(data: ReportData) -> dict[str, Any]:
         (f"{name} ({len(values):,})", series_variable(number)) for number, (name, values) in enumerate(groups)
     ]
     context["score_svg"] = figures.score_figure(groups)
+    named = (("TD_QUANTILE", data.variants.quantiles), ("TD_P", data.variants.p_values))
+    if given := [(name, values) for name, values in named if len(values)]:
+        context["calibrations"] = [(name, len(v), summaries.low_values(name, v)) for name, v in given]
+        context["legend_of_calibrations"] = [(name, series_variable(n)) for n, (name, _) in enumerate(given)]
+        context["calibration_svg"] = figures.calibration_figure(given)
     holdout = data.run.training.get("holdout_contigs") or () if data.run else ()
     context["truth"] = truth = summaries.truth_rows(data.variants, data.truth_positive, holdout)
     wanted = (summaries.HELD_OUT, summaries.TRAINED_ON)
@@ -102,13 +113,15 @@ def _region_context(data: ReportData) -> dict[str, Any]:
     scored = data.regions.scored if data.regions else ()
     named = data.embedded.classes.tolist() if data.embedded and not data.embedded.label else []
     classes = main_classes([*(row.class_name for row in scored), *named])
-    context: dict[str, Any] = {"region_svg": "", "track_svg": "", "least": (), "most": ()}
+    context: dict[str, Any] = {"region_svg": "", "track_svgs": [], "least": (), "most": ()}
     if scored:
         context["region_svg"] = figures.region_figure(scored, classes)
         shown = min(MOST_REGIONS, max(1, len(scored) // 2))
         context["least"], context["most"] = scored[:shown], scored[::-1][:shown]
-    if data.track:
-        context["track_svg"] = figures.track_figure(data.track, rows, classes)
+    for number, track in enumerate(data.tracks):
+        name = f"track{number or ''}"
+        words = describe_track(track.kind)
+        context["track_svgs"].append((track, words, figures.track_figure(track, rows, classes, name)))
     return context | _embedding_context(data.embedded, classes)
 
 

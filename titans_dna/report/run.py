@@ -18,12 +18,14 @@ from titans_dna.errors import CheckpointError, FormatError, InputMissing
 
 __all__ = [
     "Baseline",
+    "Classifier",
     "ContextBits",
     "Evaluation",
     "InputFile",
     "LogCurve",
     "ModelRun",
     "describe_file",
+    "read_classifier",
     "read_evaluation",
     "read_model_run",
 ]
@@ -94,6 +96,16 @@ class Evaluation:
     def best_baseline(self) -> Baseline | None:
         """The baseline with the fewest bits per base."""
         return min(self.baselines, key=lambda baseline: baseline.bits_per_base, default=None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Classifier:
+    """A fine-tuned classifier and a baseline, tested on the same sequences."""
+
+    classes: tuple[str, ...]  # their names
+    trained: int  # sequences learned
+    tested: int  # sequences tested
+    rows: tuple[tuple[str, Mapping[str, float]], ...]  # name; accuracy, mcc, auroc and auprc
 
 
 def describe_file(role: str, path: Path) -> InputFile:
@@ -174,6 +186,32 @@ def read_evaluation(path: Path) -> Evaluation:
         )
     except (KeyError, TypeError, ValueError) as error:
         raise FormatError(f"not an evaluation ({error!r}). Write it with `titans-dna evaluate`.", path=path) from error
+
+
+def read_classifier(path: Path) -> Classifier:
+    """Read what ``titans-dna finetune`` wrote about its test.
+
+    Raises
+    ------
+    InputMissing
+        If there is no such file.
+    FormatError
+        If it is not JSON, or a value that the report needs is missing or no number.
+    """
+    details = _read_object(path)
+    try:
+        names = {"model": f"{details['backbone']}, fine-tuned", "kmer_baseline": f"{details['kmer_bases']}-mers"}
+        return Classifier(
+            classes=tuple(map(str, details["classes"])),
+            trained=int(details["training_examples"]),
+            tested=int(details["tested_examples"]),
+            rows=tuple(
+                (name, {metric: float(details[key][metric]) for metric in ("accuracy", "mcc", "auroc", "auprc")})
+                for key, name in names.items()
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise FormatError(f"not a classifier ({error!r}). Write it with `titans-dna finetune`.", path=path) from error
 
 
 def _read_log(path: Path) -> tuple[tuple[LogCurve, ...], int]:

@@ -15,7 +15,17 @@ from titans_dna.inference.metrics import auroc, auroc_interval, average_precisio
 from titans_dna.report.run import ModelRun
 from titans_dna.report.variants import ScoredVariants
 
-__all__ = ["HELD_OUT", "OUTCOMES", "TRAINED_ON", "TruthRow", "flattened", "provenance", "score_groups", "truth_rows"]
+__all__ = [
+    "HELD_OUT",
+    "OUTCOMES",
+    "TRAINED_ON",
+    "TruthRow",
+    "flattened",
+    "low_values",
+    "provenance",
+    "score_groups",
+    "truth_rows",
+]
 
 HELD_OUT, TRAINED_ON = "held-out contigs", "other contigs"
 
@@ -27,8 +37,11 @@ OUTCOMES = {
     "beyond_contig": "the position lies beyond the end of the contig",
     "symbolic": "ALT is symbolic or a breakend, not written in bases",
     "spanning_deletion": "ALT is *, an allele deleted by another record",
-    "too_long": "longer than the scoring window",
-    "reference_n": "the reference is N there",
+    "too_long": "an allele is longer than the limit (--longest)",
+    "reference_n": "the reference is N there, or ALT holds a letter that is no base",
+    "swapped": "scored with REF and ALT exchanged, for the reference has ALT",
+    "forced": "scored against its own REF, which the reference has not",
+    "haplotype_conflict": "a phased neighbour changes the bases of REF",
     "no_alt": "the record has no ALT allele",
     "malformed": "the line breaks the VCF format",
     "no outcome": "the file gives no outcome for this allele",
@@ -112,6 +125,11 @@ def score_groups(variants: ScoredVariants, positive: str) -> list[tuple[str, NDA
     alleles = variants.labelled
     names = sorted(set(alleles.truths.tolist()), key=lambda name: (name != positive, name))
     return [(name, -alleles.llr[alleles.truths == name]) for name in names] or [("scored alleles", -variants.llr)]
+
+
+def low_values(name: str, values: NDArray[np.float64]) -> int:
+    """Return how many quantiles lie below 0.05, or p-values at 0.05 at the most."""
+    return int((values < 0.05).sum() if name == "TD_QUANTILE" else (values <= 0.05).sum())
 
 
 def provenance(run: ModelRun) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""The surprise track along the longest contig, read from a bigWig and binned by mean and maximum."""
+"""A track along its longest contig, read from a bigWig and binned by mean and maximum."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError, InputMissing
 
-__all__ = ["TrackProfile", "read_track"]
+__all__ = ["TrackProfile", "describe_track", "read_track"]
 
+_KINDS = {
+    "surprise": "Surprise of the memory{}, its loss at each base before it learns from it",
+    "forgetting": "Forgetting: the share of the memory{} that each base erases",
+    "log_likelihood": "ln P of each base, given all that stands before it",
+    "entropy_bits": "Entropy of the prediction for each base, in bits",
+}
 EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of the file
 
 
@@ -20,6 +26,7 @@ EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of
 class TrackProfile:
     """A track along one contig in equal bins."""
 
+    kind: str  # what its numbers are, by the file's name: the last part before .bw
     contig: str  # the longest contig that bears values
     length_bp: int  # of that contig
     contigs: int  # contigs in the file's header
@@ -29,13 +36,25 @@ class TrackProfile:
     covered_bp: int  # bases with a value in the whole file
 
 
+def describe_track(kind: str) -> str:
+    """Return what a kind of track holds, in words.
+
+    Examples
+    --------
+    >>> describe_track("forgetting_layer2")
+    'Forgetting: the share of the memory of layer 2 that each base erases'
+    """
+    name, _, layer = kind.partition("_layer")
+    return _KINDS[name].format(f" of layer {layer}" if layer else "") if name in _KINDS else f"Track {kind}"
+
+
 def read_track(path: Path, *, bins: int = 600) -> TrackProfile:
     """Read the longest contig with values of a bigWig.
 
     Parameters
     ----------
     path
-        File written by ``titans-dna score-regions --track``.
+        File written by ``titans-dna score-regions --track`` or ``--tracks``.
     bins
         Most bins to make; a contig shorter than this has one per base.
 
@@ -56,6 +75,7 @@ def read_track(path: Path, *, bins: int = 600) -> TrackProfile:
                 edges, mean, maximum = _binned(track, contig, lengths[contig], bins)
                 if np.isfinite(mean).any():
                     return TrackProfile(
+                        kind=path.stem.rpartition(".")[2],
                         contig=contig,
                         length_bp=lengths[contig],
                         contigs=len(lengths),

@@ -1,7 +1,8 @@
 """Scored variants for the report: outcomes that add up, scores by planted truth, and the most disrupted alleles.
 
 The file is a VCF or BCF written by `titans-dna score-variants`: INFO/TD_LLR (natural logarithm of the likelihood of ALT
-minus that of REF) and INFO/TD_OUTCOME, both with one value per ALT allele. One pass keeps the score of each scored
+minus that of REF) and INFO/TD_OUTCOME, both with one value per ALT allele, and where scores were calibrated
+INFO/TD_QUANTILE and TD_P. One pass keeps the score of each scored
 allele, and truth, kind and contig of those with a truth. A record whose ALT is "." counts as one allele, "no_alt"; so
 does a malformed line of the source, of which the header gives the number alone.
 """
@@ -42,6 +43,8 @@ class ScoredAllele:
     outcome: str  # TD_OUTCOME
     llr: float  # natural logarithm, ALT minus REF; nan where not scored
     strands: tuple[float, float]  # the same by strand, forward and reverse; nan where not given
+    quantile: float  # TD_QUANTILE, among common variants; nan where not given
+    p_value: float  # TD_P, among shuffled surroundings; nan where not given
     truth: str  # value of the truth field, "" for none
 
     @property
@@ -68,6 +71,8 @@ class ScoredVariants:
     alleles: int  # ALT alleles in the file, and malformed lines of its source
     outcomes: Mapping[str, int]  # alleles by outcome, most frequent first
     llr: NDArray[np.float64]  # of the scored alleles, shape (scored,)
+    quantiles: NDArray[np.float64]  # TD_QUANTILE of the alleles that have one
+    p_values: NDArray[np.float64]  # TD_P of the alleles that have one
     labelled: LabelledAlleles  # the scored alleles whose truth is known
     strand_correlation: float  # Pearson's r of forward and reverse scores; nan where not given
     lowest: tuple[ScoredAllele, ...]  # alleles with the lowest scores, lowest first
@@ -112,6 +117,8 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) ->
         alleles=tally.alleles,
         outcomes=dict(sorted(tally.outcomes.items(), key=lambda item: (-item[1], item[0]))),
         llr=np.array(tally.llr),
+        quantiles=_known(tally.quantiles),
+        p_values=_known(tally.p_values),
         labelled=LabelledAlleles(
             llr=np.array(labelled, dtype=np.float64),
             truths=np.array(truths, dtype=np.str_),
@@ -135,6 +142,8 @@ class _Tally:
     llr: array[float] = field(default_factory=lambda: array("d"))
     forward: array[float] = field(default_factory=lambda: array("d"))
     reverse: array[float] = field(default_factory=lambda: array("d"))
+    quantiles: array[float] = field(default_factory=lambda: array("d"))
+    p_values: array[float] = field(default_factory=lambda: array("d"))
     labelled: list[tuple[float, str, str, str]] = field(default_factory=list)
     heap: list[tuple[float, int, ScoredAllele]] = field(default_factory=list)
 
@@ -152,6 +161,8 @@ class _Tally:
         self.llr.append(allele.llr)
         self.forward.append(allele.strands[0])
         self.reverse.append(allele.strands[1])
+        self.quantiles.append(allele.quantile)
+        self.p_values.append(allele.p_value)
         if allele.truth != NO_TRUTH:
             self.labelled.append((allele.llr, allele.truth, allele.kind, allele.contig))
         push = heapq.heappush if len(self.heap) < self.top else heapq.heappushpop
@@ -188,12 +199,12 @@ def _alleles(record: pysam.VariantRecord, truth_field: str) -> list[ScoredAllele
     """The ALT alleles of a record, or one allele "." where it has none."""
     alts = record.alts or (".",)
     outcomes = _values(record, "TD_OUTCOME")
-    scores = [_values(record, name) for name in ("TD_LLR", "TD_LLR_FWD", "TD_LLR_REV")]
+    scores = [_values(record, name) for name in ("TD_LLR", "TD_LLR_FWD", "TD_LLR_REV", "TD_QUANTILE", "TD_P")]
     truths = _values(record, truth_field) if truth_field else []
     missing = "no_alt" if not record.alts else UNLABELLED
     alleles = []
     for number, alt in enumerate(alts):
-        llr, forward, reverse = (_score_at(values, number) for values in scores)
+        llr, forward, reverse, quantile, p_value = (_score_at(values, number) for values in scores)
         truth = _at(truths, number if len(truths) == len(alts) else 0)
         alleles.append(
             ScoredAllele(
@@ -205,6 +216,8 @@ def _alleles(record: pysam.VariantRecord, truth_field: str) -> list[ScoredAllele
                 outcome=str(_at(outcomes, number) or missing),
                 llr=llr,
                 strands=(forward, reverse),
+                quantile=quantile,
+                p_value=p_value,
                 truth=NO_TRUTH if truth is None else str(truth),
             )
         )
@@ -213,7 +226,7 @@ def _alleles(record: pysam.VariantRecord, truth_field: str) -> list[ScoredAllele
 
 def _values(record: pysam.VariantRecord, name: str) -> list[object]:
     """Values of an INFO field as a list, empty where it is absent."""
-    value = record.info.get(name)
+    value = record.info.get(name) if name in record.header.info else None
     if value is None:
         return []
     return list(value) if isinstance(value, tuple) else [value]
@@ -228,6 +241,12 @@ def _score_at(values: list[object], number: int) -> float:
     """The score at this 0-based index, or nan."""
     value = _at(values, number)
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+
+
+def _known(values: array[float]) -> NDArray[np.float64]:
+    """The values that are no nan."""
+    found = np.array(values)
+    return found[np.isfinite(found)]
 
 
 def _correlation(forward: NDArray[np.float64], reverse: NDArray[np.float64]) -> float:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.io.aliases import read_aliases
 from titans_dna.io.bed import read_intervals
 from titans_dna.loading.genomes import Genome, open_genome
 from titans_dna.loading.lanes import MASKED, Contig
@@ -60,6 +61,7 @@ class Split:
     exclude: Sequence[str] = ()  # contigs to leave out of both, such as a test set
     holdout_bed: Path | None = None  # regions to evaluate on, 0-based half-open
     holdout_share: float = 0.0  # share of the remaining contigs, drawn at random, to evaluate on
+    aliases: Path | None = None  # file of names that mean the same contig
     seed: int = 0
 
 
@@ -83,7 +85,8 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     ConfigError
         If a contig that is named is in no FASTA, a region is on none, or nothing is left to learn.
     """
-    genomes = [open_genome(source.path) for source in sources]
+    aliases = read_aliases(split.aliases) if split.aliases else []
+    genomes = [open_genome(source.path, aliases) for source in sources]
     parts = _parts(genomes, split)
     pieces = [(index, contig, *piece) for (index, contig), found in parts.items() for piece in found]
     learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
@@ -120,6 +123,11 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
             [p for p in pieces if p[:2] not in {q[:2] for q in pieces if q[4] == TRAIN}], HOLDOUT
         ),
         "excluded_contigs": _names(pieces, EXCLUDED),
+        "matched_contigs": {
+            name: {"contig": contig, "by": how}
+            for genome in genomes
+            for name, (contig, how) in genome.contigs.matches.items()
+        },
         "split_seed": split.seed,
     }
     return TrainingData(

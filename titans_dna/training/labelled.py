@@ -26,7 +26,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.bed import read_intervals
-from titans_dna.io.fasta import Fasta, open_fasta
+from titans_dna.io.fasta import Fasta
 from titans_dna.tokenizers import NucleotideTokenizer
 
 TABLES, FASTAS = (".csv", ".tsv"), (".fa", ".fasta", ".fna")
@@ -56,7 +56,7 @@ class LabelledData:
     outcomes: dict[str, int]  # rows of the input by outcome; "used" among them
 
 
-def read_labelled(path: Path, genome: Path | None, test_share: float, seed: int) -> LabelledData:
+def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int) -> LabelledData:
     """Read labelled sequences or intervals and split them.
 
     Where the file names no split, ``test_share`` of each class is drawn at random for the test.
@@ -71,16 +71,11 @@ def read_labelled(path: Path, genome: Path | None, test_share: float, seed: int)
     examples = list(_examples(path))
     outcomes: Counter[str] = Counter()
     usable: list[tuple[Example, np.ndarray]] = []
-    fasta = open_fasta(genome) if genome else None
-    try:
-        for example in examples:
-            outcome, sequence = _sequence(example, fasta)
-            outcomes[outcome] += 1
-            if outcome == "used":
-                usable.append((example, NucleotideTokenizer().encode(sequence)))
-    finally:
-        if fasta:
-            fasta.close()
+    for example in examples:
+        outcome, sequence = _sequence(example, genome)
+        outcomes[outcome] += 1
+        if outcome == "used":
+            usable.append((example, NucleotideTokenizer().encode(sequence)))
     classes = tuple(sorted({example.label for example, _ in usable}))
     if len(classes) < 2:
         raise ConfigError(f"{path}: the usable rows have {len(classes)} labels; give at least two")

@@ -96,6 +96,8 @@ class Trainer:
         if self.contextual:
             piece_of_window(model.config, config.window_tokens, 0, self.world.processes)
         self.sampler = _sampler(contigs, config, self.bos, model.config.targets)
+        if config.precision == "bfloat16" and self.device.type == "cuda":  # the memory's products, outside autocast
+            torch.set_float32_matmul_precision("medium")
         self.module = wrap(NextBase(model, config.precision), config.strategy, self.world)
         self.optimizer = make_optimizer(model, config)
         self.states: list[StreamState | None] = [None] * config.accumulate

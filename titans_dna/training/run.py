@@ -36,6 +36,7 @@ from titans_dna.training.words import NUCLEOTIDES, fit_config
 from titans_dna.version import __version__
 
 SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
+SPLIT_FILES = ("holdout_bed", "aliases")
 REQUEUE = 75  # exit code of a run that was told to stop: EX_TEMPFAIL, try again later
 
 
@@ -54,12 +55,12 @@ class RunSettings:
 
     def to_json(self) -> dict[str, Any]:
         """Return plain values."""
-        bed = self.split.holdout_bed
+        files = {name: getattr(self.split, name) for name in SPLIT_FILES}
         return {
             "sources": [[str(s.path.resolve()), s.weight] for s in self.sources],
             "backbone": self.backbone.to_dict(),
             "training": asdict(self.training),
-            "split": {**asdict(self.split), "holdout_bed": str(bed.resolve()) if bed else None},
+            "split": {**asdict(self.split), **{k: str(path.resolve()) if path else None for k, path in files.items()}},
             "tokenizer": self.tokenizer.to_json(),
             "size": self.size, "device": self.device, "tensorboard": self.tensorboard,
         }  # fmt: skip
@@ -68,7 +69,7 @@ class RunSettings:
     def from_json(cls, values: dict[str, Any]) -> RunSettings:
         """Return the settings of ``to_json``."""
         split = dict(values["split"])
-        split["holdout_bed"] = Path(split["holdout_bed"]) if split["holdout_bed"] else None
+        split |= {name: Path(split[name]) if split.get(name) else None for name in SPLIT_FILES}
         return cls(
             sources=tuple(Source(path=Path(path), weight=weight) for path, weight in values["sources"]),
             backbone=BackboneConfig.from_dict(values["backbone"]),

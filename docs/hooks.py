@@ -1,0 +1,84 @@
+"""What the pages take from elsewhere in the project, by a comment that stands alone on its line.
+
+<!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
+<!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
+<!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
+<!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
+<!-- readme: Outcomes -->       that section of README.md
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PROJECT = Path(__file__).resolve().parents[1]
+_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme): ([\w/ ]+) -->$", re.MULTILINE)
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Fill a page's marks (called by MkDocs)."""
+    return _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+
+
+def _figure(name: str) -> str:
+    svg = (PROJECT / "docs/pages/figures" / f"{name}.svg").read_text(encoding="utf-8")
+    return f'<figure class="drawing">\n{svg}</figure>'
+
+
+def _results(name: str) -> str:
+    path = PROJECT / "benchmarks/results" / f"{name}.md"
+    command = f"`python benchmarks/{name}.py`"
+    if not path.is_file():
+        return f'!!! warning "Not measured yet"\n\n    {command} measures it; its table is not in this version.'
+    title, *lines = path.read_text(encoding="utf-8").splitlines()
+    facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
+    table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
+    return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _schemas(folder: str) -> str:
+    return "\n\n".join(map(_schema, sorted((PROJECT / folder / "schemas").glob("*.schema.yaml"))))
+
+
+def _schema(path: Path) -> str:
+    schema = yaml.safe_load(path.read_text(encoding="utf-8"))
+    rows = [f"| `{key}` | {default} | {meaning} |" for key, default, meaning in _keys(schema, "")]
+    head = [f"## {schema['title']}", "", schema["description"], "", "| key | default | meaning |", "|---|---|---|"]
+    return "\n".join([*head, *rows])
+
+
+def _keys(schema: dict[str, Any], above: str) -> Iterator[tuple[str, str, str]]:
+    for key, entry in schema.get("properties", {}).items():
+        meaning = " ".join(str(entry.get("description", "")).split()).replace("|", "\\|")
+        if "properties" in entry:
+            yield f"{above}{key}", "", meaning
+            yield from _keys(entry, f"{above}{key}.")
+            continue
+        needed = key in schema.get("required", ())
+        default = "needed" if needed else f"`{entry['default']!r}`" if "default" in entry else ""
+        yield f"{above}{key}", default, meaning
+
+
+def _docstring(module: str) -> str:
+    text = (PROJECT / "titans_dna" / f"{module}.py").read_text(encoding="utf-8")
+    docstring = ast.get_docstring(ast.parse(text))
+    assert docstring, f"{module} has no docstring"
+    return re.sub(r"^=+ +=+$.*^=+ +=+$", r"```text\n\g<0>\n```", docstring, flags=re.MULTILINE | re.DOTALL)
+
+
+def _readme(heading: str) -> str:
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
+    assert section, f"README.md has no section {heading!r}"
+    return section[1].strip()
+
+
+FILL = {
+    "figure": _figure, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
+}  # fmt: skip

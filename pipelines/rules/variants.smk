@@ -1,0 +1,70 @@
+# Scores of the variants of each sample: in parts of about equal work, put together, and their statistics.
+
+
+rule score_variants_shard:
+    input:
+        model=MODEL_FILES,
+        fasta=fasta_of,
+        index=index_of,
+        aliases=ALIASES,
+        vcf=vcf_of,
+    output:
+        temp(f"{RESULTS}/shards/{{sample}}.variants.{{shard}}-of-{{shards}}.vcf"),
+    log:
+        f"{RESULTS}/logs/score_variants/{{sample}}.{{shard}}-of-{{shards}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/score_variants/{{sample}}.{{shard}}-of-{{shards}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=GPUS,
+    params:
+        model=model_of,
+        horizon=config["score_variants"]["horizon_bp"],
+        mismatch=config["score_variants"]["on_mismatch"],
+        aliases=each("--aliases", ALIASES),
+        device=config["device"],
+    message:
+        "Scoring the variants of {wildcards.sample}, part {wildcards.shard} of {wildcards.shards}"
+    shell:
+        "titans-dna score-variants --model {params.model:q} --fasta {input.fasta:q} --vcf {input.vcf:q} {params.aliases}"
+        " --horizon {params.horizon} --on-mismatch {params.mismatch} --shard {wildcards.shard}/{wildcards.shards} --resume"
+        " --device {params.device} --output {output:q} > {log:q} 2>&1"
+
+
+rule merge_variants:
+    input:
+        shards_of(
+            f"{RESULTS}/shards/{{{{sample}}}}.variants.{{shard}}-of-{{shards}}.vcf",
+            "score_variants",
+        ),
+    output:
+        vcf=f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz",
+        index=f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz.tbi",
+    log:
+        f"{RESULTS}/logs/merge_variants/{{sample}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/merge_variants/{{sample}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "Putting the scored variants of {wildcards.sample} together"
+    shell:
+        "titans-dna merge {input:q} --output {output.vcf:q} > {log:q} 2>&1 && (test -e {output.index:q} ||"
+        " (echo 'error: the variants are not sorted, so they get no index. Sort the input.' >> {log:q} && exit 1))"
+
+
+rule score_variants:
+    input:
+        expand(
+            f"{RESULTS}/samples/{{sample}}/variants.scored.vcf.gz",
+            sample=WITH_VARIANTS,
+        ),
+        expand(f"{RESULTS}/samples/{{sample}}/statistics.json", sample=WITH_VARIANTS),

@@ -1,0 +1,141 @@
+"""Every command of the documentation runs and prints what the page says; what is not run says why."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[2]
+PAGES = sorted((PROJECT / "docs" / "pages").rglob("*.md"))
+NAMES = [str(page.relative_to(PROJECT / "docs" / "pages")) for page in PAGES]
+
+# What no test of this file runs: conda, containers, larger machines, and what continuous integration runs by itself.
+LEFT_OUT = {"apptainer", "conda", "docker", "make", "pip", "snakemake", "titans-dna", "torchrun"}
+
+
+@pytest.fixture(scope="module")
+def commands(script):
+    return script("commands")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_commands_print_what_the_page_says(page, commands, tmp_path, monkeypatch):
+    if not commands.commands(page):
+        pytest.skip("the page has no command")
+    monkeypatch.setenv("TITANS_DNA_CACHE", str(tmp_path / "cache"))
+    folder = tmp_path / "checkout"
+    folder.mkdir()
+    commands.prepare(folder)
+    faults = commands.check(page, folder)
+    assert not faults, "\n".join(faults)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_python_examples_print_what_the_page_says(page):
+    examples = re.findall(r"^```pycon\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+    runner, names = doctest.DocTestRunner(), {}
+    for number, example in enumerate(examples):
+        test = doctest.DocTestParser().get_doctest(example, names, f"{page.name}:{number}", str(page), 0)
+        runner.run(test, clear_globs=False)
+        names = test.globs
+    assert runner.summarize(verbose=False).failed == 0
+
+
+def test_what_is_not_run_is_of_known_kinds_and_its_options_exist(commands):
+    left_out = [command for page in PAGES for command in commands.commands(page) if command.reason]
+    assert {command.text.split()[0] for command in left_out} == LEFT_OUT
+    for command in left_out:
+        assert len(command.reason) > len("Not run here: ")
+        words = shlex.split(command.text, comments=True)
+        if words[0] == "make":
+            assert re.search(rf"^{words[1]}:", (PROJECT / "Makefile").read_text(), re.MULTILINE)
+        elif "pretrain" in words:
+            _parse(words[words.index("pretrain") :])
+        for word in words:
+            if word.startswith("recipe") or word.endswith(".yml"):
+                assert (PROJECT / word).exists(), word
+
+
+def _parse(words: list[str]) -> None:
+    from titans_dna.cli import main
+
+    verb = main.get_command(None, words[0])
+    verb.make_context(words[0], words[1:])
+
+
+@pytest.mark.parametrize(
+    ("expected", "found", "same"),
+    [
+        ("a 1.00", "a  1.01", True),
+        ("a 1.00", "a 1.20", False),
+        ("a 1", "b 1", False),
+        ("1,000 bases", "1,004 bases", True),
+        ("1 2", "1", False),
+        ("a\n...\nz", "a\nb\nc\nz", True),
+        ("a\n...\nz", "a\nb\nc", False),
+        ("a\n...", "a", True),
+        ("x1y2", "x1y9", False),
+        ("a", "a\nb", False),
+    ],
+)
+def test_outputs_agree_but_for_last_digits(commands, expected, found, same):
+    assert commands.agree(expected, found) is same
+
+
+def test_a_page_that_lies_is_found(commands, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("text\n\n```console\n$ echo one\nzwei\n$ echo \\\n  two\ntwo\n$ false\n```\n")
+    assert [command.line for command in commands.commands(page)] == [4, 6, 9]
+    faults = commands.check(page, tmp_path)
+    assert [fault.split(": ")[0].rsplit(":", 1)[1] for fault in faults] == ["4", "9"]
+    page.write_text("```console\n$ echo one\nzwei\n\n$ echo two\n```\nend\n")
+    commands.rewrite(page, tmp_path)
+    assert page.read_text() == "```console\n$ echo one\none\n$ echo two\ntwo\n```\nend\n"
+    page.write_text("```console\nno prompt\n```\n")
+    with pytest.raises(ValueError, match=r"page.md:2: a console block begins with"):
+        commands.commands(page)
+
+
+def test_the_committed_figures_are_those_of_the_script(script, project):
+    figures = script("figures")
+    folder = project / "docs" / "pages" / "figures"
+    assert {path.stem for path in folder.glob("*.svg")} == set(figures.FIGURES)
+    for name, draw in figures.FIGURES.items():
+        svg = draw().svg()
+        assert (folder / f"{name}.svg").read_text() == svg, f"{name}: run docs/figures.py"
+        assert "\n\n" not in svg
+        assert "<title>" in svg
+        assert "<desc>" in svg
+
+
+def test_every_block_has_its_figure_or_its_line(project):
+    from titans_dna.model.config import BLOCKS
+
+    figures = {path.stem for path in (project / "docs" / "pages" / "figures").glob("*.svg")}
+    table = (project / "docs" / "pages" / "blocks.md").read_text()
+    assert {"mac", "mag", "mal"} <= figures
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(BLOCKS)
+
+
+def test_marks_are_filled(script, project):
+    pytest.importorskip("yaml")
+    hooks = script("hooks")
+    text = "\n\n".join(path.read_text() for path in PAGES)
+    filled = hooks.on_page_markdown(text)
+    assert "<!-- " in text
+    assert "<!-- " not in filled
+    assert "| `genome.holdout` | needed |" in filled  # of the schema
+    assert "`TD_OUTCOME`" in filled  # of the README
+    assert "Specification: VCFv4.2" in filled  # of a docstring
+    assert filled.count("<svg ") == len(re.findall("<!-- figure: ", text))
+
+
+def test_a_result_that_is_not_there_says_how_to_make_it(script):
+    hooks = script("hooks")
+    assert "python benchmarks/nothing.py" in hooks.on_page_markdown("<!-- results: nothing -->")
+    with pytest.raises(AssertionError, match="no section"):
+        hooks.on_page_markdown("<!-- readme: Nothing of that name -->")

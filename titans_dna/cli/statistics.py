@@ -1,0 +1,34 @@
+"""``titans-dna statistics``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from titans_dna.cli import options
+
+
+@click.command("statistics", short_help="Count the results of one sample.")
+@click.option("--sample", required=True, help="Name of the sample.")
+@options.results
+@click.option("--holdout", multiple=True, metavar="CONTIG", help="Contig that training never saw. Repeatable.")
+@options.output("JSON file.")
+def statistics(sample: str, holdout: tuple[str, ...], output: Path, **given: Any) -> None:
+    """Count the results of one sample: outcomes, quantiles of scores, and how well they tell a known truth.
+
+    Parts whose input is not given are left out. `titans-dna report --sample` puts such files into one table.
+
+    \b
+    titans-dna statistics --sample NA12878 --variants scored.vcf.gz --regions regions.tsv --output NA12878.json
+    titans-dna report --sample NA12878.json --sample NA12891.json --output report.html
+    """
+    from titans_dna.io.atomic import atomic_path
+    from titans_dna.report.gather import ReportInputs, gather_inputs
+    from titans_dna.report.statistics import sample_statistics
+
+    found = sample_statistics(sample, gather_inputs(ReportInputs(**given)), holdout)
+    with atomic_path(output) as temporary:
+        temporary.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")

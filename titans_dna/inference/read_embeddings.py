@@ -1,0 +1,92 @@
+"""Embeddings of reads: each a sequence of its own, read from a fresh memory, with every pooling, layer and strand.
+
+The reads of a block stand one behind the other and are embedded as its regions, each by itself. So a read has the
+vector of a contig that is this read alone. A read without a sequence in its record has an outcome, and no vector.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from titans_dna.genome.interval import Interval
+from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.pooling import have_vectors
+from titans_dna.io.bam import Read
+from titans_dna.io.hdf5 import EMBEDDED
+
+__all__ = ["ReadBlock", "embed_reads"]
+
+BLOCK_BP = 1 << 17  # of the reads whose features are in memory together; a longer read stands alone
+BATCH_TOKENS = 8192  # of reads that are read side by side, padding counted in
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadBlock:
+    """Some reads and their vectors."""
+
+    reads: list[Read]
+    vectors: np.ndarray  # (reads, numbers) float32; (bases, numbers) for a pooling of none; nan where none is known
+    counts: np.ndarray | None  # vectors of each read; None where that is one
+    outcomes: list[str]  # "embedded", "reference_n" where no base is known, "empty" where the record has no sequence
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """Where the reads are aligned, under their names."""
+        return [Interval(read.contig, read.start, read.end, read.strand, read.name) for read in self.reads]
+
+
+def embed_reads(model: SequenceModel, reads: Iterable[Read], options: EmbedOptions) -> Iterator[ReadBlock]:
+    """Yield reads with their vectors, in their order.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    reads
+        As they are to be read; taken in blocks, so that there may be any number.
+    options
+        What the vectors are made of; strands are those of each read as it is given, and the context is "region".
+    """
+    for block in _blocks(reads):
+        yield _embed(model, block, options)
+
+
+def _blocks(reads: Iterable[Read]) -> Iterator[list[Read]]:
+    block: list[Read] = []
+    bases = 0
+    for read in reads:
+        size = max(1, len(read.sequence))
+        if block and bases + size > BLOCK_BP:
+            yield block
+            block, bases = [], 0
+        block.append(read)
+        bases += size
+    if block:
+        yield block
+
+
+def _embed(model: SequenceModel, reads: Sequence[Read], options: EmbedOptions) -> ReadBlock:
+    assert options.context == "region", "a read has no contig before it"
+    lengths = np.array([len(read.sequence) for read in reads])
+    ends = np.cumsum(lengths)
+    used = lengths > 0
+    regions = [
+        Interval("reads", start, end)
+        for start, end in zip((ends - lengths)[used].tolist(), ends[used].tolist(), strict=True)
+    ]
+    width = options.columns(model) * options.pooling.bins
+    counts = lengths if options.pooling.ragged else None
+    vectors = np.full((int(ends[-1]) if options.pooling.ragged else len(reads), width), np.nan, np.float32)
+    if regions:
+        joined = b"".join(read.sequence for read in reads)
+        found = embed_contig_regions(model, joined, regions, options, batch_tokens=BATCH_TOKENS)
+        vectors[slice(None) if options.pooling.ragged else used] = found
+    known = have_vectors(vectors, counts)
+    outcomes = [
+        EMBEDDED if vector else "reference_n" if full else "empty" for vector, full in zip(known, used, strict=True)
+    ]
+    return ReadBlock(reads=list(reads), vectors=vectors, counts=counts, outcomes=outcomes)

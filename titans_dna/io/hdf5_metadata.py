@@ -1,0 +1,26 @@
+"""Text by key in an HDF5 file: as attributes, or where it is too long for one, as datasets of `LONG`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["LONG", "read_metadata", "write_metadata"]
+
+LONG = "titans_dna_metadata"  # group of what is too long
+ATTRIBUTE_BYTES = 60_000  # an attribute holds 64 kB at the most, its name included
+
+
+def write_metadata(file: Any, metadata: Mapping[str, str]) -> None:
+    """Write text by key into an open HDF5 file."""
+    for key, text in metadata.items():
+        if len(text.encode()) <= ATTRIBUTE_BYTES:
+            file.attrs[key] = text
+        else:
+            file.create_dataset(f"{LONG}/{key}", data=text, track_times=False)
+
+
+def read_metadata(file: Any) -> dict[str, str]:
+    """Return what ``write_metadata`` wrote, and every other attribute as text."""
+    found = {key: str(value) for key, value in file.attrs.items()}
+    return found | {key: data.asstr()[()] for key, data in file.get(LONG, {}).items()}
