@@ -6,9 +6,9 @@
 Speed: exons of yeast, the shortest contigs first, on a model of random weights (the speed does not depend on them),
 with the memory of the whole contig. The slow way gets the same vectors from one call per region, which reads the contig
 from its start to the region's end; it is timed on ``--calls`` regions drawn at random, and must agree. Writing: the
-same array to one contiguous dataset by h5py and through EmbeddingWriter with coordinates; both have it on the disk
-(fsync) before the clock stops. Memory: tiles of one contig, 10,000 and 1,000,000 rows, whole job in a process of its
-own.
+same array to one contiguous dataset by h5py, and as a job writes it, from its finished part on the disk to a file with
+coordinates; both have it on the disk (fsync) before the clock stops. Memory: tiles of one contig, 10,000 and 1,000,000
+rows, whole job in a process of its own.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def embed_job(model, fasta: Path, regions, output: Path) -> None:
     with open_fasta(fasta) as genome:
         plan = plan_embeddings(regions(genome), genome.contigs.lengths, options)
         attributes = embedding_attributes(model, plan, storage.shard)
-        write_embeddings(output, model, genome, lambda: regions(genome), plan, attributes, storage)
+        write_embeddings(output, model, genome, plan, attributes, storage)
 
 
 def regions_per_second(regions: int, calls: int, folder: Path) -> list[list[Any]]:
@@ -119,59 +119,78 @@ def write_raw(path: Path, values: np.ndarray) -> None:
     """The plainest way."""
     import h5py
 
-    path.unlink(missing_ok=True)
     with h5py.File(path, "w") as file:
         file.create_dataset("embeddings", data=values)
     durable(path)
 
 
-def write_own(path: Path, values: np.ndarray, compression: str) -> None:
-    """Ours, with coordinates, in blocks of 16,384 rows."""
-    from titans_dna.io.hdf5 import EmbeddingWriter, Outline
+def finished_part(values: np.ndarray, path: Path):
+    """The plan of a job of as many tiles, and its one part, as they are when the last contig has been read."""
+    from titans_dna.genome.interval import Interval
+    from titans_dna.inference.embed import EmbedOptions
+    from titans_dna.inference.embedding_job import plan_embeddings
+    from titans_dna.inference.placing import PlacedRegion, tiled
+    from titans_dna.io.parts import VectorFile
 
+    bases = 10 * len(values)
+    whole = PlacedRegion(asked=Interval("chr1", 0, bases), contig="chr1", start=0, end=bases, outcome="ok")
+    plan = plan_embeddings(tiled([whole], 10, 10), {"chr1": bases}, EmbedOptions())
+    with VectorFile(path, values.shape[1]) as file:
+        file.append(np.arange(len(values)), values)
+        file.flush()
+    return plan
+
+
+def write_own(path: Path, plan, part: Path, width: int, dtype: str, compression: str) -> None:
+    """Ours: from the part to a file with coordinates, as `write_embeddings` ends."""
+    from titans_dna.genome.shard import Shard
+    from titans_dna.inference.embedding_job import assemble
+    from titans_dna.io.hdf5 import EmbeddingWriter, Outline
+    from titans_dna.io.parts import PartVectors
+
+    vectors, outline = [PartVectors([part], width, plan.targets)], Outline(text_bytes=plan.regions.text_bytes)
+    contigs = {"chr1": (10 * plan.rows, "0" * 32)}
+    with EmbeddingWriter(path, width, contigs, {}, dtype, compression=compression, outline=outline) as writer:
+        assemble(writer, plan, vectors, Shard())
+
+
+def afresh(path: Path, function: Callable[[], Any]) -> float:
+    """Seconds of writing a file that is not there, nothing else waiting for the disk."""
     path.unlink(missing_ok=True)
-    sizes = {"contig": 4, "name": 12}
-    with EmbeddingWriter(
-        path,
-        values.shape[1],
-        {"chr1": (10**8, "0" * 32)},
-        {},
-        str(values.dtype),
-        compression=compression,
-        outline=Outline(text_bytes=sizes),
-    ) as writer:
-        for first in range(0, len(values), 16_384):
-            rows = np.arange(first, min(first + 16_384, len(values)))
-            text = {"contig": "chr1", "strand": "+", "name": "exon", "outcome": "embedded"}
-            columns: dict[str, Any] = {key: np.full(len(rows), word, object) for key, word in text.items()}
-            writer.append_columns(
-                {**columns, "start": 10 * rows, "end": 10 * rows + 100}, values[rows[0] : rows[-1] + 1]
-            )
+    os.sync()
+    return timed(function)[0]
+
+
+def pooled_features(rows: int, width: int) -> np.ndarray:
+    """Vectors (rows, width) float32 as a model makes them, a little noise upon each."""
+    from titans_dna.genome.interval import Interval
+    from titans_dna.inference.embed import embed_contig_regions
+
+    letters = np.random.default_rng(1).choice(list(b"ACGT"), 20_000).astype(np.uint8).tobytes()
+    base = embed_contig_regions(toy_model(), letters, [Interval("c", at, at + 50) for at in range(0, 19_900, 10)])
+    random = np.random.default_rng(2)
+    values = base[random.integers(0, len(base), rows)][:, np.arange(width) % base.shape[1]]
+    for first in range(0, rows, 65_536):
+        values[first : first + 65_536] += random.normal(0, 0.01, values[first : first + 65_536].shape)
+    return values
 
 
 def megabytes_per_second(rows: int, width: int, rounds: int, folder: Path) -> list[list[Any]]:
     """Raw against ours, and the compressions, on pooled features."""
-    from titans_dna.genome.interval import Interval
-    from titans_dna.inference.embed import embed_contig_regions
     from titans_dna.io.hdf5_reader import open_embeddings
 
-    model, letters = toy_model(), np.random.default_rng(1).choice(list(b"ACGT"), 20_000).astype(np.uint8).tobytes()
-    tiles = [Interval("c", start, start + 50) for start in range(0, 19_900, 10)]
-    base = embed_contig_regions(model, letters, tiles)
-    random = np.random.default_rng(2)
-    values = base[random.integers(0, len(base), rows)][:, np.arange(width) % base.shape[1]]
-    values += random.normal(0, 0.01, values.shape).astype(np.float32)
-    table = []
+    values, path, part = pooled_features(rows, width), folder / "w.h5", folder / "part"
+    plan, table, random = finished_part(values, part), [], np.random.default_rng(3)
     for dtype in ("float32", "float16"):
-        cast = values.astype(dtype)
+        cast = values.astype(dtype, copy=False)
         megabytes = cast.nbytes / 1e6
-        path, raw = folder / "w.h5", []
+        raw: list[float] = []
         seconds: dict[str, list[float]] = {name: [] for name in COMPRESSIONS}
         sizes, reads, single = {}, {}, {}
         for _ in range(rounds):
-            raw.append(timed(partial(write_raw, path, cast))[0])
             for name in COMPRESSIONS:
-                seconds[name].append(timed(partial(write_own, path, cast, name))[0])
+                raw.append(afresh(path, partial(write_raw, path, cast)))
+                seconds[name].append(afresh(path, partial(write_own, path, plan, part, width, dtype, name)))
                 sizes[name] = path.stat().st_size / cast.nbytes
                 with open_embeddings(path) as found:
                     reads[name] = megabytes / timed(found.vectors)[0]
@@ -180,10 +199,9 @@ def megabytes_per_second(rows: int, width: int, rounds: int, folder: Path) -> li
         plain = statistics.median(raw)
         table.append([f"raw h5py, {dtype}", round(megabytes / plain), 1.0, 1.0, "", ""])
         for name in COMPRESSIONS:
-            ratio = statistics.median(r / s for r, s in zip(raw, seconds[name], strict=True))
-            rate = round(megabytes / statistics.median(seconds[name]))
-            table.append([f"{name}, {dtype}", rate, round(ratio, 2), round(sizes[name], 3), round(reads[name]),
-                          round(single[name], 3)])  # fmt: skip
+            spent = statistics.median(seconds[name])
+            table.append([f"{name}, {dtype}", round(megabytes / spent), round(plain / spent, 2),
+                          round(sizes[name], 3), round(reads[name]), round(single[name], 3)])  # fmt: skip
     return table
 
 

@@ -10,16 +10,19 @@ import random
 import signal
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
 
 from titans_dna.genome.interval import Interval
+from titans_dna.inference import embed, work_folder
 from titans_dna.inference.embed import EmbedOptions
 from titans_dna.inference.embedding_job import Storage, embedding_attributes, plan_embeddings, write_embeddings
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import place_interval
 from titans_dna.inference.pooling import Pooling
+from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.fasta import open_fasta
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import named_config
@@ -36,7 +39,7 @@ def job(folder: Path, model: SequenceModel, options: EmbedOptions) -> None:
         plan = plan_embeddings(placed, genome.contigs.lengths, options)
         attributes = embedding_attributes(model, plan, Storage().shard)
         storage = Storage(resume=True)
-        write_embeddings(folder / "e.h5", model, genome, lambda: placed, plan, attributes, storage)
+        write_embeddings(folder / "e.h5", model, genome, plan, attributes, storage)
 
 
 def killed_after(calls: int, folder: Path, model: SequenceModel, options: EmbedOptions) -> bool:
@@ -60,6 +63,8 @@ def killed_after(calls: int, folder: Path, model: SequenceModel, options: EmbedO
 def main(root: Path) -> None:
     """Kill and compare; print how many runs were killed, and how often parts were left."""
     torch.set_num_threads(1)
+    work_folder.SAVE_SECONDS = 0.0
+    embed.stream_bases = partial(stream_bases, piece_tokens=16)
     torch.manual_seed(0)
     backbone = Backbone(replace(named_config("nano"), width=16, layers=1, window_tokens=16, chunk_tokens=8)).eval()
     model = SequenceModel(backbone=backbone, tokenizer=NucleotideTokenizer(), name="toy", weights_sha256="0" * 64)
@@ -86,12 +91,12 @@ def main(root: Path) -> None:
             folder = root / f"killed-{options.pooling}-{point}"
             folder.mkdir()
             killed += killed_after(point, folder, model, options)
-            left += any(folder.glob("e.h5.parts/*.done"))
+            left += any(folder.glob("e.h5.work/*.npz"))
             if (folder / "e.h5").exists():  # killed after the file got its name
                 assert (folder / "e.h5").read_bytes() == wanted
             job(folder, model, options)
             assert (folder / "e.h5").read_bytes() == wanted, point
-            assert not (folder / "e.h5.parts").exists(), point
+            assert not (folder / "e.h5.work").exists(), point
     sys.stdout.write(f"{killed} {left}\n")
 
 

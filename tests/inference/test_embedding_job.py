@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from titans_dna.errors import ConfigError, FormatError, OutputError
+from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
+from titans_dna.inference import embed, work_folder
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.embedding_job import (
     Storage,
@@ -27,6 +28,7 @@ from titans_dna.inference.embedding_job import (
 )
 from titans_dna.inference.placing import place_interval, tiled
 from titans_dna.inference.pooling import Pooling
+from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.embedding_merge import merge_embeddings
 from titans_dna.io.hdf5_reader import open_embeddings
 
@@ -56,7 +58,7 @@ def asked() -> list[Interval]:
         Interval("chrB", 100, 120, "-", "late"), Interval("chrB", 140, 190, "+", "over the end"),
         Interval("chrB", 150, 160, "+", "behind the end"), Interval("chrA", 77, 77, "+", "empty"),
         Interval("chrZ", 1, 9, "+", "nowhere"), Interval("C", 219, 220, "+", "last base"),
-        Interval("chrC", 0, 1, "+", "first base"),
+        Interval("chrC", 0, 1, "+", "first base"), Interval("chrC", 5, 30, "+", "é" * 40),
     ]  # fmt: skip
     random = np.random.default_rng(8)
     for number in range(12):
@@ -75,12 +77,10 @@ def run(model, genome):
     def call(path: Path, regions, options=None, **stored) -> dict[str, int]:
         options, storage = options or EmbedOptions(), Storage(**stored)
 
-        def placed():
-            return [place_interval(genome.contigs, region) for region in regions]
-
-        plan = plan_embeddings(placed(), genome.contigs.lengths, options)
+        placed = (place_interval(genome.contigs, region) for region in regions)
+        plan = plan_embeddings(placed, genome.contigs.lengths, options)
         attributes = embedding_attributes(model, plan, storage.shard) | {"command": "test"}
-        return write_embeddings(path, model, genome, placed, plan, attributes, storage)
+        return write_embeddings(path, model, genome, plan, attributes, storage)
 
     return call
 
@@ -277,39 +277,61 @@ def test_parts_of_a_stopped_run_are_taken_up(run, asked, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(path, asked)
     assert not path.exists()
-    assert sorted(p.suffix for p in (tmp_path / "e.h5.parts").glob("*.done")) == [".done", ".done"]
-    with pytest.raises(OutputError, match="--resume"):
-        run(path, asked)
+    assert len(list((tmp_path / "e.h5.work").glob("*.npz"))) == 2
     with pytest.raises(ConfigError, match="pooling"):
         run(path, asked, EmbedOptions(pooling=Pooling(kind="max")), resume=True)
     with pytest.raises(ConfigError, match="regions"):
-        run(path, asked[1:], resume=True)
+        run(path, asked[::-1], resume=True)
+    assert len(list((tmp_path / "e.h5.work").glob("*.npz"))) == 2  # nothing of it is lost
     run(path, asked, resume=True)
     assert seen == [400, 150, 220, 220]  # chrA and chrB were not read again
     run(tmp_path / "whole.h5", asked)
     assert_same(path, tmp_path / "whole.h5")
-    assert not (tmp_path / "e.h5.parts").exists()
+    assert not (tmp_path / "e.h5.work").exists()
 
 
-def test_regions_that_change_on_the_way_are_noticed(model, genome, asked, tmp_path):
-    options, calls = EmbedOptions(), []
+@pytest.mark.parametrize("pool", POOLINGS)
+def test_a_stream_that_stops_on_its_way_goes_on_from_there(run, asked, tmp_path, monkeypatch, pool):
+    path, options, starts, stop = tmp_path / "e.h5", EmbedOptions(pooling=Pooling.parse(pool), strand="both"), [], 5
 
-    def placed():
-        calls.append(1)
-        return [place_interval(genome.contigs, region) for region in (asked if len(calls) == 1 else asked[:-1])]
+    def counted(*arguments, **settings):
+        starts.append(settings["position"])
+        return stream_bases(*arguments, **settings, piece_tokens=48)
 
-    plan = plan_embeddings(placed(), genome.contigs.lengths, options)
-    attributes = embedding_attributes(model, plan, Shard())
-    with pytest.raises(FormatError, match="changed"):
-        write_embeddings(tmp_path / "e.h5", model, genome, placed, plan, attributes, Storage())
-    assert not (tmp_path / "e.h5").exists()
+    monkeypatch.setattr(embed, "stream_bases", counted)
+    monkeypatch.setattr(work_folder, "SAVE_SECONDS", 0.0)
+    run(tmp_path / "whole.h5", asked, options)
+    with monkeypatch.context() as patch:
+        saves = []
+
+        def save(self, *arguments, real=work_folder.StreamCheckpoint.save):
+            real(self, *arguments)
+            saves.append(arguments[0])
+            if len(saves) == stop:
+                raise KeyboardInterrupt
+
+        patch.setattr(work_folder.StreamCheckpoint, "save", save)
+        with pytest.raises(KeyboardInterrupt):
+            run(path, asked, options)
+    starts.clear()
+    for file in (tmp_path / "e.h5.work").glob("*.vectors"):
+        file.write_bytes(file.read_bytes() + b"half a vec")  # what a killed writer leaves behind what was saved
+    run(path, asked, options, resume=True)
+    assert starts[0] == saves[-1] == 5 * 48
+    assert_same(path, tmp_path / "whole.h5")
 
 
 def test_two_runs_do_not_write_one_file(run, asked, tmp_path):
-    from titans_dna.io.parts import PartFolder
+    with work_folder.WorkFolder(tmp_path / "e.h5", {}, resume=False):
+        for resume in (True, False):
+            with pytest.raises(OutputError, match="another run"):
+                run(tmp_path / "e.h5", asked, resume=resume)
 
-    with PartFolder(tmp_path / "e.h5", {}, 4, resume=False), pytest.raises(OutputError, match="another run"):
-        run(tmp_path / "e.h5", asked, resume=True)
+
+def test_what_is_no_file_is_refused_before_any_work(run, asked, tmp_path):
+    for path in (tmp_path, Path("-")):
+        with pytest.raises(OutputError, match="Name one"):
+            run(path, asked)
 
 
 def test_no_region_at_all(run, tmp_path):
@@ -358,7 +380,7 @@ def test_a_full_disk_leaves_the_old_file_and_one_clear_line(model, make_fasta, r
     region = [place_interval(genome.contigs, Interval("c", 0, bases))]
     plan = plan_embeddings(region, genome.contigs.lengths, options)
     attributes = embedding_attributes(model, plan, Shard())
-    arguments = (path, model, genome, lambda: region, plan, attributes)
+    arguments = (path, model, genome, plan, attributes)
     with pytest.raises(OutputError, match="disk is full"):
         write_embeddings(*arguments, Storage())
     assert path.read_text() == "old"
@@ -366,7 +388,7 @@ def test_a_full_disk_leaves_the_old_file_and_one_clear_line(model, make_fasta, r
     if bases == 9_000:
         assert kept == ["e.h5"]
     else:
-        assert kept == ["e.h5", "e.h5.parts"]
+        assert kept == ["e.h5", "e.h5.work"]
         subprocess.run(["mount", "-o", "remount,size=2m", str(small_disk)], check=True)
         write_embeddings(*arguments, Storage(resume=True))
         with open_embeddings(path) as found:

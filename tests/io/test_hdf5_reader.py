@@ -127,6 +127,6 @@ def test_a_value_too_large_for_half_precision_is_refused(tmp_path):
 
 
 def test_what_is_being_written_is_said(tmp_path):
-    (tmp_path / "e.h5.parts").mkdir()
+    (tmp_path / "e.h5.work").mkdir()
     with pytest.raises(InputMissing, match="--resume"):
         open_embeddings(tmp_path / "e.h5")

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from titans_dna.inference.embedding_job import Storage
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.placing import PlacedRegion
-    from titans_dna.io.fasta import Genome
 
 
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
@@ -73,7 +72,7 @@ def embed(
     With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
     fresh memory: strands, bins and bases are then those of the read, start and end those of its alignment.
 
-    A run that was stopped, by kill -9 too, goes on with --resume; its finished parts lie in OUTPUT.parts.
+    A run that was stopped, by kill -9 too, goes on with --resume; what it has finished lies in OUTPUT.work.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5
@@ -82,10 +81,12 @@ def embed(
     titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.regions import iterate_regions
     from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference import embedding_job
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
+    from titans_dna.inference.placing import tiled
     from titans_dna.inference.pooling import Pooling
     from titans_dna.version import __version__
 
@@ -105,8 +106,10 @@ def embed(
         _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, (chosen, storage))
         return
     with open_genome(fasta, aliases, choice) as source:
-        asked = repeatable(source, bed, regions, window_bp, stride_bp)
-        plan = embedding_job.plan_embeddings(asked(), source.contigs.lengths, chosen)
+        asked: Iterable[PlacedRegion] = iterate_regions(source, bed, regions)
+        if window_bp:
+            asked = tiled(asked, window_bp, stride_bp or window_bp)
+        plan = embedding_job.plan_embeddings(asked, source.contigs.lengths, chosen)
         attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
             "fasta": str(fasta), "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]])
         }  # fmt: skip
@@ -114,9 +117,7 @@ def embed(
             attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
         costs = [plan.groups[number].cost_bp for number in plan.of_shard(storage.shard)]
         with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
-            counts = embedding_job.write_embeddings(
-                output, model, source, asked, plan, attributes, storage, progress=advance
-            )
+            counts = embedding_job.write_embeddings(output, model, source, plan, attributes, storage, progress=advance)
         report_names(source)
     report_outcomes(counts)
 
@@ -126,22 +127,6 @@ def report_outcomes(counts: Mapping[str, int]) -> None:
     for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
         click.echo(f"{outcome:<16} {number:>10}", err=True)
     click.echo(f"{'total':<16} {sum(counts.values()):>10}", err=True)
-
-
-def repeatable(
-    source: Genome, bed: Path | None, regions: tuple[str, ...], window_bp: int | None, stride_bp: int | None
-) -> Any:
-    """Return a function that gives the regions anew at every call; standard input is kept in memory."""
-    from titans_dna.cli.regions import iterate_regions
-    from titans_dna.inference.placing import tiled
-
-    kept = list(iterate_regions(source, bed, regions)) if bed is not None and str(bed) == "-" else None
-
-    def asked() -> Iterable[PlacedRegion]:
-        found = kept if kept is not None else iterate_regions(source, bed, regions)
-        return tiled(found, window_bp, stride_bp or window_bp) if window_bp else found
-
-    return asked
 
 
 def _embed_reads(

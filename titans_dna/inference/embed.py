@@ -8,7 +8,7 @@ read as gaps, which write nothing to a memory, and are left out of every vector.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,16 +17,17 @@ import torch
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
+from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
+from titans_dna.model.state import StreamState
 
 __all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # of short regions that are read side by side
-Features = tuple[int, np.ndarray, np.ndarray]  # first base, (m, columns) float32, (m,) bool: known bases
 Fetch = Callable[[int, int], bytes]  # bases start to end of a contig
 Progress = Callable[[int], None]  # called with the number of bases read since the last call
 
@@ -89,12 +90,23 @@ class EmbedOptions:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Stretch:
+    """Features of bases that follow one another."""
+
+    start: int  # first base, along the strand that is read
+    values: np.ndarray  # (m, columns) float32
+    known: np.ndarray  # (m,) bool: bases that count
+    behind: tuple[int, StreamState] | None = None  # where the stream stands after them: its next input, its state
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Spans:
     """Regions of one contig, in any order, none empty."""
 
     starts: np.ndarray  # 0-based half-open, on the contig
     ends: np.ndarray
     targets: np.ndarray  # number of the first vector of each region
+    batch_tokens: int = BATCH_TOKENS  # bases of short ones that are read side by side in the context of the region
 
     @property
     def lengths(self) -> np.ndarray:
@@ -104,7 +116,7 @@ class Spans:
     def by_length(self) -> Spans:
         """Return them from the shortest to the longest."""
         order = np.argsort(self.lengths, kind="stable")
-        return Spans(starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
+        return replace(self, starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
 
 
 def embed_strand(
@@ -115,8 +127,8 @@ def embed_strand(
     options: EmbedOptions,
     *,
     reverse: bool,
+    checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
-    batch_tokens: int = BATCH_TOKENS,
 ) -> Iterator[Emitted]:
     """Yield targets and vectors of regions on one strand of one contig, as soon as each is complete.
 
@@ -134,43 +146,66 @@ def embed_strand(
         What the vectors are made of; with a context of "contig" the strand is read once, up to the last region.
     reverse
         Whether the reverse complement is read.
+    checkpoint
+        Lets a later call take up the work, if the context is that of the contig; all that was yielded must be safe
+        whenever it saves.
     progress
         Called with the number of bases read since the last call.
-    batch_tokens
-        Bases of short regions that are read side by side in the context of the region.
     """
     columns = options.columns(model)
     if options.context == "contig":
         strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
         low, high = (length_bp - spans.ends, length_bp - spans.starts) if reverse else (spans.starts, spans.ends)
         pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
-        stream = _contig_features(model, strand, int(high.max()), options)
+        position, state = 0, None
+        if checkpoint and (saved := checkpoint.load()):
+            position, state, arrays = saved
+            pool.restore(arrays)
+            if progress:
+                progress(strand.bases_before(max(0, position - 1)))
+        stream = _contig_features(model, strand, int(high.max()), options, position, state)
     else:
-        spans = spans.by_length()
+        spans, checkpoint = spans.by_length(), None
         reach = np.cumsum(spans.lengths)
         pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
-        stream = _region_features(model, fetch, spans, options, reverse, batch_tokens)
-    yield from _pooled(stream, pool, progress)
+        stream = _region_features(model, fetch, spans, options, reverse)
+    yield from _pooled(stream, pool, checkpoint, progress)
 
 
-def _pooled(stream: Iterator[Features], pool: Pool, progress: Progress | None) -> Iterator[Emitted]:
+def _pooled(
+    stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress | None
+) -> Iterator[Emitted]:
     """Feed a pool."""
-    for start, values, known in stream:
-        yield from pool.add(start, values, known)
+    for stretch in stream:
+        yield from pool.add(stretch.start, stretch.values, stretch.known)
         if progress:
-            progress(len(values))
+            progress(len(stretch.values))
+        if checkpoint and stretch.behind and checkpoint.due():
+            checkpoint.save(*stretch.behind, pool.arrays())
 
 
-def _contig_features(model: SequenceModel, strand: Strand, end: int, options: EmbedOptions) -> Iterator[Features]:
+def _contig_features(
+    model: SequenceModel,
+    strand: Strand,
+    end: int,
+    options: EmbedOptions,
+    position: int = 0,
+    state: StreamState | None = None,
+) -> Iterator[Stretch]:
     """Stream a strand up to base ``end``, or a little further: pieces are whole, so their number changes no result."""
     inputs = -(-(strand.tokens_to(end) + 1) // PIECE_TOKENS) * PIECE_TOKENS
     read, counts = strand.ids[: inputs - 1], strand.new_bases
     for piece in stream_bases(
         model.backbone, read, model.bos, hidden=True, inner=options.inner,
-        new_bases=None if counts is None else counts[: inputs - 1],
+        new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state,
     ):  # fmt: skip
         assert piece.hidden is not None
-        yield piece.read_start, options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise)
+        yield Stretch(
+            start=piece.read_start,
+            values=options.features(piece.hidden, piece.inner),
+            known=np.isfinite(piece.surprise),
+            behind=(piece.next_input, piece.state),
+        )
 
 
 def _region_features(
@@ -179,20 +214,20 @@ def _region_features(
     spans: Spans,
     options: EmbedOptions,
     reverse: bool,
-    batch_tokens: int,
-) -> Iterator[Features]:
+) -> Iterator[Stretch]:
     """Read regions, sorted by length, each from a fresh memory; bases count on from region to region."""
     offset = 0
-    for first, last in pairwise(_batches(spans.lengths, batch_tokens)):
+    for first, last in pairwise(_batches(spans.lengths, spans.batch_tokens)):
         strands = [
             Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse)
             for i in range(first, last)
         ]
         if len(strands) == 1:
-            for start, values, known in _contig_features(model, strands[0], strands[0].length_bp, options):
-                yield offset + start, values, known
+            for stretch in _contig_features(model, strands[0], strands[0].length_bp, options):
+                yield replace(stretch, start=offset + stretch.start, behind=None)
         else:
-            yield offset, *_read_side_by_side(model, strands, options)
+            values, known = _read_side_by_side(model, strands, options)
+            yield Stretch(start=offset, values=values, known=known)
         offset += int(spans.lengths[first:last].sum())
 
 
@@ -244,8 +279,10 @@ def embed_contig_regions(
         On this contig, 0-based half-open, none empty, in any order.
     options
         What the vectors are made of; the mean of the final features, read forward, when left out.
-    progress, batch_tokens
-        As in `embed_strand`.
+    progress
+        Called with the number of bases read since the last call.
+    batch_tokens
+        As in `Spans`.
 
     Returns
     -------
@@ -257,13 +294,13 @@ def embed_contig_regions(
     options.check(model)
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
     each = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
-    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each)
+    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each, batch_tokens=batch_tokens)
     found = []
     for reverse in options.strands:
         vectors = np.full((int(each.sum()), options.columns(model)), np.nan, np.float32)
         emitted = embed_strand(
             model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
-            progress=progress, batch_tokens=batch_tokens,
+            progress=progress,
         )  # fmt: skip
         for numbers, values in emitted:
             vectors[numbers] = values

@@ -1,6 +1,7 @@
 """The whole job: regions of many contigs to one file, or to a shard of it, in finished parts that a kill cannot undo.
 
 A part is one strand of one contig (context "contig"), or one strand of about a megabase of regions (context "region").
+Its vectors lie in the work folder as they come; on the way along a contig the place of the stream is saved with them.
 Parts depend on the job alone, not on shards or on what an earlier run has done; so one run, a resumed one, and shards
 that are merged give the same numbers. A strand of a contig is never split between shards: a later range needs the
 memory of all before it, so a second machine would read the same bases again.
@@ -9,8 +10,9 @@ memory of all before it, so a second machine would read the same bases again.
 from __future__ import annotations
 
 import hashlib
+import json
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, pairwise
 from pathlib import Path
@@ -18,22 +20,23 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError
-from titans_dna.genome.interval import Interval
+from titans_dna.errors import OutputError
 from titans_dna.genome.shard import Shard, assign
 from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.pooling import have_vectors
+from titans_dna.inference.region_spool import ROWS, RegionSpool
+from titans_dna.inference.work_folder import Arrays, WorkFolder
 from titans_dna.io.fasta import Genome
 from titans_dna.io.hdf5 import EMBEDDED, EmbeddingWriter, Outline
-from titans_dna.io.parts import PartFolder, PartVectors
+from titans_dna.io.parts import PartVectors, VectorFile
+from titans_dna.model.state import StreamState
 
 __all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
 
 PART_BP = 1 << 20  # of regions in a part, in the context of the region
 BLOCK_BYTES = 4 << 20  # of vectors put into the file at once
-Regions = Callable[[], Iterable[PlacedRegion]]  # the same regions at every call
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,11 +65,14 @@ class EmbeddingPlan:
     """What is to be read for the regions of a job."""
 
     options: EmbedOptions
-    rows: int  # regions, usable or not
+    regions: RegionSpool  # usable or not, in the order of the file
     groups: tuple[Group, ...]  # contigs in the order of the FASTA
-    digest: str  # SHA-256 of all regions, in their order
     offsets: np.ndarray | None  # (rows + 1,) first vector of every region; ragged jobs only
-    text_bytes: Mapping[str, int]  # longest contig and name, in UTF-8
+
+    @property
+    def rows(self) -> int:
+        """Regions, usable or not."""
+        return self.regions.rows
 
     @property
     def bins(self) -> int:
@@ -107,7 +113,7 @@ class EmbeddingPlan:
 def plan_embeddings(
     regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions
 ) -> EmbeddingPlan:
-    """Go through the regions once and say what is to be read; 24 bytes per region are kept.
+    """Go through the regions once and say what is to be read; 24 bytes per region are kept in memory.
 
     Parameters
     ----------
@@ -119,18 +125,16 @@ def plan_embeddings(
         Context and pooling decide what is read together.
     """
     columns = {contig: (array("q"), array("q"), array("q")) for contig in contigs}
-    counts, digest, total, longest = array("q"), hashlib.sha256(), 0, {"contig": 0, "name": 0}
-    for row, region in enumerate(regions):
-        digest.update(_identity(region))
-        for key, text in (("contig", region.contig or region.asked.contig), ("name", region.asked.name)):
-            longest[key] = max(longest[key], len(text) if text.isascii() else len(text.encode()))
-        usable = region.outcome == "ok"
-        if usable:
-            for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
-                column.append(value)
-        if options.pooling.ragged:
-            counts.append(region.end - region.start if usable else 0)
-        total = row + 1
+    counts, spool, stream = array("q"), RegionSpool(), iter(regions)
+    while block := list(islice(stream, ROWS)):
+        for row, region in enumerate(block, spool.rows):
+            usable = region.outcome == "ok"
+            if usable:
+                for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
+                    column.append(value)
+            if options.pooling.ragged:
+                counts.append(region.end - region.start if usable else 0)
+        spool.append(block)
     groups: list[Group] = []
     for contig, found in columns.items():
         if found[0]:
@@ -139,11 +143,9 @@ def plan_embeddings(
     offsets = np.concatenate([[0], np.cumsum(np.frombuffer(counts, np.int64))]) if counts else np.zeros(1, np.int64)
     return EmbeddingPlan(
         options=options,
-        rows=total,
+        regions=spool,
         groups=tuple(groups),
-        digest=digest.hexdigest(),
         offsets=offsets if options.pooling.ragged else None,
-        text_bytes=longest,
     )
 
 
@@ -151,7 +153,6 @@ def write_embeddings(
     output: Path,
     model: SequenceModel,
     genome: Genome,
-    regions: Regions,
     plan: EmbeddingPlan,
     attributes: Mapping[str, Any],
     storage: Storage,
@@ -166,10 +167,8 @@ def write_embeddings(
         HDF5 file; its finished parts lie beside it until it is complete.
     model, genome
         What reads, and what is read.
-    regions
-        Gives the same regions as those that were planned.
     plan
-        Of these regions.
+        Of the regions.
     attributes
         What is said of them in the file.
     storage
@@ -180,28 +179,31 @@ def write_embeddings(
     Raises
     ------
     OutputError
-        If the disk is full, another run is at work, or parts are there and may not be used.
+        If the file cannot be written, the disk is full, or another run is at work.
+    ConfigError
+        If the unfinished run that is to go on is another one.
     FormatError
-        If the regions have changed since they were planned.
+        If a feature does not fit the type of the file.
     """
+    if output.is_dir() or str(output) == "-":
+        raise OutputError("is no file, which HDF5 needs. Name one.", path=output)
     contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
     columns = plan.options.columns(model)
     job = {
         **{key: value for key, value in attributes.items() if key not in ("command", "fasta")},
-        "contigs": {contig: list(pair) for contig, pair in contigs.items()},
-        "regions": plan.digest,
+        "contigs": hashlib.sha256(json.dumps(contigs).encode()).hexdigest(),
+        "regions": plan.regions.digest,
     }
-    with PartFolder(output, job, columns, resume=storage.resume) as folder:
-        parts = _read_parts(folder, model, genome, plan, storage.shard, progress)
-        vectors = [PartVectors(folder, numbers, plan.targets) for numbers in parts]
-        shard = storage.shard if storage.shard.count > 1 else None
+    device = next(model.backbone.parameters()).device
+    with WorkFolder(output, job, resume=storage.resume, device=device) as work:
+        parts = _read_parts(work, model, genome, plan, storage.shard, progress)
+        vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
+        outline = Outline(shard=storage.shard.count > 1, text_bytes=plan.regions.text_bytes)
         with EmbeddingWriter(
-            folder.whole, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
-            ragged=plan.options.pooling.ragged, outline=Outline(shard=shard is not None, text_bytes=plan.text_bytes),
+            output, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
+            ragged=plan.options.pooling.ragged, outline=outline,
         ) as writer:  # fmt: skip
-            counts = _assemble(writer, regions, plan, vectors, plan.rows_of(storage.shard), shard is not None)
-        folder.publish()
-    return counts
+            return assemble(writer, plan, vectors, storage.shard)
 
 
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
@@ -229,74 +231,90 @@ def _groups(
 
 
 def _read_parts(
-    folder: PartFolder,
+    work: WorkFolder,
     model: SequenceModel,
     genome: Genome,
     plan: EmbeddingPlan,
     shard: Shard,
     progress: Progress | None,
-) -> list[list[int]]:
-    """Make the parts of a shard that are not there yet; return the numbers of all of them, by strand."""
+) -> list[list[Path]]:
+    """Make the parts of a shard that are not there yet; return the files of all of them, by strand."""
     options = plan.options
-    found: list[list[int]] = [[] for _ in options.strands]
+    found: list[list[Path]] = [[] for _ in options.strands]
     for number in plan.of_shard(shard):
         group = plan.groups[number]
         spans = Spans(starts=group.starts, ends=group.ends, targets=plan.first_target(group.rows))
         for strand, reverse in enumerate(options.strands):
-            part = number * len(options.strands) + strand
-            found[strand].append(part)
-            if part in folder.finished:
+            name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
+            found[strand].append(work.path / name)
+            if work.part(name) is not None:
+                if progress:
+                    progress(group.cost_bp)
                 continue
-            emitted = embed_strand(
-                model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
-                genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
-            )  # fmt: skip
-            folder.write(part, emitted)
+            part = _Part(work, name, options.columns(model), model.weights_sha256)
+            with part.file as file:
+                for targets, values in embed_strand(
+                    model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
+                    genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
+                    checkpoint=part,
+                ):  # fmt: skip
+                    file.append(targets, values)
+                file.flush()
+                work.keep(name, {"vectors": np.array(file.count)})
     return found
 
 
-def _assemble(
-    writer: EmbeddingWriter,
-    regions: Regions,
-    plan: EmbeddingPlan,
-    vectors: Sequence[PartVectors],
-    mine: np.ndarray,
-    shard: bool,
+class _Part:
+    """The vectors of a part and the place of its stream, saved together; see `branches.Checkpoint`."""
+
+    def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
+        self._place = work.checkpoint(name, weights_sha256)
+        self._saved = self._place.load()
+        self.file = VectorFile(work.path / name, width, int(self._saved[2]["written"]) if self._saved else 0)
+
+    def load(self) -> tuple[int, StreamState, Arrays] | None:
+        return self._saved
+
+    def due(self) -> bool:
+        return self._place.due()
+
+    def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
+        self.file.flush()
+        self._place.save(position, state, {**arrays, "written": np.array(self.file.count)})
+
+
+def assemble(
+    writer: EmbeddingWriter, plan: EmbeddingPlan, vectors: Sequence[PartVectors], shard: Shard
 ) -> dict[str, int]:
-    """Put the vectors of the parts beside their regions, in the order of the input."""
-    digest, counts, row = hashlib.sha256(), dict[str, int](), 0
-    stream = iter(regions())
-    while block := list(islice(stream, _block_rows(plan, row, writer.width))):
-        for region in block:
-            digest.update(_identity(region))
-        rows = np.arange(row, row + len(block))
-        row += len(block)
-        if row > plan.rows:
-            break
-        kept = mine[rows]
+    """Put the vectors of the strands beside their regions, in the order of the input; count the outcomes."""
+    counts, mine = dict[str, int](), plan.rows_of(shard)
+    for first, last, columns in _blocks(plan, writer.width):
+        rows = np.arange(first, last)
+        kept = mine[first:last]
         if not kept.any():
             continue
         values, numbers = _vectors(plan, vectors, rows, kept, writer.width)
-        chosen = [region for region, keep in zip(block, kept, strict=True) if keep]
-        outcomes = _outcomes(chosen, values, numbers)
-        for outcome in outcomes:
-            counts[outcome] = counts.get(outcome, 0) + 1
-        intervals = [
-            Interval(p.contig or p.asked.contig, p.asked.start, p.asked.end, p.asked.strand, p.asked.name)
-            for p in chosen
-        ]
-        writer.append(intervals, values, outcomes=outcomes, counts=numbers, rows=rows[kept] if shard else None)
-    if row != plan.rows or digest.hexdigest() != plan.digest:
-        raise FormatError("the regions have changed while they were embedded. Run it again.")
+        columns = {key: column[kept] for key, column in columns.items()}
+        columns["outcome"] = _outcomes(columns["outcome"], values, numbers)
+        for outcome, number in zip(*np.unique(columns["outcome"], return_counts=True), strict=True):
+            counts[outcome.decode()] = counts.get(outcome.decode(), 0) + int(number)
+        writer.append_columns(columns, values, counts=numbers, rows=rows[kept] if shard.count > 1 else None)
     return counts
 
 
-def _block_rows(plan: EmbeddingPlan, row: int, width: int) -> int:
-    """Return how many regions go into the file at once."""
+def _blocks(plan: EmbeddingPlan, width: int) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
+    """Yield first row, last row and columns of regions whose vectors fill about `BLOCK_BYTES`."""
     most = max(1, BLOCK_BYTES // (4 * width))
-    if plan.offsets is None:
-        return most
-    return max(1, int(np.searchsorted(plan.offsets, plan.offsets[min(row, plan.rows)] + most, side="right")) - 1 - row)
+    for start, columns in plan.regions.blocks():
+        first, end = start, start + len(columns["start"])
+        while first < end:
+            if plan.offsets is None:
+                last = first + most
+            else:
+                last = int(np.searchsorted(plan.offsets, plan.offsets[first] + most, side="right")) - 1
+            last = min(max(first + 1, last), end)
+            yield first, last, {key: column[first - start : last - start] for key, column in columns.items()}
+            first = last
 
 
 def _vectors(
@@ -317,15 +335,8 @@ def _vectors(
     return values[np.repeat(kept, numbers)], numbers[kept]
 
 
-def _outcomes(regions: Sequence[PlacedRegion], values: np.ndarray, numbers: np.ndarray | None) -> list[str]:
-    """Return what became of each region."""
-    return [
-        (EMBEDDED if known else "reference_n") if region.outcome == "ok" else region.outcome
-        for region, known in zip(regions, have_vectors(values, numbers), strict=True)
-    ]
-
-
-def _identity(region: PlacedRegion) -> bytes:
-    """Return what tells a region from all others."""
-    asked = region.asked
-    return f"{region.contig}\t{asked.contig}\t{asked.start}\t{asked.end}\t{asked.strand}\t{asked.name}\n".encode()
+def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
+    """Return what became of each region, as UTF-8."""
+    known = np.where(have_vectors(values, numbers), EMBEDDED.encode(), b"reference_n")
+    found: np.ndarray = np.where(placed == b"ok", known, placed)
+    return found

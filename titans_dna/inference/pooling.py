@@ -16,7 +16,8 @@ known (N and other ambiguity codes) take part in nothing; a region without a kno
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,7 +84,7 @@ class Pooling:
             Whether the strand runs against the contig, so that vectors of one region are numbered from its end.
         """
         if self.kind == "none":
-            return _Bases(starts, ends, targets, columns, reverse)
+            return _Bases(starts, ends, targets, reverse)
         if self.kind == "center":
             ends = starts + (ends - starts) // 2 + 1
         if self.kind == "bins":
@@ -114,25 +115,17 @@ def have_vectors(vectors: np.ndarray, counts: np.ndarray | None = None) -> np.nd
     return sums[ends] > sums[ends - counts]
 
 
-class Pool:
-    """Spans that open and close as a stream passes them.
+class Pool(ABC):
+    """Spans that open and close as a stream passes them; only the open ones have values in memory."""
 
-    Only the open ones have values in memory. A subclass says how the values of a piece change those of a span.
-    """
-
-    initial: float = 0.0
-    dtype: type = np.float32
-
-    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int) -> None:
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray) -> None:
         if not (starts[:-1] <= starts[1:]).all():
             order = np.argsort(starts, kind="stable")
             starts, ends, targets = starts[order], ends[order], targets[order]
         self._starts, self._ends, self._targets = starts, ends, targets  # sorted ones are not copied: there may be many
-        self._columns, self._next = columns, 0
-        self._open = np.zeros(0, np.int64)
-        self._values: np.ndarray = np.zeros((0, columns), self.dtype)
-        self._counts = np.zeros(0, np.int64)
+        self._next, self._open = 0, np.zeros(0, np.int64)
 
+    @abstractmethod
     def add(self, start: int, values: np.ndarray, known: np.ndarray) -> Iterator[Emitted]:
         """Take the features of the next bases and yield targets and vectors of the regions that end in them.
 
@@ -145,23 +138,54 @@ class Pool:
         known
             (m,) bool: bases that count.
         """
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return what `restore` needs to go on behind the bases that were taken."""
+        return {"next": np.array(self._next), "open": self._open}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on where a pool of the same regions stood."""
+        self._next, self._open = int(arrays["next"]), arrays["open"]
+
+    def _enter(self, end: int) -> int:
+        """Open the spans that start before base ``end``, and return their number."""
+        first, self._next = self._next, int(np.searchsorted(self._starts, end, side="left"))
+        self._open = np.concatenate([self._open, np.arange(first, self._next)])
+        return self._next - first
+
+
+class _Summary(Pool):
+    """One vector per span. A subclass says how the values of a piece change those of a span."""
+
+    initial: float = 0.0
+    dtype: type = np.float32
+
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int) -> None:
+        super().__init__(starts, ends, targets)
+        self._values: np.ndarray = np.zeros((0, columns), self.dtype)
+        self._counts = np.zeros(0, np.int64)
+
+    def add(self, start: int, values: np.ndarray, known: np.ndarray) -> Iterator[Emitted]:
         end = start + len(values)
-        last = int(np.searchsorted(self._starts, end, side="left"))
-        fresh = np.arange(self._next, last)
-        self._next = last
-        self._open = np.concatenate([self._open, fresh])
+        fresh = self._enter(end)
         if not len(self._open):
             return
-        self._values = np.concatenate(
-            [self._values, np.full((len(fresh), self._columns), self.initial, dtype=self.dtype)]
-        )
-        self._counts = np.concatenate([self._counts, np.zeros(len(fresh), np.int64)])
+        begun: np.ndarray = np.full((fresh, self._values.shape[1]), self.initial, self.dtype)
+        self._values = np.concatenate([self._values, begun])
+        self._counts = np.concatenate([self._counts, np.zeros(fresh, np.int64)])
         low = np.maximum(self._starts[self._open] - start, 0)
         high = np.minimum(self._ends[self._open] - start, len(values))
         numbers = np.concatenate([[0], np.cumsum(known)])
         self._take(values, known, low, high, numbers)
         self._counts += numbers[high] - numbers[low]
         yield from self._close(end)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        return {**super().arrays(), "values": self._values, "counts": self._counts}
+
+    def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
+        super().restore(arrays)
+        self._values, self._counts = arrays["values"], arrays["counts"]
 
     def _close(self, end: int) -> Iterator[Emitted]:
         """Yield what is complete at base ``end``, and keep the rest."""
@@ -172,18 +196,18 @@ class Pool:
             yield self._targets[self._open[done]], vectors
         self._open, self._values, self._counts = self._open[~done], self._values[~done], self._counts[~done]
 
+    @abstractmethod
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
         """Add bases ``low`` to ``high`` of a piece to each open span."""
-        raise NotImplementedError
 
     def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the vectors of complete spans."""
         return values
 
 
-class _Means(Pool):
+class _Means(_Summary):
     """Sums in float64, from differences of the running sum over a piece."""
 
     dtype = np.float64
@@ -191,7 +215,7 @@ class _Means(Pool):
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
-        totals = np.zeros((len(values) + 1, self._columns))
+        totals = np.zeros((len(values) + 1, values.shape[1]))
         np.cumsum(np.where(known[:, None], values, 0.0), axis=0, out=totals[1:])
         self._values += totals[high] - totals[low]
 
@@ -199,7 +223,7 @@ class _Means(Pool):
         return values / np.maximum(counts, 1)[:, None]
 
 
-class _Maxima(Pool):
+class _Maxima(_Summary):
     """Largest values; the unknown bases of a piece count as minus infinity."""
 
     initial = -np.inf
@@ -207,13 +231,13 @@ class _Maxima(Pool):
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
-        padded = np.full((len(values) + 1, self._columns), -np.inf, np.float32)
+        padded = np.full((len(values) + 1, values.shape[1]), -np.inf, np.float32)
         padded[:-1][known] = values[known]
         pairs = np.stack([low, high], axis=1).ravel()
         np.maximum(self._values, np.maximum.reduceat(padded, pairs, axis=0)[::2], out=self._values)
 
 
-class _Latest(Pool):
+class _Latest(_Summary):
     """Values of the last known base so far."""
 
     def _take(
@@ -227,16 +251,14 @@ class _Latest(Pool):
 class _Bases(Pool):
     """Every base by itself; nothing is held back."""
 
-    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int, reverse: bool) -> None:
-        super().__init__(starts, ends, targets, columns)
+    def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, reverse: bool) -> None:
+        super().__init__(starts, ends, targets)
         self._reverse = reverse
 
     def add(self, start: int, values: np.ndarray, known: np.ndarray) -> Iterator[Emitted]:
         """Take the features of the next bases, and yield those that lie in regions, region by region."""
         end = start + len(values)
-        last = int(np.searchsorted(self._starts, end, side="left"))
-        self._open = np.concatenate([self._open, np.arange(self._next, last)])
-        self._next = last
+        self._enter(end)
         plain = np.where(known[:, None], values, np.float32(np.nan)).astype(np.float32)
         for span in self._open:
             first, final = self._starts[span], self._ends[span]

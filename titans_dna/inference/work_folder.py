@@ -2,11 +2,13 @@
 
 ``OUTPUT.work/`` holds ``job.json``, which says what run it is, one ``.npz`` for each finished unit of work, and where a
 unit was, the state of its stream (`titans_dna.model.state_file`). Every file is written under another name and
-renamed, so what is there is whole. The folder goes when the output is complete.
+renamed, so what is there is whole. The folder goes when the output is complete. One run at a time: ``lock`` is held
+(flock) while a run lasts.
 """
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -20,6 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
+from titans_dna.io.atomic import disk_errors
 from titans_dna.model.state import StreamState
 from titans_dna.model.state_file import load_state, save_state
 
@@ -47,10 +50,10 @@ class WorkFolder:
     ConfigError
         If the parts that are there belong to another job.
     OutputError
-        If the folder cannot be made.
+        If the folder cannot be made, or another run holds it.
     """
 
-    def __init__(self, output: Path, job: Mapping[str, str], *, resume: bool, device: Any = "cpu") -> None:
+    def __init__(self, output: Path, job: Mapping[str, Any], *, resume: bool, device: Any = "cpu") -> None:
         self.output, self.job, self.resume, self.device = output, dict(job), resume, device
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if str(output) == "-" or (output.exists() and not output.is_file()):
@@ -61,20 +64,15 @@ class WorkFolder:
 
     def __enter__(self) -> Self:
         try:
-            found = self._found() if self.path.exists() else None
-            if found is not None and self.resume:
-                if changed := [key for key in {**self.job, **found} if self.job.get(key) != found.get(key)]:
-                    raise ConfigError(
-                        f"{self.path}: the unfinished run has another {changed[0]} ({found.get(changed[0])!r}, not "
-                        f"{self.job.get(changed[0])!r}). Repeat its command, or leave out --resume to begin anew."
-                    )
-            else:
-                shutil.rmtree(self.path, ignore_errors=True)
-            self._drop_leftovers()
             self.path.mkdir(exist_ok=True)
-            self._write("job.json", json.dumps(self.job, indent=1).encode())
+            self._lock = (self.path / "lock").open("w")
         except OSError as error:
             raise OutputError(f"cannot be made ({error.strerror}). Choose another output.", path=self.path) from None
+        try:
+            self._take_over()
+        except BaseException:
+            self._lock.close()
+            raise
         return self
 
     def __exit__(
@@ -82,6 +80,7 @@ class WorkFolder:
     ) -> None:
         if error is None or not any(self.path.glob("*.npz")):
             shutil.rmtree(self.path, ignore_errors=True)
+        self._lock.close()
         if self._temporary:
             self._temporary.cleanup()
 
@@ -111,7 +110,30 @@ class WorkFolder:
         """Return the place where the stream of an unfinished part is saved."""
         return StreamCheckpoint(self, name, weights_sha256)
 
-    def _found(self) -> dict[str, str] | None:
+    def _take_over(self) -> None:
+        """Lock the folder, and use or throw away what an earlier run has left."""
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError("another run is writing it. Wait, or choose another output.", path=self.output) from None
+        except OSError:
+            pass  # a file system without locks
+        found = self._found()
+        if found is not None and self.resume:
+            if changed := [key for key in {**self.job, **found} if self.job.get(key) != found.get(key)]:
+                raise ConfigError(
+                    f"{self.path}: the unfinished run has another {changed[0]} ({found.get(changed[0])!r}, not "
+                    f"{self.job.get(changed[0])!r}). Repeat its command, or leave out --resume to begin anew."
+                )
+        else:
+            with disk_errors(self.path):
+                for path in self.path.iterdir():
+                    if path.name != "lock":
+                        path.unlink()
+        self._drop_leftovers()
+        self._write("job.json", json.dumps(self.job, indent=1).encode())
+
+    def _found(self) -> dict[str, Any] | None:
         try:
             found = json.loads((self.path / "job.json").read_text())
         except (OSError, ValueError):
@@ -127,7 +149,7 @@ class WorkFolder:
 
     def _save(self, name: str, arrays: Arrays) -> None:
         partial = self.path / f".{name}.partial"
-        with partial.open("wb") as stream:
+        with disk_errors(self.path), partial.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
             stream.flush()
             os.fsync(stream.fileno())
@@ -135,8 +157,9 @@ class WorkFolder:
 
     def _write(self, name: str, data: bytes) -> None:
         partial = self.path / f".{name}.partial"
-        partial.write_bytes(data)
-        partial.replace(self.path / name)
+        with disk_errors(self.path):
+            partial.write_bytes(data)
+            partial.replace(self.path / name)
 
     @staticmethod
     def _load(path: Path) -> Arrays | None:

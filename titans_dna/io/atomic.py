@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from titans_dna.errors import OutputError
+from titans_dna.errors import OutputError, TitansDNAError
 
-__all__ = ["atomic_path"]
+__all__ = ["atomic_path", "disk_errors"]
 
 
 @contextmanager
@@ -47,3 +48,22 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system and HDF5 say about a disk into one line.
+
+    Raises
+    ------
+    OutputError
+        In place of the error of a write.
+    """
+    try:
+        yield
+    except TitansDNAError:
+        raise
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
+        raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
-from titans_dna.io.atomic import atomic_path
-from titans_dna.io.hdf5 import EmbeddingWriter, disk_errors
+from titans_dna.io.atomic import atomic_path, disk_errors
+from titans_dna.io.hdf5 import EmbeddingWriter
 from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
 
 __all__ = ["convert_embeddings"]

@@ -23,28 +23,27 @@ than half of the speed (benchmarks/embed.py).
 
 The file appears under its name only when it is complete and on the disk. A running write cannot be followed (SWMR):
 contigs are read one after the other while rows stand in the order of the input, so no part of the file is final before
-the end; what is finished lies in the folder ``NAME.parts`` beside it (see `titans_dna.io.parts`).
+the end; what is finished lies in the folder ``NAME.work`` beside it (see `titans_dna.inference.work_folder`).
 """
 
 from __future__ import annotations
 
 import datetime
-import errno
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from titans_dna.errors import FormatError, OutputError, TitansDNAError
+from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.atomic import atomic_path, disk_errors
 from titans_dna.io.hdf5_disk import DiskFile
 
-__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline", "disk_errors"]
+__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline"]
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # of vectors
@@ -306,25 +305,6 @@ def packing(compression: str) -> dict[str, Any]:
         "gzip": {"compression": "gzip", "compression_opts": 1, "shuffle": True},
     }
     return settings[compression]
-
-
-@contextmanager
-def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system and HDF5 say about a disk into one line.
-
-    Raises
-    ------
-    OutputError
-        In place of the error of a write.
-    """
-    try:
-        yield
-    except TitansDNAError:
-        raise
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
-        raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error
 
 
 def _now() -> str:

@@ -275,7 +275,7 @@ def _open(name: str) -> Any:
     import h5py
 
     if not os.path.isfile(name):  # noqa: PTH113
-        if os.path.isdir(f"{name}.parts"):  # noqa: PTH112
+        if os.path.isdir(f"{name}.work"):  # noqa: PTH112
             raise InputMissing(
                 "is not complete yet: a run is writing it, or was stopped. Wait, or run it again with --resume.",
                 path=name,
