@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,7 +71,7 @@ def _keys(schema: dict[str, Any], above: str) -> Iterator[tuple[str, str, str]]:
             yield from _keys(entry, f"{above}{key}.")
             continue
         needed = key in schema.get("required", ())
-        default = "needed" if needed else f"`{entry['default']!r}`" if "default" in entry else ""
+        default = "needed" if needed else f"`{json.dumps(entry['default'])}`" if "default" in entry else ""
         yield f"{above}{key}", default, meaning
 
 

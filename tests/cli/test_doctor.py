@@ -17,7 +17,7 @@ def doctor():
 
 
 @pytest.fixture
-def lines(run, tmp_path, monkeypatch):
+def lines(run, tmp_path, monkeypatch, default_model):
     """Run doctor in an empty folder; return its exit code and its lines by name."""
     monkeypatch.chdir(tmp_path)
 
