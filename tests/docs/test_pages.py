@@ -132,7 +132,7 @@ def test_marks_are_filled(script, project):
     filled = hooks.on_page_markdown(text)
     assert "<!-- " in text
     assert "<!-- " not in filled
-    assert "| `genome.holdout` | needed |" in filled  # of the schema
+    assert "| `samples` | needed |" in filled  # of the schema
     assert "`TD_OUTCOME`" in filled  # of the README
     assert "Specification: VCFv4.2" in filled  # of a docstring
     assert filled.count("<svg ") == len(re.findall("<!-- figure: ", text))

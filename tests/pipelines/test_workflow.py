@@ -163,7 +163,7 @@ def test_tokenizer_and_aliases_go_to_the_verbs_that_take_them(own, snakemake):
     where = ("--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
     text = output_of(snakemake(own, *where))
     assert "--tokenizer bpe.json" in text
-    assert text.count("--aliases names.txt") == 1 + 4 + 4 + 4
+    assert text.count("--aliases names.txt") == 2 + 4 + 4 + 4
     (own / "bpe.json").unlink()
     assert "bpe.json" in output_of(snakemake(own, *where))  # a tokenizer that is a file is an input
     assert snakemake(own, *where).returncode != 0
