@@ -22,7 +22,7 @@ VERBS = {
     "tokenize": "Write regions or contigs as tokens, with the bases of each.",
     "pretrain": "Train a model on FASTA files.",
     "finetune": "Train a classifier on labelled sequences or intervals.",
-    "predict": "Classify sequences or intervals with a classifier of finetune.",
+    "predict": "Classify sequences with a fine-tuned model.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
     "score-variants": "Score the variants of a VCF, BCF or table.",
     "score-regions": "Score regions or whole contigs, with tracks along them.",

@@ -9,7 +9,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("predict", short_help="Classify sequences or intervals with a classifier of finetune.")
+@click.command("predict", short_help="Classify sequences with a fine-tuned model.")
 @options.model
 @click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED as of finetune, .gz too.")
 @click.option("--fasta", type=options.FILE, help="Genome of intervals.")
