@@ -18,8 +18,8 @@
 A vector of several layers is their features one behind the other; one of bins:N is the N vectors of the bins one behind
 the other. Chunks are whole rows of about 256 kB: a row is read in a fraction of a millisecond, and a scan is
 not slowed. Vectors are not compressed unless asked (``lzf``, ``gzip``, or ``blosc2``, which other readers need
-hdf5plugin for): features are noise in all but their leading bits, so a tenth to a fifth is all that is gained, at less
-than half of the speed (benchmarks/embed.py).
+hdf5plugin for): features are noise in all but their leading bits, so 4 to 16% is all that is gained:
+by blosc2 at 0.6 to 0.7 of the speed, by the others at less than half (benchmarks/results/embed_writing.md).
 
 The file appears under its name only when it is complete and on the disk. A running write cannot be followed (SWMR):
 contigs are read one after the other while rows stand in the order of the input, so no part of the file is final before
