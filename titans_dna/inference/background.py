@@ -53,8 +53,8 @@ def _scored_before(reader: VariantReader, model: SequenceModel, horizon_bp: int,
     found: dict[str, list[float]] = {}
     for record in reader:
         info = {} if record.problem else record.info()
-        if info.get("TD_HORIZON", str(horizon_bp)) != str(horizon_bp):
-            raise ConfigError(f"{path}: was scored with --horizon {info['TD_HORIZON']}. Use the same here.")
+        for horizon in {*info.get("TD_HORIZON", "").split(",")} - {"", ".", str(horizon_bp)}:
+            raise ConfigError(f"{path}: was scored with --horizon {horizon}. Use the same here.")
         for alt, text in zip(record.alts, info.get("TD_LLR", "").split(","), strict=False):
             if text not in ("", "."):
                 found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(text))

@@ -49,7 +49,7 @@ FIELDS = (
     InfoField(id="TD_LLR_REV", number="A", type="Float", description="ln P(ALT) - ln P(REF) on the reverse strand"),
     InfoField(id="TD_OUTCOME", number="A", type="String", description="scored, or why this ALT has no score"),
     InfoField(
-        id="TD_HORIZON", number="1", type="Integer", description="Bases behind the variant whose probabilities count"
+        id="TD_HORIZON", number="A", type="Float", description="Bases behind the variant whose probabilities count"
     ),
 )
 QUANTILE = InfoField(
@@ -243,7 +243,7 @@ def _write_vcf(
                 "TD_LLR_FWD": part[:, 0],
                 "TD_LLR_REV": part[:, 1],
                 "TD_OUTCOME": [str(outcome) for outcome in results.table.outcomes[rows]],
-                "TD_HORIZON": horizon,
+                "TD_HORIZON": np.full(len(part), float(horizon)),
             }
             values |= {EXTRA[name].id: column[rows] for name, column in results.extra.items()}
             writer.write(record, values)
