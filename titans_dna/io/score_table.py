@@ -17,8 +17,9 @@ which is held until the end. A file appears under its name only when it is compl
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ class ScoreTableWriter:
             self._tsv = self._stack.enter_context(TsvWriter(self.path, names, comments=head))
             return self
         temporary = self._stack.enter_context(atomic_path(self.path))
-        sinks = {".parquet": _ParquetSink, ".h5": _Hdf5Sink, ".h5ad": _AnnDataSink}
+        sinks: dict[str, Callable[..., _Sink]] = {".parquet": _ParquetSink, ".h5": _Hdf5Sink, ".h5ad": _AnnDataSink}
         self._sink: Any = self._stack.enter_context(sinks[self.path.suffix](temporary, self.columns, self.metadata))
         self._clear()
         return self
@@ -158,7 +159,7 @@ def require_package(package: str, path: Path) -> None:
         )
 
 
-class _Sink:
+class _Sink(ABC):
     """A context manager that takes columns of some rows at a time."""
 
     def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
@@ -170,11 +171,13 @@ class _Sink:
     def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         self.close(error is None)
 
+    @abstractmethod
     def write(self, values: Mapping[str, Any]) -> None:
-        raise NotImplementedError
+        """Take columns of some rows, by name."""
 
+    @abstractmethod
     def close(self, whole: bool) -> None:
-        raise NotImplementedError
+        """Finish the file, or leave it where the rows are not ``whole``."""
 
 
 class _ParquetSink(_Sink):
