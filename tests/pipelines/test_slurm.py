@@ -94,7 +94,7 @@ def test_a_job_that_slurm_queues_again_goes_on_and_ends_in_the_same_model(tmp_pa
         running.kill()
     assert running.returncode == 0, output[-3000:]
     ends = [found["JobState"] for found in completed(slurm) if found["JobId"] == job]
-    assert len(ends) == 2 and ends[-1] == "COMPLETED", ends  # the same job, twice, and no other was submitted for it
+    assert ends[1:] == ["COMPLETED"], ends  # the same job, twice, and no other was submitted for it
     log = (tmp_path / "cluster/out/logs/pretrain.log").read_text()
     assert "checkpoints/step-" in log
 
