@@ -177,7 +177,13 @@ SIZES: dict[str, BackboneConfig] = {
     "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
     "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
     "small": BackboneConfig(
-        width=160, layers=4, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(3, 5)
+        width=160,
+        layers=4,
+        attention_heads=4,
+        memory_heads=4,
+        window_tokens=128,
+        context_orders=(3, 5),
+        feed_forward=2.4,
     ),
     "base": BackboneConfig(
         width=256, layers=6, attention_heads=4, memory_heads=4, window_tokens=256, context_orders=(3, 6)
