@@ -98,6 +98,7 @@ class BackboneConfig:
     context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
     context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
     word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
+    initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -122,6 +123,8 @@ class BackboneConfig:
                     f"segment_tokens {self.segment_tokens} is no multiple of chunk_tokens {layout.chunk_tokens}; "
                     "make the chunk divide the segment"
                 )
+        if not 0 <= self.initial_step <= 1:
+            raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
             raise ConfigError("context_orders and context_buckets must be 1 or more")
         if self.word_counts and self.targets != 4:
