@@ -13,7 +13,7 @@ from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 ORDER = ("needle", "adaptation", "linear_cost", "downstream", "stress")
-START, END = "<!-- claims: benchmarks/evidence/claims.py writes what stands up to the end mark -->", "<!-- end -->"
+START, END = "<!-- claims, written by benchmarks/evidence/claims.py -->", "<!-- end of claims -->"
 SHOWN = {"holds": "holds", "fails": "**fails**"}
 
 
