@@ -31,10 +31,11 @@ from titans_dna.inference.model import SequenceModel, load_model
 KMER_BASES = 20
 WINDOWS = 25  # along a contig
 FAR = 3  # first bin of distances of 1,024 bases and more
+LEAST_SEGMENTS = 4  # that hold any of a group: with fewer an interval says nothing, and the figure leaves it out
 OTHERS = MEMORY[1:]
 Case = tuple[str, list[dict[str, Any]]]  # name of the model, and its summaries: one, or one for each seed
 COLUMNS = ["model", "contig", "group", "bases", "bits, carried", "gain over frozen", "low", "high", "gain over reset",
-           "gain over frozen later"]  # fmt: skip
+           "low", "high", "gain over frozen later"]  # fmt: skip
 
 
 def summary(model: SequenceModel, contig: Contig, setting: Setting) -> dict[str, Any]:
@@ -80,7 +81,7 @@ def trained(setting: Setting) -> list[dict[str, Any]]:
     """Train nano models with three seeds (one at the small budget) and read chrC with each."""
 
     def one(seed: int) -> dict[str, Any]:
-        model, about = nano(setting, seed, steps=160 if setting.full else 3)
+        model, about = nano(setting, seed, steps=100 if setting.full else 3)
         return {**summary(model, demo("chrC", None if setting.full else 16_384), setting), "training": about}
 
     seeds = range(setting.seed, setting.seed + (3 if setting.full else 1))
@@ -111,11 +112,18 @@ def table(cases: list[Case]) -> list[list[Any]]:
             for at, label in enumerate(case[0][grouping]["names"]):
                 frozen = parts["frozen"][at]
                 if frozen["bases"]:
-                    others = [parts[key][at]["mean"] for key in ("reset", "frozen later")]
-                    rows.append([name, case[0]["contig"], label, frozen["bases"], parts["carried"][at]["mean"],
-                                 *(round(frozen[x], 4) for x in ("mean", "low", "high")),
-                                 *("-" if x is None else round(x, 4) for x in others)])  # fmt: skip
+                    bounds = [
+                        round(parts[key][at][x], 4) for key in ("frozen", "reset") for x in ("mean", "low", "high")
+                    ]
+                    later = parts["frozen later"][at]["mean"]
+                    rows.append([name, case[0]["contig"], label, frozen["bases"], parts["carried"][at]["mean"], *bounds,
+                                 "-" if later is None else round(later, 4)])  # fmt: skip
     return rows
+
+
+def told(group: dict[str, Any]) -> str:
+    """Write a gain with its bounds."""
+    return f"{group['mean']:+.4f} [{group['low']:+.4f}, {group['high']:+.4f}]"
 
 
 def claims(cases: list[Case], full: bool) -> list[dict[str, str]]:
@@ -125,24 +133,21 @@ def claims(cases: list[Case], full: bool) -> list[dict[str, str]]:
         where = f"{name}, {case[0]['contig']}"
         bounds = "95% interval" if len(case) == 1 else f"{len(case)} seeds"
         overall = {key: reading(case, "all", key)[0] for key in OTHERS}
-        told = ", ".join(
-            f"{g['mean']:+.4f} [{g['low']:+.4f}, {g['high']:+.4f}] over {key}" for key, g in overall.items()
+        holds = all(overall[key]["low"] > 0 for key in ("frozen", "reset"))
+        text, target = "A memory carried along lowers bits per base", "gain over frozen and over reset above 0"
+        said = ", ".join(f"{told(gain)} over {key}" for key, gain in overall.items())
+        found.append(claim(f"{text} ({where})", f"{target} ({bounds})", said, holds if full else None))
+        pairs = [(key, *reading(case, "far", key)[::2]) for key in ("frozen", "reset")]
+        text, target = (
+            "The gain comes from copies 1 kb back or more",
+            "gain there above 0 and above that without a copy",
         )
-        none, _, far = reading(case, "far", "frozen")
-        found.append(
-            claim(f"A memory carried along lowers bits per base ({where})",
-                  f"gain over frozen and over reset above 0 ({bounds})", told,
-                  overall["frozen"]["low"] > 0 and overall["reset"]["low"] > 0 if full else None))  # fmt: skip
-        said = "no such copies"
-        if far["mean"] is not None:
-            said = (
-                f"{far['mean']:+.4f} [{far['low']:+.4f}, {far['high']:+.4f}] there, {none['mean']:+.4f} without a copy"
-            )
-        holds = far["mean"] is not None and far["low"] > max(0.0, none["high"])
-        found.append(
-            claim(f"The gain comes from copies 1 kb back or more ({where})",
-                  f"gain over frozen there above 0 and above that without a copy ({bounds})", said,
-                  holds if full else None))  # fmt: skip
+        if pairs[0][2]["mean"] is None:
+            found.append(claim(f"{text} ({where})", f"{target} ({bounds})", "no such copies", None))
+            continue
+        holds = all(copy["low"] > max(0.0, none["high"]) for _, none, copy in pairs)
+        said = "; ".join(f"over {key} {told(copy)} there, {none['mean']:+.4f} without" for key, none, copy in pairs)
+        found.append(claim(f"{text} ({where})", f"{target} ({bounds})", said, holds if full else None))
     return found
 
 
@@ -161,12 +166,12 @@ def draw(cases: list[Case], path: Any) -> None:
     for column, (name, case) in enumerate(cases):
         top, bottom = axes[:, column]
         top.set_title(f"{name}\n{case[0]['contig']}")
-        names = case[0]["distance"]["names"]
+        names, least = case[0]["distance"]["names"], min(LEAST_SEGMENTS, case[0]["bases"] // 10_000)
         for shift, (key, colour) in enumerate(colours.items()):
             along, near = reading(case, "position", key), reading(case, "distance", key)
             x = [(n + 0.5) / WINDOWS * case[0]["bases"] / 1000 for n, g in enumerate(along) if g["mean"] is not None]
             top.plot(x, [g["mean"] for g in along if g["mean"] is not None], color=colour, lw=1.2, label=key)
-            held = [(n + 0.22 * (shift - 1), g) for n, g in enumerate(near) if g["mean"] is not None]
+            held = [(n + 0.22 * (shift - 1), g) for n, g in enumerate(near) if g["segments"] >= least]
             means = np.array([g["mean"] for _, g in held])
             low, high = (np.array([g[x] for _, g in held]) for x in ("low", "high"))
             bounds = np.maximum([means - low, high - means], 0)
