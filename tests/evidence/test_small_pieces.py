@@ -115,11 +115,13 @@ def test_cost_claims_hold_for_a_line_and_fail_for_a_square():
 
     def case(power):
         marks = [[b, 1.0, 1e-5 * b**power, 20.0] for b in (4096, 65_536, 8_388_608)]
-        return {"made": {"marks": marks, "finite": True}}
+        return {name: {"marks": marks, "finite": True} for name in linear_cost.FILES}
 
     line, square = (linear_cost.claims(case(power), blocks, full=True) for power in (1, 2))
     assert [claim["verdict"] for claim in line] == ["holds", "holds", "holds", "holds", "fails"]
     assert square[0]["verdict"] == "fails"
+    part = {"made": case(1)["E. coli"]}
+    assert linear_cost.claims(part, blocks, full=True)[2]["verdict"] == "not measured"
     assert linear_cost.table(case(1))[1][5] == 1.0
 
 
