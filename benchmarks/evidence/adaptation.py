@@ -73,7 +73,7 @@ def shipped(setting: Setting) -> list[dict[str, Any]]:
         "yeast": lambda: yeast(setting, "XII", KMER_BASES),
         "chr20": lambda: chr20(setting),
     }
-    return [setting.once(f"adaptation_{name}", lambda c=make: summary(model, c(), setting))
+    return [setting.once(f"adaptation_{name}", lambda c=make: summary(model, c(), setting), model.weights_sha256)
             for name, make in contigs.items()]  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def learn(name: str, path: Path, setting: Setting, modes: tuple[str, ...]) -> di
     key = name.replace(" ", "_").replace(".", "")
     epochs, seeds = (4, 3) if setting.full else (1, 1)
     runs = {mode: [setting.once(f"downstream_{key}_{mode.replace(' ', '_')}_{seed}",
-                                lambda m=mode, s=seed: one_run(model, data, m, epochs, s))
+                                lambda m=mode, s=seed: one_run(model, data, m, epochs, s), model.weights_sha256)
                    for seed in range(setting.seed, setting.seed + seeds)] for mode in modes}  # fmt: skip
     best, metrics = best_kmer(data)
     return {
@@ -101,7 +101,7 @@ def context(setting: Setting) -> dict[str, Any] | None:
     def compared() -> dict[str, Any]:
         return brca1.compare(*brca1.scores_by_context(model, setting.data), draws=500, seed=setting.seed)
 
-    return setting.once("downstream_brca1", compared)
+    return setting.once("downstream_brca1", compared, model.weights_sha256)
 
 
 def beside() -> dict[str, float]:

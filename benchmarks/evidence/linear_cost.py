@@ -20,6 +20,8 @@ from typing import Any
 import numpy as np
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, record, save_figure
 
+from titans_dna.inference.model import load_model
+
 MARKS = [4096 * 4**n for n in range(6)] + [8_388_608]
 FILES = {
     "yeast, contigs joined": "genomes/yeast_R64-1-1.fa.gz",
@@ -45,7 +47,6 @@ def joined(path: Path, bases: int | None) -> np.ndarray:
 
 def child(path: Path, bases: int | None, model_name: str) -> dict[str, Any]:
     """Stream a file once; return bases, seconds, processor seconds and MB at every mark."""
-    from titans_dna.inference.model import load_model
     from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
     one_thread()
@@ -72,7 +73,8 @@ def measure(setting: Setting, wanted: list[str]) -> dict[str, dict[str, Any]]:
         limit = ("--bases", str(bases)) if bases else ()
         return record.in_child(__file__, "--child", str(path), *limit, threads=1)
 
-    return {name: setting.once(f"linear_{path.name}", lambda c=(path, bases): run(*c))
+    weights = load_model("default", "cpu").weights_sha256
+    return {name: setting.once(f"linear_{path.name}", lambda c=(path, bases): run(*c), weights)
             for name, (path, bases) in cases.items()}  # fmt: skip
 
 

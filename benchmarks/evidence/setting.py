@@ -47,9 +47,9 @@ class Setting:
         """Folder of results."""
         return record.RESULTS if self.full else BUILD
 
-    def once(self, case: str, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-        """Return what ``measure`` gives; at the full budget, what it gave for this case and seed before."""
-        path = BUILD / "cases" / f"{case}-seed{self.seed}.json"
+    def once(self, case: str, measure: Callable[[], dict[str, Any]], weights: str = "") -> dict[str, Any]:
+        """Return what ``measure`` gives; at the full budget, what it gave for this case, seed and model before."""
+        path = BUILD / "cases" / "-".join(filter(None, [case, weights[:8], f"seed{self.seed}.json"]))
         if self.full and path.is_file():
             print(f"{case}: from {path}", flush=True)
             return json.loads(path.read_text())

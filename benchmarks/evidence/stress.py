@@ -109,7 +109,8 @@ def gap(model: SequenceModel, setting: Setting, dtype: str) -> list[dict[str, An
 def measure(setting: Setting) -> list[dict[str, Any]]:
     """Read everything with every model."""
     default, steps = load_model("default", "cpu"), 40 if setting.full else 3
-    found = setting.once("stress_default", lambda: {"cases": cases_of("default", default, setting)})["cases"]
+    weights = default.weights_sha256
+    found = setting.once("stress_default", lambda: {"cases": cases_of("default", default, setting)}, weights)["cases"]
     for block in BLOCKS if setting.full else BLOCKS[:1]:
 
         def one(block: str = block) -> dict[str, Any]:
@@ -119,7 +120,8 @@ def measure(setting: Setting) -> list[dict[str, Any]]:
 
         found += setting.once(f"stress_{block}", one)["cases"]
     for dtype in DTYPES:
-        found += setting.once(f"stress_gap_{dtype}", lambda d=dtype: {"cases": gap(default, setting, d)})["cases"]
+        case = setting.once(f"stress_gap_{dtype}", lambda d=dtype: {"cases": gap(default, setting, d)}, weights)
+        found += case["cases"]
     return found
 
 
