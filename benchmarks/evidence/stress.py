@@ -26,6 +26,7 @@ from titans_dna.inference.model import SequenceModel, load_model
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.model.state import StreamState
 
+PARTS = ["repeats", "gap"]
 BLOCKS = ("mag", "mac", "mal", "lmm")
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WINDOW_BASES = 128  # first bases behind, which window attention reads without its context: they do not count
@@ -76,7 +77,7 @@ def read(model: SequenceModel, before: np.ndarray, ids: np.ndarray, behind: np.n
         "marks": [mark for mark in marks if mark[0] <= end][:: max(1, len(marks) // 40)],
         "largest": max((m[1] if m[1] is not None else math.inf) for m in marks), "end": marks[-1][1],
         "not_finite": int((known & ~np.isfinite(bits)).sum()),
-        "last": float(np.mean(bits[last])) if known[last].all() else None,
+        "last": float(np.mean(bits[last])) if len(ids) >= 10 and known[last].all() else None,
         "behind": float(np.mean(bits[end + WINDOW_BASES :])),
     }  # fmt: skip
 
@@ -106,23 +107,22 @@ def gap(model: SequenceModel, setting: Setting, dtype: str) -> list[dict[str, An
              "fresh": straight, **case}]  # fmt: skip
 
 
-def measure(setting: Setting) -> list[dict[str, Any]]:
-    """Read everything with every model."""
+def measure(setting: Setting, parts: list[str]) -> list[dict[str, Any]]:
+    """Read the repeats with every model, and the gap with the default one."""
     default, steps = load_model("default", "cpu"), 40 if setting.full else 3
-    weights = default.weights_sha256
-    found = setting.once("stress_default", lambda: {"cases": cases_of("default", default, setting)}, weights)["cases"]
-    for block in BLOCKS if setting.full else BLOCKS[:1]:
 
-        def one(block: str = block) -> dict[str, Any]:
-            model, about = nano(setting, setting.seed, steps, block)
-            name = f"nano {block.upper()}, {about['bases'] / 1e6:.2g} Mb of training"
-            return {"cases": cases_of(name, model, setting)}
+    def small(block: str) -> list[dict[str, Any]]:
+        model, about = nano(setting, setting.seed, steps, block)
+        return cases_of(f"nano {block.upper()}, {about['bases'] / 1e6:.2g} Mb of training", model, setting)
 
-        found += setting.once(f"stress_{block}", one)["cases"]
-    for dtype in DTYPES:
-        case = setting.once(f"stress_gap_{dtype}", lambda d=dtype: {"cases": gap(default, setting, d)}, weights)
-        found += case["cases"]
-    return found
+    weights, readings = default.weights_sha256, []
+    if "repeats" in parts:
+        readings.append(("default", weights, lambda: cases_of("default", default, setting)))
+        readings += [(block, "", lambda b=block: small(b)) for block in (BLOCKS if setting.full else BLOCKS[:1])]
+    if "gap" in parts:
+        readings += [(f"gap_{dtype}", weights, lambda d=dtype: gap(default, setting, d)) for dtype in DTYPES]
+    found = (setting.once(f"stress_{name}", lambda r=read_it: {"cases": r()}, w) for name, w, read_it in readings)
+    return [case for group in found for case in group["cases"]]
 
 
 def table(found: list[dict[str, Any]]) -> list[list[Any]]:
@@ -148,7 +148,7 @@ def claims(found: list[dict[str, Any]]) -> list[dict[str, str]]:
     behind = max(others, key=lambda c: c["behind"] - c["fresh"])
     lost_behind = behind["behind"] - behind["fresh"]
     many = sum(c["behind"] - c["fresh"] > MOST_LOSS for c in others)
-    moved = max(abs(c["behind"] - c["fresh"]) for c in gaps)
+    moved = max((abs(c["behind"] - c["fresh"]) for c in gaps), default=None)
     return [
         claim("Repeats leave the norm of the memory bounded", f"at most {MOST_NORM:g} times the initial one",
               f"{worst['largest']:.2f} times at most ({told(worst)})", worst["largest"] <= MOST_NORM),
@@ -156,7 +156,8 @@ def claims(found: list[dict[str, Any]]) -> list[dict[str, str]]:
               f"{lost} of {len(found)} readings' scores not finite" if lost else f"none lost in {len(found)} readings",
               lost == 0),
         claim("N is no sequence: the memory is carried over it unchanged", "bits behind as without it, within 0.001",
-              f"{gaps[0]['sequence']}: {moved:.5f} bits per base apart", moved <= 0.001),
+              "-" if moved is None else f"{gaps[0]['sequence']}: {moved:.5f} bits per base apart",
+              None if moved is None else moved <= 0.001),
         claim("A repeat does not spoil what follows", f"16 kb behind it: at most {MOST_LOSS} bits above a fresh start",
               f"{many} of {len(others)} readings lose more; worst {lost_behind:+.3f} ({told(behind)})", many == 0),
     ]  # fmt: skip
@@ -195,9 +196,10 @@ def draw(found: list[dict[str, Any]], path: Any) -> None:
 
 def main() -> None:
     """Measure, and write table, claims and figure."""
-    setting = read_setting(__doc__).setting
+    options = read_setting(__doc__, lambda p: p.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS))
+    setting = options.setting
     one_thread()
-    found = measure(setting)
+    found = measure(setting, options.parts)
     setting.write(
         "stress", "Trained models on repeats, gaps and alternating strands", COLUMNS, table(found), claims(found),
         models="default, and nano models of each block; one seed, nothing is compared between models",
