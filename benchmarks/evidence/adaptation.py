@@ -31,6 +31,7 @@ from titans_dna.inference.model import SequenceModel, load_model
 KMER_BASES = 20
 WINDOWS = 25  # along a contig
 FAR = 3  # first bin of distances of 1,024 bases and more
+FIRST_COPY = "private family, first copy"
 LEAST_SEGMENTS = 4  # that hold any of a group: with fewer an interval says nothing, and the figure leaves it out
 OTHERS = MEMORY[1:]
 Case = tuple[str, list[dict[str, Any]]]  # name of the model, and its summaries: one, or one for each seed
@@ -148,7 +149,23 @@ def claims(cases: list[Case], full: bool) -> list[dict[str, str]]:
         holds = all(copy["low"] > max(0.0, none["high"]) for _, none, copy in pairs)
         said = "; ".join(f"over {key} {told(copy)} there, {none['mean']:+.4f} without" for key, none, copy in pairs)
         found.append(claim(f"{text} ({where})", f"{target} ({bounds})", said, holds if full else None))
+        if FIRST_COPY in case[0]["element"]["names"]:
+            found.append(planted(case, f"{where}; {bounds}", full))
     return found
+
+
+def planted(case: list[dict[str, Any]], where: str, full: bool) -> dict[str, str]:
+    """Return the claim that later copies of families that no training contig has gain more than their first copies."""
+    at = case[0]["element"]["names"].index(FIRST_COPY)
+    first, later = reading(case, "element", "frozen")[at : at + 2]
+    text, target = (
+        "Later copies of families that lie on this contig alone gain more than first ones",
+        "gain over frozen above theirs",
+    )
+    if later["mean"] is None:
+        return claim(f"{text} ({where})", target, "no such copies", None)
+    said = f"{told(later)}; first copies {told(first)}"
+    return claim(f"{text} ({where})", target, said, later["low"] > first["high"] if full else None)
 
 
 def along(cases: list[Case]) -> dict[str, dict[str, list[float | None]]]:

@@ -52,22 +52,19 @@ def _complement(ids: np.ndarray) -> np.ndarray:
 @torch.inference_mode()
 def _fresh(model: SequenceModel, ids: np.ndarray, places: list[tuple[int, int]], horizon_bp: int) -> np.ndarray:
     """Score SNVs (0-based place, base) of a strand, each in a window of its own, from the variant to the horizon."""
-    size, found = BEFORE_BP + 1 + horizon_bp, []
+    size = BEFORE_BP + 1 + horizon_bp
     padded = np.concatenate([np.full(BEFORE_BP, 4), ids.astype(np.int64), np.full(horizon_bp + 1, 4)])
-    for start in range(0, len(places), BATCH):
-        rows = []
-        for at, alt in places[start : start + BATCH]:
-            window = padded[at : at + size].copy()
-            rows += [window.copy(), window]
-            window[BEFORE_BP] = alt
-        text = torch.from_numpy(np.stack(rows))
+    wanted = list(dict.fromkeys([*((at, int(ids[at])) for at, _ in places), *places]))  # a place has one REF
+    found: dict[tuple[int, int], float] = {}
+    for start in range(0, len(wanted), BATCH):
+        group = wanted[start : start + BATCH]
+        text = torch.from_numpy(np.stack([padded[at : at + size] for at, _ in group]))
+        text[:, BEFORE_BP] = torch.tensor([base for _, base in group])
         inputs = torch.cat([torch.full_like(text[:, :1], model.bos), text[:, :-1]], 1)
-        log_p = model.backbone(inputs).log_softmax(-1)
-        known = text < 4
+        log_p, known = model.backbone(inputs).log_softmax(-1), text < 4
         picked = log_p.gather(-1, text.where(known, 0).unsqueeze(-1))[..., 0].where(known, 0.0)
-        totals = picked[:, BEFORE_BP:].double().sum(1).numpy().reshape(-1, 2)
-        found.append(totals[:, 1] - totals[:, 0])
-    return np.concatenate(found)
+        found.update(zip(group, picked[:, BEFORE_BP:].double().sum(1).tolist(), strict=True))
+    return np.array([found[at, alt] - found[at, int(ids[at])] for at, alt in places])
 
 
 def compare(labels: np.ndarray, scores: dict[str, np.ndarray], draws: int, seed: int) -> dict[str, Any]:

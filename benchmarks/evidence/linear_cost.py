@@ -100,7 +100,7 @@ def claims(found: dict[str, dict[str, Any]], blocks: dict[str, list[list[float]]
     """Return what is claimed about cost, and what was found."""
     per_base = {name: {int(m[0]): m[2] / m[0] for m in case["marks"]} for name, case in found.items()}
     name = next(iter(found))
-    longest = 8_388_608 if full else max(per_base[name])
+    longest = 8_388_608 if 8_388_608 in per_base[name] else max(per_base[name])
     ratio = per_base[name][longest] / per_base[name][65_536]
     growth = {int(m[0]): m[3] for m in found[name]["marks"]}
     more = growth[longest] - growth[65_536]

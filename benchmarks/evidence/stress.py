@@ -27,7 +27,7 @@ from titans_dna.inference.streaming import stream_bases
 from titans_dna.model.state import StreamState
 
 PARTS = ["repeats", "gap"]
-BLOCKS = ("mag", "mac", "mal", "lmm")
+STEPS = {"mag": 100, "mac": 20, "mal": 20, "lmm": 20}  # of training; the first is a model of `adaptation`
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WINDOW_BASES = 128  # first bases behind, which window attention reads without its context: they do not count
 MOST_NORM = 10.0  # of the initial one
@@ -109,16 +109,16 @@ def gap(model: SequenceModel, setting: Setting, dtype: str) -> list[dict[str, An
 
 def measure(setting: Setting, parts: list[str]) -> list[dict[str, Any]]:
     """Read the repeats with every model, and the gap with the default one."""
-    default, steps = load_model("default", "cpu"), 40 if setting.full else 3
+    default = load_model("default", "cpu")
 
     def small(block: str) -> list[dict[str, Any]]:
-        model, about = nano(setting, setting.seed, steps, block)
+        model, about = nano(setting, setting.seed, STEPS[block] if setting.full else 3, block)
         return cases_of(f"nano {block.upper()}, {about['bases'] / 1e6:.2g} Mb of training", model, setting)
 
     weights, readings = default.weights_sha256, []
     if "repeats" in parts:
         readings.append(("default", weights, lambda: cases_of("default", default, setting)))
-        readings += [(block, "", lambda b=block: small(b)) for block in (BLOCKS if setting.full else BLOCKS[:1])]
+        readings += [(block, "", lambda b=block: small(b)) for block in list(STEPS)[: 4 if setting.full else 1]]
     if "gap" in parts:
         readings += [(f"gap_{dtype}", weights, lambda d=dtype: gap(default, setting, d)) for dtype in DTYPES]
     found = (setting.once(f"stress_{name}", lambda r=read_it: {"cases": r()}, w) for name, w, read_it in readings)
