@@ -31,7 +31,7 @@ from titans_dna.training.finetune import FinetuneConfig, classification_metrics,
 from titans_dna.training.kmers import kmer_probabilities
 from titans_dna.training.labelled import LabelledData, read_labelled
 
-MODES = ("full", "frozen", "from scratch")
+MODES, PARTS = ("full", "frozen", "from scratch"), ("sets", "brca1")
 UNLEARNED = "yeast exons"  # the set that is learned from random weights too
 KMERS = range(2, 7)
 COLUMNS = ["set", "examples, tested", "classifier", "AUROC", "least", "greatest", "accuracy", "seconds"]
@@ -79,14 +79,15 @@ def learn(name: str, path: Path, setting: Setting, modes: tuple[str, ...]) -> di
     }  # fmt: skip
 
 
-def measure(setting: Setting, wanted: list[str], folder: Path | None) -> dict[str, dict[str, Any]]:
-    """Return the runs of every set that is wanted, the small budget's on the demo genome alone."""
+def measure(setting: Setting, wanted: list[str], kinds: list[str], folder: Path | None) -> dict[str, dict[str, Any]]:
+    """Return the runs, of the kinds that are wanted, of every set that is; the small budget has the demo genome's."""
     names = wanted if setting.full else ["demo promoters"]
     modes, sizes = (MODES[:2], (400, 300)) if setting.full else (MODES[:2], (64, 64))
     found = {}
     for name in names:
         learned = MODES if setting.full and name == UNLEARNED else modes
-        found[name] = learn(name, write_set(name, setting, *sizes), setting, learned)
+        chosen = tuple(mode for mode in learned if mode in kinds)
+        found[name] = learn(name, write_set(name, setting, *sizes), setting, chosen)
     for path in sorted(folder.glob("*.csv")) if folder else ():
         found[path.stem] = learn(path.stem, path, setting, MODES)
     return found
@@ -147,7 +148,7 @@ def claims(sets: dict[str, dict[str, Any]], variants: dict[str, Any] | None, ful
     found = []
     for name, case in sets.items():
         mode, (mean, least, greatest) = max(
-            ((m, spread(case["runs"][m], "auroc")) for m in ("full", "frozen")), key=lambda x: x[1][0])  # fmt: skip
+            ((m, spread(runs, "auroc")) for m, runs in case["runs"].items() if m != "from scratch"), key=lambda x: x[1][0])  # fmt: skip
         k, best = case["best_kmer"]
         told = f"{bounded((mean, least, greatest))}, {mode}; {k}-mers {best['auroc']:.3f}"
         target = "least AUROC of 3 seeds above the best k"
@@ -163,7 +164,7 @@ def claims(sets: dict[str, dict[str, Any]], variants: dict[str, Any] | None, ful
     target = "accuracy on the published split"
     found.append(claim("As good as published models of its size on GenomicBenchmarks", target, told, None))
     if not variants:
-        return [*found, claim("Context helps on BRCA1", "AUROC above that without", "full budget only", None)]
+        return [*found, claim("Context helps on BRCA1", "AUROC above that without", "-", None)]
     first = next(iter(variants["auroc"].values()))
     gains = "; ".join(f"{g[0]:+.3f} [{g[1]:+.3f}, {g[2]:+.3f}] over {name}" for name, g in variants["gain"].items())
     best = max(beside().values())
@@ -215,13 +216,15 @@ def main() -> None:
 
     def more(parser: argparse.ArgumentParser) -> None:
         parser.add_argument("--learn", nargs="*", choices=list(SETS), default=list(SETS), help="of the full budget")
+        parser.add_argument("--modes", nargs="*", choices=MODES, default=list(MODES))
+        parser.add_argument("--parts", nargs="*", choices=PARTS, default=list(PARTS))
         parser.add_argument("--sets", type=Path, help="folder of further sets, NAME.csv")
 
     options = read_setting(__doc__, more)
     one_thread()
     setting = options.setting
-    variants = context(setting)
-    sets = measure(setting, options.learn, options.sets)
+    sets = measure(setting, options.learn, options.modes, options.sets) if "sets" in options.parts else {}
+    variants = context(setting) if "brca1" in options.parts else None
     setting.write(
         "downstream", "Fine-tuning beside k-mers, and BRCA1 by context", COLUMNS, table(sets, variants),
         claims(sets, variants, setting.full), window_bp=WINDOW_BP,
