@@ -127,45 +127,56 @@ def told(group: dict[str, Any]) -> str:
     return f"{group['mean']:+.4f} [{group['low']:+.4f}, {group['high']:+.4f}]"
 
 
+def above(case: list[dict[str, Any]], grouping: str, key: str, more: int, less: int) -> bool:
+    """Tell whether one group gains more than another, and gains at all: by their intervals, or with every seed."""
+    groups = [reading(case, grouping, key)] if len(case) == 1 else [each[grouping][key] for each in case]
+    low, high = ("low", "high") if len(case) == 1 else ("mean", "mean")
+    return all(group[more][low] > max(0.0, group[less][high]) for group in groups)
+
+
+def compared(case: list[dict[str, Any]], grouping: str, more: int, less: int, words: tuple[str, str]) -> str:
+    """Write what the two groups gain over both other readings."""
+    parts = {key: reading(case, grouping, key) for key in ("frozen", "reset")}
+    there, elsewhere = words
+    return "; ".join(
+        f"over {key} {told(groups[more])} {there}, {told(groups[less])} {elsewhere}" for key, groups in parts.items()
+    )
+
+
 def claims(cases: list[Case], full: bool) -> list[dict[str, str]]:
-    """Return two claims of every case: that carrying gains, and that it gains on copies."""
+    """Return the claims of every case: that carrying gains, and that it gains on copies."""
     found = []
     for name, case in cases:
-        where = f"{name}, {case[0]['contig']}"
-        bounds = "95% interval" if len(case) == 1 else f"{len(case)} seeds"
+        bounds = "95% interval" if len(case) == 1 else f"each of {len(case)} seeds"
+        where = f"({name}, {case[0]['contig']})"
         overall = {key: reading(case, "all", key)[0] for key in OTHERS}
         holds = all(overall[key]["low"] > 0 for key in ("frozen", "reset"))
-        text, target = "A memory carried along lowers bits per base", "gain over frozen and over reset above 0"
         said = ", ".join(f"{told(gain)} over {key}" for key, gain in overall.items())
-        found.append(claim(f"{text} ({where})", f"{target} ({bounds})", said, holds if full else None))
-        pairs = [(key, *reading(case, "far", key)[::2]) for key in ("frozen", "reset")]
-        text, target = (
-            "The gain comes from copies 1 kb back or more",
-            "gain there above 0 and above that without a copy",
-        )
-        if pairs[0][2]["mean"] is None:
-            found.append(claim(f"{text} ({where})", f"{target} ({bounds})", "no such copies", None))
-            continue
-        holds = all(copy["low"] > max(0.0, none["high"]) for _, none, copy in pairs)
-        said = "; ".join(f"over {key} {told(copy)} there, {none['mean']:+.4f} without" for key, none, copy in pairs)
-        found.append(claim(f"{text} ({where})", f"{target} ({bounds})", said, holds if full else None))
+        text, target = "A memory carried along lowers bits per base", "gain over frozen and over reset above 0"
+        found.append(claim(f"{text} {where}", f"{target} ({bounds})", said, holds if full else None))
+        text, target = "The gain is that of copies 1 kb back or more", "above 0, and above that without a copy"
+        found.append(contrast(case, "far", 2, 0, (f"{text} {where}", f"{target} ({bounds})"), full))
         if FIRST_COPY in case[0]["element"]["names"]:
-            found.append(planted(case, f"{where}; {bounds}", full))
+            first = case[0]["element"]["names"].index(FIRST_COPY)
+            text, target = (
+                "Families that lie on this contig alone are remembered",
+                "gain on later copies above first ones",
+            )
+            words = (f"{text} {where}", f"{target} ({bounds})")
+            found.append(contrast(case, "element", first + 1, first, words, full))
     return found
 
 
-def planted(case: list[dict[str, Any]], where: str, full: bool) -> dict[str, str]:
-    """Return the claim that later copies of families that no training contig has gain more than their first copies."""
-    at = case[0]["element"]["names"].index(FIRST_COPY)
-    first, later = reading(case, "element", "frozen")[at : at + 2]
-    text, target = (
-        "Later copies of families that lie on this contig alone gain more than first ones",
-        "gain over frozen above theirs",
-    )
-    if later["mean"] is None:
-        return claim(f"{text} ({where})", target, "no such copies", None)
-    said = f"{told(later)}; first copies {told(first)}"
-    return claim(f"{text} ({where})", target, said, later["low"] > first["high"] if full else None)
+def contrast(
+    case: list[dict[str, Any]], grouping: str, more: int, less: int, words: tuple[str, str], full: bool
+) -> dict[str, str]:
+    """Return the claim that one group gains more than another, over frozen and over reset."""
+    text, target = words
+    if not all(each[grouping]["frozen"][at]["bases"] for each in case for at in (more, less)):
+        return claim(text, target, "no such copies", None)
+    holds = all(above(case, grouping, key, more, less) for key in ("frozen", "reset"))
+    said = compared(case, grouping, more, less, ("there", "without") if grouping == "far" else ("later", "first"))
+    return claim(text, target, said, holds if full else None)
 
 
 def along(cases: list[Case]) -> dict[str, dict[str, list[float | None]]]:

@@ -61,6 +61,18 @@ def test_seeds_are_given_as_mean_least_and_greatest():
     assert (row["mean"], row["low"], row["high"]) == (2.0, 1.0, 4.0)
 
 
+def test_seeds_are_compared_one_by_one_and_one_model_by_its_intervals():
+    def case(*groups):
+        return {"far": {"frozen": [{"mean": m, "low": m - w, "high": m + w, "bases": 5} for m, w in groups]}}
+
+    seeds = [case((1.0, 9), (1.1, 9)), case((3.0, 9), (3.1, 9))]
+    assert adaptation.above(seeds, "far", "frozen", 1, 0)
+    assert not adaptation.above([*seeds, case((2.0, 9), (1.9, 9))], "far", "frozen", 1, 0)
+    assert adaptation.above([case((1.0, 0.1), (1.3, 0.1))], "far", "frozen", 1, 0)
+    assert not adaptation.above([case((1.0, 0.2), (1.3, 0.2))], "far", "frozen", 1, 0)
+    assert not adaptation.above([case((-2.0, 0.1), (-1.0, 0.1))], "far", "frozen", 1, 0)
+
+
 def test_fresh_windows_score_as_the_package_does_where_attention_reaches_no_further(model):
     text = np.random.default_rng(4).integers(0, 4, 400).astype(np.uint8)
     sequence = np.frombuffer(b"ACGT", np.uint8)[text].tobytes()
