@@ -32,6 +32,7 @@ VARIANTS: dict[str, dict[str, object]] = {
     "MAG, no momentum": {"memory": {"momentum": False}},
     "MAG, no forgetting": {"memory": {"forgetting": False}},
     "MAG, unbounded steps": {"memory": {"bounded": False}},
+    "MAG, large steps at first": {"initial_step": 0.5},
     "MAG, no convolution": {"convolution_tokens": 1},
     "MAG, no persistent tokens": {"persistent_tokens": 0},
     "MAG, chunk 32": {"chunk_tokens": 32},

@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1200)
     parser.add_argument("--window-tokens", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
-    parser.add_argument("--restart", type=float, default=0.02, help="chance that a stream ends after a window")
+    parser.add_argument("--restart", type=float, default=0.002, help="chance that a stream ends after a window")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)

@@ -17,7 +17,7 @@ import torch
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
-from titans_dna.genome.shard import Shard
+from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference import embed, work_folder
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.embedding_job import (
@@ -218,7 +218,8 @@ def test_lower_case_is_read_as_upper_case(model, sequences):
 
 
 @pytest.mark.parametrize(
-    ("pool", "context", "count"), [("mean", "contig", 3), ("none", "contig", 2), ("bins:2", "region", 4)]
+    ("pool", "context", "count"),
+    [("mean", "contig", 3), ("mean", "contig", 1), ("none", "contig", 2), ("bins:2", "region", 4)],
 )
 def test_merged_shards_equal_one_run(run, asked, tmp_path, pool, context, count):
     options = EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=context)
@@ -379,7 +380,7 @@ def test_a_full_disk_leaves_the_old_file_and_one_clear_line(model, make_fasta, r
     path.write_text("old")
     region = [place_interval(genome.contigs, Interval("c", 0, bases))]
     plan = plan_embeddings(region, genome.contigs.lengths, options)
-    attributes = embedding_attributes(model, plan, Shard())
+    attributes = embedding_attributes(model, plan, WHOLE)
     arguments = (path, model, genome, plan, attributes)
     with pytest.raises(OutputError, match="disk is full"):
         write_embeddings(*arguments, Storage())

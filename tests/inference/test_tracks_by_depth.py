@@ -130,7 +130,7 @@ def test_shards_of_regions_are_merged(model, genome, rows, tmp_path, suffix):
 
 
 @pytest.mark.parametrize("suffix", [".bw", ".tsv.gz", ".parquet", ".h5"])
-@pytest.mark.parametrize("count", [2, 5])
+@pytest.mark.parametrize("count", [1, 2, 5])
 def test_shards_of_tracks_are_merged(model, genome, rows, tmp_path, suffix, count):
     """More shards than contigs too; every number is that of one run, for bigWig and text to the last byte."""
     score_region_file(model, genome, rows, RegionOutputs(table=tmp_path / "r.tsv", tracks=tmp_path / f"one{suffix}"))

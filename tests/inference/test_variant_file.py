@@ -136,7 +136,8 @@ def test_other_inputs_give_the_same_scores(model, genome, variants, whole, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("suffix", "count"), [(".vcf.gz", 3), (".vcf.gz", 7), (".tsv", 2), (".parquet", 2), (".h5", 2), (".h5ad", 2)]
+    ("suffix", "count"),
+    [(".vcf.gz", 3), (".vcf.gz", 7), (".vcf.gz", 1), (".tsv", 2), (".parquet", 2), (".h5", 2), (".h5ad", 2)],
 )
 def test_merged_shards_are_the_whole(model, genome, variants, whole, tmp_path, suffix, count):
     paths = [tmp_path / f"part{index}{suffix}" for index in range(1, count + 1)]

@@ -19,6 +19,7 @@ import torch
 from test_chunked import FORMS, Case, call, flat, make_case
 
 from titans_dna.errors import ConfigError
+from titans_dna.model.config import SIZES, named_config
 from titans_dna.ops import Gates, MemoryForm, choose, initial_state, neural_memory
 from titans_dna.ops.triton.plan import TOLERANCES
 
@@ -179,6 +180,16 @@ def test_auto_takes_the_kernels_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -
     assert choose("auto", "cuda", head_width=32, learning=True)[0] == "triton"
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (7, 5))
     assert "capability" in choose("auto", "cuda")[1]
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_every_named_size_has_kernels(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
+    monkeypatch.setattr("titans_dna.ops.triton.operand_products", lambda: "bf16")
+    config = named_config(name)
+    width = config.width // config.memory_heads
+    said = choose("auto", "cuda", config.memory, head_width=width, chunk_tokens=config.chunk_tokens, learning=True)
+    assert said == ("triton", "fused kernels on cuda")
 
 
 @pytest.mark.parametrize(

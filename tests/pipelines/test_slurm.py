@@ -82,6 +82,31 @@ def test_a_killed_job_goes_on_and_the_results_are_those_of_a_local_run(tmp_path,
 
 
 @pytest.mark.slow
+def test_a_job_that_slurm_queues_again_goes_on_and_ends_in_the_same_model(tmp_path, slurm, submit, snakemake):
+    for where in ("local", "cluster"):
+        write_run(tmp_path / where)
+    running = submit(tmp_path / "cluster", "--until", "pretrain")
+    try:
+        job = job_in_training(slurm, tmp_path / "cluster/out")
+        slurm.run("scontrol", "requeue", job)  # what preemption does to it
+        output, _ = running.communicate(timeout=600)
+    finally:
+        running.kill()
+    assert running.returncode == 0, output[-3000:]
+    ends = [found["JobState"] for found in completed(slurm) if found["JobId"] == job]
+    assert ends[1:] == ["COMPLETED"], ends  # the same job, twice, and no other was submitted for it
+    log = (tmp_path / "cluster/out/logs/pretrain.log").read_text()
+    assert "checkpoints/step-" in log
+
+    words = ("--cores", 2, "--configfile", "my.yaml", "--until", "pretrain")
+    here = snakemake(tmp_path / "local", *words, path=Path(sys.executable).parent)
+    assert here.returncode == 0, here.stderr[-3000:]
+    local, cluster = contents(tmp_path / "local/out"), contents(tmp_path / "cluster/out")
+    assert "model/model.safetensors" in local
+    assert local == cluster
+
+
+@pytest.mark.slow
 def test_jobs_that_run_a_model_go_to_the_partition_with_gpus(tmp_path, slurm, submit, stand_in):
     write_run(tmp_path / "cluster")
     running = submit(tmp_path / "cluster", "--config", "device=cuda", "--until", "evaluate", path=str(stand_in))
@@ -92,12 +117,17 @@ def test_jobs_that_run_a_model_go_to_the_partition_with_gpus(tmp_path, slurm, su
     assert verbs == ["info", "pretrain", "evaluate"]
 
 
-def kill_in_training(slurm: OneNodeSlurm, out: Path) -> str:
-    """Kill the training, with a signal that cannot be caught, once it has saved a checkpoint; return the job."""
+def job_in_training(slurm: OneNodeSlurm, out: Path) -> str:
+    """Wait until the training has saved a checkpoint; return its job."""
     for _ in range(1800):
         if list(out.glob("runs/pretrain-*/checkpoints/step-*/run.json")):
-            job = slurm.run("squeue", "-h", "-t", "R", "-o", "%i").split()[0]
-            slurm.run("scancel", "--signal=KILL", "--full", job)
-            return job
+            return slurm.run("squeue", "-h", "-t", "R", "-o", "%i").split()[0]
         time.sleep(0.1)
     raise AssertionError("the training saved no checkpoint")
+
+
+def kill_in_training(slurm: OneNodeSlurm, out: Path) -> str:
+    """Kill the training, with a signal that cannot be caught; return the job."""
+    job = job_in_training(slurm, out)
+    slurm.run("scancel", "--signal=KILL", "--full", job)
+    return job

@@ -94,7 +94,7 @@ def embed(
         raise ConfigError("--stride-bp without --window-bp; give both")
     kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
-    if choice.as_sequences and (context == "contig" or storage.shard.count > 1 or storage.resume or window_bp):
+    if choice.as_sequences and (context == "contig" or not storage.shard.whole or storage.resume or window_bp):
         raise ConfigError("reads by themselves have no contig before them, windows, shards or resume; leave these out")
     chosen = EmbedOptions(
         pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand,

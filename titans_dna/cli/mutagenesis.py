@@ -71,7 +71,7 @@ def mutagenesis(
 
     if all_snvs == bool(regions or bed):
         raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
-    if shard.count > 1 and not all_snvs:
+    if not (shard.whole or all_snvs):
         raise ConfigError("--shard divides the contigs of --all-snvs; give each machine regions of its own instead")
     if picture:
         check_picture_path(picture)

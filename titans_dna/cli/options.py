@@ -9,7 +9,7 @@ import click
 
 from titans_dna.checkpoints import model_folder
 from titans_dna.errors import OutputError
-from titans_dna.genome.shard import Shard
+from titans_dna.genome.shard import WHOLE, Shard
 
 FILE = click.Path(path_type=Path)
 
@@ -57,7 +57,11 @@ region = click.option(
 )
 resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
 shard = click.option(
-    "--shard", type=Shard.parse, default="1/1", metavar="I/N", help="Do part I of N, for N machines; see merge."
+    "--shard",
+    type=Shard.parse,
+    callback=lambda context, option, shard: shard or WHOLE,
+    metavar="I/N",
+    help="Do part I of N, for N machines; see merge.",
 )
 
 

@@ -71,7 +71,7 @@ def score_regions(
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
     if choice.as_sequences:
-        if track or tracks or resume or shard.count > 1:
+        if track or tracks or resume or not shard.whole:
             raise ConfigError("reads by themselves have no tracks, shards or resume; leave these options out")
         _score_reads(model, (fasta, aliases), choice, (bed, regions), output)
         return

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from titans_dna.errors import ConfigError
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` (from 1) of ``count``; ``1/1`` is the whole.
+    """Part ``index`` (from 1) of ``count``; the only part of one, 1/1, is for ``merge`` like any other.
 
     Raises
     ------
@@ -23,8 +23,9 @@ class Shard:
     Shard(index=2, count=10)
     """
 
-    index: int = 1
-    count: int = 1
+    index: int
+    count: int
+    whole: bool = field(default=False, repr=False)  # a job that nobody divided: its file needs no merge
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
@@ -40,6 +41,9 @@ class Shard:
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
+
+
+WHOLE = Shard(1, 1, whole=True)
 
 
 def assign(costs: Sequence[float], count: int) -> list[int]:

@@ -13,7 +13,7 @@ import hashlib
 import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import OutputError
-from titans_dna.genome.shard import Shard, assign
+from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
@@ -45,7 +45,7 @@ class Storage:
 
     dtype: str = "float32"
     compression: str = "none"
-    shard: Shard = field(default_factory=Shard)
+    shard: Shard = WHOLE
     resume: bool = False
 
 
@@ -198,7 +198,7 @@ def write_embeddings(
     with WorkFolder(output, job, resume=storage.resume, device=device) as work:
         parts = _read_parts(work, model, genome, plan, storage.shard, progress)
         vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
-        outline = Outline(shard=storage.shard.count > 1, text_bytes=plan.regions.text_bytes)
+        outline = Outline(shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes)
         with EmbeddingWriter(
             output, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=plan.options.pooling.ragged, outline=outline,
@@ -209,7 +209,7 @@ def write_embeddings(
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
     said = {**vector_attributes(model, plan.options), "rows": plan.rows}
-    return {**said, "shard": str(shard)} if shard.count > 1 else said
+    return said if shard.whole else {**said, "shard": str(shard)}
 
 
 def _groups(
@@ -298,7 +298,7 @@ def assemble(
         columns["outcome"] = _outcomes(columns["outcome"], values, numbers)
         for outcome, number in zip(*np.unique(columns["outcome"], return_counts=True), strict=True):
             counts[outcome.decode()] = counts.get(outcome.decode(), 0) + int(number)
-        writer.append_columns(columns, values, counts=numbers, rows=rows[kept] if shard.count > 1 else None)
+        writer.append_columns(columns, values, counts=numbers, rows=None if shard.whole else rows[kept])
     return counts
 
 

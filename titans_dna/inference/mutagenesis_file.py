@@ -10,10 +10,10 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.interval import Interval
-from titans_dna.genome.shard import Shard, assign
+from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
-from titans_dna.inference.run_metadata import WHOLE, run_metadata
+from titans_dna.inference.run_metadata import run_metadata
 from titans_dna.inference.shards import describe_track_shard
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.atomic import atomic_path

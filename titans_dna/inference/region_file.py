@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.genome.interval import Interval
-from titans_dna.genome.shard import Shard, assign
+from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.run_metadata import run_metadata
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
@@ -28,7 +28,6 @@ COLUMNS = (
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
-WHOLE = Shard()
 _FIELDS = tuple(field.name for field in fields(RegionScore))
 
 

@@ -7,12 +7,11 @@ import shlex
 import sys
 from collections.abc import Mapping
 
-from titans_dna.genome.shard import Shard
+from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.fasta import Genome
 from titans_dna.version import __version__
 
-WHOLE = Shard()
 HOW = ("shard", "rows", "command")  # keys in which the shards of one run differ
 
 
@@ -26,11 +25,11 @@ def run_metadata(
     metadata = {
         "version": __version__,
         "model": f"{model.name} sha256={model.weights_sha256}",
-        "reference": f"{genome.path.name} {reference_digest(genome, sequences=shard.count > 1)}",
+        "reference": f"{genome.path.name} {reference_digest(genome, sequences=not shard.whole)}",
         "options": " ".join(f"{key}={value}" for key, value in options.items()),
         "command": command_line(),
     }
-    return {**metadata, "shard": str(shard)} if shard.count > 1 else metadata
+    return metadata if shard.whole else {**metadata, "shard": str(shard)}
 
 
 def reference_digest(genome: Genome, *, sequences: bool) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import OutputError
-from titans_dna.genome.shard import Shard
+from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.alleles import AlleleTable, read_alleles
 from titans_dna.inference.background import Background, read_background
 from titans_dna.inference.calibration import length_class, quantiles
@@ -69,7 +69,7 @@ COLUMNS = (
     Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
-DEFAULTS, WHOLE = ScoringOptions(), Shard()
+DEFAULTS = ScoringOptions()
 EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE}
 
 

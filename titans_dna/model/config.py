@@ -98,6 +98,7 @@ class BackboneConfig:
     context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
     context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
     word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
+    initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -122,6 +123,8 @@ class BackboneConfig:
                     f"segment_tokens {self.segment_tokens} is no multiple of chunk_tokens {layout.chunk_tokens}; "
                     "make the chunk divide the segment"
                 )
+        if not 0 <= self.initial_step <= 1:
+            raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
             raise ConfigError("context_orders and context_buckets must be 1 or more")
         if self.word_counts and self.targets != 4:
@@ -177,7 +180,13 @@ SIZES: dict[str, BackboneConfig] = {
     "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
     "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
     "small": BackboneConfig(
-        width=160, layers=4, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(3, 5)
+        width=160,
+        layers=4,
+        attention_heads=4,
+        memory_heads=4,
+        window_tokens=128,
+        context_orders=(3, 5),
+        feed_forward=2.4,
     ),
     "base": BackboneConfig(
         width=256, layers=6, attention_heads=4, memory_heads=4, window_tokens=256, context_orders=(3, 6)

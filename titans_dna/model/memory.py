@@ -91,13 +91,13 @@ class NeuralMemory(nn.Module):
         self.gain = nn.Parameter(torch.full((self.heads, self.head_width), 0.1))
         self.out_gain = nn.Parameter(torch.ones(self.heads, self.head_width))
         self.writes = True  # False while `titans_dna.model.frozen.frozen_memories` lasts
-        self._reset_gates()
+        self._reset_gates(config.initial_step)
 
     @torch.no_grad()
-    def _reset_gates(self) -> None:
+    def _reset_gates(self, initial_step: float) -> None:
         self.gates.weight.mul_(0.1)
         step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
-        step.fill_(0.0)
+        step.fill_(math.log((initial_step + STRETCH) / (1.0 + STRETCH - initial_step)))  # the gate's inverse
         momentum.fill_(0.0)
         low, high = (math.log(x) for x in FORGETTING_RANGE)
         spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])
