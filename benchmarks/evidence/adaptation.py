@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 from copies import distance_bins, group_means, previous_copy
-from nano import nano
+from models import default, nano, told_default, told_nano
 from reading import MEMORY, bits_along
 from sequences import Contig, chr20, demo, yeast
 from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
-from titans_dna.inference.model import SequenceModel, load_model
+from titans_dna.inference.model import SequenceModel
 
 KMER_BASES = 20
 WINDOWS = 25  # along a contig
@@ -66,7 +66,7 @@ def summary(model: SequenceModel, contig: Contig, setting: Setting) -> dict[str,
 
 def shipped(setting: Setting) -> list[dict[str, Any]]:
     """Read the contigs with the default model."""
-    model = load_model("default", "cpu")
+    model = default()
     if not setting.full:
         return [summary(model, demo("chrC", 40_000), setting)]
     contigs = {
@@ -229,7 +229,7 @@ def main() -> None:
     cases += [(f"nano of {len(nanos)} seeds", nanos)] if nanos else []
     setting.write(
         "adaptation", "Bits gained by carrying the memory", COLUMNS, table(cases), claims(cases, setting.full),
-        default_model=load_model("default", "cpu").weights_sha256[:12],
+        models=f"{told_default(default())}; {told_nano([case['training'] for case in nanos])}; no contig was in training",
         word_of_a_copy=f"{KMER_BASES} bases before the base, same strand", nano_training=[c["training"] for c in nanos],
         intervals="default model: bootstrap of segments of 10,000 bases; nano: least and greatest of the seeds",
         gain_along_contigs=along(cases),

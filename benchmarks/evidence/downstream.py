@@ -23,9 +23,10 @@ from typing import Any
 import brca1
 import torch
 from labelled import SETS, WINDOW_BP, published, write_set
+from models import default, told_default
 from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_setting, record, save_figure
 
-from titans_dna.inference.model import SequenceModel, load_model
+from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import Backbone
 from titans_dna.training.finetune import FinetuneConfig, classification_metrics, finetune_model
 from titans_dna.training.kmers import kmer_probabilities
@@ -66,7 +67,7 @@ def best_kmer(data: LabelledData) -> tuple[int, dict[str, float]]:
 
 def learn(name: str, path: Path, setting: Setting, modes: tuple[str, ...]) -> dict[str, Any]:
     """Return all runs on a set."""
-    model, data = load_model("default", "cpu"), read_labelled(path, None, 0.2, 0)
+    model, data = default(), read_labelled(path, None, 0.2, 0)
     key = name.replace(" ", "_").replace(".", "")
     epochs, seeds = (4, 3) if setting.full else (1, 1)
     runs = {mode: [setting.once(f"downstream_{key}_{mode.replace(' ', '_')}_{seed}",
@@ -97,7 +98,7 @@ def context(setting: Setting) -> dict[str, Any] | None:
     """Return BRCA1 by context, with what the study's own table gives; nothing at the small budget."""
     if not setting.full:
         return None
-    model = load_model("default", "cpu")
+    model = default()
 
     def compared() -> dict[str, Any]:
         return brca1.compare(*brca1.scores_by_context(model, setting.data), draws=500, seed=setting.seed)
@@ -228,7 +229,7 @@ def main() -> None:
     setting.write(
         "downstream", "Fine-tuning beside k-mers, and BRCA1 by context", COLUMNS, table(sets, variants),
         claims(sets, variants, setting.full), window_bp=WINDOW_BP,
-        pretraining="default model: 156,117 parameters, 19.3 Mb read, one seed; seeds are those of fine-tuning",
+        pretraining=f"{told_default(default())}; seeds are those of fine-tuning",
         tested_on="; ".join(f"{name}: {SETS[name][1]}" for name in sets if name in SETS),
     )  # fmt: skip
     draw(sets, variants, setting.results / "evidence_downstream.svg")

@@ -18,9 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from models import default, told_default
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, record, save_figure
-
-from titans_dna.inference.model import load_model
 
 MARKS = [4096 * 4**n for n in range(6)] + [8_388_608]
 FILES = {
@@ -45,12 +44,12 @@ def joined(path: Path, bases: int | None) -> np.ndarray:
     return np.concatenate([np.array(genome.ids_of(name)) for name in genome.contigs.names])[:bases]
 
 
-def child(path: Path, bases: int | None, model_name: str) -> dict[str, Any]:
+def child(path: Path, bases: int | None) -> dict[str, Any]:
     """Stream a file once; return bases, seconds, processor seconds and MB at every mark."""
     from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
     one_thread()
-    ids, model = joined(path, bases), load_model(model_name, "cpu")
+    ids, model = joined(path, bases), default()
     for _ in stream_bases(model.backbone, ids[: 2 * PIECE_TOKENS], model.bos):
         pass  # warm up
     before, most, marks, finite = resident_megabytes(), 0.0, [], True
@@ -61,8 +60,7 @@ def child(path: Path, bases: int | None, model_name: str) -> dict[str, Any]:
         most, read = max(most, resident_megabytes() - before), min(piece.next_input, len(ids))
         if (read in MARKS or read == len(ids)) and (not marks or marks[-1][0] < read):
             marks.append([read, time.perf_counter() - clock, time.process_time() - processor, most])
-    return {"marks": marks, "finite": finite, "known": int((ids < 4).sum()), "model": model.weights_sha256[:12],
-            "parameters": sum(x.numel() for x in model.backbone.parameters())}  # fmt: skip
+    return {"marks": marks, "finite": finite, "known": int((ids < 4).sum())}
 
 
 def measure(setting: Setting, wanted: list[str]) -> dict[str, dict[str, Any]]:
@@ -73,7 +71,7 @@ def measure(setting: Setting, wanted: list[str]) -> dict[str, dict[str, Any]]:
         limit = ("--bases", str(bases)) if bases else ()
         return record.in_child(__file__, "--child", str(path), *limit, threads=1)
 
-    weights = load_model("default", "cpu").weights_sha256
+    weights = default().weights_sha256
     return {name: setting.once(f"linear_{path.name}", lambda c=(path, bases): run(*c), weights)
             for name, (path, bases) in cases.items()}  # fmt: skip
 
@@ -165,15 +163,14 @@ def main() -> None:
 
     options = read_setting(__doc__, more)
     if options.child:
-        print(json.dumps(child(options.child, options.bases, "default")))
+        print(json.dumps(child(options.child, options.bases)))
         return
     setting = options.setting
     found, blocks = measure(setting, options.sequences), earlier()
-    model = next(iter(found.values()))
     setting.write(
         "linear_cost", "Cost of one pass with the default model", COLUMNS, table(found),
         claims(found, blocks, setting.full),
-        model=f"default {model['model']}, {model['parameters']:,} parameters", threads=1,
+        model=told_default(default()), threads=1,
         bases_known={name: case["known"] for name, case in found.items()},
     )  # fmt: skip
     draw(found, blocks, setting.results / "evidence_linear_cost.svg")

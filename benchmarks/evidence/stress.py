@@ -18,11 +18,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from nano import nano
+from models import default, nano, told_default
 from sequences import ids_of
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
-from titans_dna.inference.model import SequenceModel, load_model
+from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.model.state import StreamState
 
@@ -109,18 +109,18 @@ def gap(model: SequenceModel, setting: Setting, dtype: str) -> list[dict[str, An
 
 def measure(setting: Setting, parts: list[str]) -> list[dict[str, Any]]:
     """Read the repeats with every model, and the gap with the default one."""
-    default = load_model("default", "cpu")
+    shipped = default()
 
     def small(block: str) -> list[dict[str, Any]]:
         model, about = nano(setting, setting.seed, STEPS[block] if setting.full else 3, block)
         return cases_of(f"nano {block.upper()}, {about['bases'] / 1e6:.2g} Mb of training", model, setting)
 
-    weights, readings = default.weights_sha256, []
+    weights, readings = shipped.weights_sha256, []
     if "repeats" in parts:
-        readings.append(("default", weights, lambda: cases_of("default", default, setting)))
+        readings.append(("default", weights, lambda: cases_of("default", shipped, setting)))
         readings += [(block, "", lambda b=block: small(b)) for block in list(STEPS)[: 4 if setting.full else 1]]
     if "gap" in parts:
-        readings += [(f"gap_{dtype}", weights, lambda d=dtype: gap(default, setting, d)) for dtype in DTYPES]
+        readings += [(f"gap_{dtype}", weights, lambda d=dtype: gap(shipped, setting, d)) for dtype in DTYPES]
     found = (setting.once(f"stress_{name}", lambda r=read_it: {"cases": r()}, w) for name, w, read_it in readings)
     return [case for group in found for case in group["cases"]]
 
@@ -202,7 +202,8 @@ def main() -> None:
     found = measure(setting, options.parts)
     setting.write(
         "stress", "Trained models on repeats, gaps and alternating strands", COLUMNS, table(found), claims(found),
-        models="default, and nano models of each block; one seed, nothing is compared between models",
+        models=f"{told_default(default())}; nano models of each block, trained on demo chrA and chrB",
+        seeds="one each: no model is compared with another",
     )  # fmt: skip
     draw(found, setting.results / "evidence_stress.svg")
 

@@ -1,4 +1,4 @@
-"""Nano models trained on two contigs of the demo genome: seconds to minutes each, chrC is never seen."""
+"""The models of the evidence: the one that ships, and nano models trained on two contigs of the demo genome."""
 
 from __future__ import annotations
 
@@ -8,14 +8,39 @@ from typing import Any
 
 from setting import BUILD, DEMO, Setting
 
+from titans_dna.checkpoints import model_folder
 from titans_dna.inference.model import SequenceModel, load_model
 from titans_dna.model.config import SIZES
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split
+from titans_dna.training.evaluation import training_record
 from titans_dna.training.run import SUMMARY, RunSettings, pretrain_model
 
 HOLDOUT = "chrC"
 TOLD = ("parameters", "steps", "bases", "seconds", "lanes", "window_tokens", "restart", "learning_rate", "seed")
+
+
+def default() -> SequenceModel:
+    """Return the model that ships."""
+    return load_model("default", "cpu")
+
+
+def told_default(model: SequenceModel) -> str:
+    """Say what the model that ships is and what it was trained on."""
+    about = training_record(model_folder("default"))
+    megabases, minutes = about["bases"] / 1e6, about["seconds"] / 60
+    numbers = f"{about['parameters']:,} parameters, {megabases:.1f} Mb read in {minutes:.0f} min"
+    return f"default {model.weights_sha256[:12]}: {numbers}, one seed"
+
+
+def told_nano(trainings: list[dict[str, Any]]) -> str:
+    """Say what nano models are and what they were trained on."""
+    if not trainings:
+        return "none"
+    about, seeds = trainings[0], ", ".join(str(t["seed"]) for t in trainings)
+    minutes = sum(t["seconds"] for t in trainings) / len(trainings) / 60
+    numbers = f"{about['parameters']:,} parameters, {about['bases'] / 1e6:.2g} Mb of demo chrA and chrB"
+    return f"nano: {numbers}, {about['steps']} steps, {minutes:.1f} min each on a shared core, seeds {seeds}"
 
 
 def nano(setting: Setting, seed: int, steps: int, block: str = "mag") -> tuple[SequenceModel, dict[str, Any]]:
