@@ -229,7 +229,8 @@ def main() -> None:
     cases += [(f"nano of {len(nanos)} seeds", nanos)] if nanos else []
     setting.write(
         "adaptation", "Bits gained by carrying the memory", COLUMNS, table(cases), claims(cases, setting.full),
-        models=f"{told_default(default())}; {told_nano([case['training'] for case in nanos])}; no contig was in training",
+        models=f"{told_default(default())}; {told_nano([case['training'] for case in nanos])}",
+        contigs="none was in the training of the model that reads it",
         word_of_a_copy=f"{KMER_BASES} bases before the base, same strand", nano_training=[c["training"] for c in nanos],
         intervals="default model: bootstrap of segments of 10,000 bases; nano: least and greatest of the seeds",
         gain_along_contigs=along(cases),
