@@ -12,6 +12,7 @@ start?
 
 from __future__ import annotations
 
+import argparse
 import math
 from contextlib import nullcontext
 from typing import Any
@@ -27,7 +28,7 @@ from titans_dna.inference.streaming import stream_bases
 from titans_dna.model.state import StreamState
 
 PARTS = ["repeats", "gap"]
-STEPS = {"mag": 100, "mac": 20, "mal": 20, "lmm": 20}  # of training; the first is a model of `adaptation`
+BLOCKS, STEPS = ["mag", "mac", "mal", "lmm"], 20
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WINDOW_BASES = 128  # first bases behind, which window attention reads without its context: they do not count
 MOST_NORM = 10.0  # of the initial one
@@ -107,18 +108,18 @@ def gap(model: SequenceModel, setting: Setting, dtype: str) -> list[dict[str, An
              "fresh": straight, **case}]  # fmt: skip
 
 
-def measure(setting: Setting, parts: list[str]) -> list[dict[str, Any]]:
-    """Read the repeats with every model, and the gap with the default one."""
+def measure(setting: Setting, parts: list[str], blocks: list[str]) -> list[dict[str, Any]]:
+    """Read the repeats with every model that is wanted, and the gap with the default one."""
     shipped = default()
 
     def small(block: str) -> list[dict[str, Any]]:
-        model, about = nano(setting, setting.seed, STEPS[block] if setting.full else 3, block)
+        model, about = nano(setting, setting.seed, STEPS if setting.full else 3, block)
         return cases_of(f"nano {block.upper()}, {about['bases'] / 1e6:.2g} Mb of training", model, setting)
 
     weights, readings = shipped.weights_sha256, []
     if "repeats" in parts:
         readings.append(("default", weights, lambda: cases_of("default", shipped, setting)))
-        readings += [(block, "", lambda b=block: small(b)) for block in list(STEPS)[: 4 if setting.full else 1]]
+        readings += [(block, "", lambda b=block: small(b)) for block in (blocks if setting.full else BLOCKS[:1])]
     if "gap" in parts:
         readings += [(f"gap_{dtype}", weights, lambda d=dtype: gap(shipped, setting, d)) for dtype in DTYPES]
     found = (setting.once(f"stress_{name}", lambda r=read_it: {"cases": r()}, w) for name, w, read_it in readings)
@@ -196,10 +197,15 @@ def draw(found: list[dict[str, Any]], path: Any) -> None:
 
 def main() -> None:
     """Measure, and write table, claims and figure."""
-    options = read_setting(__doc__, lambda p: p.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS))
+
+    def more(parser: argparse.ArgumentParser) -> None:
+        parser.add_argument("--parts", nargs="*", default=PARTS, choices=PARTS)
+        parser.add_argument("--blocks", nargs="*", default=BLOCKS, choices=BLOCKS, help="of nano models")
+
+    options = read_setting(__doc__, more)
     setting = options.setting
     one_thread()
-    found = measure(setting, options.parts)
+    found = measure(setting, options.parts, options.blocks)
     setting.write(
         "stress", "Trained models on repeats, gaps and alternating strands", COLUMNS, table(found), claims(found),
         models=f"{told_default(default())}; nano models of each block, trained on demo chrA and chrB",
