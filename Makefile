@@ -1,4 +1,5 @@
 # make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
+# make evidence: what the README claims, tested at a small budget, into build/evidence.
 # make docs: the documentation, into build/docs. make wheel: build the wheel and try it in an empty environment.
 
 PYTHON ?= python3
@@ -14,7 +15,7 @@ RESULTS := results/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-slurm lint docs wheel install clean distclean
+.PHONY: demo test test-slurm evidence lint docs wheel install clean distclean
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 
@@ -42,6 +43,9 @@ test: $(STAMP)
 # The workflow on a Slurm of one node: a job is killed, and the results are those of a local run.
 test-slurm: $(STAMP)
 	$(BIN)/python -m pytest -n 0 -m slow -rs tests/pipelines/test_slurm.py
+
+evidence: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence/run.py --budget small
 
 docs: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean --config-file docs/mkdocs.yml

@@ -49,18 +49,27 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def write(name: str, title: str, columns: list[str], rows: list[list[Any]], **details: Any) -> None:
-    """Write ``results/NAME.json`` and ``results/NAME.md``, and print the table."""
-    RESULTS.mkdir(exist_ok=True)
+def write(
+    name: str, title: str, columns: list[str], rows: list[list[Any]], *, folder: Path | None = None, **details: Any
+) -> None:
+    """Write ``NAME.json`` and ``NAME.md`` to ``folder``, or else to ``results/``, and print the table."""
+    folder = folder or RESULTS
+    folder.mkdir(parents=True, exist_ok=True)
     about = machine()
     values = {"title": title, "machine": about, **details, "columns": columns, "rows": rows}
-    (RESULTS / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
-    lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in {**about, **details}.items()), ""]
+    (folder / f"{name}.json").write_text(json.dumps(values, indent=2) + "\n")
+    facts = {**about, **details}
+    lines = [f"# {title}", "", *(f"- {key}: {value}" for key, value in facts.items() if _short(value)), ""]
     lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
     lines += ["| " + " | ".join(_cell(value) for value in row) + " |" for row in rows]
     text = "\n".join(lines) + "\n"
-    (RESULTS / f"{name}.md").write_text(text)
+    (folder / f"{name}.md").write_text(text)
     print(text)
+
+
+def _short(value: Any) -> bool:
+    """Tell whether a detail goes above the table; what has parts of its own stands in the JSON alone."""
+    return not isinstance(value, dict | list)
 
 
 def _cell(value: Any) -> str:

@@ -1,0 +1,49 @@
+"""Memories that are read but not written, and memories put back to their start: what a stream is without them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.memory import NeuralMemory
+from titans_dna.model.state import BlockState, StreamState
+
+
+@contextmanager
+def frozen_memories(model: Backbone) -> Iterator[None]:
+    """Read the memories of ``model`` as they stand, and write nothing to them, while this lasts.
+
+    Attention, convolutions and counted words go on as ever. A stream that is frozen from its start keeps the learned
+    initial weights; one that is frozen later keeps what it had learned of its sequence until then.
+    """
+    memories = [module for module in model.modules() if isinstance(module, NeuralMemory)]
+    before = [memory.writes for memory in memories]
+    try:
+        for memory in memories:
+            memory.writes = False
+        yield
+    finally:
+        for memory, writes in zip(memories, before, strict=True):
+            memory.writes = writes
+
+
+def forget(model: Backbone, state: StreamState) -> StreamState:
+    """Return the state with every memory at its learned initial weights; all else stays as it is.
+
+    Call it between two chunks, and with MAC between two segments: tokens that wait to be written are lost.
+    """
+    start = model.initial_state(state.recent.shape[0])
+    return replace(state, blocks=tuple(_forgotten(*pair) for pair in zip(state.blocks, start.blocks, strict=True)))
+
+
+def _forgotten(state: BlockState, start: BlockState) -> BlockState:
+    memories = tuple(
+        replace(old, memory=new.memory, since_reset=0)
+        for old, new in zip(state.memories, start.memories, strict=True)
+    )  # fmt: skip
+    segment = state.segment
+    if segment is not None and start.segment is not None:
+        segment = replace(segment, weights=start.segment.weights)
+    return replace(state, memories=memories, segment=segment)
