@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from needle_models import MODELS
@@ -36,11 +35,10 @@ class Budget:
         rows = self.main_groups if name in self.main else self.other_groups
         return [Group(*row) for row in rows]
 
-    def far(self, name: str, seed: int) -> tuple[list[Group], Sequence[int]] | None:
-        """Return the questions beyond the last distance, for the first seed of one model."""
-        if name != self.far_model or seed:
-            return None
-        return [Group("needles", self.far_rows, 1, False)], self.far_distances
+    @property
+    def far_groups(self) -> list[Group]:
+        """Return what ``far_model`` is asked beyond the last distance; its first seed alone."""
+        return [Group("needles", self.far_rows, 1, False)]
 
 
 def _groups(single: int, several: int, further: int) -> GROUPS:

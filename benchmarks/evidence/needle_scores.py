@@ -15,7 +15,7 @@ from needle_task import ITEM_BASES, MARKER_BASES, PAYLOAD_BASES, Ids, Needle, Tr
 
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.memory import stretched_sigmoid
-from titans_dna.model.state import StreamState, select
+from titans_dna.model.state import StreamState, select, state_numbers
 
 PIECE_BASES = 32_768  # of all rows together, read at a time: what a processor's cache holds
 START_BASES = 1024  # bases in which the needles of a trial are planted
@@ -86,14 +86,18 @@ class Group:
         return words, "real" if self.real else "random"
 
 
+def _no_tallies() -> dict[tuple[str, str, int], Tally]:
+    return defaultdict(Tally)
+
+
 @dataclass
 class Scores:
     """Tallies by variant, DNA and distance, and how many filler bases were written."""
 
-    tallies: dict[tuple[str, str, int], Tally] = field(default_factory=lambda: defaultdict(Tally))
+    tallies: dict[tuple[str, str, int], Tally] = field(default_factory=_no_tallies)
     read: int = 0
     written: int = 0
-    state_numbers: int = 0
+    state_numbers: int = 0  # that carry one stream from chunk to chunk
 
     def to_json(self) -> dict[str, object]:
         """Return plain values."""
@@ -101,39 +105,50 @@ class Scores:
         return {"tallies": rows, "read": self.read, "written": self.written, "state_numbers": self.state_numbers}
 
 
-@torch.inference_mode()
-def score(
-    model: Backbone,
-    groups: Sequence[Group],
-    distances: Sequence[int],
-    genome: Ids,
-    rng: np.random.Generator,
-    note: Callable[[str], None] = lambda words: None,
-) -> Scores:
-    """Plant, read filler up to each distance, and ask there.
+@dataclass
+class Progress:
+    """A stream of many trials that stands ``distance`` bases behind its needles."""
 
-    A distance counts the bases between the last base of the last item planted and the first base of the question.
-    """
+    labels: list[tuple[str, str]]  # of each row
+    trials: list[Trial]
+    filler: Filler
+    state: StreamState
+    scores: Scores
+    distance: int = 0
+
+
+@torch.inference_mode()
+def begin(model: Backbone, groups: Sequence[Group], genome: Ids, rng: np.random.Generator) -> Progress:
+    """Plant the needles of all groups and read them."""
     groups = sorted(groups, key=lambda group: group.real)
     labels = [group.label for group in groups for _ in range(group.rows)]
     filler = Filler(rng, len(labels), genome, real=sum(group.rows for group in groups if group.real))
     drawn, trials = iter(filler.read(START_BASES)), []
     for group in groups:
         trials += [make_trial(rng, group.variant, next(drawn), group.count) for _ in range(group.rows)]
-    state = model.stream(_ids(trials)).state
-    scores, done = Scores(), 0
+    scores = Scores(state_numbers=state_numbers(model.initial_state(1)))
+    return Progress(labels, trials, filler, model.stream(_ids(trials)).state, scores)
+
+
+@torch.inference_mode()
+def score(
+    model: Backbone, progress: Progress, distances: Sequence[int], keep: Callable[[Progress], None] = lambda _: None
+) -> Scores:
+    """Read filler up to each distance that is still ahead, and ask there; ``keep`` is told after each.
+
+    A distance counts the bases between the last base of the last item planted and the first base of the question.
+    """
+    labels, trials, scores = progress.labels, progress.trials, progress.scores
     for distance in distances:
-        state = _read(model, state, filler, distance - done, scores)
-        done = distance
+        if distance <= progress.distance:
+            continue
+        progress.state = _read(model, progress.state, progress.filler, distance - progress.distance, scores)
+        progress.distance = distance
         for label in dict.fromkeys(labels):
-            pairs = [
-                (row, needle) for row in range(len(trials)) if labels[row] == label for needle in trials[row].asked
-            ]
-            rows, needles = zip(*pairs, strict=True)
-            scores.tallies[(*label, distance)].add(ask(model, state, rows, needles))
-        seen = {key[:2]: round(tally.accuracy, 4) for key, tally in scores.tallies.items() if key[2] == distance}
-        note(f"{distance} bases, {scores.written} of {scores.read} written: {seen}")
-    scores.state_numbers = standing_numbers(model)
+            asked = [(row, needle) for row, t in enumerate(trials) if labels[row] == label for needle in t.asked]
+            rows, needles = zip(*asked, strict=True)
+            scores.tallies[(*label, distance)].add(ask(model, progress.state, rows, needles))
+        keep(progress)
     return scores
 
 
@@ -151,13 +166,6 @@ def _read(model: Backbone, state: StreamState, filler: Filler, bases: int, score
             scores.read += piece.size
         bases -= piece.shape[1]
     return state
-
-
-def standing_numbers(model: Backbone) -> int:
-    """Return how many numbers carry one stream from chunk to chunk: what a stream's state holds at its start."""
-    from titans_dna.model.state import state_numbers
-
-    return state_numbers(model.initial_state(1))
 
 
 @torch.inference_mode()

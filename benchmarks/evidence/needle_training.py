@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -67,9 +66,7 @@ class Trained:
     accuracy: float  # of the last steps, in training
 
 
-def train(
-    name: str, seed: int, plan: Plan, genome: np.ndarray, note: Callable[[str], None] = lambda words: None
-) -> Trained:
+def train(name: str, seed: int, plan: Plan, genome: np.ndarray) -> Trained:
     """Train one model from its start; the same seed gives the same model."""
     model, rng = make_model(name, seed), np.random.default_rng(seed)
     optimizer = torch.optim.Adam(model.parameters(), betas=(0.9, 0.98))
@@ -91,7 +88,6 @@ def train(
                 right.append(accuracy)
                 step += 1
             first = min(first, step)
-            note(f"{len(right)} steps of {stage.bases} bases: accuracy {_mean(right):.3f}")
     return Trained(model.eval(), time.process_time() - started, step, _mean(right))
 
 

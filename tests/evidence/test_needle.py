@@ -157,7 +157,7 @@ def test_asking_scores_an_oracle_at_one_and_a_constant_at_its_luck(task, rng):
 
 @pytest.mark.parametrize("name", ["MAG", "MAC", "window attention"])
 def test_a_seed_decides_training_and_scores(task, name):
-    from needle_scores import Group, score
+    from needle_scores import Group, begin, score
     from needle_training import Plan, Stage, train
 
     plan = Plan(stages=(Stage(bases=96, steps=2), Stage(bases=128, steps=1, price=0.1)), batch_bases=400)
@@ -166,7 +166,8 @@ def test_a_seed_decides_training_and_scores(task, name):
     for _ in range(2):
         trained = train(name, 3, plan, genome)
         groups = [Group("needles", 2, 1, False), Group("decoys", 1, 2, True)]
-        scores = score(trained.model, groups, (16, 700), genome, np.random.default_rng(1))
+        progress = begin(trained.model, groups, genome, np.random.default_rng(1))
+        scores = score(trained.model, progress, (16, 700))
         seen.append((trained.accuracy, scores.to_json(), [p.detach().clone() for p in trained.model.parameters()]))
     assert seen[0][:2] == seen[1][:2]
     assert all(torch.equal(a, b) for a, b in zip(seen[0][2], seen[1][2], strict=True))
@@ -186,3 +187,18 @@ def test_asking_a_fork_leaves_the_stream_as_it_was(task, rng):
         before = model.stream(ids[:, 64:], state).logits
         ask(model, state, [0] * 3, task.draw_needles(rng, 3))
         assert torch.equal(model.stream(ids[:, 64:], state).logits, before)
+
+
+def test_a_stream_that_stopped_goes_on_to_the_same_scores(task, tmp_path):
+    from needle_models import make_model
+    from needle_scores import Group, begin, score
+
+    model, genome = make_model("LMM", 0).eval(), task.draw_bases(np.random.default_rng(0), 3000)
+    torch.nn.init.normal_(model.head.weight)
+    groups = [Group("needles", 2, 2, False), Group("overwritten", 1, 1, True)]
+    whole = score(model, begin(model, groups, genome, np.random.default_rng(2)), (16, 300, 900))
+    first = begin(model, groups, genome, np.random.default_rng(2))
+    score(model, first, (16, 300), lambda progress: torch.save(progress, tmp_path / "stopped"))
+    second = torch.load(tmp_path / "stopped", weights_only=False)
+    assert second.distance == 300
+    assert score(model, second, (16, 300, 900)).to_json() == whole.to_json()
