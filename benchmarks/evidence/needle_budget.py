@@ -22,6 +22,9 @@ class Budget:
     plan: Plan
     distances: tuple[int, ...]
     main: tuple[str, ...]  # models that are asked most
+    claimed: tuple[str, ...]  # models whose recall is claimed
+    goal: float  # accuracy that is claimed of them
+    window_goal: float  # accuracy that is claimed of window attention inside its window
     main_groups: GROUPS
     other_groups: GROUPS
     counts: tuple[int, ...]  # needles of the test of capacity
@@ -49,20 +52,40 @@ def _groups(single: int, several: int, further: int) -> GROUPS:
 SHORT_PLAN = Plan(
     stages=(
         Stage(bases=96, steps=100, patience=500),
-        Stage(bases=192, steps=100, price=0.3),
-        Stage(bases=384, steps=150, price=2.0),
+        Stage(bases=128, steps=60, price=0.1),
+        Stage(bases=256, steps=100, price=0.3),
+        Stage(bases=384, steps=140, price=2.0),
     )
 )
 BUDGETS = {
     "small": Budget(
-        models=("MAG", "window attention"), seeds=1, plan=SHORT_PLAN,
-        distances=(SHORT, 1024, 8192), main=(), main_groups=(), other_groups=_groups(8, 2, 4), counts=(1, 4, 16),
+        models=("LMM", "window attention"),
+        seeds=1,
+        plan=SHORT_PLAN,
+        distances=(SHORT, 1024, 8192),
+        main=(),
+        claimed=("LMM",),
+        goal=0.9,
+        window_goal=0.5,
+        main_groups=(),
+        other_groups=_groups(8, 2, 4),
+        counts=(1, 4, 16),
         count_rows=4,
     ),
     "full": Budget(
-        models=tuple(MODELS), seeds=3, plan=Plan(),
-        distances=(SHORT, 1024, 8192, 65_536, 524_288, MEGA), main=("MAG",), main_groups=_groups(8, 1, 3),
-        other_groups=_groups(1, 1, 1), counts=tuple(2**n for n in range(9)), count_rows=4, far_model="MAG",
+        models=tuple(MODELS),
+        seeds=3,
+        plan=Plan(),
+        distances=(SHORT, 1024, 8192, 65_536, 524_288, MEGA),
+        main=("MAG",),
+        claimed=("MAG", "MAC"),
+        goal=0.99,
+        window_goal=0.9,
+        main_groups=_groups(8, 1, 3),
+        other_groups=_groups(1, 1, 1),
+        counts=tuple(2**n for n in range(9)),
+        count_rows=4,
+        far_model="MAG",
         far_distances=(MEGA, 4 * MEGA, 8 * MEGA),
     ),
-}  # fmt: skip
+}
