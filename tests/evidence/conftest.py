@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 EVIDENCE = Path(__file__).resolve().parents[2] / "benchmarks/evidence"
-sys.path[:0] = [str(EVIDENCE)]
+sys.path[:0] = [str(EVIDENCE), str(EVIDENCE.parent)]
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.ops.form import MemoryForm
 
 BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
+STEM_TARGETS = 64  # the stem has a column for each of them and each of its tokens
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,6 +98,7 @@ class BackboneConfig:
     feed_forward: float = 2.0  # width of the SwiGLU over `width`
     context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
     context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
+    stem_tokens: int = 0  # ids, the token's own among them, that a convolution under the blocks sees; 0 for none
     word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
     initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
     memory: MemoryForm = field(default_factory=MemoryForm)
@@ -127,6 +129,11 @@ class BackboneConfig:
             raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
             raise ConfigError("context_orders and context_buckets must be 1 or more")
+        if self.stem_tokens < 0 or (self.stem_tokens and self.targets > STEM_TARGETS):
+            raise ConfigError(
+                f"stem_tokens is {self.stem_tokens} for {self.targets} targets; choose 0 or more, and 0 for more than "
+                f"{STEM_TARGETS} targets"
+            )
         if self.word_counts and self.targets != 4:
             raise ConfigError(f"word_counts need the four bases as targets, not {self.targets}; use one token per base")
 
@@ -151,7 +158,10 @@ class BackboneConfig:
         }
         if self.word_counts:
             lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
-        return {**asdict(self), **lists}
+        values = {**asdict(self), **lists}
+        if not self.stem_tokens:  # models without a stem are readable where none is known
+            del values["stem_tokens"]
+        return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> BackboneConfig:

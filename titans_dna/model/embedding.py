@@ -1,18 +1,39 @@
-"""Embedding of a token and, if asked for, of the words that end in it."""
+"""Embedding of a token and, if asked for, of the words that end in it and of the last ids by a convolution."""
 
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from titans_dna.model.config import BackboneConfig
 
+STEM_EXPANSION = 2  # hidden features of the stem over the width
 HASH = 0x9E3779B1  # odd multiplier (golden ratio of 2^32): spreads words over a table
 
 
+class Stem(nn.Module):
+    """Features of the last ``stem_tokens`` ids: one row per id and place, their sum through SiLU and a linear map.
+
+    A block on top of it knows at once whether a motif as long as the stem ends at a token. Ids that cannot be predicted
+    have no row.
+    """
+
+    def __init__(self, config: BackboneConfig) -> None:
+        super().__init__()
+        self.targets = config.targets
+        self.taps = nn.Conv1d(config.targets, STEM_EXPANSION * config.width, config.stem_tokens)
+        self.leave = nn.Linear(STEM_EXPANSION * config.width, config.width, bias=False)
+
+    def forward(self, whole: Int[Tensor, "B S"]) -> Float[Tensor, "B T N"]:
+        """Return the features of the last T = S - stem_tokens + 1 ids."""
+        known = F.one_hot(whole.clamp(max=self.targets), self.targets + 1)[..., : self.targets]
+        return self.leave(F.silu(self.taps(known.mT.to(self.taps.weight)).mT))
+
+
 class TokenEmbedding(nn.Module):
-    """Embedding of a token plus one table per word length of ``config.context_orders``.
+    """Embedding of a token plus one table per word length of ``config.context_orders``, and the stem.
 
     The word of length n that ends at a token is a number in base ``vocabulary``; if a table is too small to hold all
     words of ids that can be predicted, words share rows by a multiplicative hash. A word that is not full yet, or holds
@@ -29,11 +50,13 @@ class TokenEmbedding(nn.Module):
         self.words = nn.ModuleList(nn.Embedding(rows, config.width) for rows in self.rows)
         for parameter in self.words.parameters():
             nn.init.normal_(parameter, std=0.3)
+        self.stem_tokens = config.stem_tokens
+        self.stem = Stem(config) if config.stem_tokens else None
 
     @property
     def reach(self) -> int:
-        """Number of earlier ids that a word, counted ones among them, needs."""
-        return max(max(self.orders, default=1) - 1, self.counted)
+        """Number of earlier ids that a word, counted ones among them, or the stem needs."""
+        return max(max(self.orders, default=1) - 1, self.counted, self.stem_tokens - 1)
 
     def initial_recent(self, batch: int) -> Tensor:
         """Return the ids before the first token: none that could be part of a word."""
@@ -42,7 +65,7 @@ class TokenEmbedding(nn.Module):
     def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> tuple[Float[Tensor, "B T N"], Tensor]:
         """Return the embeddings and the ids to remember."""
         x = self.tokens(ids)
-        if not self.reach:
+        if not self.reach and self.stem is None:
             return x, recent
         whole = torch.cat([recent, ids.long()], 1)
         for order, rows, table in zip(self.orders, self.rows, self.words, strict=True):
@@ -55,4 +78,6 @@ class TokenEmbedding(nn.Module):
             if rows < self.targets**order:
                 word = ((word * HASH) & 0xFFFFFFFF) * rows >> 32
             x = x + table(torch.where(known, word, 0)) * known.unsqueeze(-1)
+        if self.stem is not None:
+            x = x + self.stem(whole[:, self.reach - self.stem_tokens + 1 :])
         return x, whole[:, whole.shape[1] - self.reach :]

@@ -41,7 +41,7 @@ def piece_of_window(config: BackboneConfig, window_tokens: int, rank: int, proce
     reach = max(config.window_tokens, config.convolution_tokens)
     for _ in range(config.layers):
         halo = max(0, (halo - reach) // period * period)
-    words = max([*config.context_orders, config.word_counts.reach if config.word_counts else 0, 1])
+    words = max(*config.context_orders, config.word_counts.reach if config.word_counts else 0, config.stem_tokens, 1)
     return max(0, (halo - words) // period * period), start, start + piece
 
 
