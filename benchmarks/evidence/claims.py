@@ -22,7 +22,7 @@ def gather(folder: Path = RESULTS) -> list[tuple[str, dict[str, str]]]:
     names = [path.stem.removeprefix("evidence_") for path in folder.glob("evidence_*.json")]
     names.sort(key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     read = {name: json.loads((folder / f"evidence_{name}.json").read_text()) for name in names}
-    return [(f"evidence_{name}", claim) for name in names for claim in read[name]["claims"]]
+    return [(f"evidence_{name}", claim) for name in names for claim in read[name].get("claims", ())]
 
 
 def table(claims: list[tuple[str, dict[str, str]]]) -> str:

@@ -48,7 +48,7 @@ def short(bases: int) -> str:
 
 def claim(words: str, target: str, measured: str, held: bool) -> dict[str, str]:
     """Return one row of the table of claims."""
-    return {"claim": words, "target": target, "measured": measured, "verdict": "held" if held else "missed"}
+    return {"claim": words, "target": target, "measured": measured, "verdict": "holds" if held else "fails"}
 
 
 def claims(budget: Budget, by_model: dict[str, list[Case]]) -> list[dict[str, str]]:
@@ -104,6 +104,7 @@ def report(label: str, budget: Budget, cases: list[Case], genome: str, held_out:
     by_model = {n: [c for c in cases if c["model"] == n and "scores" in c] for n in budget.models}
     by_model = {name: found for name, found in by_model.items() if found}
     about = {
+        "budget": label,
         "trained on": "random bases and the other contigs, half and half; loss on asked payloads alone",
         "stages (bases x steps)": ", ".join(f"{s.bases} x {s.steps}" for s in budget.plan.stages),
         "bases per step": budget.plan.batch_bases,
@@ -130,7 +131,7 @@ def report(label: str, budget: Budget, cases: list[Case], genome: str, held_out:
     draw_capacity(folder / f"{name}_capacity.svg", by_model, counts)
     return int(
         label == "small"
-        and any(row["verdict"] == "missed" for row in found if "recalls one needle after" in row["claim"])
+        and any(row["verdict"] == "fails" for row in found if "recalls one needle after" in row["claim"])
     )
 
 

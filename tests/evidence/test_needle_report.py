@@ -37,10 +37,10 @@ def test_verdicts_follow_the_tallies(budget):
     from needle_report import claims
 
     found = claims(budget, {"MAG": [case("MAG", 64, distances=(16, 4096))], "window attention": [case("w", 16)]})
-    assert [row["verdict"] for row in found] == ["held"] * 6
+    assert [row["verdict"] for row in found] == ["holds"] * 6
     assert found[0]["measured"].startswith("1.000 (0.943 to 1.000; 64 bases)")
     found = claims(budget, {"MAG": [case("MAG", 60, distances=(16, 4096))], "window attention": [case("w", 40)]})
-    assert [row["verdict"] for row in found] == ["missed", "missed", "held", "missed", "held", "missed"]
+    assert [row["verdict"] for row in found] == ["fails", "fails", "holds", "fails", "holds", "fails"]
     assert not claims(budget, {"MAG": [case("MAG", 64)]})  # nothing was asked at the last distance
 
 
@@ -55,7 +55,7 @@ def test_seeds_are_joined_and_gaps_are_named(budget, tmp_path, monkeypatch, caps
     values = json.loads((tmp_path / "evidence_needle.json").read_text())
     assert values["rows"][0] == ["MAG", "one needle", "random", "128", 1.0, 0.875, "not reached", "not reached"]
     assert values["not reached"] == "LMM"
-    assert [row["verdict"] for row in values["claims"]] == ["held"] * 4
+    assert [row["verdict"] for row in values["claims"]] == ["holds"] * 4
     assert (tmp_path / "evidence_needle.svg").read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert (tmp_path / "evidence_needle_capacity.svg").exists()
     assert "chance" in capsys.readouterr().out

@@ -26,7 +26,7 @@ from titans_dna.errors import ConfigError
 @click.option(
     "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
     help="Bases behind the variant whose probabilities count. With the default model, 1024 gives the same scores "
-    "(r > 0.9999) at 40% of the rate.",
+    "(r > 0.9998) at 40% of the rate.",
 )  # fmt: skip
 @click.option(
     "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True, help="Longest allele, in bases."

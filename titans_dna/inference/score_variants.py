@@ -22,7 +22,7 @@ from titans_dna.model.config import BackboneConfig
 
 BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
 # Default of ``horizon_bp``: the shortest of 16, 32, ... 1024 whose scores correlate with those of the longest by more
-# than 0.9999, for substitutions and for indels (benchmarks/results/variants_horizon.md).
+# than 0.9998, for substitutions and for indels (benchmarks/results/variants_horizon.md).
 HORIZON_BP = 128
 
 
