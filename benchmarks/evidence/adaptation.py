@@ -32,7 +32,7 @@ KMER_BASES = 20
 WINDOWS = 25  # along a contig
 FAR = 3  # first bin of distances of 1,024 bases and more
 FIRST_COPY = "private family, first copy"
-LEAST_SEGMENTS = 4  # that hold any of a group: with fewer an interval says nothing, and the figure leaves it out
+LEAST_SEGMENTS, LEAST_BASES = 5, 500  # of a group: with fewer its interval says little, and the figure leaves it out
 OTHERS = MEMORY[1:]
 Case = tuple[str, list[dict[str, Any]]]  # name of the model, and its summaries: one, or one for each seed
 COLUMNS = ["model", "contig", "group", "bases", "bits, carried", "gain over frozen", "low", "high", "gain over reset",
@@ -186,6 +186,11 @@ def along(cases: list[Case]) -> dict[str, dict[str, list[float | None]]]:
                 for key in OTHERS} for name, case in cases}  # fmt: skip
 
 
+def shown(group: dict[str, Any], segments: int) -> bool:
+    """Tell whether a group is large enough for the figure."""
+    return group["segments"] >= segments and group["bases"] >= LEAST_BASES
+
+
 def draw(cases: list[Case], path: Any) -> None:
     """Write the figure: above, the gain along the contig; below, by the distance to the previous copy."""
     plt = plotting()
@@ -199,7 +204,7 @@ def draw(cases: list[Case], path: Any) -> None:
             along, near = reading(case, "position", key), reading(case, "distance", key)
             x = [(n + 0.5) / WINDOWS * case[0]["bases"] / 1000 for n, g in enumerate(along) if g["mean"] is not None]
             top.plot(x, [g["mean"] for g in along if g["mean"] is not None], color=colour, lw=1.2, label=key)
-            held = [(n + 0.22 * (shift - 1), g) for n, g in enumerate(near) if g["segments"] >= least]
+            held = [(n + 0.22 * (shift - 1), g) for n, g in enumerate(near) if shown(g, least)]
             means = np.array([g["mean"] for _, g in held])
             low, high = (np.array([g[x] for _, g in held]) for x in ("low", "high"))
             bounds = np.maximum([means - low, high - means], 0)

@@ -32,6 +32,8 @@ BLOCKS, STEPS = ["mag", "mac", "mal", "lmm"], 20
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 WINDOW_BASES = 128  # first bases behind, which window attention reads without its context: they do not count
 MOST_NORM = 10.0  # of the initial one
+MOST_GROWTH = 0.02  # of the norm over the last tenth of a repeat
+LEARNED = 0.5  # bits per base in the last tenth of a satellite
 MOST_LOSS = 0.02  # bits per base, behind a repeat against a fresh start
 COLUMNS = ["model", "sequence", "bases", "precision", "largest norm over initial", "at the end", "scores not finite",
            "bits, last tenth", "bits behind it", "from a fresh start"]  # fmt: skip
@@ -136,6 +138,13 @@ def table(found: list[dict[str, Any]]) -> list[list[Any]]:
     return rows
 
 
+def growth(case: dict[str, Any]) -> float:
+    """Return by what share the norm grew over the last tenth of a sequence."""
+    marks = [[bases, math.inf if ratio is None else ratio] for bases, ratio in case["marks"]]
+    earlier = [ratio for bases, ratio in marks if bases <= 0.9 * case["bases"]]
+    return marks[-1][1] / earlier[-1] - 1 if earlier else 0.0
+
+
 def claims(found: list[dict[str, Any]]) -> list[dict[str, str]]:
     """Return what is claimed about robustness, with the worst case of each."""
 
@@ -145,14 +154,21 @@ def claims(found: list[dict[str, Any]]) -> list[dict[str, str]]:
     worst = max(found, key=lambda c: c["largest"])
     lost = sum(c["not_finite"] for c in found)
     gaps = [c for c in found if c["sequence"].endswith("of N")]
+    rising = max((c for c in found if c not in gaps), key=growth)
+    satellite = next((c for c in found if "satellite" in c["sequence"]), None)
     others = [c for c in found if c not in gaps]
     behind = max(others, key=lambda c: c["behind"] - c["fresh"])
     lost_behind = behind["behind"] - behind["fresh"]
     many = sum(c["behind"] - c["fresh"] > MOST_LOSS for c in others)
     moved = max((abs(c["behind"] - c["fresh"]) for c in gaps), default=None)
     return [
-        claim("Repeats leave the norm of the memory bounded", f"at most {MOST_NORM:g} times the initial one",
+        claim("Repeats of 100 kb leave the norm of the memory small", f"at most {MOST_NORM:g} times the initial one",
               f"{worst['largest']:.2f} times at most ({told(worst)})", worst["largest"] <= MOST_NORM),
+        claim("The norm has settled after 100 kb of a repeat", f"at most {MOST_GROWTH:.0%} more in the last tenth",
+              f"{growth(rising):+.1%} ({told(rising)})", growth(rising) <= MOST_GROWTH),
+        claim("A satellite is learned while it is read", f"default model: at most {LEARNED} bits per base after 100 kb",
+              "-" if satellite is None else f"{satellite['last']:.2f} ({told(satellite)})",
+              None if satellite is None else satellite["last"] <= LEARNED),
         claim("Every score is finite, in float32 and in bfloat16", "none lost",
               f"{lost} of {len(found)} readings' scores not finite" if lost else f"none lost in {len(found)} readings",
               lost == 0),

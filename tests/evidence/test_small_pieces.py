@@ -115,10 +115,19 @@ def test_a_stressed_reading_counts_what_is_lost(model, dtype):
     assert 0 < case["largest"] < 100
     repeat = stress.read(model, behind[:0], np.zeros(500, dtype=np.uint8), behind, dtype)
     assert repeat["last"] > 0
-    broken = {**repeat, "model": "m", "sequence": "s", "dtype": dtype, "fresh": 2.0, "not_finite": 3, "largest": np.inf}
-    gap = {**case, "model": "m", "sequence": "1 Mb of N", "dtype": dtype, "fresh": case["behind"]}
+    told = {"model": "m", "dtype": dtype, "bases": 500, "fresh": 2.0}
+    broken = {**repeat, **told, "sequence": "satellite", "not_finite": 3, "largest": np.inf}
+    gap = {**case, **told, "sequence": "1 Mb of N", "fresh": case["behind"]}
     verdicts = [claim["verdict"] for claim in stress.claims([broken, gap])]
-    assert verdicts[:3] == ["fails", "fails", "holds"]
+    assert verdicts[:5] == ["fails", "holds", "fails", "fails", "holds"]
+
+
+def test_a_norm_that_still_rises_is_told():
+    flat = {"bases": 100, "marks": [[50, 1.0], [80, 2.0], [90, 2.0], [100, 2.0]]}
+    assert stress.growth(flat) == 0.0
+    assert stress.growth({**flat, "marks": [*flat["marks"][:3], [100, 2.5]]}) == 0.25
+    assert stress.growth({**flat, "marks": [*flat["marks"][:3], [100, None]]}) == np.inf
+    assert stress.growth({**flat, "marks": [[100, 2.0]]}) == 0.0
 
 
 def test_cost_claims_hold_for_a_line_and_fail_for_a_square():
