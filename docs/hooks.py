@@ -20,7 +20,7 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme|help): ([\w/ ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -46,10 +46,12 @@ def _results(name: str) -> str:
 
 def _script(result: str) -> str:
     """Name the benchmark that writes a result: the result's own name, or what it begins with."""
-    scripts = {path.stem for path in (PROJECT / "benchmarks").glob("*.py")}
+    folder = PROJECT / "benchmarks"
+    scripts = {path.stem: path.stem for path in folder.glob("*.py")}
+    scripts |= {f"evidence_{path.stem}": f"evidence/{path.stem}" for path in (folder / "evidence").glob("*.py")}
     words = result.split("_")
     starts = ("_".join(words[:count]) for count in range(len(words), 0, -1))
-    return next((start for start in starts if start in scripts), result)
+    return next((scripts[start] for start in starts if start in scripts), result)
 
 
 def _schemas(folder: str) -> str:
