@@ -88,7 +88,7 @@ def _readme(heading: str) -> str:
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
     assert section, f"README.md has no section {heading!r}"
-    return section[1].strip()
+    return re.sub(r"^<!-- .* -->\n+", "", section[1], flags=re.MULTILINE).strip()  # marks of other scripts
 
 
 def _help(_: str) -> str:
