@@ -244,7 +244,7 @@ def _plotter(budget: Budget, by_model: dict[str, list[Case]]) -> Callable[..., N
         axes.set_xticks(budget.distances, [short(d) for d in budget.distances])
         axes.minorticks_off()
         axes.set_xlabel("bases between needle and question")
-        column[0].legend(frameon=False, fontsize=7.5, ncols=2, loc="center left")
+        column[0].legend(frameon=False, fontsize=7.5, ncols=2, loc="center right")
 
     return plot
 
