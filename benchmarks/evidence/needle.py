@@ -75,7 +75,7 @@ def trained_before(file: Path, budget: Budget, name: str, seed: int, genome: Any
     from needle_training import train
 
     if not file.exists():
-        done = train(name, seed, budget.plan, genome)
+        done = train(name, seed, budget.plan_of(name), genome)
         about = {
             "training_seconds": round(done.cpu_seconds, 1),
             "training_steps": done.steps,

@@ -51,16 +51,23 @@ def claim(words: str, target: str, measured: str, held: bool) -> dict[str, str]:
     return {"claim": words, "target": target, "measured": measured, "verdict": "holds" if held else "fails"}
 
 
+def shared(cases: Sequence[Case]) -> int:
+    """Return the last distance that all seeds of a model reached."""
+    return min(case["scores_reached"] for case in cases)
+
+
 def claims(budget: Budget, by_model: dict[str, list[Case]]) -> list[dict[str, str]]:
     """Return what was to be shown, what was seen, and whether it holds; nothing about what was not reached."""
     found, far = [], budget.distances[-1]
     for name in budget.claimed:
-        for (variant, dna, distance), tally in tallies(by_model.get(name, [])).items():
-            if distance == far:
-                found.append(_recall(name, variant, dna, distance, tally, budget.goal))
-    for (variant, dna, distance), tally in tallies(by_model.get(budget.far_model or "", []), "far").items():
-        if distance > far:
-            found.append(_recall(budget.far_model or "", variant, dna, distance, tally, budget.goal))
+        cases = by_model.get(name, [])
+        for key, tally in tallies(cases).items():
+            if key[2] in {far, shared(cases)}:
+                seeds = sum(case["scores_reached"] >= key[2] for case in cases)
+                found.append(_recall(name, key, tally, seeds, budget.goal))
+    for key, tally in tallies(by_model.get(budget.far_model or "", []), "far").items():
+        if key[2] > far:
+            found.append(_recall(budget.far_model or "", key, tally, 1, budget.goal))
     seen = tallies(by_model.get("window attention", []))
     for dna in ("random", "real") if seen else ():
         near = seen["one needle", dna, budget.distances[0]]
@@ -73,9 +80,23 @@ def claims(budget: Budget, by_model: dict[str, list[Case]]) -> list[dict[str, st
     return found
 
 
-def _recall(name: str, variant: str, dna: str, distance: int, tally: Tally, goal: float) -> dict[str, str]:
+def _recall(name: str, key: Key, tally: Tally, seeds: int, goal: float) -> dict[str, str]:
+    variant, dna, distance = key
     words = f"{name} recalls {variant} after {short(distance)} of {dna} DNA"
-    return claim(words, f"at least {goal}", span(tally), tally.accuracy >= goal)
+    measured = f"{span(tally)}, {seeds} seed{'s' * (seeds != 1)}"
+    return claim(words, f"at least {goal}", measured, tally.accuracy >= goal)
+
+
+def losses(by_model: dict[str, list[Case]], name: str) -> str:
+    """Tell where another model recalls more than ``name``, at the last distance that all seeds of all reached."""
+    distance = min(shared(cases) for cases in by_model.values())
+    own, lost = tallies(by_model[name]), []
+    for key in [key for key in own if key[2] == distance]:
+        others = {other: tallies(cases).get(key, Tally()).accuracy for other, cases in by_model.items()}
+        better = [f"{other} {value:.3f}" for other, value in others.items() if value > own[key].accuracy]
+        if better:
+            lost.append(f"{key[0]} in {key[1]} DNA ({own[key].accuracy:.3f}) to {', '.join(better)}")
+    return f"{name} after {short(distance)}: {'; '.join(lost) or 'nowhere'}"
 
 
 def _sum(parts: Sequence[Tally]) -> Tally:
@@ -108,8 +129,10 @@ def report(label: str, budget: Budget, cases: list[Case], genome: str, held_out:
         "trained on": "random bases and the other contigs, half and half; loss on asked payloads alone",
         "stages (bases x steps)": ", ".join(f"{s.bases} x {s.steps}" for s in budget.plan.stages),
         "bases per step": budget.plan.batch_bases,
+        "learning rate": ", ".join(f"{name} {budget.plan_of(name).learning_rate:g}" for name in by_model),
         "seeds": ", ".join(f"{name} {len(found)}" for name, found in by_model.items()),
         "not reached": ", ".join(n for n in budget.models if n not in by_model) or "none",
+        "loses": losses(by_model, budget.claimed[0]) if budget.claimed[0] in by_model else "not asked",
         "genome": genome,
         "held out": ", ".join(held_out),
     }

@@ -12,6 +12,7 @@ def case(model: str, right: int, seed: int = 0, distances=(16, 1024)) -> dict[st
     return {
         "model": model,
         "seed": seed,
+        "scores_reached": distances[-1],
         "parameters": 10,
         "training_seconds": 1.0,
         "training_steps": 2,
@@ -38,10 +39,11 @@ def test_verdicts_follow_the_tallies(budget):
 
     found = claims(budget, {"MAG": [case("MAG", 64, distances=(16, 4096))], "window attention": [case("w", 16)]})
     assert [row["verdict"] for row in found] == ["holds"] * 6
-    assert found[0]["measured"].startswith("1.000 (0.943 to 1.000; 64 bases)")
+    assert found[0]["measured"] == "1.000 (0.943 to 1.000; 64 bases), 1 seed"
     found = claims(budget, {"MAG": [case("MAG", 60, distances=(16, 4096))], "window attention": [case("w", 40)]})
     assert [row["verdict"] for row in found] == ["fails", "fails", "holds", "fails", "holds", "fails"]
-    assert not claims(budget, {"MAG": [case("MAG", 64)]})  # nothing was asked at the last distance
+    found = claims(budget, {"MAG": [case("MAG", 64), case("MAG", 64, 1, distances=(16, 1024, 4096))]})
+    assert [row["measured"].split(", ")[1] for row in found] == ["2 seeds", "2 seeds", "1 seed", "1 seed"]
 
 
 def test_seeds_are_joined_and_gaps_are_named(budget, tmp_path, monkeypatch, capsys):
@@ -55,7 +57,8 @@ def test_seeds_are_joined_and_gaps_are_named(budget, tmp_path, monkeypatch, caps
     values = json.loads((tmp_path / "evidence_needle.json").read_text())
     assert values["rows"][0] == ["MAG", "one needle", "random", "128", 1.0, 0.875, "not reached", "not reached"]
     assert values["not reached"] == "LMM"
-    assert [row["verdict"] for row in values["claims"]] == ["holds"] * 4
+    assert [row["verdict"] for row in values["claims"]] == ["fails"] * 2 + ["holds"] * 4
+    assert values["loses"] == "MAG after 1 kb: nowhere"
     assert (tmp_path / "evidence_needle.svg").read_text().startswith('<svg xmlns="http://www.w3.org/2000/svg"')
     assert (tmp_path / "evidence_needle_capacity.svg").exists()
     assert "chance" in capsys.readouterr().out
