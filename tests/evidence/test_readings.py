@@ -8,22 +8,8 @@ import reading
 import torch
 from reading import bits_along
 
-from titans_dna.inference.model import SequenceModel
-from titans_dna.model.backbone import Backbone
-from titans_dna.model.config import BackboneConfig
 from titans_dna.model.frozen import frozen_memories
-from titans_dna.tokenizers import NucleotideTokenizer
 from titans_dna.training.evaluation import carried_bits
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(1)
-    backbone = Backbone(
-        BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=1, window_tokens=16, chunk_tokens=8)
-    )
-    torch.nn.init.normal_(backbone.head.weight, std=0.5)
-    return SequenceModel(backbone=backbone.eval(), tokenizer=NucleotideTokenizer(), name="small", weights_sha256="")
 
 
 @pytest.fixture(autouse=True)

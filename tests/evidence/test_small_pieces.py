@@ -13,22 +13,8 @@ import torch
 from sequences import Contig
 
 from titans_dna.inference.alleles import Allele
-from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.model.backbone import Backbone
-from titans_dna.model.config import BackboneConfig
 from titans_dna.model.frozen import frozen_memories
-from titans_dna.tokenizers import NucleotideTokenizer
-
-
-@pytest.fixture(scope="module")
-def model():
-    torch.manual_seed(1)
-    backbone = Backbone(
-        BackboneConfig(width=16, layers=1, attention_heads=2, memory_heads=1, window_tokens=16, chunk_tokens=16)
-    )
-    torch.nn.init.normal_(backbone.head.weight, std=0.5)
-    return SequenceModel(backbone=backbone.eval(), tokenizer=NucleotideTokenizer(), name="small", weights_sha256="")
 
 
 def test_gain_on_copies_is_found_where_it_was_put(model, setting, monkeypatch):

@@ -1,4 +1,4 @@
-"""What rounds differently, another device or another batch, must not grow along a contig: the memory is no chaos."""
+"""What rounds differently, another device or another batch, must not soon grow along a contig (ops/README.md)."""
 
 from __future__ import annotations
 
