@@ -37,6 +37,18 @@ def sample(tmp_path_factory, sequences) -> Path:
     return path
 
 
+@pytest.fixture
+def split_sample(sample, tmp_path) -> Path:
+    """The sample with its first read marked secondary and its third supplementary."""
+    path = tmp_path / "split.bam"
+    with pysam.AlignmentFile(str(sample)) as source, pysam.AlignmentFile(str(path), "wb", template=source) as out:
+        for read in source:
+            read.flag |= {"r0": 256, "r2": 2048}.get(read.query_name, 0)
+            out.write(read)
+    pysam.index(str(path))
+    return path
+
+
 def other(base: str) -> str:
     return "ACGT"["ACGT".index(base) - 1]
 
@@ -117,6 +129,24 @@ def test_reads_are_sequences_of_their_own(run, model, genome, sample, sequences,
         assert np.isfinite(embedded.vectors()).all()
         assert embedded.intervals()[3].name == "r3"
         assert embedded.attributes["context"] == "read"
+
+
+@pytest.mark.parametrize(
+    ("extra", "left_out"),
+    [
+        ((), "secondary 1"),
+        (("--secondary",), ""),
+        (("--no-supplementary",), "secondary 1, supplementary 1"),
+    ],
+)
+def test_further_alignments_of_a_read_are_taken_as_asked(run, model, split_sample, tmp_path, extra, left_out):
+    options = ("--model", model, "--reads", split_sample, "--reads-as", "sequences", "--region", "A:1-50", *extra)
+    result = run("score-regions", *options, "--output", tmp_path / "reads.tsv")
+    assert result.exit_code == 0, result.output
+    told = [line for line in result.output.splitlines() if line.startswith("reads left out: ")]
+    assert told == ([f"reads left out: {left_out}"] if left_out else [])
+    taken = {row["name"] for row in rows(tmp_path / "reads.tsv")}
+    assert ("r0" in taken, "r2" in taken) == ("secondary" not in left_out, "supplementary" not in left_out)
 
 
 @pytest.mark.parametrize(

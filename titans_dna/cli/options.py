@@ -84,6 +84,11 @@ _READS = (
         "--min-mapping-quality", type=click.IntRange(0, 255), default=0, show_default=True, help="Phred, of a read."
     ),
     click.option("--duplicates", is_flag=True, help="Take reads that are marked as duplicates."),
+    click.option("--secondary", is_flag=True, help="Take secondary alignments."),
+    click.option(
+        "--supplementary/--no-supplementary", default=True, show_default=True,
+        help="Take supplementary alignments, the further parts of split reads.",
+    ),
     click.option("--as-sequenced", is_flag=True, help="Reads in the direction of the sequencer, not the reference's."),
     click.option("--clipped", is_flag=True, help="Leave the soft-clipped ends of reads in."),
 )  # fmt: skip

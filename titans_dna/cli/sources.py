@@ -31,6 +31,8 @@ class ReadsChoice:
     min_mapping_quality: int = 0  # Phred
     min_depth: int = 1  # reads below which a base is not called
     duplicates: bool = False  # take reads marked as duplicates
+    secondary: bool = False  # take secondary alignments
+    supplementary: bool = True  # take supplementary (split) alignments
     as_sequenced: bool = False  # bases in the direction of the sequencer
     clipped: bool = False  # leave soft-clipped ends in
 
@@ -52,7 +54,8 @@ class ReadsChoice:
         """Which reads count."""
         from titans_dna.io.bam import ReadFilter
 
-        return ReadFilter(min_mapping_quality=self.min_mapping_quality, duplicates=self.duplicates)
+        names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
+        return ReadFilter(**{name: getattr(self, name) for name in names})
 
 
 @overload
