@@ -1,10 +1,10 @@
 """Seconds and memory of the default model from 4 kb to 22 Mb, each sequence read in one pass, in a process of its own.
 
 Yeast (its contigs joined), E. coli and the first 22 Mb of human chr22 are streamed from the first base to the last with
-the memory carried along; the clock, the processor's clock and the resident memory are read at every power of four, at
-8 Mb and at the end. What `backbone_scaling` measured on the same kind of machine (every block and the Transformer, on
-random bases, without counted words) is taken from its results, not measured twice; the Transformer beyond its last
-point is drawn as what it is, an extrapolation with the square of the length.
+the memory carried along; the processor's clock, which other work on the machine touches little, and the resident memory
+are read at every power of four, at 8 Mb and at the end. What `backbone_scaling` measured on the same kind of machine
+(every block and the Transformer, on random bases, without counted words) is taken from its results, not measured twice;
+the Transformer beyond its last point is drawn as what it is, an extrapolation with the square of the length.
 
     python benchmarks/evidence/linear_cost.py --budget full      # about 25 minutes on one core
 """
@@ -28,7 +28,7 @@ FILES = {
     "chr22, first 22 Mb": "human/hg19_chr22_1-22000000.fa.gz",
 }
 SMALL = {"demo chrA, first 128 kb": (DEMO, 131_072)}
-COLUMNS = ["sequence", "bases", "seconds", "processor s", "µs per base", "per base against 64 kb", "MB above the model"]
+COLUMNS = ["sequence", "bases", "processor s", "µs per base", "per base against 64 kb", "MB above the model"]
 
 
 def resident_megabytes() -> float:
@@ -45,7 +45,7 @@ def joined(path: Path, bases: int | None) -> np.ndarray:
 
 
 def child(path: Path, bases: int | None) -> dict[str, Any]:
-    """Stream a file once; return bases, seconds, processor seconds and MB at every mark."""
+    """Stream a file once; return bases, processor seconds and MB at every mark."""
     from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
     one_thread()
@@ -53,13 +53,13 @@ def child(path: Path, bases: int | None) -> dict[str, Any]:
     for _ in stream_bases(model.backbone, ids[: 2 * PIECE_TOKENS], model.bos):
         pass  # warm up
     before, most, marks, finite = resident_megabytes(), 0.0, [], True
-    clock, processor = time.perf_counter(), time.process_time()
+    processor = time.process_time()
     for piece in stream_bases(model.backbone, ids, model.bos):
         known = ids[piece.start : piece.start + len(piece.log_probabilities)] < 4
         finite &= bool(np.isfinite(piece.log_probabilities[known]).all())
         most, read = max(most, resident_megabytes() - before), min(piece.next_input, len(ids))
         if (read in MARKS or read == len(ids)) and (not marks or marks[-1][0] < read):
-            marks.append([read, time.perf_counter() - clock, time.process_time() - processor, most])
+            marks.append([read, time.process_time() - processor, most])
     return {"marks": marks, "finite": finite, "known": int((ids < 4).sum())}
 
 
@@ -83,28 +83,28 @@ def earlier() -> dict[str, list[list[float]]]:
 
 
 def table(found: dict[str, dict[str, Any]]) -> list[list[Any]]:
-    """Return the rows; time per base is of the processor, which other work on the machine hardly touches."""
+    """Return the rows."""
     rows = []
     for name, case in found.items():
-        base = {int(m[0]): m[2] / m[0] for m in case["marks"]}.get(65_536)
-        for bases, seconds, processor, megabytes in case["marks"]:
+        base = {int(m[0]): m[1] / m[0] for m in case["marks"]}.get(65_536)
+        for bases, processor, megabytes in case["marks"]:
             ratio = round(processor / bases / base, 3) if base else "-"
-            row = [name, int(bases), round(seconds, 2), round(processor, 2), 1e6 * processor / bases, ratio]
+            row = [name, int(bases), round(processor, 2), 1e6 * processor / bases, ratio]
             rows.append([*row, round(megabytes, 1)])
     return rows
 
 
 def claims(found: dict[str, dict[str, Any]], blocks: dict[str, list[list[float]]], full: bool) -> list[dict[str, str]]:
     """Return what is claimed about cost, and what was found."""
-    per_base = {name: {int(m[0]): m[2] / m[0] for m in case["marks"]} for name, case in found.items()}
+    per_base = {name: {int(m[0]): m[1] / m[0] for m in case["marks"]} for name, case in found.items()}
     name = next(iter(found))
     longest = 8_388_608 if 8_388_608 in per_base[name] else max(per_base[name])
     ratio = per_base[name][longest] / per_base[name][65_536]
-    growth = {int(m[0]): m[3] for m in found[name]["marks"]}
+    growth = {int(m[0]): m[2] for m in found[name]["marks"]}
     more = growth[longest] - growth[65_536]
     ends = {n: case["marks"][-1] for n, case in found.items()}
     passes = "; ".join(
-        f"{n}: {m[0] / 1e6:.1f} Mb, {m[1]:,.0f} s, {m[3]:.0f} MB above the model" for n, m in ends.items()
+        f"{n}: {m[0] / 1e6:.1f} Mb, {m[1]:,.0f} s, {m[2]:.0f} MB above the model" for n, m in ends.items()
     )
     finite = all(case["finite"] for case in found.values())
     quadratic, window, memory = blocks["transformer"], blocks["window"][-1], blocks["mag"][-1]
@@ -139,7 +139,7 @@ def draw(found: dict[str, dict[str, Any]], blocks: dict[str, list[list[float]]],
                    label="Transformer, extrapolated")  # fmt: skip
     for (name, case), marker, colour in zip(found.items(), "osD", ("blue", "orange", "grey"), strict=False):
         marks, style = case["marks"], {"color": COLOURS.get(colour, INK), "marker": marker, "ms": 4, "lw": 1.4}
-        for axis, column in zip(axes, (2, 3), strict=True):
+        for axis, column in zip(axes, (1, 2), strict=True):
             x, y = [m[0] for m in marks], [max(m[column], 0.01) for m in marks]
             axis.loglog(x, y, label=f"default model, {name}", **style)
     labels, limits = ("seconds of one core", "MB above the model"), ((1e-2, 1e9), (0.1, 2e4))

@@ -43,13 +43,17 @@ def told_nano(trainings: list[dict[str, Any]]) -> str:
     return f"nano: {numbers}, {about['steps']} steps, {minutes:.1f} min each on a shared core, seeds {seeds}"
 
 
-def nano(setting: Setting, seed: int, steps: int, block: str = "mag") -> tuple[SequenceModel, dict[str, Any]]:
+def nano(
+    setting: Setting, seed: int, steps: int, block: str = "mag", label: str = "", **changes: Any
+) -> tuple[SequenceModel, dict[str, Any]]:
     """Return a nano model and what is to be said of its training; what was trained before is loaded.
 
+    ``changes`` are of its configuration, and ``label`` names them in the folder of the model.
     A lane keeps its memory for 50 windows of 1,024 bases in the mean, so that copies further back than one window
     count while training.
     """
-    folder = BUILD / "models" / f"nano-{block}-{setting.budget}-{steps}-seed{seed}"
+    name = "-".join(filter(None, ["nano", block, label]))
+    folder = BUILD / "models" / f"{name}-{setting.budget}-{steps}-seed{seed}"
     if not (folder / SUMMARY).is_file():
         window = 1024 if setting.full else 256
         training = TrainingConfig(
@@ -57,9 +61,9 @@ def nano(setting: Setting, seed: int, steps: int, block: str = "mag") -> tuple[S
             evaluate_every=steps, evaluation_bases=window, save_every=steps, seed=seed,
         )  # fmt: skip
         settings = RunSettings(
-            sources=(Source(path=DEMO),), backbone=replace(SIZES["nano"], block=block), training=training,
-            split=Split(holdout=(HOLDOUT,)), size=f"nano, {block}", device="cpu",
+            sources=(Source(path=DEMO),), backbone=replace(SIZES["nano"], block=block, **changes), training=training,
+            split=Split(holdout=(HOLDOUT,)), size=name, device="cpu",
         )  # fmt: skip
-        print(f"nano {block}, seed {seed}: {pretrain_model(folder, settings).summary}", flush=True)
+        print(f"{name}, seed {seed}: {pretrain_model(folder, settings).summary}", flush=True)
     summary = json.loads((folder / SUMMARY).read_text())
     return load_model(folder, "cpu"), {name: summary[name] for name in TOLD}

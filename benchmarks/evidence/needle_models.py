@@ -19,7 +19,7 @@ from titans_dna.ops.form import MemoryForm
 
 MODELS: dict[str, dict[str, object]] = {
     "MAG": {"block": "mag"},
-    "MAC": {"block": "mac"},
+    "MAC": {"block": "mac", "segment_tokens": 32},  # an item long: what is asked for lies in an earlier segment
     "MAL": {"block": "mal"},
     "LMM": {"block": "lmm"},
     "LMM, linear memory": {"block": "lmm", "memory": MemoryForm.linear(momentum=False)},
@@ -28,10 +28,9 @@ MODELS: dict[str, dict[str, object]] = {
 }
 BASE = {
     "width": 32, "layers": 1, "attention_heads": 1, "memory_heads": 1, "window_tokens": 64, "segment_tokens": 64,
-    "chunk_tokens": 32, "stem_tokens": 32, "initial_step": 0.5, "memory": MemoryForm(momentum=False),
+    "chunk_tokens": 32, "stem_tokens": 32, "initial_step": 0.5, "induction": True, "memory": MemoryForm(momentum=False),
 }  # fmt: skip
 STEM_GAIN = 2.0  # of the stem's first weights: its features start far from the linear part of SiLU
-OTHER_TAPS = 0.2  # of the convolution's first weights, beside the tap that the induction needs
 
 
 def make_model(name: str, seed: int) -> Backbone:
@@ -41,25 +40,12 @@ def make_model(name: str, seed: int) -> Backbone:
     with torch.no_grad():
         assert model.embedding.stem is not None
         model.embedding.stem.taps.weight.mul_(STEM_GAIN)
-        for memory in memories(model):
-            start_as_induction(memory)
     return model
 
 
 def memories(model: nn.Module) -> list[NeuralMemory]:
     """Return all neural memories of a model."""
     return [module for module in model.modules() if isinstance(module, NeuralMemory)]
-
-
-@torch.no_grad()
-def start_as_induction(memory: NeuralMemory) -> None:
-    """Make keys like queries, one token late; values and queries are of the token itself."""
-    assert memory.convolution is not None
-    query, key, _ = memory.project.weight.chunk(3)
-    key.copy_(query)
-    taps = memory.convolution.weight.mul_(OTHER_TAPS)
-    for part, back in zip(taps.chunk(3, 1), (1, 2, 1), strict=True):
-        part[-back] += 1.0
 
 
 @contextmanager

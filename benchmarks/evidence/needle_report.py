@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from figures import write_svg
-from needle_budget import Budget
+from needle_budget import LONGER, Budget
 from needle_models import MODELS
 from needle_scores import Tally
 from record import RESULTS, write
@@ -128,6 +128,7 @@ def report(label: str, budget: Budget, cases: list[Case], genome: str, held_out:
         "budget": label,
         "trained on": "random bases and the other contigs, half and half; loss on asked payloads alone",
         "stages (bases x steps)": ", ".join(f"{s.bases} x {s.steps}" for s in budget.plan.stages),
+        "longer": ", ".join(f"{name}: {n} times the steps after the first stage" for name, n in LONGER.items()),
         "bases per step": budget.plan.batch_bases,
         "learning rate": ", ".join(f"{name} {budget.plan_of(name).learning_rate:g}" for name in by_model),
         "seeds": ", ".join(f"{name} {len(found)}" for name, found in by_model.items()),

@@ -34,7 +34,7 @@ class Plan:
     """How long and on what to train. The first stage has needles and asks alone."""
 
     stages: tuple[Stage, ...] = (
-        Stage(bases=96, steps=100, patience=900),
+        Stage(bases=96, steps=100, patience=2900),
         Stage(bases=128, steps=70, price=0.1),
         Stage(bases=256, steps=110, price=0.3),
         Stage(bases=512, steps=320, price=2.0),

@@ -8,6 +8,7 @@ import downstream
 import linear_cost
 import numpy as np
 import pytest
+import satellites
 import stress
 import torch
 from sequences import Contig
@@ -121,7 +122,7 @@ def test_cost_claims_hold_for_a_line_and_fail_for_a_square():
               "mag": [[2**21, 40, 1]]}  # fmt: skip
 
     def case(power):
-        marks = [[b, 1.0, 1e-5 * b**power, 20.0] for b in (4096, 65_536, 8_388_608)]
+        marks = [[b, 1e-5 * b**power, 20.0] for b in (4096, 65_536, 8_388_608)]
         return {name: {"marks": marks, "finite": True} for name in linear_cost.FILES}
 
     line, square = (linear_cost.claims(case(power), blocks, full=True) for power in (1, 2))
@@ -129,7 +130,28 @@ def test_cost_claims_hold_for_a_line_and_fail_for_a_square():
     assert square[0]["verdict"] == "fails"
     part = {"made": case(1)["E. coli"]}
     assert linear_cost.claims(part, blocks, full=True)[2]["verdict"] == "not measured"
-    assert linear_cost.table(case(1))[1][5] == 1.0
+    assert linear_cost.table(case(1))[1][4] == 1.0
+
+
+def test_a_satellite_repeats_its_unit_with_changes():
+    ids = satellites.satellite(100, 1050, seed=4)
+    assert (len(ids), int(ids.max())) == (1050, 3)
+    same = float((ids[100:] == ids[:-100]).mean())
+    assert 0.93 < same < 1.0  # two copies differ where either was drawn anew
+    assert np.array_equal(ids, satellites.satellite(100, 1050, seed=4))
+    assert not np.array_equal(ids, satellites.satellite(100, 1050, seed=5))
+
+
+def test_satellites_are_learned_if_the_worst_seed_learns_every_unit():
+    def run(bits):
+        return {"carried": [0.3, bits, 1.0, 1.0, 2.0, 2.0], "frozen": [2.0] * 6}
+
+    found = {"good": [run(1.0), run(1.5)], "bad": [run(1.0), run(1.6)]}
+    told = satellites.claims(found, full=True)
+    assert [claim["verdict"] for claim in told] == ["holds", "fails"]
+    assert told[1]["measured"].startswith("1.60, 1.00, 1.00")
+    assert [row[:4] for row in satellites.table(found)[:2]] == [["good", 2, "carried", 0.3], ["good", 2, "frozen", 2.0]]
+    assert {claim["verdict"] for claim in satellites.claims(found, full=False)} == {"not measured"}
 
 
 def test_the_committed_cost_of_blocks_is_read():

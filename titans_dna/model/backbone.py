@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from titans_dna.model.blocks import BLOCK_CLASSES
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.embedding import TokenEmbedding
+from titans_dna.model.memory import NeuralMemory
 from titans_dna.model.norm import RMSNorm
 from titans_dna.model.state import StreamState, concatenate
 from titans_dna.model.word_counts import WordCounts
@@ -55,6 +56,10 @@ class Backbone(nn.Module):
                 parameter.normal_(std=(2 * self.config.layers * parameter.shape[1]) ** -0.5)
             elif name == "head.weight":
                 parameter.zero_()
+        if self.config.induction:
+            for module in self.modules():
+                if isinstance(module, NeuralMemory):
+                    module.start_as_induction()
 
     def initial_state(self, batch: int) -> StreamState:
         """Return the state before the first token of a contig."""

@@ -101,6 +101,7 @@ class BackboneConfig:
     stem_tokens: int = 0  # ids, the token's own among them, that a convolution under the blocks sees; 0 for none
     word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
     initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
+    induction: bool = False  # before training, keys are queries one token late: a memory recalls what came next
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -127,6 +128,8 @@ class BackboneConfig:
                 )
         if not 0 <= self.initial_step <= 1:
             raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
+        if self.induction and self.convolution_tokens < 2:
+            raise ConfigError("induction needs convolution_tokens of 2 or more, to make keys one token late")
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
             raise ConfigError("context_orders and context_buckets must be 1 or more")
         if self.stem_tokens < 0 or (self.stem_tokens and self.targets > STEM_TARGETS):
@@ -159,8 +162,9 @@ class BackboneConfig:
         if self.word_counts:
             lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
         values = {**asdict(self), **lists}
-        if not self.stem_tokens:  # models without a stem are readable where none is known
-            del values["stem_tokens"]
+        for name in ("stem_tokens", "induction"):  # models without them are readable where they are not known
+            if not values[name]:
+                del values[name]
         return values
 
     @classmethod

@@ -22,6 +22,7 @@ KEPT_PIECES = 12  # in training, of earlier pieces only the states between them 
 DEVICE_PIECE_TOKENS = 4096  # least tokens of a piece on a device other than CPU, where many short launches are slow
 # Initial forgetting of the slowest and fastest head, per unit of write; a single head takes the middle.
 FORGETTING_RANGE = (1e-5, 1e-3)
+OTHER_TAPS = 0.2  # of the convolution's first weights, beside the tap that an induction needs
 
 
 class MemoryRead(NamedTuple):
@@ -103,6 +104,20 @@ class NeuralMemory(nn.Module):
         spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])
         rates = spread.exp()
         forgetting.copy_(torch.logit(rates).unsqueeze(-1).expand_as(forgetting))
+
+    @torch.no_grad()
+    def start_as_induction(self) -> None:
+        """Make keys like queries, one token late; values and queries are of the token itself.
+
+        What is asked for at a token is then what was written after the same words: the induction heads that attention
+        finds by itself (arXiv 2209.11895), which a memory hardly finds, for it must write before reading can pay.
+        """
+        assert self.convolution is not None
+        query, key, _ = self.project.weight.chunk(3)
+        key.copy_(query)
+        taps = self.convolution.weight.mul_(OTHER_TAPS)
+        for part, back in zip(taps.chunk(3, 1), (1, 2, 1), strict=True):
+            part[-back] += 1.0
 
     def initial_state(self, batch: int) -> NeuralMemoryState:
         """Return the state before the first token: the learned initial weights."""
