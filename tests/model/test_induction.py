@@ -57,7 +57,8 @@ def test_keys_are_queries_one_token_late():
     model = make(True)
     (memory,) = [module for module in model.modules() if isinstance(module, NeuralMemory)]
     query, key, value = memory.project.weight.chunk(3)
-    assert torch.equal(query, key) and not torch.equal(query, value)
+    assert torch.equal(query, key)
+    assert not torch.equal(query, value)
     taps = memory.convolution.weight.detach().chunk(3, 1)
     assert [int(part.mean(1).argmax()) - len(part) for part in taps] == [-1, -2, -1]
 
