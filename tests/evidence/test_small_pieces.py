@@ -142,16 +142,23 @@ def test_a_satellite_repeats_its_unit_with_changes():
     assert not np.array_equal(ids, satellites.satellite(100, 1050, seed=5))
 
 
-def test_satellites_are_learned_if_the_worst_seed_learns_every_unit():
-    def run(bits):
-        return {"carried": [0.3, bits, 1.0, 1.0, 2.0, 2.0], "frozen": [2.0] * 6}
+def test_satellite_claims_compare_the_worst_seed_with_the_best_without_the_start():
+    def runs(*bits):
+        return [{"carried": [0.3, x, 1.0, 1.0, 1.2, 2.0], "frozen": [2.0] * 6} for x in bits]
 
-    found = {"good": [run(1.0), run(1.5)], "bad": [run(1.0), run(1.6)]}
-    told = satellites.claims(found, full=True)
-    assert [claim["verdict"] for claim in told] == ["holds", "fails"]
-    assert told[1]["measured"].startswith("1.60, 1.00, 1.00")
-    assert [row[:4] for row in satellites.table(found)[:2]] == [["good", 2, "carried", 0.3], ["good", 2, "frozen", 2.0]]
-    assert {claim["verdict"] for claim in satellites.claims(found, full=False)} == {"not measured"}
+    def told(induction, plain):
+        names = satellites.TOLD
+        found = {"default": runs(2.0), names["plain"]: plain, names["stem"]: [*plain], names["induction"]: induction}
+        return found, satellites.claims(found, full=True)
+
+    higher = [{"carried": [2.0] * 6, "frozen": [2.0] * 6}] * 3
+    found, rows = told(runs(1.0, 1.5, 1.4), higher)
+    assert [row["verdict"] for row in rows] == ["holds", "holds", "fails"]
+    assert rows[0]["measured"].startswith("1.50 against 2.00")
+    table = satellites.table(found)
+    assert [row[:4] for row in table[:2]] == [["default", 1, "carried", 0.3], ["default", 1, "frozen", 2.0]]
+    assert [row["verdict"] for row in told(runs(1.0, 2.1), higher)[1]] == ["fails", "fails", "fails"]
+    assert {row["verdict"] for row in satellites.claims(found, full=False)} == {"not measured"}
 
 
 def test_the_committed_cost_of_blocks_is_read():
