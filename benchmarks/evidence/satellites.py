@@ -119,7 +119,7 @@ def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
             label = name if memory == "carried" else None
             axis.errorbar(x, mean, yerr=bounds, fmt=style, ms=3.5, lw=1.2, color=COLOURS.get(colour, INK), label=label)
     axis.axvline(128, color=INK, lw=0.8, ls="--")
-    axis.annotate("reach of attention", (128, 0.03), rotation=90, fontsize=7, ha="right")
+    axis.annotate("attention reaches no further", (132, 0.3), rotation=90, fontsize=7)
     axis.set_xscale("log")
     axis.set_xticks(UNITS_BP, [str(n) for n in UNITS_BP])
     axis.minorticks_off()
@@ -127,7 +127,7 @@ def draw(found: dict[str, list[dict[str, Any]]], path: Path) -> None:
         xlabel="bases of the unit", ylabel="bits per base, last quarter", ylim=(0, 2.4), title="dotted: memory frozen"
     )
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=7, loc="lower right")
+    axis.legend(fontsize=7, loc="lower center")
     figure.tight_layout()
     save_figure(figure, path)
 
