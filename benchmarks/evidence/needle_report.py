@@ -245,7 +245,8 @@ def _plotter(budget: Budget, by_model: dict[str, list[Case]]) -> Callable[..., N
                 points |= {d: t.accuracy for (_, _, d), t in far.items() if d > budget.distances[-1]}
                 _line(axes, name, list(points), list(points.values()))
         axes.set_xscale("log", base=2)
-        axes.set_xticks(budget.distances, [short(d) for d in budget.distances])
+        asked = [*budget.distances, *(d for d in budget.far_distances if d > budget.distances[-1])]
+        axes.set_xticks(asked, [short(d) for d in asked])
         axes.minorticks_off()
         axes.set_xlabel("bases between needle and question")
         column[0].legend(frameon=False, fontsize=7.5, ncols=2, loc="center right")
