@@ -19,6 +19,7 @@ def test_the_name_is_resolved_in_every_verb(run, genome, model, default_model, t
         "embed": ("--fasta", genome, "--output", tmp_path / "embeddings.h5"),
         "score-regions": ("--fasta", genome, "--output", tmp_path / "regions.tsv"),
         "report": ("--output", tmp_path / "report.html"),
+        "tokenize": ("--fasta", genome, "--output", tmp_path / "tokens.tsv"),
     }.items():
         result = run(verb, "--model", "default", *words)
         assert result.exit_code == 0, result.output

@@ -56,6 +56,16 @@ def test_counts_add_up_on_standard_error(embed, bed):
     assert result.stdout == ""
 
 
+def test_shards_of_regions_without_names_merge(embed, run, tmp_path):
+    plain = tmp_path / "plain.bed"
+    plain.write_text("chrA\t10\t60\nchrA\t100\t180\nchr2\t5\t50\n")
+    shards = [embed("--bed", plain, "--shard", f"{i}/2", name=f"p{i}.h5")[1] for i in (1, 2)]
+    result = run("merge", *shards, "-o", tmp_path / "merged.h5")
+    assert result.exit_code == 0, result.output
+    with h5py.File(tmp_path / "merged.h5") as merged:
+        assert merged["regions/start"][()].tolist() == [10, 100, 5]
+
+
 def test_shards_merge_to_the_whole(embed, run, bed, tmp_path):
     _, whole = embed("--bed", bed, name="whole.h5")
     shards = [embed("--bed", bed, "--shard", f"{i}/3", name=f"s{i}.h5") for i in (1, 2, 3)]

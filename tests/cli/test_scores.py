@@ -60,6 +60,18 @@ def test_variants_as_strings(run, model, genome, sequences, tmp_path):
     assert (both.exit_code, both.stderr) == (1, "error: give either --vcf or --variant\n")
 
 
+def test_a_vcf_without_records_has_shards(run, model, genome, variants, tmp_path):
+    empty = tmp_path / "empty.vcf"
+    empty.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
+    outputs = [tmp_path / f"s{index}.vcf" for index in (1, 2)]
+    for index, output in enumerate(outputs, start=1):
+        result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", empty, "--shard", f"{index}/2",
+                     "--output", output)  # fmt: skip
+        assert result.exit_code == 0, result.output
+    result = run("merge", *outputs, "-o", tmp_path / "whole.vcf")
+    assert result.exit_code == 0, result.output
+
+
 @pytest.mark.parametrize("shard", ["0/2", "3/2", "x", "1/0"])
 def test_a_shard_that_is_none(run, model, genome, variants, tmp_path, shard):
     result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", variants, "--shard", shard,
@@ -89,10 +101,11 @@ def test_haplotype_without_samples(run, model, genome, variants, tmp_path):
 
 def test_mutagenesis_with_a_picture(run, model, genome, tmp_path):
     result = run("mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:101-112", "--horizon", 16,
-                 "--picture", tmp_path / "logo.svg", "--output", tmp_path / "effects.h5")  # fmt: skip
+                 "--region", "2:101-112", "--picture", tmp_path / "logo.svg", "--output", tmp_path / "effects.h5")  # fmt: skip
     assert result.exit_code == 0, result.output
     with h5py.File(tmp_path / "effects.h5") as file:
         assert file["chr2:101-112/effects"].shape == (12, 4)
+        assert list(file) == ["chr2:101-112"]  # given twice, by two names
     assert (tmp_path / "logo.svg").read_text().startswith("<?xml")
     neither = run("mutagenesis", "--model", model, "--fasta", genome, "--output", tmp_path / "x.h5")
     assert neither.exit_code == 1

@@ -80,6 +80,8 @@ def test_roman_numerals_only_where_the_table_counts_in_them():
     assert human.resolve("X") == "chrX"
     assert human.resolve("II") == "chr2"
     assert ContigTable({"1": 5, "X": 6}).resolve("10") is None
+    autosomes = ContigTable({f"chr{number}": 5 for number in (1, 2, 3, 4, 10)})
+    assert [autosomes.resolve(n) for n in ("chrX", "II")] == [None, "chr2"]
 
 
 def test_alias_groups_come_before_spellings():

@@ -35,7 +35,7 @@ aliases = click.option(
 device = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
-seed = click.option("--seed", type=int, default=0, show_default=True, help="Of every random choice.")
+seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")
 tokenizer = click.option(
     "--tokenizer", default="nucleotide", show_default=True, metavar="nucleotide|kmer:K|kmer:K:overlapping|FILE",
     help="How sequence becomes tokens; FILE is one of train-tokenizer.",

@@ -38,7 +38,7 @@ def mutate_regions(
     """Score all single-base changes of regions and write them to HDF5.
 
     ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
-    columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
+    columns A, C, G, T; a region that is given twice is written once; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
 
     Raises
     ------
@@ -51,6 +51,7 @@ def mutate_regions(
         raise OutputError("is no HDF5 file by its name. Choose .h5.", path=output)
     if not regions:
         raise ConfigError("there is no region to change. Give --region or --bed.")
+    regions = list({str(replace(region, name="")): region for region in regions}.values())  # exons of isoforms repeat
     metadata = run_metadata(model, genome, {"kind": "mutagenesis", "horizon_bp": horizon_bp})
     job = {key: value for key, value in metadata.items() if key != "command"}
     job["regions"] = " ".join(map(str, regions))

@@ -58,7 +58,7 @@ def choose_records(
     scored = np.zeros(len(table.outcomes), dtype=bool)
     for alleles in table.alleles.values():
         scored[[allele.row for allele in alleles]] = True
-    first = np.concatenate([[0], np.cumsum(table.rows_per_record)])
+    first = np.concatenate([[0], np.cumsum(table.rows_per_record, dtype=np.int64)])
     counts = np.concatenate([[0], np.cumsum(scored)])
     work = each * (counts[first[1:]] - counts[first[:-1]])
     found = shard_of_records(table.contigs, table.positions, work, genome.contigs.lengths, shard.count)

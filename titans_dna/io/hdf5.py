@@ -277,10 +277,7 @@ def _text(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
     """Return text as HDF5 takes it: objects, or UTF-8 of a fixed width."""
     if dtype.kind == "O":
         return np.asarray(values, object)
-    try:
-        found = np.array(values, "S")
-    except UnicodeEncodeError:
-        found = np.array([str(value).encode() for value in values], "S")
+    found = np.array([value.encode() if isinstance(value, str) else value for value in values], "S")
     assert found.dtype.itemsize <= dtype.itemsize, "a text is longer than was said"
     return found.astype(dtype)
 
