@@ -101,7 +101,8 @@ def test_haplotype_without_samples(run, model, genome, variants, tmp_path):
 
 def test_mutagenesis_with_a_picture(run, model, genome, tmp_path):
     result = run("mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:101-112", "--horizon", 16,
-                 "--region", "2:101-112", "--picture", tmp_path / "logo.svg", "--output", tmp_path / "effects.h5")  # fmt: skip
+                 "--region", "2:101-112", "--picture", tmp_path / "logo.svg",
+                 "--output", tmp_path / "effects.h5")  # fmt: skip
     assert result.exit_code == 0, result.output
     with h5py.File(tmp_path / "effects.h5") as file:
         assert file["chr2:101-112/effects"].shape == (12, 4)

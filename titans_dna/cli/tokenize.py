@@ -16,7 +16,10 @@ COLUMNS = ("contig", "start", "end", "id", "token", "masked", "region")
 
 @click.command("tokenize", short_help="Write regions or contigs as tokens, with the bases of each.")
 @options.tokenizer
-@click.option("--model", "model_folder", type=options.FILE, callback=options.find_model, help="Model whose tokenizer is used in its place.")
+@click.option(
+    "--model", "model_folder", type=options.FILE, callback=options.find_model,
+    help="Model whose tokenizer is used in its place.",
+)  # fmt: skip
 @options.fasta
 @options.aliases
 @options.bed

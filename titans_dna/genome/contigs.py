@@ -183,7 +183,7 @@ class ContigTable:
             yield "accession", known
         if self._counts_roman and spelling in _ARABIC:
             yield "numerals", self._spellings.get(_ARABIC[spelling], [])
-        if self._counts_arabic and spelling in _ROMAN and spelling != "X":  # a sex chromosome, if the table has it or not
+        if self._counts_arabic and spelling in _ROMAN and spelling != "X":  # X is a sex chromosome, in the table or not
             yield "numerals", self._spellings.get(_ROMAN[spelling], [])
 
 

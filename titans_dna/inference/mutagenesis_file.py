@@ -38,7 +38,8 @@ def mutate_regions(
     """Score all single-base changes of regions and write them to HDF5.
 
     ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
-    columns A, C, G, T; a region that is given twice is written once; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
+    columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
+    A region that is given twice is written once.
 
     Raises
     ------
