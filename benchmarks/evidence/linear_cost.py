@@ -1,12 +1,12 @@
 """Seconds and memory of the default model from 4 kb to 22 Mb, each sequence read in one pass, in a process of its own.
 
 Yeast (its contigs joined), E. coli and the first 22 Mb of human chr22 are streamed from the first base to the last with
-the memory carried along; the processor's clock, which other work on the machine touches little, and the resident memory
-are read at every power of four, at 8 Mb and at the end. What `backbone_scaling` measured on the same kind of machine
-(every block and the Transformer, on random bases, without counted words) is taken from its results, not measured twice;
-the Transformer beyond its last point is drawn as what it is, an extrapolation with the square of the length.
+the memory carried along; the processor's clock and the resident memory are read at every power of four, at 8 Mb and at
+the end. What `backbone_scaling` measured on the same kind of machine (every block and the Transformer, on random bases,
+without counted words) is taken from its results, not measured twice; the Transformer beyond its last point is drawn as
+what it is, an extrapolation with the square of the length.
 
-    python benchmarks/evidence/linear_cost.py --budget full      # about 25 minutes on one core
+    python benchmarks/evidence/linear_cost.py --budget full      # about 30 minutes on one core
 """
 
 from __future__ import annotations

@@ -33,14 +33,14 @@ def told_default(model: SequenceModel) -> str:
     return f"default {model.weights_sha256[:12]}: {numbers}, one seed"
 
 
-def told_nano(trainings: list[dict[str, Any]]) -> str:
+def told_nano(trainings: list[dict[str, Any]], name: str = "nano") -> str:
     """Say what nano models are and what they were trained on."""
     if not trainings:
         return "none"
     about, seeds = trainings[0], ", ".join(str(t["seed"]) for t in trainings)
     minutes = sum(t["seconds"] for t in trainings) / len(trainings) / 60
     numbers = f"{about['parameters']:,} parameters, {about['bases'] / 1e6:.2g} Mb of demo chrA and chrB"
-    return f"nano: {numbers}, {about['steps']} steps, {minutes:.1f} min each on a shared core, seeds {seeds}"
+    return f"{name}: {numbers}, {about['steps']} steps, {minutes:.1f} min each on a shared core, seeds {seeds}"
 
 
 def nano(

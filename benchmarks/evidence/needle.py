@@ -1,11 +1,12 @@
-"""A needle in a genome: is a payload of 8 bases still known 1 kb to 2 Mb after it was read?
+"""A needle in a genome: is a payload of 8 bases still known 1 kb to 16 Mb after it was read?
 
 Every model is trained from its start at the same small size on sequences of at most 512 bases, and asked after up to
-2,097,152 bases of random and of real DNA (contigs that no training saw). ``needle_task`` tells what is planted. Each
-case (a model and a seed) is kept under ``build/``, so a run that was stopped goes on where it was.
+2,097,152 bases of random and of real DNA (contigs that no training saw), MAG after 16,777,216 random ones.
+``needle_task`` tells what is planted. Each case (a model and a seed) is kept under ``build/``, so a run that was
+stopped goes on where it was.
 
     python benchmarks/evidence/needle.py --budget small                      # a minute; the real DNA is data/demo.fa
-    python benchmarks/evidence/needle.py --budget full --fasta yeast.fa.gz   # an hour and a quarter of one core
+    python benchmarks/evidence/needle.py --budget full --fasta yeast.fa.gz   # hours of one core
 """
 
 from __future__ import annotations

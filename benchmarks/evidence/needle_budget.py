@@ -9,7 +9,8 @@ from needle_scores import Group
 from needle_training import Plan, Stage
 
 SHORT = 16  # bases between needle and question that the attention windows reach over
-# At the others' learning rate, two of three seeds of window attention and all of MAC stay near chance everywhere.
+# At the others' learning rate two of three seeds of window attention, and all of MAC (with segments of 64), stay near
+# chance everywhere.
 RATES = {"window attention": 4e-3, "MAC": 3e-3}
 LONGER = {"MAC": 3}  # times the steps after the first stage: with as many as the others it recalls 0.9, not 1.0
 MEGA = 2_097_152

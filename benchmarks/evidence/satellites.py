@@ -61,7 +61,7 @@ def measure(setting: Setting) -> dict[str, list[dict[str, Any]]]:
     """Read with every model; a list holds one reading for each seed."""
 
     def one(label: str, seed: int) -> dict[str, Any]:
-        model, about = nano(setting, seed, 100 if setting.full else 3, label=label.replace("plain", ""), **NANOS[label])
+        model, about = nano(setting, seed, 100 if setting.full else 3, label=label * bool(NANOS[label]), **NANOS[label])
         return {**read(model, setting), "training": about}
 
     shipped = default()
@@ -141,8 +141,7 @@ def main() -> None:
     setting.write(
         "satellites", "Satellites learned while they are read", COLUMNS[: 3 + len(found["default"][0]["carried"])],
         table(found), claims(found, setting.full),
-        models="; ".join([told_default(default()), *(told_nano(runs).replace("nano", name, 1)
-                                                     for name, runs in trainings.items())]),
+        models="; ".join([told_default(default()), *(told_nano(runs, name) for name, runs in trainings.items())]),
         satellites=f"{DRAWS} units of each length, {CHANGED:.0%} of the bases of each copy changed",
     )  # fmt: skip
     draw(found, setting.results / "evidence_satellites.svg")

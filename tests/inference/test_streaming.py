@@ -86,3 +86,15 @@ def test_the_state_does_not_grow(model, random_bases):
         if p.next_input % 64 == 0
     }
     assert len(sizes) == 1
+
+
+def test_a_memory_is_carried_over_n_to_the_bit(model, ids):
+    def weights(gap_bases: int) -> list[np.ndarray]:
+        gap = np.full(gap_bases, 4, dtype=ids.dtype)
+        *_, last = stream_bases(model.backbone, np.concatenate([ids, gap]), model.bos, piece_tokens=64)
+        memories = [memory.memory for block in last.state.blocks for memory in block.memories]
+        return [weight.numpy() for memory in memories for weight in memory.weights]
+
+    short, long, none = weights(100), weights(4100), weights(0)
+    assert all(np.array_equal(a, b) for a, b in zip(short, long, strict=True))
+    assert any(not np.array_equal(a, b) for a, b in zip(weights(100), none, strict=True))  # the last base is written

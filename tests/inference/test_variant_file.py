@@ -23,12 +23,16 @@ from titans_dna.inference import branches, work_folder
 from titans_dna.inference.merge_scores import merge_scores
 from titans_dna.inference.variant_file import VariantInputs, score_variant_file
 from titans_dna.inference.variant_job import ScoringOptions
+from titans_dna.io.fasta import open_fasta
 from titans_dna.io.score_table_reader import open_score_table
 from titans_dna.io.vcf import read_variants
 from titans_dna.model.checkpoint import save_checkpoint
 
 FAST = ScoringOptions(horizon_bp=12)
 TABLES = (".tsv", ".tsv.gz", ".parquet", ".h5", ".h5ad")
+
+
+HEADER = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 
 @pytest.fixture(scope="module")
@@ -284,6 +288,35 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(model, genome, va
     assert list(folder.glob("*.npz"))  # nothing of it is lost
     score_variant_file(model, genome, variants, output, options=ScoringOptions(horizon_bp=9))
     assert not folder.exists()
+
+
+@pytest.mark.parametrize(
+    ("base", "aliases", "changed"),
+    [("T", [], "sequence"), ("A", [("one", "chr1")], "alias file"), ("A", [], None)],
+)
+def test_an_unfinished_run_over_other_input_is_not_gone_on_with(
+    model, random_bases, tmp_path, monkeypatch, base, aliases, changed
+):
+    """A FASTA that was replaced has the names and lengths of the old one."""
+    rest, fasta, output = random_bases(200, 8).decode(), tmp_path / "g.fa", tmp_path / "out.tsv"
+    variants = tmp_path / "v.vcf"
+    variants.write_text(f"##fileformat=VCFv4.3\n{HEADER}chr1\t100\t.\t{rest[98]}\t{other(rest[98])}\t.\t.\t.\n")
+    fasta.write_text(f">chr1\nA{rest}\n")
+    with monkeypatch.context() as patch, open_fasta(fasta) as genome:
+        patch.setattr("titans_dna.inference.variant_file._write_table", lambda *_: (_ for _ in ()).throw(_StopError))
+        with pytest.raises(_StopError):
+            score_variant_file(model, genome, variants, output, options=FAST)
+    fasta.write_text(f">chr1\n{base}{rest}\n")
+    with open_fasta(fasta, aliases=aliases) as genome:
+        if changed is None:
+            score_variant_file(model, genome, variants, output, options=FAST, resume=True)
+            return
+        with pytest.raises(ConfigError, match=f"the unfinished run has another {changed}"):
+            score_variant_file(model, genome, variants, output, options=FAST, resume=True)
+
+
+def other(base: str) -> str:
+    return "ACGT"["ACGT".index(base) - 1]
 
 
 def test_calibration_columns(model, genome, variants, tmp_path):

@@ -90,6 +90,11 @@ class ContigTable:
         return MappingProxyType(self._lengths)
 
     @property
+    def aliases(self) -> dict[str, list[str]]:
+        """The alias file: name -> contigs of this table that it may mean."""
+        return {name: list(contigs) for name, contigs in self._given.items()}
+
+    @property
     def aliases_used(self) -> dict[str, str]:
         """Names that were asked for and found under another name, for logs and reports."""
         return {name: contig for name, (contig, _) in self._matches.items()}

@@ -13,7 +13,7 @@ from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
-from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.run_metadata import describe_job, run_metadata
 from titans_dna.inference.shards import describe_track_shard
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.atomic import atomic_path
@@ -54,7 +54,7 @@ def mutate_regions(
         raise ConfigError("there is no region to change. Give --region or --bed.")
     regions = list({str(replace(region, name="")): region for region in regions}.values())  # exons of isoforms repeat
     metadata = run_metadata(model, genome, {"kind": "mutagenesis", "horizon_bp": horizon_bp})
-    job = {key: value for key, value in metadata.items() if key != "command"}
+    job = describe_job(metadata, genome, dict.fromkeys(region.contig for region in regions))
     job["regions"] = " ".join(map(str, regions))
     total = 2 * sum(genome.contigs.lengths[region.contig] for region in regions)
     found = []
@@ -139,7 +139,7 @@ def write_all_snvs(
     mine = np.array([part == shard.index for part in parts], dtype=bool)
     lengths = {contig: bases for (contig, bases), used in zip(chosen.items(), mine, strict=True) if used}
     metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands)}, shard)
-    job = {key: value for key, value in metadata.items() if key != "command"} | {"contigs": " ".join(chosen)}
+    job = describe_job(metadata, genome, lengths) | {"contigs": " ".join(chosen)}
     if "shard" in metadata:
         metadata |= describe_track_shard(chosen, mine)
     total = len(strands) * sum(lengths.values())

@@ -13,7 +13,7 @@ import numpy as np
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.run_metadata import describe_job, run_metadata
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
 from titans_dna.inference.shards import describe_track_shard, write_ranges
 from titans_dna.inference.work_folder import WorkFolder
@@ -90,7 +90,7 @@ def score_region_file(
     lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
     kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
     metadata = run_metadata(model, genome, {"kind": "regions"}, shard)
-    job = {key: value for key, value in metadata.items() if key != "command"}
+    job = describe_job(metadata, genome, work_of)
     job |= {"regions": hash_regions(regions), "tracks": " ".join(kinds)}
     total = sum(lengths.values())
     found: dict[int, RegionScore] = {}

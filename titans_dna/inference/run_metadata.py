@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.model import SequenceModel
@@ -38,6 +39,19 @@ def reference_digest(genome: Genome, *, sequences: bool) -> str:
     for contig, length in genome.contigs.lengths.items():
         digest.update(f"{contig}\t{length}\t{genome.md5(contig) if sequences else ''}\n".encode())
     return ("sequences" if sequences else "lengths") + f"_sha256={digest.hexdigest()}"
+
+
+def describe_job(metadata: Mapping[str, str], genome: Genome, contigs: Iterable[str]) -> dict[str, str]:
+    """Return what an unfinished run and one that goes on with it must share, for ``work_folder.WorkFolder``.
+
+    That is the metadata but for the command, the bases of the contigs that are read (a FASTA may be replaced, and reads
+    called otherwise), and the alias file, which decides where a record lies.
+    """
+    sequence = "".join(f"{contig}\t{genome.md5(contig)}\n" for contig in contigs)
+    named = json.dumps(genome.contigs.aliases, sort_keys=True)
+    digests = {"sequence": sequence, "alias file": named}
+    job = {key: value for key, value in metadata.items() if key != "command"}
+    return job | {key: hashlib.sha256(text.encode()).hexdigest() for key, text in digests.items()}
 
 
 def command_line() -> str:

@@ -20,7 +20,7 @@ from titans_dna.inference.calibration import length_class, quantiles
 from titans_dna.inference.haplotype import sample_column
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
-from titans_dna.inference.run_metadata import run_metadata
+from titans_dna.inference.run_metadata import describe_job, run_metadata
 from titans_dna.inference.shards import write_ranges
 from titans_dna.inference.variant_job import (
     Advance,
@@ -151,7 +151,7 @@ def score_variant_file(
         told = {**asdict(options), **({"background": background.name} if background else {})}
         told |= {"columns": source.columns} if source.columns else {}
         metadata = run_metadata(model, fasta, told, shard)
-        job = {key: value for key, value in metadata.items() if key != "command"}
+        job = describe_job(metadata, fasta, fasta.contigs.names)
         job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
