@@ -151,15 +151,15 @@ def score_variant_file(
         told = {**asdict(options), **({"background": background.name} if background else {})}
         told |= {"columns": source.columns} if source.columns else {}
         metadata = run_metadata(model, fasta, told, shard)
-        job = describe_job(metadata, fasta, fasta.contigs.names)
+        with source.open() as reader:
+            column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
+            table = read_alleles(
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other
+            )
+        job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
-            with source.open() as reader:
-                column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
-                table = read_alleles(
-                    reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other
-                )
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
             run = ScoringRun(model=model, genome=fasta, options=options, work=work, advance=advance)
             common = read_background(run, background) if background else None
