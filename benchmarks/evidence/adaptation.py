@@ -11,17 +11,20 @@ word, so copies that end or differ count as well.
   It is compared with itself, so intervals (95%) come from a bootstrap of segments of 10,000 bases.
 - three nano models trained on chrA and chrB of the demo genome, on chrC: mean, least and greatest of the seeds. Some
   families of dispersed repeats are on chrC alone, so only what was read earlier on chrC predicts their later copies.
+- three nano models trained alike whose memory starts as an induction, on all three contigs. They saw no real genome, so
+  what they know of one they learned while they read it. Unlike the default model they count no words.
 
-    python benchmarks/evidence/adaptation.py --budget full      # about 25 minutes on one core
+    python benchmarks/evidence/adaptation.py --budget full      # about 45 minutes on one core
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
 from copies import distance_bins, group_means, previous_copy
-from models import default, nano, told_default, told_nano
+from models import INDUCTION, default, nano, told_default, told_nano
 from reading import MEMORY, bits_along
 from sequences import Contig, chr20, demo, yeast
 from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
@@ -32,6 +35,8 @@ KMER_BASES = 20
 WINDOWS = 25  # along a contig
 FAR = 3  # first bin of distances of 1,024 bases and more
 FIRST_COPY = "private family, first copy"
+ACROSS = 4  # cases beside one another in the figure
+SEEDS = 3  # of a nano model
 LEAST_SEGMENTS, LEAST_BASES = 5, 500  # of a group: with fewer its interval says little, and the figure leaves it out
 OTHERS = MEMORY[1:]
 Case = tuple[str, list[dict[str, Any]]]  # name of the model, and its summaries: one, or one for each seed
@@ -64,29 +69,38 @@ def summary(model: SequenceModel, contig: Contig, setting: Setting) -> dict[str,
     }  # fmt: skip
 
 
-def shipped(setting: Setting) -> list[dict[str, Any]]:
-    """Read the contigs with the default model."""
-    model = default()
+def contigs(setting: Setting) -> dict[str, Callable[[], Contig]]:
+    """Return what is read, by a short name: at the small budget a part of the demo genome alone."""
     if not setting.full:
-        return [summary(model, demo("chrC", 40_000), setting)]
-    contigs = {
+        return {"demo": lambda: demo("chrC", 16_384)}
+    return {
         "demo": lambda: demo("chrC"),
         "yeast": lambda: yeast(setting, "XII", KMER_BASES),
         "chr20": lambda: chr20(setting),
     }
-    return [setting.once(f"adaptation_{name}", lambda c=make: summary(model, c(), setting), model.weights_sha256)
-            for name, make in contigs.items()]  # fmt: skip
 
 
-def trained(setting: Setting, count: int) -> list[dict[str, Any]]:
-    """Train nano models with several seeds (one at the small budget) and read chrC with each."""
+def shipped(setting: Setting) -> list[Case]:
+    """Read the contigs with the default model."""
+    model = default()
+    return [("default", [setting.once(f"adaptation_{name}", lambda c=make: summary(model, c(), setting),
+                                      model.weights_sha256)])
+            for name, make in contigs(setting).items()]  # fmt: skip
 
-    def one(seed: int) -> dict[str, Any]:
-        model, about = nano(setting, seed, steps=100 if setting.full else 3)
-        return {**summary(model, demo("chrC", None if setting.full else 16_384), setting), "training": about}
 
-    seeds = range(setting.seed, setting.seed + (count if setting.full else 1))
-    return [setting.once(f"adaptation_nano{seed}", lambda s=seed: one(s)) for seed in seeds]
+def trained(setting: Setting, names: Collection[str], label: str = "", **changes: Any) -> list[Case]:
+    """Train nano models with several seeds (one at the small budget) and read contigs with each."""
+
+    def one(seed: int, contig: Contig) -> dict[str, Any]:
+        model, about = nano(setting, seed, 100 if setting.full else 3, label=label, **changes)
+        return {**summary(model, contig, setting), "training": about}
+
+    seeds = range(setting.seed, setting.seed + (SEEDS if setting.full else 1))
+    told = f"nano, {label} start" if label else "nano"
+    return [(f"{told}, {len(seeds)} seeds", [
+                setting.once(f"adaptation_nano_{label or 'plain'}_{name}_{seed}", lambda s=seed, c=make: one(s, c()))
+                for seed in seeds])
+            for name, make in contigs(setting).items() if name in names]  # fmt: skip
 
 
 def across(found: list[dict[str, Any]], grouping: str, key: str) -> list[dict[str, Any]]:
@@ -154,8 +168,10 @@ def claims(cases: list[Case], full: bool) -> list[dict[str, str]]:
         said = ", ".join(f"{told(gain)} over {key}" for key, gain in overall.items())
         text, target = "A memory carried along lowers bits per base", "gain over frozen and over reset above 0"
         found.append(claim(f"{text} {where}", f"{target} ({bounds})", said, holds if full else None))
-        text, target = "The gain is that of copies 1 kb back or more", "above 0, and above that without a copy"
-        found.append(contrast(case, "far", 2, 0, (f"{text} {where}", f"{target} ({bounds})"), full))
+        target = "above 0, and above that without a copy"
+        for at, distance in ((1, "within 1 kb"), (2, "1 kb back or more")):
+            text = f"The gain is that of copies {distance}"
+            found.append(contrast(case, "far", at, 0, (f"{text} {where}", f"{target} ({bounds})"), full))
         if FIRST_COPY in case[0]["element"]["names"]:
             first = case[0]["element"]["names"].index(FIRST_COPY)
             text, target = (
@@ -194,10 +210,14 @@ def shown(group: dict[str, Any], segments: int) -> bool:
 def draw(cases: list[Case], path: Any) -> None:
     """Write the figure: above, the gain along the contig; below, by the distance to the previous copy."""
     plt = plotting()
-    figure, axes = plt.subplots(2, len(cases), figsize=(3.1 * len(cases) + 0.6, 5.6), squeeze=False)
+    lines = -(-len(cases) // ACROSS)
+    figure, axes = plt.subplots(2 * lines, ACROSS, figsize=(3.1 * ACROSS + 0.6, 5.6 * lines), squeeze=False)
+    for unused in axes.reshape(lines, 2, ACROSS).swapaxes(1, 2).reshape(-1, 2)[len(cases) :].flat:
+        unused.set_axis_off()
     colours = {"frozen": COLOURS["blue"], "reset": COLOURS["orange"], "frozen later": COLOURS["green"]}
-    for column, (name, case) in enumerate(cases):
-        top, bottom = axes[:, column]
+    for number, (name, case) in enumerate(cases):
+        line, column = divmod(number, ACROSS)
+        top, bottom = axes[2 * line : 2 * line + 2, column]
         top.set_title(f"{name}\n{case[0]['contig']}")
         names, least = case[0]["distance"]["names"], min(LEAST_SEGMENTS, case[0]["bases"] // 10_000)
         for shift, (key, colour) in enumerate(colours.items()):
@@ -224,19 +244,19 @@ def draw(cases: list[Case], path: Any) -> None:
 
 def main() -> None:
     """Measure, and write table, claims and figure."""
-    options = read_setting(
-        __doc__, lambda p: p.add_argument("--nano-seeds", type=int, default=3, help="at full budget")
-    )
-    setting = options.setting
+    setting = read_setting(__doc__).setting
     one_thread()
-    defaults, nanos = shipped(setting), trained(setting, options.nano_seeds)
-    cases: list[Case] = [("default", [case]) for case in defaults]
-    cases += [(f"nano of {len(nanos)} seeds", nanos)] if nanos else []
+    plain = trained(setting, ["demo"])
+    induction = trained(setting, contigs(setting), "induction", **INDUCTION)
+    cases = [*shipped(setting), *plain, *induction]
+    trainings = {"nano": plain[0][1], "nano, induction start": induction[0][1]}
     setting.write(
         "adaptation", "Bits gained by carrying the memory", COLUMNS, table(cases), claims(cases, setting.full),
-        models=f"{told_default(default())}; {told_nano([case['training'] for case in nanos])}",
+        models="; ".join([told_default(default()), *(
+            told_nano([case["training"] for case in found], name) for name, found in trainings.items())]),
         contigs="none was in the training of the model that reads it",
-        word_of_a_copy=f"{KMER_BASES} bases before the base, same strand", nano_training=[c["training"] for c in nanos],
+        word_of_a_copy=f"{KMER_BASES} bases before the base, same strand",
+        nano_training={name: [case["training"] for case in found] for name, found in trainings.items()},
         intervals="default model: bootstrap of segments of 10,000 bases; nano: least and greatest of the seeds",
         gain_along_contigs=along(cases),
     )  # fmt: skip

@@ -17,6 +17,8 @@ from titans_dna.training.evaluation import training_record
 from titans_dna.training.run import SUMMARY, RunSettings, pretrain_model
 
 HOLDOUT = "chrC"
+STEM: dict[str, Any] = {"stem_tokens": 16, "initial_step": 0.1}  # tokens carry the last 16 bases; larger first steps
+INDUCTION: dict[str, Any] = {**STEM, "induction": True}
 TOLD = ("parameters", "steps", "bases", "seconds", "lanes", "window_tokens", "restart", "learning_rate", "seed")
 
 

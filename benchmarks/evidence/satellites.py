@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from models import default, nano, told_default, told_nano
+from models import INDUCTION, STEM, default, nano, told_default, told_nano
 from reading import bits_along
 from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.inference.model import SequenceModel
 
-STEM: dict[str, Any] = {"stem_tokens": 16, "initial_step": 0.1}
-NANOS: dict[str, dict[str, Any]] = {"plain": {}, "stem": STEM, "induction": {**STEM, "induction": True}}
+NANOS: dict[str, dict[str, Any]] = {"plain": {}, "stem": STEM, "induction": INDUCTION}
 TOLD = {"plain": "nano", "stem": "nano, stem and larger steps", "induction": "nano, induction start"}
 UNITS_BP = (5, 20, 60, 100, 171, 400)
 COMPARED_BP = (20, 60, 100, 171)

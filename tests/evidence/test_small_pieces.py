@@ -35,8 +35,9 @@ def test_gain_on_copies_is_found_where_it_was_put(model, setting, monkeypatch):
     assert gains["16k-64k"]["mean"] == 2.0
     assert gains["16k-64k"]["bases"] == 480
     assert gains["no copy"]["mean"] == 0.0
-    overall, copies = adaptation.claims([("made model", [found])], full=True)
-    assert copies["verdict"] == "holds"
+    overall, near, far_back = adaptation.claims([("made model", [found])], full=True)
+    assert near["measured"] == "no such copies"
+    assert far_back["verdict"] == "holds"
     assert "made model, made" in overall["claim"]
     rows = adaptation.table([("made model", [found])])
     assert [row[2] for row in rows] == ["all", "no copy", "16k-64k", "any"]
