@@ -11,7 +11,7 @@ import pysam
 import pytest
 import torch
 
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
@@ -122,6 +122,29 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
         assert not [row for row in second if row.startswith((b"##titans_dna_shard", b"##titans_dna_contigs"))]
         with pysam.TabixFile(str(merged)) as table:
             assert [row.split("\t")[1] for row in table.fetch("chrB", 10, 12)] == ["11", "12"]
+
+
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".bw", ".h5", ".tsv"])
+def test_a_pass_over_an_empty_contig(model, make_fasta, random_bases, tmp_path, suffix):
+    with make_fasta({"empty": b"", "chrB": random_bases(90, 2)}) as fasta:
+        write_all_snvs(model, fasta, ["empty", "chrB"], tmp_path / f"s{suffix}")
+    if suffix == ".h5":
+        with h5py.File(tmp_path / "s.h5") as file:
+            assert [file[f"{contig}/A"].shape for contig in ("empty", "chrB")] == [(0,), (90,)]
+    else:
+        assert (tmp_path / (f"s.A{suffix}" if suffix == ".bw" else f"s{suffix}")).stat().st_size
+
+
+def test_shards_without_index_and_a_plain_name_are_refused(model, genome, tmp_path):
+    shards = [tmp_path / "p1.tsv.gz", tmp_path / "p2.tsv.gz"]
+    for index, path in enumerate(shards, start=1):
+        write_all_snvs(model, genome, ["chrA", "chrB"], path, shard=Shard(index, 2))
+    with pytest.raises(OutputError, match=r"End its name in \.tsv\.gz"):
+        merge_tracks(shards, tmp_path / "all.tsv")
+    (tmp_path / "p2.tsv.gz.tbi").unlink()
+    with pytest.raises(FormatError, match="no readable index beside it"):
+        merge_tracks(shards, tmp_path / "all.tsv.gz")
+    assert not list(tmp_path.glob("*all*"))
 
 
 class _StopError(Exception):

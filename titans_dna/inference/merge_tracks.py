@@ -49,6 +49,8 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
     if other := [path for path in paths if _suffix(path) != suffix]:
         raise FormatError(f"is not {suffix} as {paths[0].name} is. Give the shards of one run.", path=other[0])
     shards = [open_track_shard(path) for path in paths]
+    if shards[0].is_snv_table and output.suffix != ".gz":
+        raise OutputError("is a table of all SNVs, which is bgzip-compressed. End its name in .tsv.gz.", path=output)
     order = check_shards(paths, [shard.metadata for shard in shards])
     names = iter(shards[0].lengths)
     source = {next(names): shards[place] for place, count in order for _ in range(count)}

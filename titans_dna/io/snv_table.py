@@ -7,6 +7,7 @@ numbers were made with, and name the columns. Bases that are unknown have no lin
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from titans_dna.errors import FormatError
 from titans_dna.io.atomic import atomic_path
 
 __all__ = ["SnvTableWriter"]
@@ -72,11 +74,25 @@ class SnvTableWriter:
             self._file.write("".join(lines).encode())
 
     def copy(self, other: str | os.PathLike[str], contig: str, bases: int) -> None:
-        """Write one contig as another such file, with its index, has it."""
+        """Write one contig as another such file, with its index, has it.
+
+        Raises
+        ------
+        FormatError
+            If there is no index beside the file.
+        """
         import pysam
 
         self._reach(bases)
-        with pysam.TabixFile(str(other)) as table:
+        try:
+            opened = pysam.TabixFile(str(other))
+        except OSError:
+            raise FormatError(
+                "has no readable index beside it (.tbi or .csi). Copy the index too, or make it: "
+                f"tabix -f -s 1 -b 2 -e 2 {shlex.quote(os.fspath(other))}",
+                path=other,
+            ) from None
+        with opened as table:
             if contig in table.contigs:
                 for line in table.fetch(contig):
                     self._file.write(f"{line}\n".encode())

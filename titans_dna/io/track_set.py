@@ -97,11 +97,12 @@ class TrackSetWriter:
     def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
         """Write all tracks of one contig, (bases,) each."""
         if self._file is not None:
+            bases = self.lengths[contig]
+            # HDF5 has no chunks of nothing, so an empty contig is stored as it is
+            stored = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4, "shuffle": True}
             for kind in self.kinds:
-                self._file.create_dataset(
-                    f"{contig}/{kind}", data=values[kind], chunks=(min(1 << 16, max(1, self.lengths[contig])),),
-                    compression="gzip", compression_opts=4, shuffle=True, track_times=False,
-                )  # fmt: skip
+                data = {"data": values[kind], "track_times": False}
+                self._file.create_dataset(f"{contig}/{kind}", **data, **(stored if bases else {}))
             return
         for start in range(0, self.lengths[contig], _BASES):
             part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
