@@ -149,6 +149,22 @@ def test_bad_tables_are_refused(tmp_path, text, error, message):
         read_labelled(tmp_path / "t.csv", None, 0.2, 0)
 
 
+def test_small_sets_are_passed_over_more_often():
+    """Thirteen steps an epoch leave 400 examples unlearned after five."""
+    config = FinetuneConfig()
+    assert [config.passes(n) for n in (1, 64, 400, 1600, 100_000)] == [50, 50, 20, 5, 5]
+    assert FinetuneConfig(epochs=3).passes(1) == 3
+
+
+def test_passes_that_were_made_are_told(folder, table, tmp_path):
+    data = read_labelled(table, None, 0.9, 0)
+    done = []
+    config = FinetuneConfig(mode="frozen", kmer_bases=2, batch=1)
+    result = finetune_model(load_model(folder, "cpu"), data, tmp_path / "out", config, advance=done.append)
+    assert result["epochs"] == -(-250 // len(data.training))
+    assert sum(done) == result["epochs"] * len(data.training)
+
+
 def test_impossible_settings_are_refused():
     for changes in ({"mode": "half"}, {"epochs": 0}, {"kmer_bases": 9}):
         with pytest.raises(ConfigError):

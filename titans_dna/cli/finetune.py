@@ -18,7 +18,9 @@ from titans_dna.cli import options
 @options.aliases
 @click.option("--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True)
 @click.option("--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks of last-layers.")
-@click.option("--epochs", type=click.IntRange(1), default=5, show_default=True, help="Passes over the examples.")
+@click.option(
+    "--epochs", type=click.IntRange(1), show_default="5 to 50, as 250 steps need", help="Passes over the examples."
+)
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Examples per step.")
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
 @click.option("--kmer-bases", type=click.IntRange(1, 8), default=6, show_default=True, help="Of the baseline.")
@@ -60,7 +62,8 @@ def finetune(
         if genome:
             report_names(genome)
     model = load_model(model_folder, device)
-    with progress_bar("fine-tuning", config.epochs * len(examples.training), "sequences") as advance:
+    total = config.passes(len(examples.training)) * len(examples.training)
+    with progress_bar("fine-tuning", total, "sequences") as advance:
         result = finetune_model(model, examples, output, config, advance=advance)
     click.echo(f"{result['tested_examples']:,} sequences tested, {result['training_examples']:,} learned")
     for outcome, rows in sorted(result["rows"].items()):

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from titans_dna.training.kmers import kmer_probabilities
 from titans_dna.training.labelled import LabelledData
 
 MODES = ("full", "frozen", "last-layers")
+LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # a few hundred examples are not learned in fewer steps
 HEAD, RESULT = "head.safetensors", "finetune.json"
 
 
@@ -42,7 +43,7 @@ class FinetuneConfig:
 
     mode: str = "full"  # which weights are learned beside the head: one of MODES
     last_layers: int = 1  # blocks that "last-layers" learns, from the end, with the final norm
-    epochs: int = 5  # passes over the training examples
+    epochs: int | None = None  # passes over the training examples; None for as many as `passes` says
     batch: int = 32  # examples per step
     learning_rate: float = 1e-3  # peak
     weight_decay: float = 0.01
@@ -54,10 +55,18 @@ class FinetuneConfig:
         if self.mode not in MODES:
             raise ConfigError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         for name in ("last_layers", "epochs", "batch", "kmer_bases"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name} is {value}; choose 1 or more")
         if self.kmer_bases > 8:
             raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
+
+    def passes(self, examples: int) -> int:
+        """Return the passes over so many training examples: ``epochs``, or 5 to 50, as 250 steps need."""
+        if self.epochs is not None:
+            return self.epochs
+        steps = -(-examples // self.batch)
+        return min(MOST_PASSES, max(LEAST_PASSES, -(-LEAST_STEPS // steps)))
 
 
 class Classifier(nn.Module):
@@ -101,6 +110,7 @@ def finetune_model(
         If the folder cannot be written.
     """
     require_single_bases(model, "classifiers")
+    config = replace(config, epochs=config.passes(len(data.training)))
     torch.manual_seed(config.seed)
     device = next(model.backbone.parameters()).device
     backbone = copy.deepcopy(model.backbone)
@@ -152,10 +162,11 @@ def _fit(
 ) -> None:
     random = np.random.default_rng(config.seed)
     optimizer = torch.optim.AdamW(learned, lr=config.learning_rate, weight_decay=config.weight_decay)
-    steps = config.epochs * -(-len(data.training) // config.batch)
+    epochs = config.passes(len(data.training))
+    steps = epochs * -(-len(data.training) // config.batch)
     step = 0
     net.train()
-    for _ in range(config.epochs):
+    for _ in range(epochs):
         order = random.permutation(len(data.training))
         for start in range(0, len(order), config.batch):
             rows = order[start : start + config.batch]
