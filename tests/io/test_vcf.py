@@ -304,6 +304,23 @@ def test_bytes_that_are_no_utf8_survive_the_copy(write, tmp_path):
     assert b"caf\xe9" in (tmp_path / "o.vcf").read_bytes()
 
 
+def test_a_byte_order_mark_is_dropped(write, tmp_path):
+    source = write("a.vcf", b"\xef\xbb\xbf" + document(GOOD[0]).encode())
+    with read_variants(source) as reader:
+        assert [record.problem for record in reader] == [""]
+    write_scored(source, tmp_path / "o.vcf", [LLR], [{"TD_LLR": [1]}])
+    assert (tmp_path / "o.vcf").read_bytes().startswith(b"##fileformat")
+
+
+@pytest.mark.parametrize("old", [b"rs1", b"##fileformat=VCFv4.2\n"])
+def test_a_bcf_whose_text_is_no_utf8_is_refused(write, tmp_path, old):
+    new = b"caf\xe9" if old == b"rs1" else old + b"##source=caf\xe9\n"
+    source = write("a.vcf", document(GOOD[0]).encode().replace(old, new))
+    pysam.bcftools.view("-Ob", "-o", str(tmp_path / "a.bcf"), str(source), catch_stdout=False)
+    with pytest.raises(FormatError, match="not UTF-8"), read_variants(tmp_path / "a.bcf") as reader:
+        list(reader)
+
+
 COLUMN = st.sampled_from(
     [
         'a"b',

@@ -130,8 +130,14 @@ class ScoreTableWriter:
         elif number:
             self._flush()
             types = {"score": np.float32, "integer": np.int64, "text": object}
-            self._sink.write({c.name: np.asarray(values[c.name], types[c.kind]) for c in self.columns})
+            told = {c.name: self._text(values[c.name]) if c.kind == "text" else values[c.name] for c in self.columns}
+            self._sink.write({c.name: np.asarray(told[c.name], types[c.kind]) for c in self.columns})
         self.rows += number
+
+    def _text(self, values: Sequence[str]) -> list[str]:
+        """Return text that UTF-8 can hold: other bytes of an input are written as ``\\xe9``."""
+        return [v if v.isascii() else v.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+                for v in values]  # fmt: skip
 
     def _clear(self) -> None:
         kinds = {"score": lambda: array("f"), "integer": lambda: array("q"), "text": list}
@@ -140,7 +146,7 @@ class ScoreTableWriter:
     def _flush(self) -> None:
         self._sink.write(
             {
-                column.name: self._held[column.name]
+                column.name: self._text(self._held[column.name])
                 if column.kind == "text"
                 else np.array(self._held[column.name], np.float32 if column.kind == "score" else np.int64)
                 for column in self.columns

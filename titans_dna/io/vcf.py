@@ -207,8 +207,8 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         resources.append(text)
         head: list[str] = []
         for line in text:
-            head.append(line.rstrip("\r\n"))
-            if not line.startswith("##"):
+            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))  # a byte order mark
+            if not head[-1].startswith("##"):
                 break
         if not head:
             raise FormatError("is empty. Give a VCF with its header.", path=name)
@@ -302,8 +302,20 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
     except (ValueError, OSError) as error:
         raise FormatError(f"is no readable BCF ({error}). Copy it again.", path=name) from None
     resources.append(variants)
-    header = read_header(str(variants.header).splitlines(), name)
-    return VariantReader(name, header, (str(record) for record in variants), 1, resources)
+    text = _bcf_text(variants, name)
+    return VariantReader(name, read_header(next(text).splitlines(), name), text, 1, resources)
+
+
+def _bcf_text(variants: Any, name: str) -> Iterator[str]:
+    """Yield the header and then the records, as text."""
+    try:
+        yield str(variants.header)
+        for record in variants:
+            yield str(record)
+    except UnicodeDecodeError:
+        raise FormatError(
+            "holds text that is not UTF-8. Give it as VCF, which may: bcftools view --output-type z", path=name
+        ) from None
 
 
 def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
