@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -30,6 +31,17 @@ def test_an_error_keeps_the_old_file_and_leaves_nothing_else(tmp_path):
         raise ZeroDivisionError(temporary.write_text("half"))
     assert final.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_full_disk_is_said_in_one_line(tmp_path):
+    final = tmp_path / "a"
+    with pytest.raises(OutputError, match=r"a: the disk is full\. Make room"), atomic_path(final):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OutputError, match="/dev/full: the disk is full"), atomic_path("/dev/full") as path:
+        path.write_text("x")
+    with pytest.raises(PermissionError), atomic_path(final):
+        raise PermissionError(errno.EACCES, "of something that is read")
+    assert not list(tmp_path.iterdir())
 
 
 def test_impossible_places_are_named(tmp_path):

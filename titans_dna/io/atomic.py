@@ -18,7 +18,7 @@ from pathlib import Path
 
 from titans_dna.errors import OutputError, TitansDNAError
 
-__all__ = ["atomic_path", "disk_errors", "drop_leftovers"]
+__all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk"]
 
 _NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
 
@@ -36,14 +36,16 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the folder is missing or not writable, if `final` is a folder, or if the block wrote nothing.
+        If the folder is missing or not writable, if `final` is a folder, or if the block wrote nothing or filled the
+        disk.
     """
     final = Path(final)
     folder = final.parent
     if final.is_dir():
         raise OutputError("is a folder. Name a file.", path=final)
     if final.exists() and not final.is_file():
-        yield final
+        with full_disk(final):
+            yield final
         return
     if not folder.is_dir():
         raise OutputError(f"the folder {str(folder)!r} does not exist. Make it first.", path=final)
@@ -51,7 +53,8 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"the folder {str(folder)!r} is not writable. Choose another output.", path=final)
     temporary = folder / f".partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{_short(final.name)}"
     try:
-        yield temporary
+        with full_disk(final):
+            yield temporary
         if not temporary.exists():
             raise OutputError("nothing was written.", path=final)
         temporary.replace(final)
@@ -96,10 +99,26 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         In place of the error of a write.
     """
     try:
-        yield
+        with full_disk(path):
+            yield
     except TitansDNAError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
         raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error
+
+
+@contextmanager
+def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn into one line what the system says about a disk without room, and let all else pass.
+
+    Raises
+    ------
+    OutputError
+        In place of the error of a write.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
+        raise
