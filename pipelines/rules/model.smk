@@ -77,7 +77,7 @@ rule pretrain:
         gpu=GPUS,
     params:
         model=subpath(output.weights, parent=True),
-        run=f"{RESULTS}/runs/pretrain-{digest(FASTA, HOLDOUT, config['pretrain'], config['seed'])}",
+        run=f"{RESULTS}/runs/pretrain-{digest(FASTA, HOLDOUT, ALIASES, config['pretrain'], config['seed'])}",
         holdout=each("--holdout", HOLDOUT),
         aliases=each("--aliases", ALIASES),
         config=config["pretrain"]["config"],
@@ -140,6 +140,7 @@ rule finetune:
         data=files(config["finetune"]["data"]),
         fasta=FASTA,
         index=f"{RESULTS}/genomes/reference.contigs.tsv",
+        aliases=ALIASES,
     output:
         config=f"{RESULTS}/classifier/config.json",
         weights=f"{RESULTS}/classifier/model.safetensors",
@@ -158,6 +159,7 @@ rule finetune:
     params:
         model=model_of,
         classifier=subpath(output.weights, parent=True),
+        aliases=each("--aliases", ALIASES),
         mode=config["finetune"]["mode"],
         epochs=config["finetune"]["epochs"],
         rate=config["finetune"]["learning_rate"],
@@ -166,6 +168,6 @@ rule finetune:
     message:
         "Training a classifier on {input.data}"
     shell:
-        "titans-dna finetune --model {params.model:q} --data {input.data:q} --fasta {input.fasta:q} --mode {params.mode}"
-        " --epochs {params.epochs} --learning-rate {params.rate} --seed {params.seed} --device {params.device}"
+        "titans-dna finetune --model {params.model:q} --data {input.data:q} --fasta {input.fasta:q} {params.aliases}"
+        " --mode {params.mode} --epochs {params.epochs} --learning-rate {params.rate} --seed {params.seed} --device {params.device}"
         " --output {params.classifier:q} > {log:q} 2>&1"

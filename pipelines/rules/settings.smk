@@ -6,6 +6,7 @@ import re
 import shlex
 from pathlib import Path
 
+import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import validate
 
@@ -93,11 +94,29 @@ def digest(*values):
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:10]
 
 
-# Nested numbers given by --config arrive as text.
+TYPES = {
+    "integer": int,
+    "number": float,
+    "boolean": {"true": True, "false": False}.__getitem__,
+}
+
+
+def typed(value, kind):
+    """A value that arrived as text, as the schema wants it; what is none stays, for the schema to refuse."""
+    try:
+        return TYPES[kind](value) if isinstance(value, str) and kind in TYPES else value
+    except (KeyError, ValueError):
+        return value
+
+
+# Nested values given by --config arrive as text.
+with open(workflow.source_path("../schemas/config.schema.yaml")) as stream:
+    sections = yaml.safe_load(stream)["properties"]
 for section, entries in config.items():
     if isinstance(entries, dict):
+        known = sections.get(section, {}).get("properties", {})
         config[section] = {
-            key: int(value) if str(value).isdecimal() else value
+            key: typed(value, known.get(key, {}).get("type"))
             for key, value in entries.items()
         }
 checked(config, "config.schema.yaml", "settings")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,6 +32,8 @@ def places(tmp_path, model, genome, variants, bed) -> dict[str, Path]:
     (tmp_path / "contigs.vcf").write_text(head + rows.replace("chrA", "chr7"))
     (tmp_path / "text.vcf").write_text("hello\n")
     (tmp_path / "bad.bed").write_text("chrA\tfive\t9\nchrA\t7\n")
+    table = "contig\tstart\tend\nchrA\t0\t9\nchrA\tx\t9\n"
+    (tmp_path / "bad.tsv").write_text("##shard=1/1\n##rows=2:0-2\n" + table)
     return {
         "model": model, "fa": genome, "vcf": variants, "bed": bed, "bare": bare, "damaged": damaged, "tmp": tmp_path,
     }  # fmt: skip
@@ -60,6 +64,8 @@ CASES = {
     "model is a file": (SCORE.replace("{model}", "{fa}") + "-o {out}/x.vcf", ONE, "no such model folder"),
     "unknown contig of a region": (REGIONS + "--region chr7:1-50 -o {out}/x.tsv", ONE, "chr7"),
     "a region that is none": (REGIONS + "--region chrA:50-1 -o {out}/x.tsv", ONE, "chrA:50-1"),
+    "a region beyond 64 bits": (EMBED + "--region chrA:1-9223372036854775808 -o {out}/x.h5", ONE, "beyond 2^63"),
+    "a shard with a broken number": ("merge {tmp}/bad.tsv -o {out}/x.tsv", ONE, "bad.tsv:5: start is 'x'"),
     "missing bed": (REGIONS + "--bed {tmp}/no.bed -o {out}/x.tsv", ONE, "no.bed"),
     "a bed without a good line": (REGIONS + "--bed {tmp}/bad.bed -o {out}/x.tsv --track {out}/x.bw", ONE, "bad.bed:1"),
     "track in a missing folder": (REGIONS + "--track {out}/none/x.bw -o {out}/x.tsv", ONE, "none"),
@@ -120,3 +126,25 @@ def test_a_broken_line_among_good_ones_has_an_outcome_and_the_run_goes_on(run, m
         return
     assert outcomes == ["embedded" if verb == "embed" else "scored", "malformed", "malformed", outcomes[0]]
     assert names[1].startswith("line 2 is malformed: start is 'five'")
+
+
+def test_what_is_not_installed_is_named(run, tmp_path, monkeypatch):
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for package, suffix in {"pyarrow": "parquet", "anndata": "h5ad"}.items():
+        (tmp_path / f"x.{suffix}").touch()
+        result = run("info", tmp_path / f"x.{suffix}")
+        assert result.exit_code == ONE, result.output
+        assert f"x.{suffix}: needs the package {package}. Install it with: pip install" in result.stderr
+        assert "no table" not in result.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_output_is_one_line(genome):
+    command = [sys.executable, "-m", "titans_dna"]
+    for arguments in (["tokenize", "--fasta", genome, "-o", "-"], ["info", genome]):
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run([*command, *arguments], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == ONE
+        assert "output: the disk is full" in done.stderr
+        assert done.stderr.count("\n") == 1

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.errors import FormatError, OutputError, TitansDNAError
 from titans_dna.io import TsvWriter, read_tsv, write_tsv
 
 
@@ -72,3 +73,17 @@ def test_any_bytes_are_a_table_or_an_error_of_the_tree(tmp_path, data):
     except TitansDNAError:
         return
     assert all(row.keys() == rows[0].keys() for row in rows)
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.tsv.gz"])
+def test_a_table_that_fills_the_disk_leaves_nothing_behind(tmp_path, monkeypatch, name):
+    """What a buffer still holds is refused at the end only."""
+    real = Path.open
+
+    def full(self, *arguments, **settings):
+        return real(Path("/dev/full"), *arguments, **settings) if ".partial-" in self.name else real(self)
+
+    monkeypatch.setattr(Path, "open", full)
+    with pytest.raises(OutputError, match="disk is full"):
+        write_tsv(tmp_path / name, ["x"], [{"x": 1}])
+    assert not list(tmp_path.iterdir())

@@ -164,11 +164,30 @@ def test_tokenizer_and_aliases_go_to_the_verbs_that_take_them(own, snakemake):
     text = output_of(snakemake(own, *where))
     assert "--tokenizer bpe.json" in text
     assert text.count("--aliases names.txt") == 2 + 4 + 4 + 4
+    (own / "labelled.bed").touch()
+    tuned = output_of(snakemake(own, "finetune", *where, "--config", "finetune={data: labelled.bed}"))
+    assert re.search(r"titans-dna finetune .* --aliases names\.txt", tuned)
+    runs = re.compile(r"runs/pretrain-\w+")
+    (own / "my.yaml").write_text(settings.replace(", aliases: names.txt", "") + "pretrain: {tokenizer: bpe.json}\n")
+    assert runs.search(output_of(snakemake(own, *where)))[0] != runs.search(text)[0]  # other names, another run
+    (own / "my.yaml").write_text(settings + "pretrain: {tokenizer: bpe.json}\n")
     (own / "bpe.json").unlink()
     assert "bpe.json" in output_of(snakemake(own, *where))  # a tokenizer that is a file is an input
     assert snakemake(own, *where).returncode != 0
     named = snakemake(own, *where, "--config", "pretrain={tokenizer: 'kmer:6:overlapping'}")
     assert "--tokenizer kmer:6:overlapping" in output_of(named)
+
+
+def test_text_stays_text_and_numbers_may_come_as_text(own, snakemake):
+    settings = (own / "my.yaml").read_text() + 'score_variants: {truth_field: CLASS, truth_positive: "007"}\n'
+    (own / "my.yaml").write_text(settings)
+    override = ["pretrain={learning_rate: 0.25, lanes: 3}", "score_genome={wanted: true}"]
+    done = snakemake(own, "--cores", 1, "-n", "-p", "--configfile", "my.yaml", "--config", *override)
+    assert jobs(done)["score_genome_shard"] == 6
+    text = output_of(done)
+    assert "--truth-positive 007" in text
+    assert "--lanes 3" in text
+    assert "--learning-rate 0.25" in text
 
 
 def test_inside_another_workflow(project, own, snakemake, stand_in):

@@ -6,11 +6,13 @@ import importlib
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from titans_dna.errors import TitansDNAError
+from titans_dna.io.atomic import full_disk
 from titans_dna.version import __version__
 
 # Threads that wait in a busy loop make small products many times slower where others use the machine too; it must be
@@ -61,12 +63,23 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; an error of the exception tree ends it with one line and exit code 1."""
         try:
-            return super().invoke(ctx)
+            with full_disk("output"):
+                return super().invoke(ctx)
         except TitansDNAError as error:
+            _drop_unwritable()
             raise _OneLine(str(error)) from error
         except BrokenPipeError:
             sys.stderr.close()
             raise SystemExit(141) from None
+
+
+def _drop_unwritable() -> None:
+    """Close standard output if what waits there cannot be written: Python would complain of it once more at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError):
+            sys.stdout.close()
 
 
 class _OneLine(click.ClickException):

@@ -16,6 +16,7 @@ from titans_dna.errors import ContigUnknown, FormatError
 
 __all__ = ["Interval", "iterate_tiles", "merge_intervals", "tile_interval"]
 
+_LAST = (1 << 63) - 1  # what a file can hold
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 
 
@@ -26,7 +27,8 @@ class Interval:
     Raises
     ------
     FormatError
-        If the name is empty, start is negative, end lies before start, or the strand is none of ``+ - .``.
+        If the name is empty, start is negative, end lies before start or beyond 64 bits, or the strand is none of
+        ``+ - .``.
 
     Examples
     --------
@@ -48,6 +50,8 @@ class Interval:
             raise FormatError(
                 f"{self.contig}: interval {self.start}-{self.end} is not 0 <= start <= end. Swap or correct the ends."
             )
+        if self.end > _LAST:
+            raise FormatError(f"{self.contig}: interval {self.start}-{self.end} ends beyond 2^63. Correct the end.")
         if self.strand not in ("+", "-", "."):
             raise FormatError(f"{self.contig}: strand is {self.strand!r}. Use '+', '-' or '.'.")
 

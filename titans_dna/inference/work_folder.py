@@ -22,7 +22,7 @@ from typing import Any, Self
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
-from titans_dna.io.atomic import disk_errors
+from titans_dna.io.atomic import disk_errors, drop_leftovers
 from titans_dna.model.state import StreamState
 from titans_dna.model.state_file import load_state, save_state
 
@@ -130,7 +130,7 @@ class WorkFolder:
                 for path in self.path.iterdir():
                     if path.name != "lock":
                         path.unlink()
-        self._drop_leftovers()
+        drop_leftovers(self.output)
         self._write("job.json", json.dumps(self.job, indent=1).encode())
 
     def _found(self) -> dict[str, Any] | None:
@@ -139,13 +139,6 @@ class WorkFolder:
         except (OSError, ValueError):
             return None
         return found if isinstance(found, dict) else None
-
-    def _drop_leftovers(self) -> None:
-        """Remove temporary files of this output whose writer was killed."""
-        for path in self.output.parent.glob(f".partial-*-{self.output.name[-120:]}*"):
-            process = path.name.split("-")[1]
-            if process.isdecimal() and not Path(f"/proc/{process}").exists() and Path("/proc/self").exists():
-                path.unlink(missing_ok=True)
 
     def _save(self, name: str, arrays: Arrays) -> None:
         partial = self.path / f".{name}.partial"

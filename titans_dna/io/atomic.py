@@ -1,17 +1,26 @@
-"""Outputs appear whole or not at all: written under a temporary name in the same folder, renamed when complete."""
+"""Outputs appear whole or not at all: written under a temporary name in the same folder, renamed when complete.
+
+The temporary name, ``.partial-HOST-PROCESS-RANDOM-NAME``, says who writes what, so that what a killed writer has left
+can be told from what others, on other hosts too, are writing (`drop_leftovers`).
+"""
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
+import re
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from titans_dna.errors import OutputError, TitansDNAError
 
-__all__ = ["atomic_path", "disk_errors"]
+__all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk"]
+
+_NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
 
 
 @contextmanager
@@ -27,27 +36,57 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OutputError
-        If the folder is missing or not writable, if `final` is a folder, or if the block wrote nothing.
+        If the folder is missing or not writable, if `final` is a folder, or if the block wrote nothing or filled the
+        disk.
     """
     final = Path(final)
     folder = final.parent
     if final.is_dir():
         raise OutputError("is a folder. Name a file.", path=final)
     if final.exists() and not final.is_file():
-        yield final
+        with full_disk(final):
+            yield final
         return
     if not folder.is_dir():
         raise OutputError(f"the folder {str(folder)!r} does not exist. Make it first.", path=final)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {str(folder)!r} is not writable. Choose another output.", path=final)
-    temporary = folder / f".partial-{os.getpid()}-{secrets.token_hex(4)}-{final.name[-120:]}"
+    temporary = folder / f".partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{_short(final.name)}"
     try:
-        yield temporary
+        with full_disk(final):
+            yield temporary
         if not temporary.exists():
             raise OutputError("nothing was written.", path=final)
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def drop_leftovers(final: str | os.PathLike[str]) -> None:
+    """Remove temporary files of this output, and their indexes, whose writer on this host was killed."""
+    final = Path(final)
+    if not Path("/proc/self").exists():  # no way to tell who lives
+        return
+    ours = re.compile(
+        rf"\.partial-{re.escape(_host())}-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi)?"
+    )
+    for path in final.parent.glob(".partial-*"):
+        match = ours.fullmatch(path.name)
+        if match and not Path(f"/proc/{match[1]}").exists():
+            path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    """Return the name of this machine, as a file name may hold it."""
+    return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())[:40] or "unknown"
+
+
+def _short(name: str) -> str:
+    """Return a file name, or for a long one a checksum and its last letters, suffixes included."""
+    raw = os.fsencode(name)
+    if len(raw) <= _NAME_BYTES:
+        return name
+    return hashlib.sha256(raw).hexdigest()[:16] + raw[-100:].decode("ascii", "replace").replace("\ufffd", "_")
 
 
 @contextmanager
@@ -60,10 +99,26 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
         In place of the error of a write.
     """
     try:
-        yield
+        with full_disk(path):
+            yield
     except TitansDNAError:
         raise
     except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
         raise OutputError(f"cannot be written ({error.strerror or error}). Check the disk.", path=path) from error
+
+
+@contextmanager
+def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn into one line what the system says about a disk without room, and let all else pass.
+
+    Raises
+    ------
+    OutputError
+        In place of the error of a write.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
+        raise

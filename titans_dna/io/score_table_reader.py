@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.io.hdf5_metadata import read_metadata
 from titans_dna.io.score_table import SUFFIXES, Column, is_score_table, require_package
-from titans_dna.io.tables import read_tsv
+from titans_dna.io.tables import number_tsv
 from titans_dna.io.text import read_lines
 
 __all__ = ["ScoreTable", "holds_scores", "open_score_table"]
@@ -48,6 +48,8 @@ def open_score_table(path: str | os.PathLike[str], columns: Sequence[Column] = (
         If the file is not there.
     FormatError
         If it is no table of scores.
+    OutputError
+        If a package that reads it is not installed.
     """
     path = Path(path)
     if not path.is_file():
@@ -56,9 +58,9 @@ def open_score_table(path: str | os.PathLike[str], columns: Sequence[Column] = (
         raise FormatError(f"ends in no known suffix. Give one of {', '.join(SUFFIXES)}.", path=path)
     try:
         found, metadata = _READERS[_kind(path)][0](path, {column.name: column.kind for column in columns})
+    except TitansDNAError:
+        raise
     except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
         raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
     return ScoreTable(path=path, columns=tuple(Column(*pair) for pair in found), metadata=metadata)
 
@@ -97,11 +99,18 @@ def _tsv_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
         "score": lambda text: float("nan") if text == "NA" else float(text),
     }
     kinds = {column.name: convert[column.kind] for column in table.columns}
-    for row in read_tsv(table.path):
-        yield {name: kinds[name](value) for name, value in row.items()}
+    for line, row in number_tsv(table.path):
+        typed, name = {}, ""
+        try:
+            for name, value in row.items():
+                typed[name] = kinds[name](value)
+        except ValueError:
+            raise FormatError(f"{name} is {row[name]!r}, no number. Correct it.", path=table.path, line=line) from None
+        yield typed
 
 
 def _parquet_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+    require_package("pyarrow", path)
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(path)

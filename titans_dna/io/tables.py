@@ -17,10 +17,10 @@ from types import TracebackType
 from typing import Any, Self
 
 from titans_dna.errors import FormatError
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.atomic import atomic_path, full_disk
 from titans_dna.io.text import read_lines
 
-__all__ = ["TsvWriter", "read_tsv", "write_tsv"]
+__all__ = ["TsvWriter", "number_tsv", "read_tsv", "write_tsv"]
 
 _BLANKS = str.maketrans("\t\n\r", "   ")
 
@@ -43,25 +43,26 @@ class TsvWriter:
         self._comments = comments
 
     def __enter__(self) -> Self:
-        self._stack = ExitStack()
-        if self.path == "-":
-            self._stream: Any = sys.stdout.buffer
-        else:
-            temporary = self._stack.enter_context(atomic_path(self.path))
-            raw = self._stack.enter_context(temporary.open("wb"))
-            self._stream = raw
-            if self.path.endswith(".gz"):
-                packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
-                self._stream = self._stack.enter_context(packed)
-        for comment in self._comments:
-            self._put([f"##{comment.translate(_BLANKS)}"])
-        self._put(self.columns)
+        with ExitStack() as stack:
+            if self.path == "-":
+                stack.enter_context(full_disk("standard output"))
+                self._stream: Any = sys.stdout.buffer
+                stack.callback(self._stream.flush)
+            else:
+                temporary = stack.enter_context(atomic_path(self.path))
+                self._stream = raw = stack.enter_context(temporary.open("wb"))
+                if self.path.endswith(".gz"):
+                    packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
+                    self._stream = stack.enter_context(packed)
+            for comment in self._comments:
+                self._put([f"##{comment.translate(_BLANKS)}"])
+            self._put(self.columns)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stream.flush()
         self._stack.__exit__(kind, error, trace)
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -99,6 +100,12 @@ def read_tsv(path: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
     FormatError
         If it is empty, a column name is there twice, or a row has another number of columns.
     """
+    for _, row in number_tsv(path):
+        yield row
+
+
+def number_tsv(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows of `read_tsv`, each behind the number of its line."""
     columns: list[str] = []
     for number, line in read_lines(path):
         if not columns and line.startswith("##"):
@@ -116,7 +123,7 @@ def read_tsv(path: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
         if len(cells) != len(columns):
             message = f"{len(cells)} columns where the header has {len(columns)}. Correct the row."
             raise FormatError(message, path=path, line=number)
-        yield dict(zip(columns, cells, strict=True))
+        yield number, dict(zip(columns, cells, strict=True))
     if not columns:
         raise FormatError("is empty. A table begins with a line of column names.", path=path)
 
