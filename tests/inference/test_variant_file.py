@@ -355,6 +355,16 @@ def test_calibration_columns(model, genome, variants, tmp_path):
         score_variant_file(other, genome, again, tmp_path / "x.tsv", options=FAST)
 
 
+def test_scores_of_an_earlier_run_are_not_left_beside_new_ones(model, genome, variants, whole, tmp_path):
+    """Its quantiles and p-values go too, though this run makes none, and so do their declarations."""
+    options = ScoringOptions(horizon_bp=12, shuffles=3)
+    once = tmp_path / "once.vcf.gz"
+    score_variant_file(model, genome, VariantInputs(variants=variants, background=variants), once, options=options)
+    assert any("TD_QUANTILE=" in row and "TD_P=" in row for row in body(once))
+    score_variant_file(model, genome, once, tmp_path / "twice.vcf.gz", options=FAST)
+    assert body(tmp_path / "twice.vcf.gz") == body(whole)
+
+
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):
     with pytest.raises(OutputError, match=r"Choose \.vcf\.gz, \.vcf or one of \.tsv"):
         score_variant_file(model, genome, variants, tmp_path / "out.csv")

@@ -233,7 +233,12 @@ def _write_vcf(
     with (
         source.open() as reader,
         ScoredVcfWriter(
-            output, _without_ours(reader.header), fields, contig_lengths=lengths, header_lines=header
+            output,
+            _without_ours(reader.header),
+            fields,
+            contig_lengths=lengths,
+            header_lines=header,
+            dropped=[field.id for field in (*FIELDS, *EXTRA.values())],
         ) as writer,
     ):
         for record, rows in results.records(reader):

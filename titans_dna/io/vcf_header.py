@@ -8,8 +8,8 @@ about the header is checked in `titans_dna.io.vcf_check` only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from titans_dna.errors import FormatError
 
@@ -55,6 +55,11 @@ class VcfHeader:
         """Sample names."""
         return self.columns[9:]
 
+    def without_info(self, names: Collection[str]) -> VcfHeader:
+        """Return the header without the declarations of these IDs."""
+        kept = tuple(line for line in self.lines if not (line.startswith("##INFO=") and _id_of(line) in names))
+        return replace(self, lines=kept)
+
     def with_additions(
         self,
         fields: Iterable[InfoField],
@@ -67,7 +72,7 @@ class VcfHeader:
         Parameters
         ----------
         fields
-            INFO fields that are added; older declarations of the same IDs are dropped.
+            INFO fields that are added.
         contigs
             Contigs that records use; those the header lacks are declared, with length where known.
         undeclared
@@ -75,9 +80,7 @@ class VcfHeader:
         extra
             Further whole ``##`` lines.
         """
-        fields = list(fields)
-        ours = {f.id for f in fields}
-        kept = [line for line in self.lines if not (line.startswith("##INFO=") and _id_of(line) in ours)]
+        kept = list(self.lines)
         if not kept or not kept[0].startswith("##fileformat=VCFv4"):
             kept = ["##fileformat=VCFv4.2", *(line for line in kept if not line.startswith("##fileformat"))]
         for name, length in contigs.items():

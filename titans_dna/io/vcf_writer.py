@@ -57,6 +57,8 @@ class ScoredVcfWriter:
         Bases of contigs, for contigs that the header does not declare.
     header_lines
         Further whole ``##`` lines, such as the command.
+    dropped
+        IDs of INFO that records may have and the copy shall not, beside those of ``fields``.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class ScoredVcfWriter:
         *,
         contig_lengths: Mapping[str, int] | None = None,
         header_lines: Sequence[str] = (),
+        dropped: Iterable[str] = (),
     ) -> None:
         self.output, self.header, self.fields = Path(output), header, list(fields)
         self.records = self.malformed = self.dropped = 0
@@ -74,7 +77,7 @@ class ScoredVcfWriter:
         self._lost: list[str] = []
         self._lengths = dict(contig_lengths or {})
         self._extra = [line if line.startswith("##") else f"##{line}" for line in header_lines]
-        self._ours = {field.id for field in fields}
+        self._ours = {*(field.id for field in fields), *dropped}
         if not (self._packed or self._to_stdout or self.output.suffix == ".vcf"):
             raise OutputError("ends neither in .vcf.gz nor .vcf. Choose one of them.", path=output)
         self._contigs: dict[str, int | None] = {}
@@ -227,7 +230,8 @@ class ScoredVcfWriter:
                 self.dropped,
             )
         extra = [*self._extra, *self._bad, *self._lost]
-        text = self.header.with_additions(self.fields, self._contigs, self._undeclared, extra)
+        header = self.header.without_info(self._ours)
+        text = header.with_additions(self.fields, self._contigs, self._undeclared, extra)
         with _open_output(self._final, self._packed) as head:
             head.write(text.encode("utf-8", "surrogateescape"))
         with self._final.open("r+b") as target, self._spool.open("rb") as source:
