@@ -204,6 +204,20 @@ def test_malformed_lines_are_kept_in_the_header_and_counted(write, tmp_path):
             assert bad.replace("\t", "\\t") in text
 
 
+@pytest.mark.parametrize(
+    ("line", "lengths"),
+    [("##source=GATK", {"a": 7}), ("##source=PLINKv1.90", {}), ("##source=PLINK v2", {})],
+)
+def test_lengths_that_a_header_makes_up_are_none(write, line, lengths):
+    """PLINK writes one past its last position; others write 2147483647."""
+    contigs = "".join(
+        f"##contig=<ID={name},length={text}>\n" for name, text in zip("abc", (7, 0, 2147483647), strict=True)
+    )
+    path = write("in.vcf", f"##fileformat=VCFv4.2\n{line}\n{contigs}##contig=<ID=d>\n{COLUMNS}")
+    with read_variants(path) as reader:
+        assert reader.header.lengths == lengths
+
+
 def test_scoring_twice_replaces_the_scores(write, tmp_path):
     source, once, twice = write("a.vcf", document(GOOD[0])), tmp_path / "1.vcf", tmp_path / "2.vcf"
     write_scored(source, once, [LLR], [{"TD_LLR": [1.0]}])

@@ -154,8 +154,9 @@ def score_variant_file(
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
             table = read_alleles(
-                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other
-            )
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other,
+                lengths=reader.header.lengths,
+            )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
         device = next(model.backbone.parameters()).device
@@ -227,8 +228,9 @@ def _write_vcf(
         lines["rows"] = write_ranges(results.chosen[good])
     header = [f"##titans_dna_{key}={value}" for key, value in lines.items()]
     with source.open() as reader:
+        declared = reader.header.lengths
         used = dict.fromkeys(record.contig for record in reader if not record.problem)
-    found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
+    found = {name: fasta.contigs.resolve(name, declared.get(name)) for name in sorted(used)}
     lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
     with (
         source.open() as reader,

@@ -17,6 +17,7 @@ __all__ = ["COLUMNS", "InfoField", "VcfHeader", "read_header"]
 
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _STRUCTURED = re.compile(r"##([^=<]+)=<(.*)>\s*")
+_NO_LENGTHS = {0, (1 << 31) - 1}  # written where the length is not known
 _PAIR = re.compile(r'([^=,"<>]+)=("(?:[^"\\]|\\.)*"|[^,"]*)(?:,|$)')
 
 
@@ -54,6 +55,13 @@ class VcfHeader:
     def samples(self) -> tuple[str, ...]:
         """Sample names."""
         return self.columns[9:]
+
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Bases of the contigs that say so; PLINK writes its last position there, which is none."""
+        if any(line.upper().startswith("##SOURCE=PLINK") for line in self.lines):
+            return {}
+        return {name: length for name, length in self.contigs.items() if length and length not in _NO_LENGTHS}
 
     def without_info(self, names: Collection[str]) -> VcfHeader:
         """Return the header without the declarations of these IDs."""
