@@ -187,7 +187,7 @@ def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, ran
     changed["chr4"][-1:] = b"N"
     with make_fasta({name: bytes(text) for name, text in changed.items()}) as fasta:
         other_sequence = make("s.tsv", fasta=fasta, index=2)
-    for path, key in ((other_model, "model"), (other_options, "options"), (other_sequence, "reference")):
+    for path, key in ((other_model, "model"), (other_options, "options"), (other_sequence, "sequences_sha256")):
         with pytest.raises(FormatError, match=f"{key} is .*different runs cannot be merged"):
             merge_scores([first, path], tmp_path / "x.tsv")
     with pytest.raises(FormatError, match="shard 2/2 is missing"):
@@ -196,6 +196,27 @@ def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, ran
     with pytest.raises(FormatError, match="is no shard"):
         merge_scores([tmp_path / "all.tsv", second], tmp_path / "x.tsv")
     assert not (tmp_path / "x.tsv").exists()
+
+
+def test_shards_of_other_variants_are_refused(model, genome, variants, tmp_path):
+    """As many records, on the same contigs, or another background: the rows would add up."""
+    lines = variants.read_text().splitlines(keepends=True)
+    (tmp_path / "other.vcf").write_text("".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
+    common = tmp_path / "common.vcf"
+
+    def make(index, source, background):
+        common.write_text("".join(lines[: 2 + background]))
+        path = tmp_path / f"{index}.vcf"
+        inputs = VariantInputs(variants=source, background=common)
+        score_variant_file(model, genome, inputs, path, options=FAST, shard=Shard(index, 2))
+        return path
+
+    for source, background, key in ((tmp_path / "other.vcf", 20, "input"), (variants, 30, "background")):
+        paths = [make(1, variants, 20), make(2, source, background)]
+        with pytest.raises(FormatError, match=f"{key}_sha256 is .*different runs cannot be merged"):
+            merge_scores(paths, tmp_path / "x.vcf")
+    merge_scores([make(1, variants, 20), make(2, variants, 20)], tmp_path / "x.vcf")
+    assert "_sha256=" not in (tmp_path / "x.vcf").read_text().replace(" lengths_sha256=", "")
 
 
 class _StopError(Exception):

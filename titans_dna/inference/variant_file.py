@@ -150,7 +150,8 @@ def score_variant_file(
         background = source.background
         told = {**asdict(options), **({"background": background.name} if background else {})}
         told |= {"columns": source.columns} if source.columns else {}
-        metadata = run_metadata(model, fasta, told, shard)
+        read = {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        metadata = run_metadata(model, fasta, told, shard, read)
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
             table = read_alleles(
@@ -158,7 +159,7 @@ def score_variant_file(
                 lengths=reader.header.lengths,
             )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
-        job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        job |= read
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
