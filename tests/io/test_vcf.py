@@ -293,6 +293,19 @@ def _fail_while_writing(source, output):
         raise ZeroDivisionError
 
 
+@pytest.mark.parametrize(("end", "suffixes"), [(999_999_999, [".csi"]), (99_999_999_999, [])])
+def test_an_end_that_no_index_holds_does_not_cost_the_scores(write, tmp_path, capfd, caplog, end, suffixes):
+    path, output = write("in.vcf", document(f"1\t10\t.\tA\tG\t.\t.\tEND={end}", GOOD[1])), tmp_path / "out.vcf.gz"
+    write_scored(path, output, [LLR], [{}, {}])
+    assert [record.position for record in records(output)] == [10, 20]
+    assert sorted(file.name for file in tmp_path.glob("out*")) == sorted(f"out.vcf.gz{s}" for s in ["", *suffixes])
+    if suffixes:
+        with pysam.VariantFile(str(output)) as found:
+            assert [record.pos for record in found.fetch("1", 15, 20)] == [10, 20]
+    assert ("no index can be made" in caplog.text) == (not suffixes)
+    assert "hts_idx" not in capfd.readouterr().err
+
+
 def test_an_error_leaves_nothing_behind(write, tmp_path):
     source, output = write("a.vcf", document(*GOOD)), tmp_path / "o.vcf.gz"
     for count in (len(GOOD) - 1, len(GOOD) + 1):

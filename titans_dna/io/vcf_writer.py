@@ -5,7 +5,8 @@ dropped. What records use but the header does not declare (contigs, INFO, FORMAT
 bcftools reads the copy. A malformed line has no place in a valid VCF: its text and reason stand in the header as
 ``##titans_dna_malformed``, and they are counted; so does, as ``##titans_dna_dropped``, what of a record htslib could
 not read (a broken genotype, a name that no header can declare). The index is .tbi, or .csi where a contig is longer
-than 512 Mb; an unsorted source keeps its order and gets none, with a warning.
+than 512 Mb or a record says that it ends beyond; an unsorted source keeps its order and gets none, with a warning, and
+so does one whose records no index can hold.
 """
 
 from __future__ import annotations
@@ -243,8 +244,6 @@ class ScoredVcfWriter:
 
     def _index(self) -> None:
         """Make the index, or say why there is none."""
-        import pysam
-
         for suffix in (".tbi", ".csi"):
             self.output.with_name(self.output.name + suffix).unlink(missing_ok=True)
         if not self._sorted:
@@ -252,13 +251,24 @@ class ScoredVcfWriter:
             return
         lengths = {**self.header.contigs, **self._contigs}.values()
         long = max([self._longest, *(length or 0 for length in lengths)]) > _TBI_LIMIT
+        for suffix in (".csi",) if long else (".tbi", ".csi"):
+            if self._make_index(csi=suffix == ".csi"):
+                self._index_target = self.output.with_name(self.output.name + suffix)
+                return
+        logger.warning("%s: no index can be made, so there is none. Check INFO/END of its records.", self.output)
+
+    def _make_index(self, *, csi: bool) -> bool:
+        """Try to make an index; htslib's own words about a failure are left out."""
+        import pysam
+
+        verbosity = pysam.set_verbosity(0)
         try:
-            pysam.tabix_index(str(self._final), preset="vcf", force=True, csi=long, index=str(self._index_made))
-        except OSError as error:
-            raise OutputError(
-                f"cannot be indexed ({error}). Check its records with bcftools.", path=self.output
-            ) from None
-        self._index_target = self.output.with_name(self.output.name + (".csi" if long else ".tbi"))
+            pysam.tabix_index(str(self._final), preset="vcf", force=True, csi=csi, index=str(self._index_made))
+        except OSError:
+            return False
+        finally:
+            pysam.set_verbosity(verbosity)
+        return True
 
     def _place_index(self) -> None:
         """Give the index its name, or throw away one that was begun."""
