@@ -386,6 +386,35 @@ def test_scores_of_an_earlier_run_are_not_left_beside_new_ones(model, genome, va
     assert body(tmp_path / "twice.vcf.gz") == body(whole)
 
 
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe that gives a file's bytes once, as ``<(cat FILE)`` does."""
+    writers = []
+
+    def make(name: str, source: Path) -> Path:
+        path = tmp_path / name
+        os.mkfifo(path)
+        writers.append(subprocess.Popen(["sh", "-c", f"cat '{source}' > '{path}'"]))
+        return path
+
+    yield make
+    for writer in writers:
+        assert writer.wait(timeout=60) == 0
+
+
+def test_pipes_are_read_like_files(model, genome, variants, tmp_path, pipe, monkeypatch):
+    wanted = tmp_path / "wanted.tsv"
+    score_variant_file(model, genome, VariantInputs(variants=variants, background=variants), wanted, options=FAST)
+    piped = VariantInputs(variants=pipe("63", variants), background=pipe("62", variants))
+    score_variant_file(model, genome, piped, tmp_path / "piped.tsv", options=FAST)
+    with variants.open() as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", stream)
+        given = VariantInputs(variants=variants, background=Path("-"))
+        score_variant_file(model, genome, given, tmp_path / "given.tsv", options=FAST)
+    assert wanted.read_bytes() == (tmp_path / "piped.tsv").read_bytes() == (tmp_path / "given.tsv").read_bytes()
+    assert "quantile" in wanted.read_text()
+
+
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):
     with pytest.raises(OutputError, match=r"Choose \.vcf\.gz, \.vcf or one of \.tsv"):
         score_variant_file(model, genome, variants, tmp_path / "out.csv")
