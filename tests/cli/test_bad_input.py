@@ -53,6 +53,10 @@ CASES = {
     "wrong build": (SCORE.replace("{vcf}", "{tmp}/build.vcf") + "-o {out}/x.vcf.gz", ONE, "FASTA of the build"),
     "no contig in common": (SCORE.replace("{vcf}", "{tmp}/contigs.vcf") + "-o {out}/x.tsv", ONE, "chrA, chrB, chr2"),
     "a mismatch, asked to stop": (SCORE + "--on-mismatch error -o {out}/x.tsv", ONE, "chrA:50"),
+    "standard input twice": (
+        SCORE.replace("{vcf}", "-").replace("{model}", "{tmp}/no") + "--background - -o {out}/x.vcf", ONE,
+        "variants and background both come from standard input",
+    ),
     "unknown suffix": (SCORE + "-o {out}/x.txt", ONE, "Choose .vcf.gz"),
     "missing folder of the output": (SCORE + "-o {out}/none/x.vcf.gz", ONE, "none"),
     "the output comes first": (

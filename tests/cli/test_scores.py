@@ -60,6 +60,20 @@ def test_variants_as_strings(run, model, genome, sequences, tmp_path):
     assert (both.exit_code, both.stderr) == (1, "error: give either --vcf or --variant\n")
 
 
+def test_a_contig_of_another_length_is_told_of(run, model, genome, sequences, tmp_path):
+    """``2`` of the VCF would be chr2 by its name; ``chrB`` has the name and may be a part."""
+    rows = [f"{name}\t1\t.\t{sequences[contig][0]}\tN\t.\t.\t.\n" for name, contig in (("2", "chr2"), ("chrB", "chrB"))]
+    head = "##fileformat=VCFv4.2\n##contig=<ID=2,length=402>\n##contig=<ID=chrB,length=502>\n"
+    (tmp_path / "in.vcf").write_text(head + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "".join(rows))
+    result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", tmp_path / "in.vcf",
+                 "-o", tmp_path / "out.tsv")  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert [row["outcome"] for row in read_tsv(tmp_path / "out.tsv")] == ["contig_unknown", "reference_n"]
+    assert f"warning: 2 is not chr2: 402 bases there, 400 in {genome}\n" in result.stderr
+    assert f"warning: chrB has 500 bases in {genome}, 502 elsewhere\n" in result.stderr
+    assert "2 = chr2" not in result.stderr
+
+
 def test_a_vcf_without_records_has_shards(run, model, genome, variants, tmp_path):
     empty = tmp_path / "empty.vcf"
     empty.write_text("##fileformat=VCFv4.3\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")

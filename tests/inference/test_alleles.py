@@ -117,3 +117,30 @@ def test_a_deletion_in_a_run_spans_the_run(make_fasta, make_record):
         Allele(row=0, start=2, end=3, alt=b"", first=2, last=8),
         Allele(row=1, start=2, end=2, alt=b"TT", first=2, last=8),
     ]
+
+
+@pytest.fixture
+def mitochondrion(make_fasta):
+    with make_fasta({"chr1": b"ACGTTGCA", "chrM": b"ACGTACGTAC"}) as fasta:
+        yield fasta
+
+
+def test_a_contig_of_another_name_and_length_is_another(mitochondrion, make_record):
+    """MT of GRCh37 is not the chrM of hg19, two bases longer: its positions are others."""
+    records = [make_record(1, "A", "C", contig="MT"), make_record(1, "A", "C", contig="1")]
+    table = read_alleles(records, mitochondrion, longest_bp=10, lengths={"MT": 8, "1": 8})
+    assert table.outcomes == ["contig_unknown", "scored"]
+    assert mitochondrion.contigs.refused == {"MT": (8, "chrM")}
+    assert read_alleles(records, mitochondrion, longest_bp=10).outcomes == ["scored", "scored"]
+    assert read_alleles(records[:1], mitochondrion, longest_bp=10, lengths={"MT": 10}).outcomes == ["scored"]
+
+
+def test_a_contig_of_the_same_name_and_another_length_is_told_of(mitochondrion, make_record):
+    records = [make_record(1, "A", "C", contig="chrM")]
+    assert read_alleles(records, mitochondrion, longest_bp=10, lengths={"chrM": 8}).outcomes == ["scored"]
+    assert mitochondrion.contigs.length_conflicts == {"chrM": (8, 10)}
+
+
+def test_a_file_without_any_contig_of_the_right_length_is_refused(mitochondrion, make_record):
+    with pytest.raises(ReferenceMismatch, match=r"MT has 8 bases, chrM 10\. Give the FASTA"):
+        read_alleles([make_record(1, "A", "C", contig="MT")], mitochondrion, longest_bp=10, lengths={"MT": 8})

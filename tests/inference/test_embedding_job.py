@@ -232,6 +232,14 @@ def test_merged_shards_equal_one_run(run, asked, tmp_path, pool, context, count)
         assert_same(tmp_path / "merged.h5", tmp_path / "whole.h5")
 
 
+def test_shards_of_other_regions_are_refused(run, asked, tmp_path):
+    """As many, on the same contigs: the rows would add up."""
+    for index, regions in ((1, asked), (2, asked[::-1])):
+        run(tmp_path / f"s{index}.h5", regions, shard=Shard(index, 2))
+    with pytest.raises(ConfigError, match=r"differs from .* in regions_sha256"):
+        merge_embeddings([tmp_path / "s1.h5", tmp_path / "s2.h5"], tmp_path / "x.h5")
+
+
 def test_tiles_cover_a_contig(genome):
     (whole,) = [place_interval(genome.contigs, Interval("chrB", 0, 150))]
     tiles = list(tiled([whole], 40, 30))

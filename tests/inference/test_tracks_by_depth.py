@@ -182,6 +182,19 @@ def test_tracks_of_different_runs_or_kinds_are_refused(model, genome, rows, tmp_
     assert not list(tmp_path.glob("x*"))
 
 
+@pytest.mark.parametrize("suffix", [".bw", ".h5"])
+def test_shards_of_other_regions_are_refused(model, genome, rows, tmp_path, suffix):
+    """The other regions are as many, on the same contigs."""
+    for index, asked in ((1, rows), (2, [rows[0], replace(rows[1], asked=Interval("chrA", 1, 9)), *rows[2:]])):
+        outputs = RegionOutputs(table=tmp_path / f"r{index}.tsv", tracks=tmp_path / f"p{index}{suffix}")
+        score_region_file(model, genome, asked, outputs, shard=Shard(index, 2))
+    end = ".surprise.bw" if suffix == ".bw" else suffix
+    with pytest.raises(FormatError, match=r"regions_sha256 is .*different runs cannot be merged"):
+        merge_scores([tmp_path / f"r{index}.tsv" for index in (1, 2)], tmp_path / "x.tsv")
+    with pytest.raises(FormatError, match=r"regions_sha256 is .*different runs cannot be merged"):
+        merge_tracks([tmp_path / f"p{index}{end}" for index in (1, 2)], tmp_path / f"x{suffix}")
+
+
 class _StopError(Exception):
     pass
 

@@ -187,7 +187,7 @@ def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, ran
     changed["chr4"][-1:] = b"N"
     with make_fasta({name: bytes(text) for name, text in changed.items()}) as fasta:
         other_sequence = make("s.tsv", fasta=fasta, index=2)
-    for path, key in ((other_model, "model"), (other_options, "options"), (other_sequence, "reference")):
+    for path, key in ((other_model, "model"), (other_options, "options"), (other_sequence, "sequences_sha256")):
         with pytest.raises(FormatError, match=f"{key} is .*different runs cannot be merged"):
             merge_scores([first, path], tmp_path / "x.tsv")
     with pytest.raises(FormatError, match="shard 2/2 is missing"):
@@ -196,6 +196,27 @@ def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, ran
     with pytest.raises(FormatError, match="is no shard"):
         merge_scores([tmp_path / "all.tsv", second], tmp_path / "x.tsv")
     assert not (tmp_path / "x.tsv").exists()
+
+
+def test_shards_of_other_variants_are_refused(model, genome, variants, tmp_path):
+    """As many records, on the same contigs, or another background: the rows would add up."""
+    lines = variants.read_text().splitlines(keepends=True)
+    (tmp_path / "other.vcf").write_text("".join([*lines[:2], lines[3], lines[2], *lines[4:]]))
+    common = tmp_path / "common.vcf"
+
+    def make(index, source, background):
+        common.write_text("".join(lines[: 2 + background]))
+        path = tmp_path / f"{index}.vcf"
+        inputs = VariantInputs(variants=source, background=common)
+        score_variant_file(model, genome, inputs, path, options=FAST, shard=Shard(index, 2))
+        return path
+
+    for source, background, key in ((tmp_path / "other.vcf", 20, "input"), (variants, 30, "background")):
+        paths = [make(1, variants, 20), make(2, source, background)]
+        with pytest.raises(FormatError, match=f"{key}_sha256 is .*different runs cannot be merged"):
+            merge_scores(paths, tmp_path / "x.vcf")
+    merge_scores([make(1, variants, 20), make(2, variants, 20)], tmp_path / "x.vcf")
+    assert "_sha256=" not in (tmp_path / "x.vcf").read_text().replace(" lengths_sha256=", "")
 
 
 class _StopError(Exception):
@@ -353,6 +374,45 @@ def test_calibration_columns(model, genome, variants, tmp_path):
     other = replace(model, weights_sha256="2" * 64)
     with pytest.raises(ConfigError, match="was scored by another model"):
         score_variant_file(other, genome, again, tmp_path / "x.tsv", options=FAST)
+
+
+def test_scores_of_an_earlier_run_are_not_left_beside_new_ones(model, genome, variants, whole, tmp_path):
+    """Its quantiles and p-values go too, though this run makes none, and so do their declarations."""
+    options = ScoringOptions(horizon_bp=12, shuffles=3)
+    once = tmp_path / "once.vcf.gz"
+    score_variant_file(model, genome, VariantInputs(variants=variants, background=variants), once, options=options)
+    assert any("TD_QUANTILE=" in row and "TD_P=" in row for row in body(once))
+    score_variant_file(model, genome, once, tmp_path / "twice.vcf.gz", options=FAST)
+    assert body(tmp_path / "twice.vcf.gz") == body(whole)
+
+
+@pytest.fixture
+def pipe(tmp_path):
+    """A named pipe that gives a file's bytes once, as ``<(cat FILE)`` does."""
+    writers = []
+
+    def make(name: str, source: Path) -> Path:
+        path = tmp_path / name
+        os.mkfifo(path)
+        writers.append(subprocess.Popen(["sh", "-c", f"cat '{source}' > '{path}'"]))
+        return path
+
+    yield make
+    for writer in writers:
+        assert writer.wait(timeout=60) == 0
+
+
+def test_pipes_are_read_like_files(model, genome, variants, tmp_path, pipe, monkeypatch):
+    wanted = tmp_path / "wanted.tsv"
+    score_variant_file(model, genome, VariantInputs(variants=variants, background=variants), wanted, options=FAST)
+    piped = VariantInputs(variants=pipe("63", variants), background=pipe("62", variants))
+    score_variant_file(model, genome, piped, tmp_path / "piped.tsv", options=FAST)
+    with variants.open() as stream, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdin", stream)
+        given = VariantInputs(variants=variants, background=Path("-"))
+        score_variant_file(model, genome, given, tmp_path / "given.tsv", options=FAST)
+    assert wanted.read_bytes() == (tmp_path / "piped.tsv").read_bytes() == (tmp_path / "given.tsv").read_bytes()
+    assert "quantile" in wanted.read_text()
 
 
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):

@@ -52,6 +52,7 @@ def test_rows_stand_in_their_order(shard, tmp_path, virtual):
     [
         ({"weights_sha256": "1"}, "weights_sha256"),
         ({"layer": "1"}, "layer"),
+        ({"regions_sha256": "1"}, "regions_sha256"),
         ({"contigs": {"chrA": (1000, "m2")}}, "MD5"),
         ({"dtype": "float16"}, "type"),
         ({"shard": "2/3"}, "2/3"),

@@ -204,6 +204,20 @@ def test_malformed_lines_are_kept_in_the_header_and_counted(write, tmp_path):
             assert bad.replace("\t", "\\t") in text
 
 
+@pytest.mark.parametrize(
+    ("line", "lengths"),
+    [("##source=GATK", {"a": 7}), ("##source=PLINKv1.90", {}), ("##source=PLINK v2", {})],
+)
+def test_lengths_that_a_header_makes_up_are_none(write, line, lengths):
+    """PLINK writes one past its last position; others write 2147483647."""
+    contigs = "".join(
+        f"##contig=<ID={name},length={text}>\n" for name, text in zip("abc", (7, 0, 2147483647), strict=True)
+    )
+    path = write("in.vcf", f"##fileformat=VCFv4.2\n{line}\n{contigs}##contig=<ID=d>\n{COLUMNS}")
+    with read_variants(path) as reader:
+        assert reader.header.lengths == lengths
+
+
 def test_scoring_twice_replaces_the_scores(write, tmp_path):
     source, once, twice = write("a.vcf", document(GOOD[0])), tmp_path / "1.vcf", tmp_path / "2.vcf"
     write_scored(source, once, [LLR], [{"TD_LLR": [1.0]}])
@@ -277,6 +291,19 @@ def _fail_while_writing(source, output):
     with read_variants(source) as reader, ScoredVcfWriter(output, reader.header, [LLR]) as writer:
         writer.write(next(reader), {})
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("end", "suffixes"), [(999_999_999, [".csi"]), (99_999_999_999, [])])
+def test_an_end_that_no_index_holds_does_not_cost_the_scores(write, tmp_path, capfd, caplog, end, suffixes):
+    path, output = write("in.vcf", document(f"1\t10\t.\tA\tG\t.\t.\tEND={end}", GOOD[1])), tmp_path / "out.vcf.gz"
+    write_scored(path, output, [LLR], [{}, {}])
+    assert [record.position for record in records(output)] == [10, 20]
+    assert sorted(file.name for file in tmp_path.glob("out*")) == sorted(f"out.vcf.gz{s}" for s in ["", *suffixes])
+    if suffixes:
+        with pysam.VariantFile(str(output)) as found:
+            assert [record.pos for record in found.fetch("1", 15, 20)] == [10, 20]
+    assert ("no index can be made" in caplog.text) == (not suffixes)
+    assert "hts_idx" not in capfd.readouterr().err
 
 
 def test_an_error_leaves_nothing_behind(write, tmp_path):

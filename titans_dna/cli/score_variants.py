@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -44,7 +45,8 @@ from titans_dna.errors import ConfigError
 )
 @click.option(
     "--background", type=options.FILE,
-    help="Common variants: each score gets its quantile among theirs. Scored by this model before, or not.",
+    help="Common variants: each score gets its quantile among theirs. Scored by this model before, or not; - for "
+    "standard input.",
 )  # fmt: skip
 @click.option(
     "--shuffles", type=click.IntRange(0), default=0, show_default=True,
@@ -90,15 +92,16 @@ def score_variants(
     how = {name: settings.pop(name) for name in ("resume", "shard")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
+    inputs = VariantInputs(
+        variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns),
+        background=background,  # type: ignore[arg-type]
+    )  # fmt: skip
     model = load_model(model_folder, device)
     with ExitStack() as stack:
         genome = stack.enter_context(open_genome(fasta, aliases))
         another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
-        inputs = VariantInputs(
-            variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns), other=another,
-            background=background,  # type: ignore[arg-type]
-        )  # fmt: skip
+        inputs = replace(inputs, other=another)
         counts = score_variant_file(
             model, genome, inputs, output, options=scoring, advance=advance, **how,  # type: ignore[arg-type]
         )  # fmt: skip

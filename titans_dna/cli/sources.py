@@ -133,6 +133,9 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
             click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
         for name, (asked, here) in genome.contigs.length_conflicts.items():
             click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+        for name, (asked, contig) in genome.contigs.refused.items():
+            here = genome.contigs.lengths[contig]
+            click.echo(f"warning: {name} is not {contig}: {asked:,} bases there, {here:,} in {genome.path}", err=True)
         _report_consensus(genome)
 
 

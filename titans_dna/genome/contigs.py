@@ -56,6 +56,7 @@ class ContigTable:
         self._lengths = dict(lengths)
         self._matches: dict[str, tuple[str, str]] = {}
         self._conflicts: dict[str, tuple[int, int]] = {}
+        self._refused: dict[str, tuple[int, str]] = {}
         self._given: dict[str, list[str]] = {}
         for group in aliases:
             members = [name for name in group if name in self._lengths]
@@ -110,6 +111,11 @@ class ContigTable:
         return dict(self._conflicts)
 
     @property
+    def refused(self) -> dict[str, tuple[int, str]]:
+        """Names that answer to no contig only because the length asked for differs: name -> (asked, contig)."""
+        return dict(self._refused)
+
+    @property
     def build(self) -> str | None:
         """``GRCh37`` or ``GRCh38`` where all chromosome lengths are those of that build, else None."""
         return guess_build({_spelling(name): length for name, length in self._lengths.items()})
@@ -140,6 +146,8 @@ class ContigTable:
                 self._matches[name] = (agreeing[0], how)
                 return agreeing[0]
             if candidates:
+                if not agreeing and length is not None:
+                    self._refused[name] = (length, candidates[0])
                 return None
         return None
 

@@ -7,8 +7,9 @@ cannot be read, has one row.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import overload
 
 import numpy as np
@@ -96,6 +97,7 @@ def read_alleles(
     longest_bp: int,
     on_mismatch: str = "skip",
     other: Genome | None = None,
+    lengths: Mapping[str, int] = MappingProxyType({}),
 ) -> AlleleTable:
     """Sort the ALTs of all records into alleles to score and outcomes.
 
@@ -112,6 +114,8 @@ def read_alleles(
         ``swap`` exchanges REF and ALT where the sequence has ALT; ``force`` compares the two as the record has them.
     other
         Another reference that a diagnosis of many mismatches looks at.
+    lengths
+        Bases of contigs as the file of the records has them: a contig of another name and length is another contig.
 
     Raises
     ------
@@ -121,7 +125,7 @@ def read_alleles(
     """
     table, log = AlleleTable(), MismatchLog(fasta, other)
     for record in records:
-        contig = None if record.problem else fasta.contigs.resolve(record.contig)
+        contig = None if record.problem else fasta.contigs.resolve(record.contig, lengths.get(record.contig))
         found = _record_outcomes(record, contig, fasta, longest_bp)
         mismatch = found[0] is Outcome.REF_MISMATCH
         log.note(record, contig, mismatch)

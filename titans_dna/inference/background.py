@@ -32,7 +32,7 @@ def read_background(run: ScoringRun, path: Path) -> Background:
     with open_variants(path) as reader:
         if "TD_LLR" in reader.header.declared.get("INFO", ()):
             return _scored_before(reader, run.model, run.options.horizon_bp, path)
-        table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp)
+        table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp, lengths=reader.header.lengths)
     everything = np.ones(len(table.rows_per_record), dtype=bool)
     plain = replace(run, options=plain_options(run.options))
     scores = score_table(plain, table, everything, prefix="background-")

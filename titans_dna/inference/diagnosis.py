@@ -61,10 +61,15 @@ class MismatchLog:
         ReferenceMismatch
             If none of the records lies on a contig of the sequence; or, if ``stop``, if most REF alleles differ.
         """
+        contigs = self._fasta.contigs
         if self.unknown and not self.checked:
+            of_other_lengths = [
+                f"; {name} has {asked:,} bases, {contig} {contigs.lengths[contig]:,}"
+                for name, (asked, contig) in list(contigs.refused.items())[:1]
+            ]
             raise ReferenceMismatch(
                 f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}, which has "
-                f"{', '.join(self._fasta.contigs.names[:5])}. Give the FASTA that the VCF was called on."
+                f"{', '.join(contigs.names[:5])}{''.join(of_other_lengths)}. Give the FASTA that the VCF was called on."
             )
         if not self.mismatched * 2 > self.checked >= MANY_CHECKED:
             return

@@ -209,7 +209,7 @@ def write_embeddings(
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
     said = {**vector_attributes(model, plan.options), "rows": plan.rows}
-    return said if shard.whole else {**said, "shard": str(shard)}
+    return said if shard.whole else {**said, "shard": str(shard), "regions_sha256": plan.regions.digest}
 
 
 def _groups(

@@ -1,7 +1,7 @@
 """Shards of one run back into the file that one run would have written.
 
-Every shard says what it was made with and which rows of the whole it holds. Shards of another model, sequence, version
-or other options are refused; so are a missing shard and one that is there twice.
+Every shard says what it was made with and which rows of the whole it holds. Shards of another model, sequence, version,
+input or other options are refused; so are a missing shard and one that is there twice.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 
 from titans_dna.errors import FormatError, OutputError, TitansDNAError
-from titans_dna.inference.run_metadata import HOW, command_line
+from titans_dna.inference.run_metadata import HOW, command_line, metadata_of_whole
 from titans_dna.inference.shards import merge_order
 from titans_dna.io.score_table import ScoreTableWriter, is_score_table
 from titans_dna.io.score_table_reader import ScoreTable, open_score_table
@@ -80,7 +80,7 @@ def _merge_tables(paths: Sequence[Path], output: Path) -> int:
     order = check_shards(paths, [table.metadata for table in tables])
     if any(table.columns != tables[0].columns for table in tables):
         raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
-    whole = {key: value for key, value in tables[0].metadata.items() if key not in HOW}
+    whole = metadata_of_whole(tables[0].metadata)
     rows = [table.rows() for table in tables]
     with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
         for place, count in order:
@@ -109,8 +109,8 @@ def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
         order = check_shards(paths, metadata)
         if any(reader.header.columns != readers[0].header.columns for reader in readers):
             raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
-        whole = {key: value for key, value in metadata[0].items() if key not in HOW}
-        told = [f"{OURS}{key}={value}" for key, value in {**whole, "command": command_line()}.items()]
+        whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
+        told = [f"{OURS}{key}={value}" for key, value in whole.items()]
         header, kept = _joined([reader.header for reader in readers])
         writer = stack.enter_context(ScoredVcfWriter(output, header, (), header_lines=[*told, *kept]))
         for place, count in order:

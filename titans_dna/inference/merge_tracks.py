@@ -15,7 +15,7 @@ import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
 from titans_dna.inference.merge_scores import check_shards
-from titans_dna.inference.run_metadata import HOW, command_line
+from titans_dna.inference.run_metadata import command_line, metadata_of_whole
 from titans_dna.io.score_table import Column, ScoreTableWriter
 from titans_dna.io.snv_table import SnvTableWriter
 from titans_dna.io.track_set import TrackSetWriter
@@ -70,7 +70,7 @@ def _suffix(path: Path) -> str:
 
 
 def _whole(shard: TrackShard) -> dict[str, str]:
-    kept = {key: value for key, value in shard.metadata.items() if key not in (*HOW, *_OWN)}
+    kept = {key: value for key, value in metadata_of_whole(shard.metadata).items() if key not in _OWN}
     return {**kept, "command": command_line()}
 
 

@@ -89,9 +89,10 @@ def score_region_file(
     work_of = _contigs_of(regions, genome, shard)
     lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
     kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
-    metadata = run_metadata(model, genome, {"kind": "regions"}, shard)
+    digest = hash_regions(regions)
+    metadata = run_metadata(model, genome, {"kind": "regions"}, shard, {"regions": digest})
     job = describe_job(metadata, genome, work_of)
-    job |= {"regions": hash_regions(regions), "tracks": " ".join(kinds)}
+    job |= {"regions": digest, "tracks": " ".join(kinds)}
     total = sum(lengths.values())
     found: dict[int, RegionScore] = {}
     with WorkFolder(outputs.table, job, resume=resume, device=next(model.backbone.parameters()).device) as work:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import OutputError
+from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.alleles import AlleleTable, read_alleles
 from titans_dna.inference.background import Background, read_background
@@ -31,6 +33,7 @@ from titans_dna.inference.variant_job import (
     score_table,
 )
 from titans_dna.inference.work_folder import WorkFolder
+from titans_dna.io.atomic import disk_errors
 from titans_dna.io.fasta import Genome
 from titans_dna.io.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
 from titans_dna.io.variant_table import VariantColumns, open_variants, read_variant_strings
@@ -93,12 +96,16 @@ class _Results:
 
 @dataclass(frozen=True, kw_only=True)
 class VariantInputs:
-    """What is read beside the reference. Variants can be read several times: they are a file, or strings."""
+    """What is read beside the reference."""
 
     variants: Path | Sequence[str]  # VCF, BCF or table, "-" for standard input; or contig:position:ref:alt strings
     columns: VariantColumns | None = None  # names of the columns of a table; None for a VCF, or common names
     other: Genome | None = None  # another reference, for the diagnosis of mismatches
-    background: Path | None = None  # common variants, scored or not, that give the quantiles
+    background: Path | None = None  # common variants, scored or not, that give the quantiles; "-" too
+
+    def __post_init__(self) -> None:
+        if str(self.variants) == str(self.background) == "-":
+            raise ConfigError("variants and background both come from standard input; give one of them as a file")
 
     def open(self) -> VariantReader:
         """Open the variants from the start."""
@@ -146,18 +153,23 @@ def score_variant_file(
     """
     _check_suffix(output)
     with tempfile.TemporaryDirectory() as folder:
-        source = _spooled(inputs, Path(folder))
+        asked = inputs if isinstance(inputs, VariantInputs) else VariantInputs(variants=inputs)
+        source = _spooled(asked, Path(folder))
         background = source.background
-        told = {**asdict(options), **({"background": background.name} if background else {})}
+        told: dict[str, object] = asdict(options)
+        if background:
+            told["background"] = background.name if background == asked.background else "-"
         told |= {"columns": source.columns} if source.columns else {}
-        metadata = run_metadata(model, fasta, told, shard)
+        read = {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        metadata = run_metadata(model, fasta, told, shard, read)
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
             table = read_alleles(
-                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other
-            )
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other,
+                lengths=reader.header.lengths,
+            )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
-        job |= {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        job |= read
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
@@ -178,17 +190,30 @@ def _check_suffix(output: Path) -> None:
         )
 
 
-def _spooled(inputs: VariantInputs | Path | Sequence[str], folder: Path) -> VariantInputs:
+def _spooled(inputs: VariantInputs, folder: Path) -> VariantInputs:
     """Return inputs that can be read twice."""
-    if not isinstance(inputs, VariantInputs):
-        inputs = VariantInputs(variants=inputs)
-    if str(inputs.variants) != "-":
-        return inputs
-    copy = folder / "stdin.vcf"
-    with copy.open("wb") as target:
-        while block := sys.stdin.buffer.read(1 << 20):
-            target.write(block)
-    return replace(inputs, variants=copy)
+    variants, background = inputs.variants, inputs.background
+    if isinstance(variants, Path):
+        variants = _copied(variants, folder / "variants")
+    if background is not None:
+        background = _copied(background, folder / "background")
+    return replace(inputs, variants=variants, background=background)
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """Return a copy of what can be read but once: standard input or a pipe, such as ``<(zcat in.vcf.gz)``."""
+    stdin = str(source) == "-"
+    if not stdin and (source.is_file() or source.is_dir() or not source.exists()):
+        return source
+    folder.mkdir()
+    copy = folder / ("stdin.vcf" if stdin else source.name)
+    with (
+        nullcontext(sys.stdin.buffer) if stdin else source.open("rb") as stream,
+        disk_errors(f"{tempfile.gettempdir()} (see TMPDIR)"),
+        copy.open("wb") as target,
+    ):
+        shutil.copyfileobj(stream, target, 1 << 20)
+    return copy
 
 
 def _digest(source: Path | Sequence[str] | None) -> str:
@@ -227,13 +252,19 @@ def _write_vcf(
         lines["rows"] = write_ranges(results.chosen[good])
     header = [f"##titans_dna_{key}={value}" for key, value in lines.items()]
     with source.open() as reader:
+        declared = reader.header.lengths
         used = dict.fromkeys(record.contig for record in reader if not record.problem)
-    found = {name: fasta.contigs.resolve(name) for name in sorted(used)}
+    found = {name: fasta.contigs.resolve(name, declared.get(name)) for name in sorted(used)}
     lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
     with (
         source.open() as reader,
         ScoredVcfWriter(
-            output, _without_ours(reader.header), fields, contig_lengths=lengths, header_lines=header
+            output,
+            _without_ours(reader.header),
+            fields,
+            contig_lengths=lengths,
+            header_lines=header,
+            dropped=[field.id for field in (*FIELDS, *EXTRA.values())],
         ) as writer,
     ):
         for record, rows in results.records(reader):

@@ -1,8 +1,8 @@
 """Shards of embeddings made one file: checked for origin and coverage, then copied or pointed to.
 
 Shards fit if everything that is said of their vectors is the same (weights, layer, pooling, context, ...) and they were
-made of the same contigs (MD5). Together they must hold every row of the whole once. The rows of the merged file are
-those of an unsharded run.
+made of the same contigs (MD5) and regions (SHA-256). Together they must hold every row of the whole once. The rows of
+the merged file are those of an unsharded run.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
 __all__ = ["merge_embeddings"]
 
 OWN = ("shard", "command", "created", "fasta")  # what may differ between shards
+OF_SHARDS = ("shard", "created", "regions_sha256")  # what is not said of the whole
 BLOCK_BYTES = 4 << 20
 MOST_STRETCHES = 20_000  # of a virtual file; HDF5 looks through all of them at every read
 
@@ -66,7 +67,7 @@ def merge_embeddings(
         total = _check_origin(shards)
         _check_coverage(shards, rows, total)
         first, file = shards[0], shards[0]._file["embeddings"]
-        attributes = {key: value for key, value in first.attributes.items() if key not in ("shard", "created")}
+        attributes = {key: value for key, value in first.attributes.items() if key not in OF_SHARDS}
         attributes["command"] = "; ".join(filter(None, [attributes.get("command", ""), command]))
         layout = _layout(shards, rows, total, output) if virtual else None
         with EmbeddingWriter(

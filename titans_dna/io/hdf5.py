@@ -13,7 +13,8 @@
     /rows                 (n,) int64, shards only: the row of each region in the whole, ascending
     attributes            format_version, created (UTC; of SOURCE_DATE_EPOCH where that is set), and what the writer is
                           given: model, weights_sha256, layer, pooling, bins, context, strand, tokenizer, fasta,
-                          soft_mask, unknown_bases, package_version, command, rows; for a shard, shard as i/n
+                          soft_mask, unknown_bases, package_version, command, rows; for a shard, shard as i/n and
+                          regions_sha256
 
 A vector of several layers is their features one behind the other; one of bins:N is the N vectors of the bins one behind
 the other. Chunks are whole rows of about 256 kB: a row is read in a fraction of a millisecond, and a scan is

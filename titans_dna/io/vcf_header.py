@@ -8,8 +8,8 @@ about the header is checked in `titans_dna.io.vcf_check` only.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 from titans_dna.errors import FormatError
 
@@ -17,6 +17,7 @@ __all__ = ["COLUMNS", "InfoField", "VcfHeader", "read_header"]
 
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _STRUCTURED = re.compile(r"##([^=<]+)=<(.*)>\s*")
+_NO_LENGTHS = {0, (1 << 31) - 1}  # written where the length is not known
 _PAIR = re.compile(r'([^=,"<>]+)=("(?:[^"\\]|\\.)*"|[^,"]*)(?:,|$)')
 
 
@@ -55,6 +56,18 @@ class VcfHeader:
         """Sample names."""
         return self.columns[9:]
 
+    @property
+    def lengths(self) -> dict[str, int]:
+        """Bases of the contigs that say so; PLINK writes its last position there, which is none."""
+        if any(line.upper().startswith("##SOURCE=PLINK") for line in self.lines):
+            return {}
+        return {name: length for name, length in self.contigs.items() if length and length not in _NO_LENGTHS}
+
+    def without_info(self, names: Collection[str]) -> VcfHeader:
+        """Return the header without the declarations of these IDs."""
+        kept = tuple(line for line in self.lines if not (line.startswith("##INFO=") and _id_of(line) in names))
+        return replace(self, lines=kept)
+
     def with_additions(
         self,
         fields: Iterable[InfoField],
@@ -67,7 +80,7 @@ class VcfHeader:
         Parameters
         ----------
         fields
-            INFO fields that are added; older declarations of the same IDs are dropped.
+            INFO fields that are added.
         contigs
             Contigs that records use; those the header lacks are declared, with length where known.
         undeclared
@@ -75,9 +88,7 @@ class VcfHeader:
         extra
             Further whole ``##`` lines.
         """
-        fields = list(fields)
-        ours = {f.id for f in fields}
-        kept = [line for line in self.lines if not (line.startswith("##INFO=") and _id_of(line) in ours)]
+        kept = list(self.lines)
         if not kept or not kept[0].startswith("##fileformat=VCFv4"):
             kept = ["##fileformat=VCFv4.2", *(line for line in kept if not line.startswith("##fileformat"))]
         for name, length in contigs.items():

@@ -5,7 +5,8 @@ dropped. What records use but the header does not declare (contigs, INFO, FORMAT
 bcftools reads the copy. A malformed line has no place in a valid VCF: its text and reason stand in the header as
 ``##titans_dna_malformed``, and they are counted; so does, as ``##titans_dna_dropped``, what of a record htslib could
 not read (a broken genotype, a name that no header can declare). The index is .tbi, or .csi where a contig is longer
-than 512 Mb; an unsorted source keeps its order and gets none, with a warning.
+than 512 Mb or a record says that it ends beyond; an unsorted source keeps its order and gets none, with a warning, and
+so does one whose records no index can hold.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ class ScoredVcfWriter:
         Bases of contigs, for contigs that the header does not declare.
     header_lines
         Further whole ``##`` lines, such as the command.
+    dropped
+        IDs of INFO that records may have and the copy shall not, beside those of ``fields``.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class ScoredVcfWriter:
         *,
         contig_lengths: Mapping[str, int] | None = None,
         header_lines: Sequence[str] = (),
+        dropped: Iterable[str] = (),
     ) -> None:
         self.output, self.header, self.fields = Path(output), header, list(fields)
         self.records = self.malformed = self.dropped = 0
@@ -74,7 +78,7 @@ class ScoredVcfWriter:
         self._lost: list[str] = []
         self._lengths = dict(contig_lengths or {})
         self._extra = [line if line.startswith("##") else f"##{line}" for line in header_lines]
-        self._ours = {field.id for field in fields}
+        self._ours = {*(field.id for field in fields), *dropped}
         if not (self._packed or self._to_stdout or self.output.suffix == ".vcf"):
             raise OutputError("ends neither in .vcf.gz nor .vcf. Choose one of them.", path=output)
         self._contigs: dict[str, int | None] = {}
@@ -227,7 +231,8 @@ class ScoredVcfWriter:
                 self.dropped,
             )
         extra = [*self._extra, *self._bad, *self._lost]
-        text = self.header.with_additions(self.fields, self._contigs, self._undeclared, extra)
+        header = self.header.without_info(self._ours)
+        text = header.with_additions(self.fields, self._contigs, self._undeclared, extra)
         with _open_output(self._final, self._packed) as head:
             head.write(text.encode("utf-8", "surrogateescape"))
         with self._final.open("r+b") as target, self._spool.open("rb") as source:
@@ -239,8 +244,6 @@ class ScoredVcfWriter:
 
     def _index(self) -> None:
         """Make the index, or say why there is none."""
-        import pysam
-
         for suffix in (".tbi", ".csi"):
             self.output.with_name(self.output.name + suffix).unlink(missing_ok=True)
         if not self._sorted:
@@ -248,13 +251,24 @@ class ScoredVcfWriter:
             return
         lengths = {**self.header.contigs, **self._contigs}.values()
         long = max([self._longest, *(length or 0 for length in lengths)]) > _TBI_LIMIT
+        for suffix in (".csi",) if long else (".tbi", ".csi"):
+            if self._make_index(csi=suffix == ".csi"):
+                self._index_target = self.output.with_name(self.output.name + suffix)
+                return
+        logger.warning("%s: no index can be made, so there is none. Check INFO/END of its records.", self.output)
+
+    def _make_index(self, *, csi: bool) -> bool:
+        """Try to make an index; htslib's own words about a failure are left out."""
+        import pysam
+
+        verbosity = pysam.set_verbosity(0)
         try:
-            pysam.tabix_index(str(self._final), preset="vcf", force=True, csi=long, index=str(self._index_made))
-        except OSError as error:
-            raise OutputError(
-                f"cannot be indexed ({error}). Check its records with bcftools.", path=self.output
-            ) from None
-        self._index_target = self.output.with_name(self.output.name + (".csi" if long else ".tbi"))
+            pysam.tabix_index(str(self._final), preset="vcf", force=True, csi=csi, index=str(self._index_made))
+        except OSError:
+            return False
+        finally:
+            pysam.set_verbosity(verbosity)
+        return True
 
     def _place_index(self) -> None:
         """Give the index its name, or throw away one that was begun."""
