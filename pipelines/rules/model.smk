@@ -161,7 +161,7 @@ rule finetune:
         classifier=subpath(output.weights, parent=True),
         aliases=each("--aliases", ALIASES),
         mode=config["finetune"]["mode"],
-        epochs=config["finetune"]["epochs"],
+        epochs=each("--epochs", [config["finetune"]["epochs"] or ""]),
         rate=config["finetune"]["learning_rate"],
         seed=config["seed"],
         device=config["device"],
@@ -169,5 +169,5 @@ rule finetune:
         "Training a classifier on {input.data}"
     shell:
         "titans-dna finetune --model {params.model:q} --data {input.data:q} --fasta {input.fasta:q} {params.aliases}"
-        " --mode {params.mode} --epochs {params.epochs} --learning-rate {params.rate} --seed {params.seed} --device {params.device}"
+        " --mode {params.mode} {params.epochs} --learning-rate {params.rate} --seed {params.seed} --device {params.device}"
         " --output {params.classifier:q} > {log:q} 2>&1"
