@@ -41,6 +41,8 @@ def places(tmp_path, model, genome, variants, bed) -> dict[str, Path]:
 
 SCORE = "score-variants --model {model} --fasta {fa} --vcf {vcf} "
 REGIONS = "score-regions --model {model} --fasta {fa} "
+SITES = "mutagenesis --model {model} --fasta {fa} -o {out}/x.h5 "
+READS = "--reads {tmp}/x.bam --reads-as sequences "
 NANO = "pretrain --fasta {fa} --window-tokens 64 --lanes 1 --config nano --steps 1 "
 EMBED = "embed --model {model} --fasta {fa} "
 CASES = {
@@ -70,6 +72,22 @@ CASES = {
     "a region that is none": (REGIONS + "--region chrA:50-1 -o {out}/x.tsv", ONE, "chrA:50-1"),
     "a region beyond 64 bits": (EMBED + "--region chrA:1-9223372036854775808 -o {out}/x.h5", ONE, "beyond 2^63"),
     "a shard with a broken number": ("merge {tmp}/bad.tsv -o {out}/x.tsv", ONE, "bad.tsv:5: start is 'x'"),
+    "a strand of regions": (SITES + "--region A:1-9 --strand forward", ONE, "--strand changes nothing without --all"),
+    "a contig of regions": (SITES + "--region chrA:1-9 --contig chrA", ONE, "--contig changes nothing without --all"),
+    "a picture of all": (SITES + "--all-snvs --picture {out}/x.svg", ONE, "--picture changes nothing with --all-snvs"),
+    "a horizon of all": (SITES + "--all-snvs --horizon 128", ONE, "--horizon changes nothing with --all-snvs"),
+    "--column with --variant": (
+        SCORE.replace("--vcf {vcf}", "--variant chrA:5:A:C --column ref=R") + "-o {out}/x.tsv", ONE,
+        "--column changes nothing with --variant",
+    ),
+    "--fill of reads": (REGIONS + READS + "--fill n -o {out}/x.tsv", ONE, "--fill is about a consensus"),
+    "--min-depth of reads": (EMBED + READS + "--min-depth 3 -o {out}/x.h5", ONE, "it or --reads-as sequences out"),
+    "a tokenizer beside a model": (
+        "tokenize --model {model} --tokenizer kmer:3 --fasta {fa} -o {out}/x.tsv", ONE,
+        "--tokenizer changes nothing beside --model",
+    ),
+    "virtual tracks": ("merge --virtual {tmp}/x.bw -o {out}/x.bw", ONE, "--virtual changes nothing for tracks"),
+    "resumed without a file": (SCORE + "--resume -o -", ONE, "--resume needs a file to go on with, and --output is -"),
     "missing bed": (REGIONS + "--bed {tmp}/no.bed -o {out}/x.tsv", ONE, "no.bed"),
     "a bed without a good line": (REGIONS + "--bed {tmp}/bad.bed -o {out}/x.tsv --track {out}/x.bw", ONE, "bad.bed:1"),
     "track in a missing folder": (REGIONS + "--track {out}/none/x.bw -o {out}/x.tsv", ONE, "none"),

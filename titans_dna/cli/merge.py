@@ -35,6 +35,8 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     if holds_tracks(shards[0]):
         from titans_dna.inference.merge_tracks import merge_tracks
 
+        options.refuse_useless("virtual", where="for tracks such as " + str(shards[0]))
+
         contigs = merge_tracks(shards, output)
         click.echo(f"{output}: tracks of {contigs:,} contigs of {len(shards)} shards", err=True)
         return

@@ -73,6 +73,10 @@ def mutagenesis(
         raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
     if not (shard.whole or all_snvs):
         raise ConfigError("--shard divides the contigs of --all-snvs; give each machine regions of its own instead")
+    if all_snvs:
+        options.refuse_useless("horizon_bp", "picture", where="with --all-snvs")
+    else:
+        options.refuse_useless("contigs", "strand", where="without --all-snvs")
     if picture:
         check_picture_path(picture)
     model = load_model(model_folder, device)

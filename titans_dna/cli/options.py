@@ -6,12 +6,35 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from titans_dna.checkpoints import model_folder
-from titans_dna.errors import OutputError
+from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
 
 FILE = click.Path(path_type=Path)
+
+
+def refuse_useless(*names: str, where: str) -> None:
+    """Refuse options that were typed where they would change nothing.
+
+    Parameters
+    ----------
+    names
+        Parameters of the verb.
+    where
+        What makes them useless, such as ``"without --all-snvs"``.
+
+    Raises
+    ------
+    ConfigError
+        If one of them was typed.
+    """
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        name = parameter.name or ""
+        if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(f"{parameter.opts[0]} changes nothing {where}; leave it out")
 
 
 def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:

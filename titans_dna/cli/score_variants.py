@@ -89,6 +89,8 @@ def score_variants(
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")
+    if variants:
+        options.refuse_useless("columns", where="with --variant")
     how = {name: settings.pop(name) for name in ("resume", "shard")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]

@@ -43,6 +43,11 @@ class ReadsChoice:
         single = [name for name in ("as_sequenced", "clipped") if name in changed]
         if single and self.reads_as != "sequences":
             raise ConfigError(f"--{single[0].replace('_', '-')} is about reads by themselves; add --reads-as sequences")
+        called = [name for name in ("fill", "min_depth") if name in changed]
+        if called and self.reads_as == "sequences":
+            raise ConfigError(
+                f"--{called[0].replace('_', '-')} is about a consensus; leave it or --reads-as sequences out"
+            )
 
     @property
     def as_sequences(self) -> bool:

@@ -44,6 +44,8 @@ def tokenize(
     from titans_dna.tokenizers import named_tokenizer, read_tokenizer
     from titans_dna.tokenizers import tokenize as encode
 
+    if model_folder is not None:
+        options.refuse_useless("tokenizer", where="beside --model")
     chosen = named_tokenizer(tokenizer) if model_folder is None else read_tokenizer(model_folder / "tokenizer.json")
     words, unread = chosen.vocabulary, Counter[str]()
     with open_genome(fasta, aliases) as source:

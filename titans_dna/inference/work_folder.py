@@ -48,7 +48,7 @@ class WorkFolder:
     Raises
     ------
     ConfigError
-        If the parts that are there belong to another job.
+        If the parts that are there belong to another job, or the output is no file that a run could go on with.
     OutputError
         If the folder cannot be made, or another run holds it.
     """
@@ -57,6 +57,8 @@ class WorkFolder:
         self.output, self.job, self.resume, self.device = output, dict(job), resume, device
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if str(output) == "-" or (output.exists() and not output.is_file()):
+            if resume:
+                raise ConfigError(f"--resume needs a file to go on with, and --output is {output}. Name a file.")
             self._temporary = tempfile.TemporaryDirectory()
             self.path = Path(self._temporary.name) / "work"
         else:
