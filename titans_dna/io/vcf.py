@@ -3,7 +3,7 @@
 Records are kept as the text they are, so that a copy loses nothing; alleles are read out of it. A line that cannot be
 read becomes a record with a `VcfRecord.problem`, never an exception: columns missing, POS no number, REF no bases, an
 ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
-bytes, not the name. BCF is turned into text by htslib.
+bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
 
 Not checked here: whether INFO and FORMAT fit their declarations (`titans_dna.io.vcf_check` does), and REF against a
 sequence.
@@ -207,8 +207,8 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         resources.append(text)
         head: list[str] = []
         for line in text:
-            head.append(line.rstrip("\r\n"))
-            if not line.startswith("##"):
+            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))
+            if not head[-1].startswith("##"):
                 break
         if not head:
             raise FormatError("is empty. Give a VCF with its header.", path=name)
