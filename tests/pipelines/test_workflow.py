@@ -190,6 +190,20 @@ def test_text_stays_text_and_numbers_may_come_as_text(own, snakemake):
     assert "--learning-rate 0.25" in text
 
 
+@pytest.mark.parametrize("suffix", [".tbi", ".csi", ""])
+def test_scored_variants_have_an_index_of_either_kind(own, snakemake, stand_in, suffix):
+    """A contig longer than 512 Mb makes it .csi; without any, the variants are not sorted."""
+    script = stand_in / "titans-dna"
+    made = f'output.with_name(output.name + "{suffix}")' if suffix else ""
+    script.write_text(script.read_text().replace('output.with_name(output.name + ".tbi")', made))
+    done = snakemake(own, "--cores", 1, "score_variants", "--configfile", "my.yaml", "--config", "model=default",
+                     path=stand_in)  # fmt: skip
+    scored = own / "results/samples/A/variants.scored.vcf.gz"
+    assert (done.returncode == 0, scored.exists()) == (bool(suffix), bool(suffix)), done.stderr
+    if not suffix:
+        assert "sort the input" in (own / "results/logs/merge_variants/A.log").read_text()
+
+
 def test_inside_another_workflow(project, own, snakemake, stand_in):
     workflow = f"""
 module titans_dna:

@@ -70,8 +70,9 @@ def score_variants(
 ) -> None:
     """Score every ALT by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
 
-    Negative means that the model finds ALT less likely than REF. Every record is written, in a VCF a malformed one into
-    the header; an ALT that cannot be scored has a reason in TD_OUTCOME. Positions are 1-based, as in VCF.
+    Negative means that the model finds ALT less likely than REF. Every record that can be read is written; an ALT that
+    cannot be scored has a reason in TD_OUTCOME. A malformed record has a row in a table; in a VCF it stands in the
+    header, and the first 1,000 of them with their text. Positions are 1-based, as in VCF.
 
     \b
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz

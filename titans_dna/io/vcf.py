@@ -3,7 +3,7 @@
 Records are kept as the text they are, so that a copy loses nothing; alleles are read out of it. A line that cannot be
 read becomes a record with a `VcfRecord.problem`, never an exception: columns missing, POS no number, REF no bases, an
 ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
-bytes, not the name. BCF is turned into text by htslib.
+bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
 
 Not checked here: whether INFO and FORMAT fit their declarations (`titans_dna.io.vcf_check` does), and REF against a
 sequence.
