@@ -16,8 +16,9 @@ from titans_dna.errors import ConfigError
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
 @click.option("--virtual", is_flag=True, help="Point to the vectors in the shards, which must stay where they are.")
 @options.output(
-    "Merged file: HDF5 for embeddings, VCF for scored VCFs, a table for other scores; tracks keep their format."
-)
+    "Merged file: HDF5 for embeddings, VCF (- for standard output) for scored VCFs, a table for other scores; tracks "
+    "keep their format.", streams=True,
+)  # fmt: skip
 def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     """Make one file of all shards of one job, in any order; it equals that of an unsharded run.
 
@@ -32,6 +33,10 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     from titans_dna.io.score_table_reader import holds_scores
     from titans_dna.io.track_set_reader import holds_tracks
 
+    if str(output) == "-" and not shards[0].name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
+        raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")
+    if any(output.resolve() == path.resolve() for path in shards):
+        raise ConfigError(f"--output {output} is one of the shards. Choose another file.")
     if holds_tracks(shards[0]):
         from titans_dna.inference.merge_tracks import merge_tracks
 

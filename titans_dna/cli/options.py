@@ -150,7 +150,14 @@ def check_folder(context: click.Context, parameter: click.Parameter, path: Path 
     return path
 
 
-def output(help_text: str, **settings: Any) -> Any:
-    """Return the ``--output`` option; its folder must exist unless ``callback=None``."""
-    settings = {"callback": check_folder, **settings}
+def check_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse standard output too."""
+    if str(path) == "-":
+        raise ConfigError(f"--output is - for standard output, which {context.info_name} cannot write to. Name a file.")
+    return check_folder(context, parameter, path)
+
+
+def output(help_text: str, *, streams: bool = False, callback: Any = check_file) -> Any:
+    """Return the ``--output`` option; its folder must exist unless ``callback=None``, ``-`` needs ``streams``."""
+    settings = {"callback": check_folder if streams else callback}
     return click.option("--output", "-o", type=FILE, required=True, help=help_text, **settings)

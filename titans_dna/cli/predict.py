@@ -16,7 +16,7 @@ from titans_dna.cli import options
 @click.option("--fasta", type=options.FILE, help="Genome of intervals.")
 @options.aliases
 @options.device
-@options.output("Table of tab-separated columns, .gz too; - for standard output.")
+@options.output("Table of tab-separated columns, .gz too; - for standard output.", streams=True)
 def predict(
     model_folder: Path, data: Path, fasta: Path | None, aliases: Path | None, device: str, output: Path
 ) -> None:

@@ -35,7 +35,9 @@ if TYPE_CHECKING:
 @options.shard
 @options.resume
 @options.device
-@options.output("Table (.tsv, .tsv.gz, .parquet, .h5, .h5ad, - for standard output); start 0-based, end excluded.")
+@options.output(
+    "Table (.tsv, .tsv.gz, .parquet, .h5, .h5ad, - for standard output); start 0-based, end excluded.", streams=True
+)
 def score_regions(
     model_folder: Path,
     fasta: Path | None,

@@ -56,7 +56,10 @@ from titans_dna.errors import ConfigError
 @options.shard
 @options.resume
 @options.device
-@options.output("VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz, .parquet, .h5, .h5ad).")
+@options.output(
+    "VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz, .parquet, .h5, .h5ad).",
+    streams=True,
+)
 def score_variants(
     model_folder: Path,
     fasta: Path,

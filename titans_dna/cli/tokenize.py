@@ -24,7 +24,7 @@ COLUMNS = ("contig", "start", "end", "id", "token", "masked", "region")
 @options.aliases
 @options.bed
 @options.region
-@options.output("Table (.tsv, .tsv.gz, - for standard output); start 0-based, end excluded.")
+@options.output("Table (.tsv, .tsv.gz, - for standard output); start 0-based, end excluded.", streams=True)
 def tokenize(
     tokenizer: str, model_folder: Path | None, fasta: Path, aliases: Path | None, bed: Path | None,
     regions: tuple[str, ...], output: Path,

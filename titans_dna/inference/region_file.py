@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
@@ -22,12 +24,15 @@ from titans_dna.io.score_table import Column, ScoreTableWriter
 from titans_dna.io.track_set import TrackSetWriter, check_track_path
 from titans_dna.io.tracks import BigWigTrack
 
+logger = logging.getLogger(__name__)
+
 COLUMNS = (
     Column("contig", "text"), Column("start", "integer"), Column("end", "integer"), Column("name", "text"),
     Column("strand", "text"), Column("bases", "integer"), Column("log_likelihood", "score"),
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
+_HOLD_NOTHING = (".gz", ".tsv", ".parquet", ".h5")  # formats of tracks that may be without a value; a bigWig may not
 _FIELDS = tuple(field.name for field in fields(RegionScore))
 
 
@@ -48,6 +53,27 @@ class RegionOutputs:
     table: Path  # see `titans_dna.io.score_table`; "-" for standard output
     surprise: Path | None = None  # bigWig of the memory's surprise
     tracks: Path | None = None  # all tracks; see `titans_dna.io.track_set`
+
+    def check(self, kinds: Sequence[str]) -> None:
+        """Refuse what is no format of tracks, and two outputs of one name.
+
+        Raises
+        ------
+        OutputError
+            If the suffix of the tracks is unknown.
+        ConfigError
+            If two of the files to be written are one.
+        """
+        named = [path for path in (self.table, self.surprise) if path is not None and str(path) != "-"]
+        if self.tracks is not None:
+            check_track_path(self.tracks)
+            each = [self.tracks.with_name(f"{self.tracks.stem}.{kind}.bw") for kind in kinds]
+            named += each if self.tracks.suffix == ".bw" else [self.tracks]
+        found: set[Path] = set()
+        for path in (path.resolve() for path in named if path.is_file() or not path.exists()):
+            if path in found:
+                raise ConfigError(f"{path}: two of --output, --track and --tracks are this file. Choose another name.")
+            found.add(path)
 
 
 def score_region_file(
@@ -82,13 +108,12 @@ def score_region_file(
     OutputError
         If an output cannot be written.
     ConfigError
-        If the unfinished run is another one.
+        If the unfinished run is another one, or two outputs are one file.
     """
-    if outputs.tracks is not None:
-        check_track_path(outputs.tracks)
+    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
+    outputs.check(kinds)
     work_of = _contigs_of(regions, genome, shard)
     lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
-    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
     digest = hash_regions(regions)
     metadata = run_metadata(model, genome, {"kind": "regions"}, shard, {"regions": digest})
     job = describe_job(metadata, genome, work_of)
@@ -195,13 +220,32 @@ def _write_tracks(
         return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
 
     told = {**metadata, "tracks": "surprise"} if "shard" in metadata else None
-    if outputs.surprise and (lengths or told):  # a shard without contigs is written too, for a merge to count
+
+    def worth(path: Path | None, kinds: Sequence[str]) -> bool:
+        """Tell whether there is anything to write; a shard without anything is written too, for a merge to count."""
+        if path is None or told:
+            return path is not None
+        valued = bool(lengths) and (path.suffix in _HOLD_NOTHING or all(_has_values(lengths, arrays, k) for k in kinds))
+        if not valued:
+            logger.warning("%s is not written: no base of the regions' contigs has a value", path)
+        return valued
+
+    if outputs.surprise and worth(outputs.surprise, ["surprise"]):
         with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
             for contig, bases in lengths.items():
                 track = arrays(contig)["surprise"]
                 for start in range(0, bases, 1 << 18):
                     bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
-    if outputs.tracks and (lengths or told):
+    if outputs.tracks and worth(outputs.tracks, kinds):
         with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:
                 tracks.add(contig, arrays(contig))
+
+
+def _has_values(lengths: Mapping[str, int], arrays: Callable[[str], dict[str, np.ndarray]], kind: str) -> bool:
+    """Tell whether a track has a number anywhere."""
+    return any(
+        np.isfinite(arrays(contig)[kind][start : start + (1 << 18)]).any()
+        for contig, bases in lengths.items()
+        for start in range(0, bases, 1 << 18)
+    )
