@@ -10,8 +10,9 @@ suffix                 layout
 ``.h5ad``              AnnData: ``X`` holds the score columns, ``obs`` all others, ``uns`` the metadata
 =====================  ==============================================================================================
 
-Scores are 32-bit floats at least, never less. Rows are written as they come, at constant memory, but for ``.h5ad``,
-which is held until the end. A file appears under its name only when it is complete.
+Scores are 32-bit floats at least, never less. Text is UTF-8: what is none is taken for Latin-1. Rows are written as
+they come, at constant memory, but for ``.h5ad``, which is held until the end. A file appears under its name only when
+it is complete.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class ScoreTableWriter:
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row; a score that is None or nan is missing."""
         self.rows += 1
+        row = {name: _utf8(value) if isinstance(value, str) else value for name, value in row.items()}
         if self._tsv is not None:
             self._tsv.write(row)
             return
@@ -115,7 +117,7 @@ class ScoreTableWriter:
             if column.kind == "score":
                 self._held[column.name].append(float("nan") if value is None else float(value))
             else:
-                self._held[column.name].append("" if value is None else value)
+                self._held[column.name].append("" if value is None else _without_zero(value))
         if self.rows % _ROWS == 0:
             self._flush()
 
@@ -157,6 +159,21 @@ def require_package(package: str, path: Path) -> None:
         raise OutputError(
             f"needs the package {package}. Install it with: pip install 'titans-dna[convert]'.", path=path
         )
+
+
+def _utf8(text: str) -> str:
+    """Return text whose bytes that are no UTF-8, which readers keep as surrogates, stand for Latin-1."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
+
+
+def _without_zero(value: Any) -> Any:
+    """Escape zero bytes, which HDF5's strings cannot hold."""
+    return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
 class _Sink(ABC):
