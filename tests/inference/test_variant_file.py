@@ -415,6 +415,21 @@ def test_pipes_are_read_like_files(model, genome, variants, tmp_path, pipe, monk
     assert "quantile" in wanted.read_text()
 
 
+@pytest.mark.parametrize("suffix", TABLES)
+def test_text_that_is_no_utf8_is_latin_1_in_tables(model, genome, tmp_path, suffix):
+    """And a zero byte, which HDF5 cannot hold, is no traceback after hours of scoring."""
+    rows = [b"chr1\t5\tcaf\xe9\tA\t<X>", "chr1\t6\tcaf\u00e9\tA\t<X>".encode(), b"chr1\t7\tx\tA\0\t<X>"]
+    lines = b"".join(row + b"\t.\t.\t.\n" for row in rows)
+    (tmp_path / "in.vcf").write_bytes(b"##fileformat=VCFv4.3\n" + HEADER.encode() + lines)
+    paths = [tmp_path / f"p{index}{suffix}" for index in (1, 2)]
+    for index, path in enumerate(paths, start=1):
+        score_variant_file(model, genome, tmp_path / "in.vcf", path, options=FAST, shard=Shard(index, 2))
+    assert merge_scores(paths, tmp_path / f"all{suffix}") == 3
+    found = list(open_score_table(tmp_path / f"all{suffix}").rows())
+    assert [row["id"] for row in found] == ["caf\u00e9", "caf\u00e9", "x"]
+    assert found[2]["outcome"] == "malformed"
+
+
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):
     with pytest.raises(OutputError, match=r"Choose \.vcf\.gz, \.vcf or one of \.tsv"):
         score_variant_file(model, genome, variants, tmp_path / "out.csv")

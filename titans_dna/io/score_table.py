@@ -10,8 +10,9 @@ suffix                 layout
 ``.h5ad``              AnnData: ``X`` holds the score columns, ``obs`` all others, ``uns`` the metadata
 =====================  ==============================================================================================
 
-Scores are 32-bit floats at least, never less. Rows are written as they come, at constant memory, but for ``.h5ad``,
-which is held until the end. A file appears under its name only when it is complete.
+Scores are 32-bit floats at least, never less. Text is UTF-8: what is none is taken for Latin-1. Rows are written as
+they come, at constant memory, but for ``.h5ad``, which is held until the end. A file appears under its name only when
+it is complete.
 """
 
 from __future__ import annotations
@@ -107,6 +108,7 @@ class ScoreTableWriter:
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row; a score that is None or nan is missing."""
         self.rows += 1
+        row = {name: _utf8(value) if isinstance(value, str) else value for name, value in row.items()}
         if self._tsv is not None:
             self._tsv.write(row)
             return
@@ -115,7 +117,7 @@ class ScoreTableWriter:
             if column.kind == "score":
                 self._held[column.name].append(float("nan") if value is None else float(value))
             else:
-                self._held[column.name].append("" if value is None else value)
+                self._held[column.name].append("" if value is None else _without_zero(value))
         if self.rows % _ROWS == 0:
             self._flush()
 
@@ -130,14 +132,8 @@ class ScoreTableWriter:
         elif number:
             self._flush()
             types = {"score": np.float32, "integer": np.int64, "text": object}
-            told = {c.name: self._text(values[c.name]) if c.kind == "text" else values[c.name] for c in self.columns}
-            self._sink.write({c.name: np.asarray(told[c.name], types[c.kind]) for c in self.columns})
+            self._sink.write({c.name: np.asarray(values[c.name], types[c.kind]) for c in self.columns})
         self.rows += number
-
-    def _text(self, values: Sequence[str]) -> list[str]:
-        """Return text that UTF-8 can hold: other bytes of an input are written as ``\\xe9``."""
-        return [v if v.isascii() else v.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-                for v in values]  # fmt: skip
 
     def _clear(self) -> None:
         kinds = {"score": lambda: array("f"), "integer": lambda: array("q"), "text": list}
@@ -146,7 +142,7 @@ class ScoreTableWriter:
     def _flush(self) -> None:
         self._sink.write(
             {
-                column.name: self._text(self._held[column.name])
+                column.name: self._held[column.name]
                 if column.kind == "text"
                 else np.array(self._held[column.name], np.float32 if column.kind == "score" else np.int64)
                 for column in self.columns
@@ -163,6 +159,21 @@ def require_package(package: str, path: Path) -> None:
         raise OutputError(
             f"needs the package {package}. Install it with: pip install 'titans-dna[convert]'.", path=path
         )
+
+
+def _utf8(text: str) -> str:
+    """Return text whose bytes that are no UTF-8, which readers keep as surrogates, stand for Latin-1."""
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            return text.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text
+
+
+def _without_zero(value: Any) -> Any:
+    """Escape zero bytes, which HDF5's strings cannot hold."""
+    return value.replace("\0", "\\x00") if isinstance(value, str) else value
 
 
 class _Sink(ABC):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import io
+import itertools
 import os
 import re
 import sys
@@ -207,7 +208,7 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         resources.append(text)
         head: list[str] = []
         for line in text:
-            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))  # a byte order mark
+            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))
             if not head[-1].startswith("##"):
                 break
         if not head:
@@ -302,20 +303,36 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
     except (ValueError, OSError) as error:
         raise FormatError(f"is no readable BCF ({error}). Copy it again.", path=name) from None
     resources.append(variants)
-    text = _bcf_text(variants, name)
-    return VariantReader(name, read_header(next(text).splitlines(), name), text, 1, resources)
-
-
-def _bcf_text(variants: Any, name: str) -> Iterator[str]:
-    """Yield the header and then the records, as text."""
     try:
-        yield str(variants.header)
-        for record in variants:
+        header = read_header(str(variants.header).splitlines(), name)
+    except UnicodeDecodeError:
+        head = itertools.takewhile(lambda line: line.startswith("#"), _bcf_as_text(source))
+        header = read_header((line.rstrip("\n") for line in head), name)
+    return VariantReader(name, header, _bcf_records(variants, source), 1, resources)
+
+
+def _bcf_records(variants: Iterable[Any], source: str) -> Iterator[str]:
+    """Yield records as text, by way of a copy from the first on that is no UTF-8."""
+    done = 0
+    try:
+        for done, record in enumerate(variants):  # noqa: B007
             yield str(record)
     except UnicodeDecodeError:
-        raise FormatError(
-            "holds text that is not UTF-8. Give it as VCF, which may: bcftools view --output-type z", path=name
-        ) from None
+        records = (line for line in _bcf_as_text(source) if not line.startswith("#"))
+        yield from itertools.islice(records, done, None)
+
+
+def _bcf_as_text(source: str) -> Iterator[str]:
+    """Yield the lines of a BCF, bytes that are no UTF-8 as surrogates; pysam itself refuses these."""
+    from pysam import SamtoolsError, bcftools
+
+    with tempfile.NamedTemporaryFile(suffix=".vcf") as copy:
+        try:
+            bcftools.view("--no-version", "-Ov", "-o", copy.name, source, catch_stdout=False)
+        except SamtoolsError as error:
+            raise OSError(str(error)) from None
+        with Path(copy.name).open(encoding="utf-8", errors="surrogateescape", newline="\n") as text:
+            yield from text
 
 
 def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
