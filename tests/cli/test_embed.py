@@ -117,3 +117,33 @@ def test_what_is_refused_leaves_no_file(embed, options, said):
     assert said in result.stderr
     assert "Traceback" not in result.output
     assert list(path.parent.iterdir()) == []
+
+
+def test_a_resumed_file_is_that_of_an_undisturbed_run(run, model, genome, bed, tmp_path, monkeypatch):
+    """The command in the file is the one that was typed, quoted, but for --resume."""
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    command = [
+        "embed",
+        "--model",
+        model,
+        "--fasta",
+        genome,
+        "--bed",
+        bed,
+        "--layer",
+        "final",
+        "-o",
+        tmp_path / "e 1.h5",
+    ]
+    found = []
+    for extra in ([], ["--resume"]):
+        monkeypatch.setattr("sys.argv", ["titans-dna", *map(str, command), *extra])
+        result = run(*command, *extra)
+        assert result.exit_code == 0, result.output
+        found.append((tmp_path / "e 1.h5").read_bytes())
+    assert found[0] == found[1]
+    with open_embeddings(tmp_path / "e 1.h5") as embeddings:
+        assert embeddings.attributes["command"].endswith("e 1.h5'")
+    counts = {"embedded": 3, "reference_n": 1, "contig_unknown": 1, "total": 5}
+    said = [line.split() for line in result.stderr.splitlines()[-4:]]
+    assert sorted(said) == sorted([outcome, str(number)] for outcome, number in counts.items())

@@ -20,7 +20,7 @@ import pysam
 import pytest
 
 from titans_dna.io.hdf5_reader import open_embeddings
-from titans_dna.io.tables import read_tsv
+from titans_dna.io.tables import read_tsv, write_tsv
 from titans_dna.version import __version__
 
 OUTCOMES = {
@@ -198,6 +198,14 @@ def test_embeddings(run, model, genome, bed, tmp_path):
     info = run("info", path)
     assert info.exit_code == 0
     assert "regions            5" in info.output
+
+
+def test_info_counts_the_rows_of_a_table(run, tmp_path):
+    for name in ("t.tsv", "t.tsv.gz"):
+        write_tsv(tmp_path / name, ["contig", "llr"], [{"contig": "c", "llr": 0.5}, {"contig": "d"}])
+        said = run("info", tmp_path / name)
+        assert said.exit_code == 0, said.output
+        assert said.stdout.split() == ["rows", "2", "columns", "contig", "llr"]
 
 
 def test_info_and_doctor(run, model, genome, default_model):

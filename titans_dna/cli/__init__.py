@@ -34,7 +34,7 @@ VERBS = {
     "convert": "Embeddings to h5ad, parquet or npy, and back.",
     "statistics": "Count the results of one sample.",
     "report": "Put results into one HTML page.",
-    "info": "Say what a model, FASTA or embedding file holds.",
+    "info": "Say what a model, sequence, embedding or score file holds.",
     "doctor": "Check the installation, one line each.",
 }
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +78,7 @@ def embed(
     titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
     titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import iterate_regions
     from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
@@ -88,6 +87,7 @@ def embed(
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
     from titans_dna.inference.pooling import Pooling
+    from titans_dna.inference.run_metadata import command_line
     from titans_dna.version import __version__
 
     if stride_bp and not window_bp:
@@ -111,7 +111,7 @@ def embed(
             asked = tiled(asked, window_bp, stride_bp or window_bp)
         plan = embedding_job.plan_embeddings(asked, source.contigs.lengths, chosen)
         attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
-            "fasta": str(fasta), "package_version": __version__, "command": shlex.join(["titans-dna", *sys.argv[1:]])
+            "fasta": str(fasta), "package_version": __version__, "command": command_line()
         }  # fmt: skip
         if choice.reads is not None:
             attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
@@ -120,13 +120,6 @@ def embed(
             counts = embedding_job.write_embeddings(output, model, source, plan, attributes, storage, progress=advance)
         report_names(source)
     report_outcomes(counts)
-
-
-def report_outcomes(counts: Mapping[str, int]) -> None:
-    """Say on standard error how many rows have which outcome."""
-    for outcome, number in sorted(counts.items(), key=lambda item: (-item[1], item[0])):
-        click.echo(f"{outcome:<16} {number:>10}", err=True)
-    click.echo(f"{'total':<16} {sum(counts.values()):>10}", err=True)
 
 
 def _embed_reads(
@@ -138,17 +131,19 @@ def _embed_reads(
     settings: tuple[EmbedOptions, Storage],
 ) -> None:
     """Write what each read is embedded as."""
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
     from titans_dna.inference.embed import vector_attributes
     from titans_dna.inference.read_embeddings import embed_reads
+    from titans_dna.inference.run_metadata import command_line
     from titans_dna.io.hdf5 import EmbeddingWriter
     from titans_dna.version import __version__
 
     chosen, storage = settings
     attributes = vector_attributes(model, chosen) | {
         "context": "read", "reads": str(choice.reads), "reads_as": choice.reads_as, "package_version": __version__,
-        "command": shlex.join(["titans-dna", *sys.argv[1:]]),
+        "command": command_line(),
     }  # fmt: skip
     width, counts = chosen.columns(model) * chosen.pooling.bins, Counter[str]()
     with open_aligned(*reference, choice) as aligned:

@@ -50,6 +50,7 @@ def finetune(
     titans-dna finetune --model default --data enhancers.csv --output enhancers/
     titans-dna finetune --model default --data exons.bed --fasta genome.fa --mode frozen --output exons/
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
@@ -66,8 +67,7 @@ def finetune(
     with progress_bar("fine-tuning", total, "sequences") as advance:
         result = finetune_model(model, examples, output, config, advance=advance)
     click.echo(f"{result['tested_examples']:,} sequences tested, {result['training_examples']:,} learned")
-    for outcome, rows in sorted(result["rows"].items()):
-        click.echo(f"  {outcome:<16} {rows:,}", err=True)
+    report_outcomes(result["rows"])
     for name, label in (("model", model.name), ("kmer_baseline", f"{config.kmer_bases}-mers")):
         numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in result[name].items())
         click.echo(f"  {label:<16} {numbers}")

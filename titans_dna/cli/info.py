@@ -9,19 +9,23 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("info", short_help="Say what a model, FASTA or embedding file holds.")
+@click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
 @click.argument("path", type=options.FILE, callback=options.find_model)
 def info(path: Path) -> None:
-    """Say what a model folder, a FASTA, or a file of embeddings or scores holds.
+    """Say what a model folder, a sequence file, a file of embeddings or a table of scores holds.
+
+    Sequence is FASTA, GenBank or EMBL; embeddings are HDF5 of embed; tables end in .tsv, .tsv.gz, .parquet, .h5, .h5ad.
 
     \b
     titans-dna info model/
     titans-dna info data/demo.fa
     titans-dna info default
     """
+    from titans_dna.io.score_table import is_score_table
+
     if path.is_dir():
         _model(path)
-    elif path.suffix in (".h5", ".hdf5", ".h5ad", ".parquet"):
+    elif is_score_table(path) or path.suffix == ".hdf5":
         _table(path)
     else:
         _fasta(path)

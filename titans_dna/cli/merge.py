@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -54,12 +52,12 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
         click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
         return
     from titans_dna.cli.progress import progress_bar
+    from titans_dna.inference.run_metadata import command_line
     from titans_dna.io.embedding_merge import merge_embeddings
 
     other = [path for path in shards if path.suffix not in (".h5", ".hdf5")]
     if other:
         raise ConfigError(f"{other[0]}: cannot be merged; give shards of embeddings (.h5) or of scores")
-    command = shlex.join(["titans-dna", *sys.argv[1:]])
     with progress_bar("merging", 0, unit="rows") as advance:
-        rows = merge_embeddings(shards, output, virtual=virtual, command=command, progress=advance)
+        rows = merge_embeddings(shards, output, virtual=virtual, command=command_line(), progress=advance)
     click.echo(f"{output}: {rows:,} regions of {len(shards)} shards", err=True)

@@ -30,6 +30,7 @@ def predict(
     titans-dna predict --model enhancers/ --data more.csv --output classes.tsv
     titans-dna predict --model exons/ --data regions.bed --fasta genome.fa --output classes.tsv.gz
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.training.labelled import read_rows
@@ -43,7 +44,6 @@ def predict(
     with progress_bar("predicting", len(rows), "sequences") as advance:
         found = predict_classes(classifier, rows, advance)
         counts = write_predictions(output, classifier.classes, found)
-    for outcome, number in sorted(counts.outcomes.items()):
-        click.echo(f"  {outcome:<16} {number:,}", err=True)
+    report_outcomes(counts.outcomes)
     if counts.metrics:
         click.echo("  ".join(f"{metric} {value:.4f}" for metric, value in counts.metrics.items()), err=True)

@@ -84,6 +84,7 @@ def score_variants(
     titans-dna score-variants --model model/ --fasta hg38.fa --vcf all.vcf.gz --shard 3/8 --resume --output part3.vcf.gz
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
@@ -112,6 +113,4 @@ def score_variants(
             model, genome, inputs, output, options=scoring, advance=advance, **how,  # type: ignore[arg-type]
         )  # fmt: skip
         report_names(genome)
-    for outcome, count in counts.items():
-        click.echo(f"{outcome:<20} {count:>10,}", err=True)
-    click.echo(f"{'total':<20} {sum(counts.values()):>10,}", err=True)
+    report_outcomes(counts)
