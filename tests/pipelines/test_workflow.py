@@ -201,8 +201,8 @@ def test_scored_variants_have_an_index_of_either_kind(own, snakemake, stand_in, 
     scored = own / "results/samples/A/variants.scored.vcf.gz"
     assert (done.returncode == 0, scored.exists()) == (bool(suffix), bool(suffix)), done.stderr
     if not suffix:
-        said = [log.read_text() for log in (own / "results/logs/merge_variants").iterdir()]  # of the sample that was first
-        assert any("sort the input" in text for text in said)
+        logs = (own / "results/logs/merge_variants").iterdir()  # of the sample that came first
+        assert any("sort the input" in log.read_text() for log in logs)
 
 
 def test_inside_another_workflow(project, own, snakemake, stand_in):
