@@ -159,5 +159,5 @@ def check_file(context: click.Context, parameter: click.Parameter, path: Path | 
 
 def output(help_text: str, *, streams: bool = False, callback: Any = check_file) -> Any:
     """Return the ``--output`` option; its folder must exist unless ``callback=None``, ``-`` needs ``streams``."""
-    settings = {"callback": check_folder if streams else callback}
-    return click.option("--output", "-o", type=FILE, required=True, help=help_text, **settings)
+    check = check_folder if streams else callback
+    return click.option("--output", "-o", type=FILE, required=True, help=help_text, callback=check)
