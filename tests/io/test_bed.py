@@ -155,3 +155,11 @@ def test_any_lines_are_intervals_or_one_error_with_a_line(tmp_path, lines, name)
         assert 0 <= interval.start <= interval.end
         if table.resolve(interval.contig):
             assert table.place(interval).end <= 7
+
+
+def test_sequences_behind_the_features_of_gff3_need_no_directive(tmp_path):
+    """GFF3 says that a line that begins with > implies ##FASTA."""
+    feature = "c\tx\texon\t{}\t{}\t.\t+\t.\tID=e{}\n"
+    for name in ("a.gff3", "a.txt"):
+        (tmp_path / name).write_text(feature.format(1, 4, 1) + feature.format(7, 9, 2) + ">c\nACGTACGTACGT\n>d\nACGT\n")
+        assert [(i.start, i.end) for i in read_intervals(tmp_path / name)] == [(0, 4), (6, 9)]

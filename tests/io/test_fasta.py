@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from titans_dna.errors import ContigUnknown, FormatError, IndexStale, InputMissing, OutputError, TitansDNAError
-from titans_dna.io import open_fasta
+from titans_dna.io import fasta_source, open_fasta
 from titans_dna.io.fasta_index import FastaScanner, format_fai
 from titans_dna.tokenizers import NucleotideTokenizer
 
@@ -305,3 +305,26 @@ def test_every_torture_fasta_is_read_right_or_refused_by_name(shared_data, caplo
                 expected[name].append(line.strip())
         found = contents(path)
         assert found == {name: b"".join(parts) for name, parts in expected.items()}, path.name
+
+
+def test_a_fasta_in_another_process_answers_to_the_same_aliases(tmp_path):
+    (tmp_path / "a.fa").write_text(">chr1\nACGT\n")
+    groups = (group for group in [["one", "chr1"]])
+    with open_fasta(tmp_path / "a.fa", aliases=groups) as fasta, pickle.loads(pickle.dumps(fasta)) as again:
+        assert again.fetch("one", 1, 3) == b"CG"
+        assert again.contigs.aliases == fasta.contigs.aliases
+
+
+def test_the_cache_never_holds_a_copy_with_irregular_lines(tmp_path, monkeypatch):
+    """Two processes that open one file may take each other's copy and index."""
+    (tmp_path / "a.fa").write_text(">c\nACGTA\nCG\nTTTTT\nA\n")
+    published = []
+
+    def watched(path, write, real=fasta_source.store):
+        real(path, write)
+        published.append((path.suffix, path.read_bytes()))
+
+    monkeypatch.setattr(fasta_source, "store", watched)
+    with open_fasta(tmp_path / "a.fa") as fasta:
+        assert fasta.sequence("c") == b"ACGTACGTTTTTA"
+    assert [text for suffix, text in published if suffix == ".fa"] == [b">c\nACGTACGTTTTTA\n"]

@@ -4,7 +4,7 @@ BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount bl
 half-open, separated by tabs, or by blanks where a line has no tab. Lines that are empty or begin with ``#``,
 ``track`` or ``browser`` are skipped. GTF, GFF3: nine tab-separated columns, start and end 1-based inclusive; lines of
 one feature type (exon) become intervals, named after the transcript, else the gene, the Name or the ID. In GFF3 what
-follows ``##FASTA`` is not read.
+follows ``##FASTA``, or a first line that begins with ``>``, is not read.
 
 Which of the two a file is follows from its suffix (.gtf, .gff, .gff3, with .gz or without), else from its first line.
 A line that breaks its format is a `FormatError` with its number. Not checked: score, thick ends, colour; whether
@@ -91,7 +91,7 @@ def iterate_records(
     """
     annotation: bool | None = True if _ANNOTATION.search(os.fspath(path)) else None
     for number, line in read_lines(path):
-        if line.startswith("##FASTA"):
+        if line.startswith("##FASTA") or (annotation and line.startswith(">")):
             return
         if not line.strip() or line.startswith("#") or line.split(None, 1)[0] in ("track", "browser"):
             continue

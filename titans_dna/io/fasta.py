@@ -21,6 +21,7 @@ import logging
 import os
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, runtime_checkable
@@ -100,8 +101,16 @@ class Fasta:
     Bases are given as they stand in the file: case, IUPAC codes and all.
     """
 
-    def __init__(self, path: Path, source: Source, contigs: ContigTable, circular: frozenset[str]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        contigs: ContigTable,
+        circular: frozenset[str],
+        aliases: Iterable[Sequence[str]] = (),
+    ) -> None:
         self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
+        self._aliases = tuple(aliases)
         self._md5: dict[str, str] = {}
 
     def __enter__(self) -> Self:
@@ -116,7 +125,7 @@ class Fasta:
         return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return open_fasta, (self._path,)
+        return partial(open_fasta, aliases=self._aliases), (self._path,)
 
     @property
     def path(self) -> Path:
@@ -196,7 +205,7 @@ def open_fasta(
     OutputError
         If a copy is needed and the cache folder cannot be written.
     """
-    path = Path(path)
+    path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
     circular: frozenset[str] = frozenset()
     text = _decompressed_head(path, head)
@@ -215,7 +224,7 @@ def open_fasta(
         _check_text(path, text)
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
-    return Fasta(path, source, ContigTable(lengths, aliases), circular)
+    return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
 
 
 def fetch_circular(genome: Genome, contig: str, start: int, end: int, *, circular: bool | None = None) -> bytes:

@@ -224,11 +224,17 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
                     raise
                 raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
         scanner.finish()
+        if scanner.irregular:  # other processes may look for the copy: it must never be there with irregular lines
+            rough = temporary.with_name(f"{temporary.name}.rough")
+            temporary.replace(rough)
+            try:
+                _rewrite(rough, temporary)
+            finally:
+                rough.unlink(missing_ok=True)
 
     store(plain, copy)
     entries = scanner.entries
     if scanner.irregular:
-        store(plain, lambda temporary: _rewrite(plain, temporary))
         again = FastaScanner(path)
         with plain.open("rb") as stream:
             while block := stream.read(_BLOCK):
