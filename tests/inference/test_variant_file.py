@@ -174,6 +174,38 @@ def test_merged_shards_are_the_whole(model, genome, variants, whole, tmp_path, s
         assert sum(counts.values()) == len(rows)
 
 
+@pytest.mark.parametrize("count", [1, 2, 3, 9])
+def test_the_header_of_merged_shards_is_that_of_one_run(model, genome, tmp_path, count):
+    """Contigs and fields that the source does not declare, malformed records and lost values in their order."""
+    rows = [
+        "chr3\t9\tB=1",
+        "chr1\t5\tA=1;B",
+        "chrZ\t1\tC",
+        "chr1\tten\tC",
+        "chr4\t7\t=5",
+        "chr2\t3\tD;A=2",
+        "chr1\t4\t?=1",
+    ]
+    rows += [f"chr{contig}\tten\tC" for contig in (4, 2, 3)] + [
+        f"chr{contig}\t{contig}\tE{contig}" for contig in (4, 2, 3)
+    ]
+    lines = ["##fileformat=VCFv4.3", "##contig=<ID=chr2,length=340>", HEADER.rstrip()]
+    for contig, position, info in (row.split("\t") for row in rows):
+        base = (
+            genome.fetch(contig, int(position) - 1, int(position)).decode()
+            if position != "ten" and contig != "chrZ"
+            else "A"
+        )
+        lines.append(f"{contig}\t{position}\t.\t{base}\tN\t.\tf{len(lines) % 3}\t{info}")
+    (tmp_path / "in.vcf").write_text("\n".join(lines) + "\n")
+    score_variant_file(model, genome, tmp_path / "in.vcf", tmp_path / "one.vcf", options=FAST)
+    paths = [tmp_path / f"{index}.vcf" for index in range(1, count + 1)]
+    for index, path in enumerate(paths, start=1):
+        score_variant_file(model, genome, tmp_path / "in.vcf", path, options=FAST, shard=Shard(index, count))
+    merge_scores(paths[::-1], tmp_path / "all.vcf")
+    assert (tmp_path / "all.vcf").read_bytes() == (tmp_path / "one.vcf").read_bytes()
+
+
 def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, random_bases):
     def make(name, used=model, fasta=genome, options=FAST, index=1):
         path = tmp_path / name

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 
 from titans_dna.errors import FormatError, OutputError, TitansDNAError
 from titans_dna.inference.run_metadata import HOW, command_line, metadata_of_whole
 from titans_dna.inference.shards import merge_order
+from titans_dna.inference.variant_file import EXTRA, FIELDS
 from titans_dna.io.score_table import ScoreTableWriter, is_score_table
 from titans_dna.io.score_table_reader import ScoreTable, open_score_table
 from titans_dna.io.vcf import VariantReader, VcfRecord, read_variants
-from titans_dna.io.vcf_header import VcfHeader
-from titans_dna.io.vcf_writer import ScoredVcfWriter
+from titans_dna.io.vcf_header import VcfHeader, read_header, structured
+from titans_dna.io.vcf_writer import MALFORMED_SHOWN, ScoredVcfWriter
 
 OURS = "##titans_dna_"
+_OUR_IDS = frozenset(field.id for field in (*FIELDS, *EXTRA.values()))
 _SCORES = {
     "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
     "entropy_bits",
@@ -111,8 +113,10 @@ def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
             raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
         whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
         told = [f"{OURS}{key}={value}" for key, value in whole.items()]
-        header, kept = _joined([reader.header for reader in readers])
-        writer = stack.enter_context(ScoredVcfWriter(output, header, (), header_lines=[*told, *kept]))
+        headers = [reader.header for reader in readers]
+        header, ours, lengths = _joined(headers)
+        lines = [*ours, *told, *_not_copied(headers)]
+        writer = stack.enter_context(ScoredVcfWriter(output, header, (), contig_lengths=lengths, header_lines=lines))
         for place, count in order:
             for record in _take(readers[place], count, paths[place]):
                 writer.write(record, {})
@@ -132,17 +136,37 @@ def _metadata(header: VcfHeader) -> dict[str, str]:
     return {key: value for key, _, value in pairs if not key.startswith(("malformed", "dropped"))}
 
 
-def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str]]:
-    """Return one header that declares what all do, and the lines about records that could not be copied."""
-    lines = list(dict.fromkeys(line for header in headers for line in header.lines if not line.startswith(OURS)))
-    told = [line for header in headers for line in header.lines if line.startswith((f"{OURS}mal", f"{OURS}drop"))]
-    numbers = [int(line.partition("=")[2]) for line in told if line.startswith(f"{OURS}malformed_records=")]
-    kept = [line for line in told if not line.startswith(f"{OURS}malformed_records=")]
-    if numbers:
-        kept.insert(0, f"{OURS}malformed_records={sum(numbers)}")
-    declared = {
-        kind: frozenset(name for header in headers for name in header.declared.get(kind, ()))
-        for kind in headers[0].declared
-    }
-    contigs = {name: length for header in headers for name, length in header.contigs.items()}
-    return replace(headers[0], lines=tuple(lines), contigs=contigs, declared=declared), kept
+def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str], dict[str, int]]:
+    """Return the header of the source, as far as the shards tell; further lines; and bases of contigs.
+
+    Behind the source's lines each shard declares what its own records use, and then our fields. Shards therefore agree
+    on the source's lines and on no more than what all of them declare first, as one run would; all else is declared
+    anew as the records come.
+    """
+    plain = [[line for line in header.lines if not line.startswith(OURS)] for header in headers]
+    ours = [line for line in plain[0] if _declares_ours(line)]
+    others = [[line for line in lines if line not in ours] for lines in plain]
+    agreed = [lines[0] for lines in takewhile(lambda lines: len(set(lines)) == 1, zip(*others, strict=False))]
+    source = read_header([*agreed, "\t".join(headers[0].columns)], "")
+    declared = {**source.declared, "INFO": source.declared["INFO"] | _OUR_IDS}
+    lengths = {name: length for header in headers for name, length in header.contigs.items() if length is not None}
+    return replace(source, declared=declared), ours, lengths
+
+
+def _declares_ours(line: str) -> bool:
+    kind, pairs = structured(line)
+    return kind == "INFO" and pairs.get("ID") in _OUR_IDS
+
+
+def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
+    """Return the lines about records that could not be copied, in the order of the source."""
+    lines = [line.removeprefix(OURS).partition("=")[::2] for header in headers for line in header.lines
+             if line.startswith((f"{OURS}mal", f"{OURS}drop"))]  # fmt: skip
+    kept = []
+    if numbers := [int(text) for key, text in lines if key == "malformed_records"]:
+        kept.append(f"{OURS}malformed_records={sum(numbers)}")
+    for wanted in ("malformed", "dropped"):
+        texts = [text for key, text in lines if key == wanted]
+        texts.sort(key=lambda text: int(text.removeprefix("line ").partition(":")[0]))
+        kept += [f"{OURS}{wanted}={text}" for text in texts[:MALFORMED_SHOWN]]
+    return kept

@@ -32,14 +32,14 @@ from titans_dna.io.vcf import VariantReader, VcfRecord, read_variants
 from titans_dna.io.vcf_header import InfoField, VcfHeader
 from titans_dna.io.vcf_samples import SampleColumns
 
-__all__ = ["ScoredVcfWriter", "write_scored"]
+__all__ = ["MALFORMED_SHOWN", "ScoredVcfWriter", "write_scored"]
 
 logger = logging.getLogger(__name__)
 
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 _LINES_HELD = 500  # records written at once
 _NAME = re.compile(r"[A-Za-z_0-9][0-9A-Za-z_.+-]*", re.ASCII)  # what may be declared in a header
-_MALFORMED_SHOWN = 1000  # malformed lines whose text is kept
+MALFORMED_SHOWN = 1000  # malformed lines whose text is kept
 
 
 class ScoredVcfWriter:
@@ -142,7 +142,7 @@ class ScoredVcfWriter:
         """
         if record.problem:
             self.malformed += 1
-            if len(self._bad) < _MALFORMED_SHOWN:
+            if len(self._bad) < MALFORMED_SHOWN:
                 text = f"line {record.line}: {record.problem}: {record.text}"
                 self._bad.append("##titans_dna_malformed=" + "".join(map(_visible, text)))
             return
@@ -182,7 +182,7 @@ class ScoredVcfWriter:
         """Remember what of the record cannot be copied."""
         self.dropped += len(lost)
         for what in lost:
-            if len(self._lost) < _MALFORMED_SHOWN:
+            if len(self._lost) < MALFORMED_SHOWN:
                 self._lost.append("##titans_dna_dropped=" + "".join(map(_visible, f"line {record.line}: {what}")))
 
     def _note_place(self, record: VcfRecord) -> None:
