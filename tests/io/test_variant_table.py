@@ -170,3 +170,11 @@ def test_alias_files_name_groups(write):
         read_aliases(write("c.txt", "single\n"))
     with pytest.raises(FormatError, match="no names"):
         read_aliases(write("d.txt", "#\n"))
+
+
+def test_columns_that_are_the_same_as_info_are_kept_apart(tmp_path):
+    path = tmp_path / "t.tsv"
+    path.write_text("chrom\tpos\tref\talt\ta b\ta-b\ta_b\ta_b_2\nx\t1\tA\tC\t1\t2\t3\t4\n")
+    with read_variant_table(path) as reader:
+        assert sorted(reader.header.declared["INFO"]) == ["a_b", "a_b_2", "a_b_3", "a_b_4"]
+        assert next(reader).info() == {"a_b": "3", "a_b_2": "4", "a_b_3": "1", "a_b_4": "2"}

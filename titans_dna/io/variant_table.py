@@ -4,7 +4,8 @@ A table is tab- or comma-separated with one header line. Its columns are named b
 found by themselves (chrom, chr, contig; pos, position; ref, reference; alt, alternate; id, ...; upper and lower case
 alike). Positions are 1-based. A table that has no such columns but one of ``chrom:pos:ref:alt`` text, or of genomic
 HGVS substitutions as MAVE tables have them (``NC_000017.11:g.43045682C>T``), is read by it. A bad row is a record
-with a problem, like a bad line of a VCF; a missing column is a `FormatError`. Other columns become INFO.
+with a problem, like a bad line of a VCF; a missing column is a `FormatError`. Other columns become INFO; names that are
+the same as INFO (``a b``, ``a_b``) are numbered (``a_b``, ``a_b_2``), those that are keys as they stand first.
 
 Not read: HGVS other than genomic substitutions (coding and protein HGVS need transcripts).
 """
@@ -130,10 +131,10 @@ def read_variant_table(path: str | os.PathLike[str], columns: VariantColumns | N
         raise FormatError("a column name is there twice. Name each column once.", path=path, line=number)
     places = _places(names, columns or VariantColumns(), path)
     others = [name for number, name in enumerate(names) if number not in places.values()]
-    keys = {name: _key(name) for name in others}
+    keys = _keys(others)
     offset = columns.offset if columns else 0
     rows = (_from_row(number, _cells(line, separator), names, places, keys, offset) for number, line in lines)
-    return _reader(os.fspath(path), sorted(set(keys.values())), rows)
+    return _reader(os.fspath(path), sorted(keys.values()), rows)
 
 
 def _is_vcf(path: str) -> bool:
@@ -213,6 +214,20 @@ def _line(contig: str, position: str, name: str, ref: str, alt: str, info: dict[
     values = ";".join(f"{key}={_escape(value)}" for key, value in info.items())
     cells = (contig, position, _escape(name), ref, alt, ".", ".", values or ".")
     return "\t".join(cell.replace("\t", " ") for cell in cells)
+
+
+def _keys(names: Sequence[str]) -> dict[str, str]:
+    """Give each column an INFO key of its own."""
+    found = {name: name for name in names if _key(name) == name}
+    for name in names:
+        if name not in found:
+            key = first = _key(name)
+            number = 1
+            while key in found.values():
+                number += 1
+                key = f"{first}_{number}"
+            found[name] = key
+    return {name: found[name] for name in names}
 
 
 def _key(name: str) -> str:
