@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from titans_dna.errors import ContigUnknown, FormatError, TitansDNAError
-from titans_dna.genome import Interval, merge_intervals, tile_interval
+from titans_dna.genome import Interval, iterate_tiles, merge_intervals
 
 LENGTHS = {"chrA": 5000, "HLA-A*01:01": 300, "x:1-2": 10}
 
@@ -84,12 +84,12 @@ def test_clamp_and_impossible_intervals():
 
 
 def test_tiles_cover_once_and_the_last_is_shorter():
-    tiles = tile_interval(Interval("a", 3, 13, name="g"), 4)
+    tiles = list(iterate_tiles(Interval("a", 3, 13, name="g"), 4))
     assert [(t.start, t.end) for t in tiles] == [(3, 7), (7, 11), (11, 13)]
     assert {t.name for t in tiles} == {"g"}
-    assert [(t.start, t.end) for t in tile_interval(Interval("a", 0, 10), 6, 2)] == [(0, 6), (2, 8), (4, 10)]
+    assert [(t.start, t.end) for t in iterate_tiles(Interval("a", 0, 10), 6, 2)] == [(0, 6), (2, 8), (4, 10)]
     with pytest.raises(FormatError):
-        tile_interval(Interval("a", 0, 1), 0)
+        list(iterate_tiles(Interval("a", 0, 1), 0))
 
 
 def test_merging_joins_overlaps_contained_and_touching_intervals():

@@ -203,7 +203,7 @@ def test_unknown_contigs_raise_and_aliases_answer(write):
         assert fasta.fetch("one", 0, 4) == b"ACGT"
         with pytest.raises(ContigUnknown, match="chr1, chr2, chr3"):
             fasta.fetch("chr9", 0, 1)
-        assert fasta.contigs.aliases_used == {"1": "chr1", "one": "chr1"}
+        assert fasta.contigs.matches == {"1": ("chr1", "spelling"), "one": ("chr1", "alias file")}
 
 
 def _md5_in_worker(fasta):

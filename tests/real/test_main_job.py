@@ -13,7 +13,7 @@ import numpy as np
 import pysam
 import pytest
 
-from titans_dna.cli.regions import by_contig, place_regions
+from titans_dna.cli.regions import place_regions
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.streaming import stream_bases
@@ -38,10 +38,9 @@ def test_a_few_steps_on_yeast_learn_something(model_folder):
 def test_every_exon_of_yeast_is_placed_by_its_alias(yeast, shared_data):
     with open_fasta(yeast) as fasta:
         placed = place_regions(fasta, shared_data / "genomes/yeast_sacCer3.gtf.gz", ())
-        work = by_contig(placed, fasta)
         assert len(placed) > 7000
         assert Counter(region.outcome for region in placed) == {"ok": len(placed)}
-        assert set(work) == set(fasta.contigs.names)
+        assert {region.contig for region in placed} == set(fasta.contigs.names)
         assert {region.asked.contig for region in placed} == {
             "chrM" if name == "Mito" else f"chr{name}" for name in fasta.contigs.names
         }
@@ -50,9 +49,9 @@ def test_every_exon_of_yeast_is_placed_by_its_alias(yeast, shared_data):
 def test_exons_of_the_smallest_contig_are_embedded(model, yeast, shared_data):
     with open_fasta(yeast) as fasta:
         placed = place_regions(fasta, shared_data / "genomes/yeast_sacCer3.gtf.gz", ())
-        rows = by_contig(placed, fasta)["Mito"]
-        regions = [placed[row].placed for row in rows]
-        assert {placed[row].asked.contig for row in rows} == {"chrM"}
+        placed = [region for region in placed if region.contig == "Mito"]
+        regions = [region.placed for region in placed]
+        assert {region.asked.contig for region in placed} == {"chrM"}
         vectors = embed_contig_regions(model, fasta.sequence("Mito"), regions)
     assert vectors.shape == (61, 16)
     assert np.isfinite(vectors).all()

@@ -139,7 +139,7 @@ def test_bed_and_fasta_are_read_too(tmp_path):
     [
         ("a,b\n1,2\n", FormatError, "needs a column label"),
         ("sequence,label,split\nAC,x,dev\n", FormatError, "split is 'dev'"),
-        ("contig,start,end,label\n1,x,2,a\n", FormatError, "no whole number"),
+        ("contig,start,end,label\n1,x,2,a\n", FormatError, "start is 'x', end '2': no whole numbers. Correct"),
         ("sequence,label\nAC,x\n", ConfigError, "have 1 labels"),
     ],
 )

@@ -72,15 +72,6 @@ class _Resolving(dict[str, int]):
         return isinstance(name, str) and self._contigs.resolve(name) is not None
 
 
-def by_contig(placed: Sequence[PlacedRegion], fasta: Genome | AlignedReads) -> dict[str, list[int]]:
-    """Return the rows of the usable regions of each contig, contigs in the order of the FASTA."""
-    rows: dict[str, list[int]] = {contig: [] for contig in fasta.contigs.names}
-    for index, region in enumerate(placed):
-        if region.outcome == "ok":
-            rows[region.contig].append(index)
-    return {contig: members for contig, members in rows.items() if members}
-
-
 def warn_unused(placed: Sequence[PlacedRegion]) -> None:
     """Say on standard error how many regions cannot be used, by reason, with the first of each."""
     for outcome in ("contig_unknown", "beyond_contig", "empty", MALFORMED):

@@ -2,7 +2,7 @@
 
 from titans_dna.genome.alphabet import IUPAC, complement, count_ambiguous, is_nucleotides, reverse_complement
 from titans_dna.genome.contigs import ContigTable
-from titans_dna.genome.interval import Interval, merge_intervals, tile_interval
+from titans_dna.genome.interval import Interval, iterate_tiles, merge_intervals
 from titans_dna.genome.variant import Fetch, Variant
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "complement",
     "count_ambiguous",
     "is_nucleotides",
+    "iterate_tiles",
     "merge_intervals",
     "reverse_complement",
-    "tile_interval",
 ]

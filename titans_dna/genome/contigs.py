@@ -96,11 +96,6 @@ class ContigTable:
         return {name: list(contigs) for name, contigs in self._given.items()}
 
     @property
-    def aliases_used(self) -> dict[str, str]:
-        """Names that were asked for and found under another name, for logs and reports."""
-        return {name: contig for name, (contig, _) in self._matches.items()}
-
-    @property
     def matches(self) -> dict[str, tuple[str, str]]:
         """How each alias was found: name -> (contig, ``alias file``, ``spelling``, ``accession`` or ``numerals``)."""
         return dict(self._matches)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from titans_dna.errors import ContigUnknown, FormatError
 
-__all__ = ["Interval", "iterate_tiles", "merge_intervals", "tile_interval"]
+__all__ = ["Interval", "iterate_tiles", "merge_intervals"]
 
 _LAST = (1 << 63) - 1  # what a file can hold
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
@@ -112,7 +112,7 @@ class Interval:
         return cls(contig, start, end)
 
 
-def tile_interval(interval: Interval, window_bp: int, step_bp: int | None = None) -> list[Interval]:
+def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None) -> Iterator[Interval]:
     """Cut an interval into windows from left to right; the last one is shorter where they do not fit.
 
     Parameters
@@ -124,11 +124,6 @@ def tile_interval(interval: Interval, window_bp: int, step_bp: int | None = None
     step_bp
         Bases from one start to the next; the window itself when left out.
     """
-    return list(iterate_tiles(interval, window_bp, step_bp))
-
-
-def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None) -> Iterator[Interval]:
-    """Yield the windows of `tile_interval` one by one."""
     step_bp = window_bp if step_bp is None else step_bp
     if window_bp < 1 or step_bp < 1:
         raise FormatError(f"windows of {window_bp} bases every {step_bp} bases cannot tile. Both must be at least 1.")

@@ -20,7 +20,7 @@ from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Emitted, Pool, Pooling
-from titans_dna.inference.strand import Strand
+from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 from titans_dna.model.state import StreamState
 
@@ -245,13 +245,7 @@ def _read_side_by_side(
     model: SequenceModel, strands: Sequence[Strand], options: EmbedOptions
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of several short sequences, one behind the other, and which bases are known."""
-    longest = max(len(strand.ids) for strand in strands)
-    ids = np.full((len(strands), longest + 1), model.pad, np.int64)
-    ids[:, 0] = model.bos
-    for row, strand in enumerate(strands):
-        ids[row, 1 : 1 + len(strand.ids)] = strand.ids
-    device = next(model.backbone.parameters()).device
-    out = model.backbone.stream(torch.from_numpy(ids).to(device), inner=options.inner)
+    _, out = read_side_by_side(model, strands, inner=options.inner)
     values = options.features(out.hidden, out.inner)
     parts = [strand.spread(values[row, 1 : 1 + len(strand.ids)]) for row, strand in enumerate(strands)]
     known = [strand.spread(strand.ids < model.backbone.config.targets) for strand in strands]

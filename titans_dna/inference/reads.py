@@ -14,7 +14,7 @@ import torch
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_regions import RegionScore
-from titans_dna.inference.strand import Strand
+from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
 BATCH_TOKENS = 8192  # of sequences that are read side by side, padding counted in
@@ -64,14 +64,8 @@ def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 @torch.inference_mode()
 def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[RegionScore]:
     """Read short sequences as one batch."""
-    longest = max(len(strand.ids) for strand in strands)
-    ids = np.full((len(strands), longest + 1), model.pad, dtype=np.int64)
-    ids[:, 0] = model.bos
-    for row, strand in enumerate(strands):
-        ids[row, 1 : 1 + len(strand.ids)] = strand.ids
-    device = next(model.backbone.parameters()).device
-    out = model.backbone.stream(torch.from_numpy(ids).to(device))
-    wanted = torch.from_numpy(ids[:, 1:]).to(device)
+    ids, out = read_side_by_side(model, strands)
+    wanted = ids[:, 1:]
     known = wanted < model.backbone.config.targets
     log_p = out.logits[:, :-1].log_softmax(-1)
     picked = log_p.gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1).double().cpu().numpy()

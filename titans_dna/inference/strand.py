@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.inference.model import SequenceModel
+from titans_dna.model.backbone import StreamOutput
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
 
 MARK_TOKENS = 1 << 12  # tokens between two places whose base is kept
@@ -84,3 +88,18 @@ class Strand:
         Tokens that overlap begin at one base each, and are as many as the bases.
         """
         return base if len(self.ids) == self.length_bp else self.tokens_to(base)
+
+
+def read_side_by_side(
+    model: SequenceModel, strands: Sequence[Strand], *, inner: Sequence[int] = ()
+) -> tuple[torch.Tensor, StreamOutput]:
+    """Read short strands as one batch, each from a fresh memory; return the ids (strands, 1 + longest) and the output.
+
+    Every row begins with the token of the start; what fills a shorter one up stands behind all that counts.
+    """
+    ids = np.full((len(strands), 1 + max(len(strand.ids) for strand in strands)), model.pad, np.int64)
+    ids[:, 0] = model.bos
+    for row, strand in enumerate(strands):
+        ids[row, 1 : 1 + len(strand.ids)] = strand.ids
+    batch = torch.from_numpy(ids).to(next(model.backbone.parameters()).device)
+    return batch, model.backbone.stream(batch, inner=inner)

@@ -163,7 +163,10 @@ def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
         try:
             start, end = int(row["start"]), int(row["end"])
         except (TypeError, ValueError):
-            raise FormatError("start or end is no whole number", path=path, line=reader.line_num) from None
+            raise FormatError(
+                f"start is {row['start']!r}, end {row['end']!r}: no whole numbers. Correct the line.",
+                path=path, line=reader.line_num,
+            ) from None  # fmt: skip
         yield Example(label=label, name=name, split=split, contig=row["contig"], start=start, end=end)
 
 
