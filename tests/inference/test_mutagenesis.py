@@ -21,6 +21,7 @@ from titans_dna.inference.merge_tracks import merge_tracks
 from titans_dna.inference.mutagenesis import mutate_region
 from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
 from titans_dna.inference.score_variants import score_strands
+from titans_dna.io.score_table_reader import open_score_table
 from titans_dna.io.track_set_reader import holds_tracks
 from titans_dna.report.logo import draw_effects
 
@@ -100,7 +101,7 @@ def test_one_pass_predicts_every_base_on_both_strands(model, genome, sequence, t
         assert np.isnan(values[70:73]).all()
 
 
-@pytest.mark.parametrize("suffix", [".tsv.gz", ".bw", ".h5"])
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".tsv", ".parquet", ".bw", ".h5"])
 def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
     end = f".C{suffix}" if suffix == ".bw" else suffix
     write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / f"one{suffix}")
@@ -110,8 +111,10 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
     assert holds_tracks(tmp_path / f"p1{end}")
     assert merge_tracks([tmp_path / f"p{index}{end}" for index in (3, 1, 2)], merged) == 2
     one = tmp_path / f"one{end}"
-    if suffix == ".bw":
+    if suffix in (".bw", ".tsv"):
         assert one.read_bytes() == merged.read_bytes()
+    elif suffix == ".parquet":
+        assert [*map(repr, open_score_table(one).rows())] == [*map(repr, open_score_table(merged).rows())]
     elif suffix == ".h5":
         with h5py.File(one) as first, h5py.File(merged) as second:
             for name in ("chrA/A", "chrA/T", "chrB/G"):
@@ -124,27 +127,37 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
             assert [row.split("\t")[1] for row in table.fetch("chrB", 10, 12)] == ["11", "12"]
 
 
-@pytest.mark.parametrize("suffix", [".tsv.gz", ".bw", ".h5", ".tsv"])
-def test_a_pass_over_an_empty_contig(model, make_fasta, random_bases, tmp_path, suffix):
-    with make_fasta({"empty": b"", "chrB": random_bases(90, 2)}) as fasta:
-        write_all_snvs(model, fasta, ["empty", "chrB"], tmp_path / f"s{suffix}")
-    if suffix == ".h5":
-        with h5py.File(tmp_path / "s.h5") as file:
-            assert [file[f"{contig}/A"].shape for contig in ("empty", "chrB")] == [(0,), (90,)]
-    else:
-        assert (tmp_path / (f"s.A{suffix}" if suffix == ".bw" else f"s{suffix}")).stat().st_size
-
-
-def test_shards_without_index_and_a_plain_name_are_refused(model, genome, tmp_path):
-    shards = [tmp_path / "p1.tsv.gz", tmp_path / "p2.tsv.gz"]
-    for index, path in enumerate(shards, start=1):
+def test_shards_of_a_pass_are_merged_without_their_index(model, genome, tmp_path):
+    paths = [tmp_path / f"p{index}.tsv.gz" for index in (1, 2)]
+    for index, path in enumerate(paths, start=1):
         write_all_snvs(model, genome, ["chrA", "chrB"], path, shard=Shard(index, 2))
-    with pytest.raises(OutputError, match=r"End its name in \.tsv\.gz"):
-        merge_tracks(shards, tmp_path / "all.tsv")
-    (tmp_path / "p2.tsv.gz.tbi").unlink()
-    with pytest.raises(FormatError, match="no readable index beside it"):
-        merge_tracks(shards, tmp_path / "all.tsv.gz")
-    assert not list(tmp_path.glob("*all*"))
+        path.with_name(f"{path.name}.tbi").unlink()
+    assert merge_tracks(paths, tmp_path / "all.tsv.gz") == 2
+    with pysam.TabixFile(str(tmp_path / "all.tsv.gz")) as table:
+        assert list(table.contigs) == ["chrA", "chrB"]
+    with pytest.raises(OutputError, match=r"all\.tsv: ends in another suffix\. Shards of \.tsv\.gz make \.tsv\.gz"):
+        merge_tracks(paths, tmp_path / "all.tsv")
+    write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / "p2.tsv", shard=Shard(2, 2))
+    with pytest.raises(FormatError, match=r"p2\.tsv: is not \.tsv\.gz as p1\.tsv\.gz is"):
+        merge_tracks([paths[0], tmp_path / "p2.tsv"], tmp_path / "x.tsv.gz")
+    for damage in (slice(-30), slice(200)):
+        paths[1].write_bytes(paths[1].read_bytes()[damage])
+        with pytest.raises(FormatError, match="cut off"):
+            merge_tracks(paths, tmp_path / "x.tsv.gz")
+    assert not list(tmp_path.glob("x*"))
+    assert not (tmp_path / "all.tsv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".tsv.gz", ".tsv", ".parquet", ".bw", ".h5"])
+def test_a_contig_without_bases_is_no_trouble(model, make_fasta, random_bases, tmp_path, suffix):
+    with make_fasta({"chrA": random_bases(30, 2), "none": b"", "chrB": random_bases(20, 3)}) as fasta:
+        for path, shard in (("one", Shard(1, 1)), ("p1", Shard(1, 2)), ("p2", Shard(2, 2))):
+            write_all_snvs(model, fasta, fasta.contigs.names, tmp_path / f"{path}{suffix}", shard=shard)
+    end = f".A{suffix}" if suffix == ".bw" else suffix
+    assert merge_tracks([tmp_path / f"p{index}{end}" for index in (1, 2)], tmp_path / f"all{end}") == 3
+    if suffix == ".h5":
+        with h5py.File(tmp_path / "one.h5") as one, h5py.File(tmp_path / "all.h5") as merged:
+            assert one["none/A"].shape == merged["none/A"].shape == (0,)
 
 
 class _StopError(Exception):

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -17,13 +17,15 @@ from titans_dna.errors import FormatError, OutputError
 from titans_dna.inference.merge_scores import check_shards
 from titans_dna.inference.run_metadata import command_line, metadata_of_whole
 from titans_dna.io.score_table import Column, ScoreTableWriter
-from titans_dna.io.snv_table import SnvTableWriter
+from titans_dna.io.snv_table import SnvTableWriter, read_contigs
 from titans_dna.io.track_set import TrackSetWriter
 from titans_dna.io.track_set_reader import TrackShard, open_track_shard
 from titans_dna.io.tracks import BigWigTrack
 
 _OWN = ("contigs", "tracks")  # keys that a shard alone has
 _BASES = 1 << 18  # handed over at once
+
+Row = TypeVar("Row")
 
 
 def merge_tracks(paths: Sequence[Path], output: Path) -> int:
@@ -49,20 +51,46 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
     if other := [path for path in paths if _suffix(path) != suffix]:
         raise FormatError(f"is not {suffix} as {paths[0].name} is. Give the shards of one run.", path=other[0])
     shards = [open_track_shard(path) for path in paths]
-    if shards[0].is_snv_table and output.suffix != ".gz":
-        raise OutputError("is a table of all SNVs, which is bgzip-compressed. End its name in .tsv.gz.", path=output)
+    _check_layout(shards, output)
     order = check_shards(paths, [shard.metadata for shard in shards])
     names = iter(shards[0].lengths)
     source = {next(names): shards[place] for place, count in order for _ in range(count)}
     if shards[0].is_snv_table:
+        contigs = {shard.path: _Ahead(read_contigs(shard.path)) for shard in shards}
         with SnvTableWriter(output, _whole(shards[0])) as table:
             for contig, shard in source.items():
-                table.copy(shard.path, contig, shard.lengths[contig])
+                table.copy(contigs[shard.path].take(contig), shard.lengths[contig])
     elif shards[0].is_table:
         _copy_rows(shards, source, output)
     else:
         _copy_arrays(shards, source, output)
     return len(source)
+
+
+def _check_layout(shards: Sequence[TrackShard], output: Path) -> None:
+    """Refuse to make a .tsv of single-base changes into a .tsv.gz or back: these have other columns."""
+    if not shards[0].holds_snvs:
+        return
+    wanted = ".tsv.gz" if shards[0].is_snv_table else shards[0].path.suffix
+    if other := [shard.path for shard in shards if shard.is_snv_table != shards[0].is_snv_table]:
+        raise FormatError(f"is not {wanted} as {shards[0].path.name} is. Give the shards of one run.", path=other[0])
+    if output.name.endswith(".tsv.gz") != shards[0].is_snv_table:
+        raise OutputError(f"ends in another suffix. Shards of {wanted} make {wanted}.", path=output)
+
+
+class _Ahead(Generic[Row]):
+    """Contigs with their rows in the order of a file, of which some have none."""
+
+    def __init__(self, contigs: Iterator[tuple[str, Iterator[Row]]]) -> None:
+        self._contigs = contigs
+        self._next = next(contigs, None)
+
+    def take(self, contig: str) -> Iterator[Row]:
+        """Yield the rows of a contig; none where the file goes on with another."""
+        if self._next is None or self._next[0] != contig:
+            return
+        yield from self._next[1]
+        self._next = next(self._contigs, None)
 
 
 def _suffix(path: Path) -> str:
@@ -78,18 +106,11 @@ def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], outp
     """Copy the rows contig by contig; every shard is read once."""
     columns = [Column("contig", "text"), Column("start", "integer")]
     columns += [Column(kind, "score") for kind in shards[0].kinds]
-    groups = {shard.path: groupby(shard.rows(), lambda row: str(row["contig"])) for shard in shards}
-    ahead: dict[Path, tuple[str, Iterator[dict[str, Any]]] | None] = {
-        path: next(group, None) for path, group in groups.items()
-    }
+    contigs = {shard.path: _Ahead(groupby(shard.rows(), lambda row: str(row["contig"]))) for shard in shards}
     with ScoreTableWriter(output, columns, _whole(shards[0])) as writer:
         for contig, shard in source.items():
-            found = ahead[shard.path]
-            if found is None or found[0] != contig:  # no base of it has a number
-                continue
-            for row in found[1]:
+            for row in contigs[shard.path].take(contig):
                 writer.write(row)
-            ahead[shard.path] = next(groups[shard.path], None)
 
 
 def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:

@@ -18,6 +18,7 @@ from titans_dna.inference.shards import describe_track_shard
 from titans_dna.inference.work_folder import WorkFolder
 from titans_dna.io.atomic import atomic_path
 from titans_dna.io.fasta import Genome
+from titans_dna.io.hdf5_disk import new_hdf5
 from titans_dna.io.snv_table import SnvTableWriter
 from titans_dna.io.track_set import TrackSetWriter, check_track_path
 
@@ -78,9 +79,7 @@ def mutate_regions(
 
 
 def _write_effects(output: Path, found: Sequence[RegionEffects], metadata: dict[str, str]) -> None:
-    import h5py
-
-    with atomic_path(output) as temporary, h5py.File(temporary, "w") as file:
+    with atomic_path(output) as temporary, new_hdf5(temporary) as file:
         file.attrs.update(metadata)
         for effects in found:
             group = file.create_group(str(replace(effects.region, name="")))

@@ -119,6 +119,7 @@ def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise OutputError("the disk is full. Make room, or choose another folder.", path=path) from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            full = "the disk is full" if error.errno != errno.EFBIG else "the file is too large for its disk"
+            raise OutputError(f"{full}. Make room, or choose another folder.", path=path) from error
         raise

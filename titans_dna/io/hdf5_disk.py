@@ -7,10 +7,12 @@ later step. So writes never fail towards it; the error is kept, and whoever writ
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DiskFile"]
+__all__ = ["DiskFile", "new_hdf5"]
 
 
 class DiskFile(io.FileIO):
@@ -41,3 +43,22 @@ class DiskFile(io.FileIO):
         """
         if self.error is not None:
             raise self.error
+
+
+@contextmanager
+def new_hdf5(path: Path) -> Iterator[Any]:
+    """Make an HDF5 file and give the h5py.File.
+
+    Raises
+    ------
+    OSError
+        When the block is left, if a write has failed.
+    """
+    import h5py
+
+    with DiskFile(path) as disk:
+        try:
+            with h5py.File(disk, "w") as file:
+                yield file
+        finally:
+            disk.check()

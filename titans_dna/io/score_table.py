@@ -31,6 +31,7 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_disk import new_hdf5
 from titans_dna.io.hdf5_metadata import write_metadata
 from titans_dna.io.tables import TsvWriter
 
@@ -95,15 +96,18 @@ class ScoreTableWriter:
         temporary = self._stack.enter_context(atomic_path(self.path))
         sinks: dict[str, Callable[..., _Sink]] = {".parquet": _ParquetSink, ".h5": _Hdf5Sink, ".h5ad": _AnnDataSink}
         self._sink: Any = self._stack.enter_context(sinks[self.path.suffix](temporary, self.columns, self.metadata))
+        self._stack.push(self._finish)
         self._clear()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._tsv is None:
-            self._flush()
         self._stack.__exit__(kind, error, trace)
+
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None:
+            self._flush()
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row; a score that is None or nan is missing."""
@@ -229,8 +233,9 @@ class _Hdf5Sink(_Sink):
     def __enter__(self) -> Self:
         import h5py
 
+        self._stack = ExitStack()
         types = {"text": h5py.string_dtype("utf-8"), "integer": np.dtype("i8"), "score": np.dtype("f4")}
-        self._file = h5py.File(self.path, "w")
+        self._file = self._stack.enter_context(new_hdf5(self.path))
         self._file.attrs["titans_dna_scores"] = 1
         write_metadata(self._file, self.metadata)
         self._file.attrs["columns"] = [column.name for column in self.columns]
@@ -250,7 +255,7 @@ class _Hdf5Sink(_Sink):
             dataset[before:] = values[column.name]
 
     def close(self, whole: bool) -> None:
-        self._file.close()
+        self._stack.close()
 
 
 class _AnnDataSink(_Sink):

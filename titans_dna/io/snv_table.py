@@ -6,10 +6,12 @@ numbers were made with, and name the columns. Bases that are unknown have no lin
 
 from __future__ import annotations
 
+import gzip
 import os
-import shlex
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +20,9 @@ import numpy as np
 
 from titans_dna.errors import FormatError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.bgzf import require_end
 
-__all__ = ["SnvTableWriter"]
+__all__ = ["SnvTableWriter", "read_contigs"]
 
 _LINES = 1 << 14  # made at once
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
@@ -73,29 +76,11 @@ class SnvTableWriter:
             ]
             self._file.write("".join(lines).encode())
 
-    def copy(self, other: str | os.PathLike[str], contig: str, bases: int) -> None:
-        """Write one contig as another such file, with its index, has it.
-
-        Raises
-        ------
-        FormatError
-            If there is no index beside the file.
-        """
-        import pysam
-
+    def copy(self, lines: Iterable[bytes], bases: int) -> None:
+        """Write one contig's lines as `read_contigs` gives them."""
         self._reach(bases)
-        try:
-            opened = pysam.TabixFile(str(other))
-        except OSError:
-            raise FormatError(
-                "has no readable index beside it (.tbi or .csi). Copy the index too, or make it: "
-                f"tabix -f -s 1 -b 2 -e 2 {shlex.quote(os.fspath(other))}",
-                path=other,
-            ) from None
-        with opened as table:
-            if contig in table.contigs:
-                for line in table.fetch(contig):
-                    self._file.write(f"{line}\n".encode())
+        for line in lines:
+            self._file.write(line)
 
     def _reach(self, bases: int) -> None:
         self._longest = max(self._longest, bases)
@@ -110,3 +95,24 @@ class SnvTableWriter:
         for suffix in (".tbi", ".csi"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))
+
+
+def read_contigs(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield every contig of a file with its lines, in order; the index is not needed.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged or cut off.
+    """
+    require_end(path)
+    for contig, lines in groupby(_lines(path), lambda line: line.partition(b"\t")[0]):
+        yield contig.decode(), lines
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) as stream:
+            yield from (line for line in stream if not line.startswith(b"#"))
+    except (EOFError, OSError, zlib.error) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None

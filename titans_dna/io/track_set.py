@@ -26,6 +26,7 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.atomic import atomic_path
+from titans_dna.io.hdf5_disk import new_hdf5
 from titans_dna.io.hdf5_metadata import write_metadata
 from titans_dna.io.score_table import Column, ScoreTableWriter
 from titans_dna.io.tracks import BigWigTrack
@@ -79,9 +80,7 @@ class TrackSetWriter:
                 told = {**self.metadata, "tracks": kind} if "shard" in self.metadata else None
                 self._bigwigs[kind] = self._stack.enter_context(BigWigTrack(name, self.lengths, told))
         elif self.path.suffix == ".h5":
-            import h5py
-
-            self._file = self._stack.enter_context(h5py.File(self._stack.enter_context(atomic_path(self.path)), "w"))
+            self._file = self._stack.enter_context(new_hdf5(self._stack.enter_context(atomic_path(self.path))))
             write_metadata(self._file, self.metadata)
         else:
             columns = [Column("contig", "text"), Column("start", "integer")]
@@ -97,12 +96,13 @@ class TrackSetWriter:
     def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
         """Write all tracks of one contig, (bases,) each."""
         if self._file is not None:
-            bases = self.lengths[contig]
-            # HDF5 has no chunks of nothing, so an empty contig is stored as it is
-            stored = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4, "shuffle": True}
+            packed: dict[str, Any] = {}
+            if bases := self.lengths[contig]:  # an empty dataset has no chunks
+                packed = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4}
             for kind in self.kinds:
-                data = {"data": values[kind], "track_times": False}
-                self._file.create_dataset(f"{contig}/{kind}", **data, **(stored if bases else {}))
+                self._file.create_dataset(
+                    f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
+                )
             return
         for start in range(0, self.lengths[contig], _BASES):
             part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}

@@ -38,7 +38,12 @@ class TrackShard:
     @property
     def is_snv_table(self) -> bool:
         """Whether it is a file of `titans_dna.io.snv_table`."""
-        return self.is_table and "kind=all-snvs" in self.metadata.get("options", "").split()
+        return self.path.name.endswith(".tsv.gz") and self.holds_snvs
+
+    @property
+    def holds_snvs(self) -> bool:
+        """Whether its numbers are ln P of four bases, in whatever format."""
+        return "kind=all-snvs" in self.metadata.get("options", "").split()
 
     @property
     def is_table(self) -> bool:
