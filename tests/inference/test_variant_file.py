@@ -206,6 +206,17 @@ def test_the_header_of_merged_shards_is_that_of_one_run(model, genome, tmp_path,
     assert (tmp_path / "all.vcf").read_bytes() == (tmp_path / "one.vcf").read_bytes()
 
 
+def test_edited_lines_about_malformed_records_do_not_stop_a_merge(model, genome, tmp_path):
+    (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.3\n{HEADER}chr1\tten\t.\tA\tC\t.\t.\t.\n")
+    paths = [tmp_path / f"{index}.vcf" for index in (1, 2)]
+    for index, path in enumerate(paths, start=1):
+        score_variant_file(model, genome, tmp_path / "in.vcf", path, options=FAST, shard=Shard(index, 2))
+        text = path.read_text()
+        path.write_text(text.replace("malformed_records=1", "malformed_records=one").replace("=line 3:", "=a line:"))
+    merge_scores(paths, tmp_path / "all.vcf")
+    assert "##titans_dna_malformed=a line: " in (tmp_path / "all.vcf").read_text()
+
+
 def test_mixtures_are_refused(model, genome, variants, tmp_path, make_fasta, random_bases):
     def make(name, used=model, fasta=genome, options=FAST, index=1):
         path = tmp_path / name

@@ -163,10 +163,15 @@ def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
     lines = [line.removeprefix(OURS).partition("=")[::2] for header in headers for line in header.lines
              if line.startswith((f"{OURS}mal", f"{OURS}drop"))]  # fmt: skip
     kept = []
-    if numbers := [int(text) for key, text in lines if key == "malformed_records"]:
+    if numbers := [_number(text) for key, text in lines if key == "malformed_records"]:
         kept.append(f"{OURS}malformed_records={sum(numbers)}")
     for wanted in ("malformed", "dropped"):
         texts = [text for key, text in lines if key == wanted]
-        texts.sort(key=lambda text: int(text.removeprefix("line ").partition(":")[0]))
+        texts.sort(key=lambda text: _number(text.removeprefix("line ").partition(":")[0]))
         kept += [f"{OURS}{wanted}={text}" for text in texts[:MALFORMED_SHOWN]]
     return kept
+
+
+def _number(text: str) -> int:
+    """Return a count or line number of a header; 0 where somebody has edited it."""
+    return int(text) if text.isascii() and text.isdecimal() else 0
