@@ -23,6 +23,7 @@ with atheris.instrument_imports(include=["titans_dna"]):
     from titans_dna.genome import Interval, Variant
     from titans_dna.io.bed import read_intervals
     from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sam_check import check_sam
     from titans_dna.io.tables import read_tsv
     from titans_dna.io.variant_table import open_variants
     from titans_dna.io.vcf import read_variants
@@ -97,7 +98,11 @@ def strings(data: bytes) -> None:
             assert "\n" not in str(error)  # noqa: PT017
 
 
-TARGETS = [fasta, vcf, whole_vcf, bed, gff, table, strings, copy]
+def sam(data: bytes) -> None:
+    check_sam(write("a.sam", data))
+
+
+TARGETS = [fasta, vcf, whole_vcf, bed, gff, table, strings, sam, copy]
 
 
 def one_input(data: bytes) -> None:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.bam import AlignedReads, ReadFilter, open_reads
     from titans_dna.io.bed import IntervalRecord, iterate_intervals, iterate_records, read_intervals
     from titans_dna.io.consensus import ConsensusOptions, SampleGenome, consensus_sequence
-    from titans_dna.io.fasta import Fasta, Genome, open_fasta
+    from titans_dna.io.fasta import Fasta, Genome, fetch_circular, open_fasta
     from titans_dna.io.hdf5 import EmbeddingWriter
     from titans_dna.io.hdf5_reader import Embeddings, Selection, open_embeddings
     from titans_dna.io.tables import TsvWriter, read_tsv, write_tsv
@@ -48,6 +48,7 @@ _HOMES = {
     "VariantReader": "vcf",
     "VcfRecord": "vcf",
     "atomic_path": "atomic",
+    "fetch_circular": "fasta",
     "IntervalRecord": "bed",
     "iterate_intervals": "bed",
     "iterate_records": "bed",
@@ -80,6 +81,7 @@ __all__ = [
     "VcfRecord",
     "atomic_path",
     "consensus_sequence",
+    "fetch_circular",
     "iterate_intervals",
     "iterate_records",
     "open_embeddings",

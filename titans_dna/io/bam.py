@@ -23,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import numpy as np
+
 from titans_dna.errors import FormatError, IndexStale, InputMissing, ReferenceMismatch
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.contigs import ContigTable
@@ -36,6 +38,7 @@ __all__ = ["AlignedReads", "Read", "ReadFilter", "open_reads"]
 
 logger = logging.getLogger(__name__)
 
+_TILE = 1 << 20  # bases whose depth is asked for at once
 _BAI_LIMIT = 1 << 29  # bases that a .bai index can address
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
 _REASONS = {
@@ -164,6 +167,39 @@ class AlignedReads:
             raise FormatError(
                 f"a record near {place} cannot be read ({error}). Copy the file again.", path=self.path
             ) from None
+
+    def depth(self, interval: Interval, *, keep: ReadFilter = ReadFilter()) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Count the reads over every base of an interval (deleted bases are not covered): int32, its length.
+
+        Parameters
+        ----------
+        interval
+            Where; the contig may be an alias. It is clamped to the contig.
+        keep
+            Which reads.
+        """
+        place = self.contigs.place(interval)
+        counts = np.zeros(place.length_bp, np.int32)
+        for start in range(place.start, place.end, _TILE):
+            end = min(start + _TILE, place.end)
+            text = self.samtools(
+                "depth",
+                *("-a", "-r", f"{{{place.contig}}}:{start + 1}-{end}"),
+                *("-Q", str(keep.min_mapping_quality), "-G", str(keep.excluded_flags)),
+                *("-g", str(0xFFF & ~keep.excluded_flags)),
+            )
+            if text:
+                name = text[: text.index("\t") + 1]  # the same on every line
+                numbers = ("\n" + text).replace("\n" + name, "\n")
+                table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
+                counts[table[:, 0] - 1 - place.start] = table[:, 1]
+        return counts
+
+    def coverage(
+        self, interval: Interval, *, min_depth: int = 1, keep: ReadFilter = ReadFilter()
+    ) -> np.ndarray[Any, Any]:
+        """Tell which bases of an interval at least `min_depth` reads cover: bool, its length."""
+        return self.depth(interval, keep=keep) >= min_depth
 
     def samtools(self, command: str, *arguments: str) -> str:
         """Run one of samtools' commands on the file through pysam and give what it prints.
