@@ -1,0 +1,161 @@
+"""The compiled copy memory against the plain one, and the promise that only the ids before a token count."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from recall.sequences import COMPLEMENT, mutated, patchwork
+from titans_dna.errors import ConfigError
+from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall, unpack
+from titans_dna.recall.reference import ReferenceRecall
+
+FORMS = {
+    "default": RecallForm(),
+    "small index": RecallForm(word_bases=(11, 24), sample_every=(1, 3), index_bits=12, places=4, matches=3),
+    "no spacing": RecallForm(word_bases=(12,), sample_every=(1,), spacing_bases=0, accepted_hits=12),
+    "one place": RecallForm(word_bases=(16,), sample_every=(2,), places=1, matches=1, inverted=False),
+    "horizon": RecallForm(horizon_bases=500, spacing_bases=64),
+    "direct": RecallForm(word_bases=(8,), sample_every=(1,), index_bits=16, accepted_hits=16, places=32),
+}
+
+
+def begin(form: RecallForm = FORMS["default"]) -> RecallState:
+    return RecallState(memory=CopyMemory(form))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", FORMS)
+def test_equals_the_reference_to_the_bit(name: str, seed: int) -> None:
+    ids = patchwork(6000, seed)
+    codes, sources = ReferenceRecall(FORMS[name]).read(ids)
+    found = recall(begin(FORMS[name]), ids, sources=True)
+    assert (codes > 0).any(1).mean() > 0.2
+    np.testing.assert_array_equal(found.codes, codes)
+    np.testing.assert_array_equal(found.sources, sources)
+
+
+@pytest.mark.parametrize("name", ["default", "small index", "horizon"])
+def test_cuts_change_nothing(name: str) -> None:
+    ids, rng = patchwork(20_000, 3), np.random.default_rng(1)
+    whole = recall(begin(FORMS[name]), ids).codes
+    cuts = [0, *sorted(rng.choice(len(ids), 40, replace=False).tolist()), len(ids)]
+    state, parts = begin(FORMS[name]), []
+    for start, end in zip(cuts, cuts[1:], strict=False):
+        found = recall(state, ids[start:end])
+        parts.append(found.codes)
+        state = found.state
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def test_the_future_changes_nothing() -> None:
+    ids = patchwork(4000, 5)
+    other = ids.copy()
+    other[2500:] = np.random.default_rng(0).integers(0, 4, 1500)
+    np.testing.assert_array_equal(recall(begin(), ids).codes[:2500], recall(begin(), other).codes[:2500])
+
+
+@pytest.mark.parametrize("cut", [1, 63, 64, 65, 1000, 3001, 4096, 5999])
+def test_a_haplotype_reads_as_if_it_had_been_read_alone(cut: int) -> None:
+    ids = patchwork(6000, 7)
+    rng = np.random.default_rng(cut)
+    branch = np.concatenate([rng.integers(0, 4, 30), ids[cut : cut + 400], ids[:300], rng.integers(0, 4, 50)])
+    state = recall(begin(), ids[:cut]).state
+    recall(state, ids[cut:])  # the strand has gone on
+    found = recall(state, branch[:333])
+    rest = recall(found.state, branch[333:])
+    twig = recall(found.state, ids[:300])  # and a haplotype of the haplotype
+    alone = recall(begin(), np.concatenate([ids[:cut], branch])).codes[cut:]
+    np.testing.assert_array_equal(np.concatenate([found.codes, rest.codes]), alone)
+    alone = recall(begin(), np.concatenate([ids[:cut], branch[:333], ids[:300]])).codes[cut + 333 :]
+    np.testing.assert_array_equal(twig.codes, alone)
+    again = recall(state, ids[cut:])
+    np.testing.assert_array_equal(again.codes, recall(begin(), ids).codes[cut:])
+    assert again.state.memory is state.memory
+
+
+def test_what_was_appended_is_recalled_as_what_was_read() -> None:
+    ids = patchwork(5000, 9)
+    memory = CopyMemory(RecallForm())
+    memory.append(ids[:2999])
+    found = recall(RecallState(memory=memory, position=2999), ids[2999:])
+    read = recall(begin(), ids).codes[2999:]
+    np.testing.assert_array_equal(found.codes[200:], read[200:])  # a place that was followed there is found anew
+
+
+def test_a_reader_that_forgets_recalls_nothing_from_before() -> None:
+    ids = np.random.default_rng(2).integers(0, 4, 3000)
+    state = recall(begin(), ids).state
+    assert (recall(state, ids).codes[100:] > 0).all(0).any()
+    found = recall(state.forget(), ids, sources=True)
+    assert found.sources is not None
+    assert not ((found.sources >= 0) & (found.sources < 3000)).any()
+    plain = ReferenceRecall(RecallForm())
+    plain.read(ids)
+    plain.forget()
+    np.testing.assert_array_equal(plain.read(ids)[0], found.codes)
+
+
+def test_a_ring_is_no_larger_for_a_longer_stream_and_recalls_what_is_near() -> None:
+    form = RecallForm(horizon_bases=2000, index_bits=16)
+    ids = patchwork(60_000, 11)
+    state = begin(form)
+    sizes, codes = [], []
+    for start in range(0, len(ids), 5000):
+        found = recall(state, ids[start : start + 5000])
+        state = found.state
+        codes.append(found.codes)
+        sizes.append(state.memory.nbytes)
+    assert sizes[-1] == sizes[len(sizes) // 2]
+    unlimited = ReferenceRecall(form).read(ids[:12_000])[0]
+    np.testing.assert_array_equal(np.concatenate(codes)[:12_000], unlimited)
+    early = recall(begin(form), ids[:5000]).state
+    late = recall(early, ids[5000:]).state
+    assert late.position == len(ids)
+    with pytest.raises(ConfigError, match="larger recall horizon"):
+        recall(early, ids[5000:6000])
+
+
+def test_finds_copies_inverted_copies_and_diverged_ones() -> None:
+    rng = np.random.default_rng(4)
+    ids = rng.integers(0, 4, 50_000)
+    state = recall(begin(), ids).state
+    for piece, least in (
+        (ids[20_000:21_000], 0.97),
+        (COMPLEMENT[ids[20_000:21_000][::-1]], 0.97),
+        (mutated(ids[20_000:21_000], 0.15, rng), 0.75),
+    ):
+        records = unpack(recall(state, piece).codes[:-1])
+        assert (records.held & (records.base == piece[1:, None])).any(1).mean() > least
+
+
+def test_a_gap_ends_places_and_is_no_part_of_a_word() -> None:
+    ids = np.random.default_rng(6).integers(0, 4, 400)
+    state = recall(begin(), np.concatenate([ids, ids[:100]])).state
+    assert len(state.places)
+    found = recall(state, np.array([4]))
+    assert not len(found.state.places)
+    assert not found.codes.any()
+    assert not recall(begin(), np.full(10_000, 4)).state.memory._counts.any()
+
+
+def test_a_checksum_and_ids_of_a_memory_are_those_of_what_was_read() -> None:
+    ids = patchwork(3000, 13)
+    one, other = CopyMemory(RecallForm()), CopyMemory(RecallForm())
+    one.append(ids)
+    for start in range(0, 3000, 77):
+        other.append(ids[start : start + 77])
+    np.testing.assert_array_equal(one.ids(0, 3000), ids)
+    assert one.checksum(2900) == other.checksum(2900) != one.checksum(2899)
+    over = one.fork(2000)
+    over.append(ids[:500])
+    np.testing.assert_array_equal(over.ids(100, 2500), np.concatenate([ids[100:2000], ids[:500]]))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"word_bases": ()}, {"word_bases": (7, 20)}, {"places": 0}, {"index_bits": 5}, {"accepted_hits": 40}, {"matches": 0}],
+)
+def test_impossible_forms_are_refused(changes: dict) -> None:
+    with pytest.raises(ConfigError, match="recall"):
+        RecallForm(**changes)

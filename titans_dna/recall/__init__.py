@@ -1,0 +1,9 @@
+"""Recall: what a stream has read, anywhere before, is found again and followed; see ``memory.py``."""
+
+from __future__ import annotations
+
+from titans_dna.recall.form import RecallForm
+from titans_dna.recall.memory import CopyMemory, Found, RecallState, recall
+from titans_dna.recall.record import Records, unpack
+
+__all__ = ["CopyMemory", "Found", "RecallForm", "RecallState", "Records", "recall", "unpack"]

@@ -1,0 +1,425 @@
+"""The loops of the copy memory, compiled by numba: words written at chunk borders, places found and followed.
+
+A store is the tape (two bits a base), a bit per token that is no base, and for every word length an index: ``heads``
+holds the newest entry of an address, ``previous`` the one before each entry. Nothing is ever changed behind a position
+once it was read past, so a reader that stands further back sees what it saw then: entries at or beyond its own chunk
+border are passed over. A reader of a haplotype has a store of its own over a parent, of which it sees what was written
+before ``seam``.
+
+Sizes are powers of two and every index is taken modulo them: a bounded memory is a ring, an unbounded one never wraps.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+from titans_dna.recall.form import CHUNK
+from titans_dna.recall.record import AGE_AT, HELD_AT, HITS_AT, INVERTED_AT, LAST_AT, RUN_AT
+
+ODD = np.uint64(0x5555555555555555)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+MIX = np.uint64(0xD6E8FEB86659FD93)
+SLOT = np.uint32(0x9E3779B1)
+SPAN = 32  # bases whose outcomes are kept
+NEWEST = np.uint32(1 << 31)  # the bit of the newest outcome
+LEAST_OF_16 = 8  # hits of the last 16 below which a place is dropped
+SURE_STRIDE = 4  # where a place has not missed for SPAN bases, others are looked for at every so many tokens
+
+
+@njit(cache=True, inline="always")
+def hashed(word: np.uint64) -> np.uint64:
+    """Spread a word over 64 bits (a multiply-xorshift round of splitmix64)."""
+    word = (word ^ (word >> np.uint64(32))) * MIX
+    word = (word ^ (word >> np.uint64(29))) * GOLDEN
+    return word ^ (word >> np.uint64(32))
+
+
+@njit(cache=True, inline="always")
+def base_at(tape: np.ndarray, at: int) -> int:
+    """Return the base at an offset of a store."""
+    word = tape[(at >> 5) & (len(tape) - 1)]
+    return np.int64((word >> np.uint64((at & 31) * 2)) & np.uint64(3))
+
+
+@njit(cache=True, inline="always")
+def is_gap(gaps: np.ndarray, at: int) -> bool:
+    """Tell whether the token at an offset is no base."""
+    return (gaps[(at >> 6) & (len(gaps) - 1)] >> np.uint64(at & 63)) & np.uint64(1) != 0
+
+
+@njit(cache=True, inline="always")
+def window_at(tape: np.ndarray, at: int) -> np.uint64:
+    """Return the 32 bases from an offset on, the first in the lowest bits; zeros before the start."""
+    if at < 0:
+        if at <= -SPAN:
+            return np.uint64(0)
+        return tape[0] << np.uint64(-at * 2)
+    shift, word = np.uint64((at & 31) * 2), at >> 5
+    low = tape[word & (len(tape) - 1)] >> shift
+    if shift == 0:
+        return low
+    return low | (tape[(word + 1) & (len(tape) - 1)] << (np.uint64(64) - shift))
+
+
+@njit(cache=True, inline="always")
+def every_other_bit(x: np.uint64) -> np.uint32:
+    """Return bits 0, 2, 4, ... of a number, close together."""
+    x &= ODD
+    x = (x | (x >> np.uint64(1))) & np.uint64(0x3333333333333333)
+    x = (x | (x >> np.uint64(2))) & np.uint64(0x0F0F0F0F0F0F0F0F)
+    x = (x | (x >> np.uint64(4))) & np.uint64(0x00FF00FF00FF00FF)
+    x = (x | (x >> np.uint64(8))) & np.uint64(0x0000FFFF0000FFFF)
+    return np.uint32((x | (x >> np.uint64(16))) & np.uint64(0xFFFFFFFF))
+
+
+@njit(cache=True, inline="always")
+def reversed_bits(x: np.uint32) -> np.uint32:
+    """Return 32 bits in the other order."""
+    x = ((x >> np.uint32(1)) & np.uint32(0x55555555)) | ((x & np.uint32(0x55555555)) << np.uint32(1))
+    x = ((x >> np.uint32(2)) & np.uint32(0x33333333)) | ((x & np.uint32(0x33333333)) << np.uint32(2))
+    x = ((x >> np.uint32(4)) & np.uint32(0x0F0F0F0F)) | ((x & np.uint32(0x0F0F0F0F)) << np.uint32(4))
+    x = ((x >> np.uint32(8)) & np.uint32(0x00FF00FF)) | ((x & np.uint32(0x00FF00FF)) << np.uint32(8))
+    return np.uint32((x >> np.uint32(16)) | (x << np.uint32(16)))
+
+
+@njit(cache=True, inline="always")
+def ones(x: np.uint32) -> int:
+    """Count the bits that are set."""
+    x = x - ((x >> np.uint32(1)) & np.uint32(0x55555555))
+    x = (x & np.uint32(0x33333333)) + ((x >> np.uint32(2)) & np.uint32(0x33333333))
+    x = (x + (x >> np.uint32(4))) & np.uint32(0x0F0F0F0F)
+    return np.int64(np.uint32(x * np.uint32(0x01010101)) >> np.uint32(24))
+
+
+@njit(cache=True, inline="always")
+def foretold_at(own: Any, parent: Any, base: int, position: int, direction: int) -> int:
+    """Return the base that a place at an absolute position foretells, or 4 where the tape holds no base."""
+    store, at = (own, position - base) if position >= base else (parent, position)
+    if is_gap(store[1], at):
+        return 4
+    token = base_at(store[0], at)
+    return token if direction > 0 else 3 - token
+
+
+@njit(cache=True)
+def put_tokens(tape: np.ndarray, gaps: np.ndarray, at: int, ids: np.ndarray) -> None:
+    """Lay ids on the tape from an offset on; a token that is no base is laid down as base 0 and marked."""
+    for i in range(len(ids)):
+        word, gap = ((at + i) >> 5) & (len(tape) - 1), ((at + i) >> 6) & (len(gaps) - 1)
+        shift, bit = np.uint64(((at + i) & 31) * 2), np.uint64(1) << np.uint64((at + i) & 63)
+        base = np.uint64(ids[i]) if ids[i] < 4 else np.uint64(0)
+        tape[word] = (tape[word] & ~(np.uint64(3) << shift)) | (base << shift)
+        gaps[gap] = gaps[gap] & ~bit if ids[i] < 4 else gaps[gap] | bit
+
+
+@njit(cache=True, inline="always")
+def slot_of(keys: np.ndarray, heads: np.ndarray, address: np.uint32) -> int:
+    """Return the row of an address: its own where the table has one for each, else found by probing."""
+    if len(keys) == 1:
+        return np.int64(address)
+    last = len(heads) - 1
+    slot = np.int64(np.uint32(address * SLOT)) & last
+    while heads[slot] != 0 and keys[slot] != address:
+        slot = (slot + 1) & last
+    return slot
+
+
+@njit(cache=True)
+def rehash(keys: np.ndarray, heads: np.ndarray, new_keys: np.ndarray, new_heads: np.ndarray) -> None:
+    """Enter all heads of one table into a larger, empty one."""
+    for slot in range(len(heads)):
+        if heads[slot] != 0:
+            at = slot_of(new_keys, new_heads, keys[slot])
+            if len(new_keys) > 1:
+                new_keys[at] = keys[slot]
+            new_heads[at] = heads[slot]
+
+
+@njit(cache=True, inline="always")
+def entry_end(ends: np.ndarray, entry: np.uint32) -> int:
+    """Return the offset of the last base of an entry's word; entries count from 1."""
+    if len(ends) == 1:  # every word has an entry of its own, numbered by its offset
+        return np.int64(entry) - 1
+    return np.int64(ends[(np.int64(entry) - 1) & (len(ends) - 1)])
+
+
+@njit(cache=True)
+def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
+    """Return the newest entry of an address whose word ends before an offset, or 0."""
+    keys, heads, previous, ends = index
+    entry = heads[slot_of(keys, heads, address)]
+    while entry != 0 and entry_end(ends, entry) >= limit:
+        entry = previous[(np.int64(entry) - 1) & (len(previous) - 1)]
+    return entry
+
+
+@njit(cache=True, inline="always")
+def address_of(word: np.uint64, word_bases: int, index_bits: int, sample_every: int) -> int:
+    """Return the address of a word, or -1 if words like it are not written."""
+    if word_bases * 2 == index_bits and sample_every == 1:
+        return np.int64(word)
+    mixed = hashed(word)
+    if sample_every > 1 and (mixed >> np.uint64(40)) % np.uint64(sample_every) != 0:
+        return -1
+    return np.int64(mixed & np.uint64((1 << index_bits) - 1))
+
+
+@njit(cache=True)
+def write_words(
+    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int, parent_limit: int, offset: int, word_bases: int, index_bits: int, sample_every: int, spacing: int,
+) -> int:  # fmt: skip
+    """Write the words that end at offsets ``start`` to ``end``; return the number of entries then held.
+
+    ``parent_limit`` is the seam in the parent's offsets, ``offset`` what turns an own offset into the parent's.
+    """
+    keys, heads, previous, ends = index
+    known = 0
+    for at in range(max(0, start - word_bases + 1), end):
+        known = 0 if is_gap(gaps, at) else known + 1
+        if at < start or known < word_bases:
+            continue
+        word = window_at(tape, at - SPAN + 1) >> np.uint64(64 - 2 * word_bases)
+        address = address_of(word, word_bases, index_bits, sample_every)
+        if address < 0:
+            continue
+        row = slot_of(keys, heads, np.uint32(address))
+        newest = heads[row]
+        if newest != 0:
+            last = entry_end(ends, newest)
+        else:  # the parent's word counts for the spacing too, as if one store held both
+            found = newest_before(parent, np.uint32(address), parent_limit)
+            last = entry_end(parent[3], found) - offset if found != 0 else -(1 << 62)
+        if at - last < spacing:
+            continue
+        entry = at + 1 if len(ends) == 1 else count + 1
+        if len(ends) > 1:
+            ends[(entry - 1) & (len(ends) - 1)] = np.uint32(at)
+        previous[(entry - 1) & (len(previous) - 1)] = newest
+        if len(keys) > 1:
+            keys[row] = np.uint32(address)
+        heads[row] = np.uint32(entry)
+        count += 1
+    return count
+
+
+@njit(cache=True, inline="always")
+def log2(x: int) -> int:
+    """Return the logarithm of a number of 1 or more, rounded down."""
+    n = 0
+    while x > 1:
+        x >>= 1
+        n += 1
+    return n
+
+
+@njit(cache=True, inline="always")
+def record_of(base: int, hits: np.uint32, run: int, distance: int, inverted: bool) -> np.uint32:
+    """Return the number that ``record.py`` describes."""
+    length = run if run < 32 else min(63, 32 + log2(run) - 5)
+    age = min(31, log2(distance))
+    return np.uint32(
+        base | ones(hits) << HITS_AT | np.int64(hits >> np.uint32(24)) << LAST_AT | length << RUN_AT | age << AGE_AT
+        | (1 << INVERTED_AT if inverted else 0) | 1 << HELD_AT
+    )  # fmt: skip
+
+
+@njit(cache=True, inline="always")
+def leading_ones(x: np.uint32) -> int:
+    """Count the bits that are set from the highest on."""
+    n = 0
+    while n < 32 and x & NEWEST:
+        x = x << np.uint32(1)
+        n += 1
+    return n
+
+
+@njit(cache=True, inline="always")
+def worst_place(places: np.ndarray, count: int) -> int:
+    """Return the first of the places with the fewest hits."""
+    worst, least = 0, 33
+    for j in range(count):
+        hits = ones(np.uint32(places[j, 2]))
+        if hits < least:
+            worst, least = j, hits
+    return worst
+
+
+@njit(cache=True)
+def try_place(
+    places: np.ndarray, count: int, most: int, position: int, direction: int, hits: np.uint32
+) -> int:  # fmt: skip
+    """Follow a place from now on if it is new and there is room, or a worse one to give way; return their number."""
+    found = ones(hits)
+    for j in range(count):
+        if places[j, 0] == position and places[j, 1] == direction:
+            return count
+    row = count
+    if count == most:
+        row = worst_place(places, count)
+        if found <= ones(np.uint32(places[row, 2])):
+            return count
+    else:
+        count += 1
+    places[row, 0], places[row, 1], places[row, 2] = position, direction, np.int64(hits)
+    places[row, 3] = leading_ones(hits)
+    return count
+
+
+@njit(cache=True)
+def find_places(
+    own: Any, parent: Any, index: Any, parent_index: Any, base: int, seam: int, now: int, limit: int, oldest: int,
+    places: np.ndarray, count: int, most: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
+    index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
+) -> int:  # fmt: skip
+    """Try the newest entries of the word that ends at ``now``, or of its reverse complement; all positions absolute."""
+    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 2 * word_bases)
+    word = recent >> np.uint64(64 - 2 * word_bases) if direction > 0 else reverse & mask
+    address = address_of(word, word_bases, index_bits, sample_every)
+    if address < 0:
+        return count
+    tried, from_own = 0, True
+    entry = newest_before(index, np.uint32(address), limit - base)
+    while tried < matches:
+        if entry == 0 and from_own:  # the own store is newer than all that its parent may show
+            from_own = False
+            entry = newest_before(parent_index, np.uint32(address), min(seam, limit))
+        if entry == 0:
+            break
+        chain = index if from_own else parent_index
+        end = entry_end(chain[3], entry) + (base if from_own else 0)
+        if end - word_bases + 1 < oldest:
+            break
+        tried += 1
+        start = end - SPAN + 1 if direction > 0 else end - word_bases + 1
+        held_here = start >= base or base == 0
+        window = window_at(own[0], start - base) if held_here else window_at(parent[0], start)
+        differ = window ^ (recent if direction > 0 else reverse)
+        agree = every_other_bit(~(differ | (differ >> np.uint64(1))))
+        if direction > 0:
+            known = end - oldest + 1  # bases of the copy that lie in what is held
+            position = end + 1
+        else:
+            agree = reversed_bits(agree)
+            known = now - start + 1  # what is not read yet must not be seen
+            position = start - 1
+        if known < SPAN:
+            agree = agree >> np.uint32(SPAN - known) << np.uint32(SPAN - known)
+        if (
+            ones(np.uint32(agree)) >= accepted
+            and position >= oldest
+            and foretold_at(own, parent, base, position, direction) < 4
+        ):
+            count = try_place(places, count, most, position, direction, np.uint32(agree))
+        entry = chain[2][(np.int64(entry) - 1) & (len(chain[2]) - 1)]
+    return count
+
+
+@njit(cache=True)
+def advance(
+    own: Any, parent: Any, base: int, now: int, oldest: int, token: int, places: np.ndarray, count: int
+) -> int:  # fmt: skip
+    """Hold every place against the token at ``now`` and move it on; return the number of those that stay."""
+    kept = 0
+    for j in range(count):
+        position, direction = places[j, 0], places[j, 1]
+        hit = foretold_at(own, parent, base, position, direction) == token
+        hits = np.uint32(places[j, 2]) >> np.uint32(1)
+        if hit:
+            hits |= NEWEST
+        position += direction
+        if position < oldest or ones(hits >> np.uint32(16)) < LEAST_OF_16:
+            continue
+        if foretold_at(own, parent, base, position, direction) > 3:
+            continue
+        places[kept, 0], places[kept, 1], places[kept, 2] = position, direction, np.int64(hits)
+        places[kept, 3] = places[j, 3] + 1 if hit else 0
+        kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
+def follow(
+    own: Any, parent: Any, indexes: Any, parent_indexes: Any, counts: np.ndarray, written: int, base: int, seam: int,
+    start: int, ids: np.ndarray, floor: int, horizon: int, places: np.ndarray, count: int, lengths: np.ndarray,
+    samples: np.ndarray, index_bits: int, matches: int, accepted: int, spacing: int, inverted: bool,
+    codes: np.ndarray, sources: np.ndarray,
+) -> tuple[int, int]:  # fmt: skip
+    """Read ``ids``, which lie on the own tape from ``start`` on; return the number of places and what was written.
+
+    Parameters
+    ----------
+    own, parent
+        Tape and gaps of the store that is written, and of the one under it.
+    indexes, parent_indexes
+        For every word length ``(keys, heads, previous, ends)``.
+    counts
+        Entries held per word length; brought up to date.
+    written
+        Position up to which the words of the own store are written.
+    base, seam
+        First position of the own tape; position before which the parent's words are seen.
+    start, ids
+        Where the reader stands, and what it reads.
+    floor, horizon
+        Oldest position that may be recalled, and how far back one may lie (0 for any distance).
+    places, count
+        (S, 4) position, direction, outcomes and run of every followed place; changed in place.
+    lengths, samples, index_bits, matches, accepted, spacing, inverted
+        As in ``RecallForm``.
+    codes, sources
+        (T, S) to be filled: the record of every place after each token, and its position; ``sources`` may have no row.
+    """
+    most = len(places)
+    recent, reverse, known = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF), 0
+    for at in range(max(0, start - SPAN), start):
+        gap = is_gap(own[1], at - base) if at >= base else is_gap(parent[1], at)
+        token = base_at(own[0], at - base) if at >= base else base_at(parent[0], at)
+        recent = (recent >> np.uint64(2)) | (np.uint64(token) << np.uint64(62))
+        reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
+        known = 0 if gap else known + 1
+    for i in range(len(ids)):
+        now, token = start + i, np.int64(ids[i])
+        limit = now // CHUNK * CHUNK
+        oldest = max(floor, now + 1 - horizon) if horizon > 0 else floor
+        if now == limit and written < now:
+            for kind in range(len(lengths)):
+                counts[kind] = write_words(
+                    own[0], own[1], indexes[kind], parent_indexes[kind], counts[kind], written - base, now - base,
+                    seam, base, lengths[kind], index_bits, samples[kind], spacing,
+                )  # fmt: skip
+            written = now
+        if token > 3:  # no base: it ends every place, and no word reaches over it
+            count = known = 0
+            recent = recent >> np.uint64(2)
+            reverse = (reverse << np.uint64(2)) | np.uint64(3)
+            continue
+        recent = (recent >> np.uint64(2)) | (np.uint64(token) << np.uint64(62))
+        reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
+        known += 1
+        count = advance(own, parent, base, now, oldest, token, places, count)
+        sure = False
+        for j in range(count):
+            sure = sure or places[j, 3] >= SPAN
+        if not sure or now % SURE_STRIDE == 0:
+            for kind in range(len(lengths)):
+                if known < lengths[kind]:
+                    continue
+                for direction in (1, -1) if inverted else (1, 1):
+                    count = find_places(
+                        own, parent, indexes[kind], parent_indexes[kind], base, seam, now, limit, oldest, places,
+                        count, most, recent, reverse, lengths[kind], index_bits, samples[kind], matches, accepted,
+                        direction,
+                    )  # fmt: skip
+                    if not inverted:
+                        break
+        for j in range(count):
+            position = places[j, 0]
+            codes[i, j] = record_of(
+                foretold_at(own, parent, base, position, places[j, 1]), np.uint32(places[j, 2]), places[j, 3], max(1, now + 1 - position), places[j, 1] < 0
+            )
+            if len(sources):
+                sources[i, j] = position
+    return count, written

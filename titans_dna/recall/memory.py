@@ -1,0 +1,253 @@
+"""A copy memory: the tape of what a stream has read, the index of its words, and readers that recall places.
+
+    state = RecallState(memory=CopyMemory(form))
+    found = recall(state, ids)              # found.codes[t]: records of the places that are followed after ids[t]
+    found = recall(found.state, more)       # and so on; cutting the stream anywhere changes nothing
+
+A state is a handle to the memory and a position in it. What a memory holds before a position never changes, so states
+can be kept, copied and read on from for nothing. A state that is read on with other ids than those that the memory
+holds there (a haplotype) goes on in a memory of its own that lies over the first.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.recall import kernels
+from titans_dna.recall.form import CHUNK, RecallForm
+
+Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, previous, ends
+
+SMALL = 256  # rows of the smallest tables
+NO_PLACES = np.zeros((0, 4), dtype=np.int64)
+GAP = 4  # id on the tape of whatever is no base
+MOST_TOKENS = (1 << 32) - 2  # entries are numbered in 32 bits
+
+
+def _power_of_two(at_least: int) -> int:
+    return 1 << max(0, at_least - 1).bit_length()
+
+
+def _larger(array: np.ndarray, rows: int) -> np.ndarray:
+    """Return an array of so many rows that begins with the given one; pages that are not used cost nothing."""
+    if rows <= len(array):
+        return array
+    out = np.zeros(rows, dtype=array.dtype)
+    out[: len(array)] = array
+    return out
+
+
+class CopyMemory:
+    """Tape and index of one strand of one stream; only ever added to.
+
+    Parameters
+    ----------
+    form
+        Words, addresses and rule. With ``horizon_bases`` the memory is a ring: its size does not grow past it.
+    """
+
+    def __init__(self, form: RecallForm) -> None:
+        self.form = form
+        self.base = self.seam = 0  # first position of the own tape; the parent's words are seen up to the seam
+        self.end = self.written = 0  # positions up to which ids are held, and words written
+        self.parent: CopyMemory | None = None
+        self._tape, self._gaps = np.zeros(SMALL, dtype=np.uint64), np.zeros(SMALL, dtype=np.uint64)
+        self._indexes = [self._empty_index(every) for every in form.sample_every]
+        self._counts = np.zeros(len(form.word_bases), dtype=np.int64)
+        self._ring = _power_of_two(2 * form.horizon_bases + SMALL * CHUNK) if form.horizon_bases else 0
+
+    def _empty_index(self, sample_every: int) -> Index:
+        dense = sample_every == 1 or self.form.horizon_bases > 0  # entries are then numbered by the place of their word
+        ends = np.zeros(1 if dense else SMALL, dtype=np.uint32)
+        tables = [np.zeros(SMALL, dtype=np.uint32) for _ in range(3)]
+        return (tables[0], tables[1], tables[2], ends)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the memory's arrays take, pages that were never touched among them."""
+        arrays = [self._tape, self._gaps, *(array for index in self._indexes for array in index)]
+        return sum(array.nbytes for array in arrays)
+
+    def ids(self, start: int, end: int) -> np.ndarray:
+        """Return the ids of positions ``start`` to ``end`` (half-open), uint8; ``GAP`` where there is no base."""
+        if start < self.base:
+            assert self.parent is not None
+            middle = min(end, self.base)
+            return np.concatenate([self.parent.ids(start, middle), self.ids(middle, end)])
+        at = np.arange(start - self.base, end - self.base)
+        bases = self._tape[at >> 5 & len(self._tape) - 1] >> ((at & 31) * 2).astype(np.uint64) & np.uint64(3)
+        gaps = self._gaps[at >> 6 & len(self._gaps) - 1] >> (at & 63).astype(np.uint64) & np.uint64(1)
+        return np.where(gaps == 1, GAP, bases).astype(np.uint8)
+
+    def checksum(self, position: int) -> int:
+        """Return the CRC-32 of the ids before a position that are still held."""
+        found, oldest = 0, max(0, self.end - self._ring) if self._ring else 0
+        for start in range(oldest, position, 1 << 20):
+            found = zlib.crc32(self.ids(start, min(position, start + (1 << 20))).tobytes(), found)
+        return found
+
+    def holds(self, start: int, ids: np.ndarray) -> bool:
+        """Tell whether the memory has these ids (0 to 3, or more for no base) from a position on."""
+        return np.array_equal(self.ids(start, start + len(ids)), np.minimum(ids, GAP))
+
+    def append(self, ids: np.ndarray) -> None:
+        """Add ids to the end, and their words as far as the last chunk border: read, but nothing recalled.
+
+        Parameters
+        ----------
+        ids
+            (n,) 0 to 3 for bases, anything above for what is none.
+        """
+        for start in range(0, len(ids), 1 << 20):
+            piece = np.ascontiguousarray(ids[start : start + (1 << 20)], dtype=np.uint8)
+            self._put(piece)
+            self._write_words(self.end // CHUNK * CHUNK)
+
+    def _put(self, ids: np.ndarray) -> None:
+        if self.end + len(ids) > MOST_TOKENS:
+            raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
+        self._reserve(len(ids))
+        kernels.put_tokens(self._tape, self._gaps, self.end - self.base, ids)
+        self.end += len(ids)
+
+    def _reserve(self, tokens: int) -> None:
+        """Make room for so many more tokens, and their words."""
+        size = self.end - self.base + tokens + CHUNK
+        size = min(size, self._ring) if self._ring else size
+        self._tape = _larger(self._tape, _power_of_two(size // 32 + 2))
+        self._gaps = _larger(self._gaps, _power_of_two(size // 64 + 2))
+        for kind, (keys, heads, previous, ends) in enumerate(self._indexes):
+            entries = int(self._counts[kind]) + self.end + tokens - self.written  # each token may write a word
+            entries = size if len(ends) == 1 else entries
+            ends = ends if len(ends) == 1 else _larger(ends, _power_of_two(entries + 1))
+            previous = _larger(previous, _power_of_two(entries + 1))
+            keys, heads = self._room(kind, keys, heads, tokens)
+            self._indexes[kind] = (keys, heads, previous, ends)
+
+    def _room(self, kind: int, keys: np.ndarray, heads: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the table of addresses, at most half full after so many more tokens; at last a row for each."""
+        if len(keys) == 1:
+            return keys, heads
+        share = -(-tokens // self.form.sample_every[kind])
+        used = int(self._counts[kind]) + self.end - self.written + (tokens if share > tokens // 2 else tokens)
+        rows, whole = _power_of_two(2 * used), 1 << self.form.index_bits
+        if rows <= len(heads):
+            return keys, heads
+        rows = min(rows, whole)
+        new_keys = np.zeros(1 if rows == whole else rows, dtype=np.uint32)
+        new_heads = np.zeros(rows, dtype=np.uint32)
+        kernels.rehash(keys, heads, new_keys, new_heads)
+        return new_keys, new_heads
+
+    def _write_words(self, end: int) -> None:
+        if end <= self.written:
+            return
+        parents = _indexes_of(self.parent, len(self._indexes))
+        for kind, word_bases in enumerate(self.form.word_bases):
+            self._counts[kind] = kernels.write_words(
+                self._tape, self._gaps, self._indexes[kind], parents[kind], self._counts[kind],
+                self.written - self.base, end - self.base, self.seam, self.base, word_bases, self.form.index_bits,
+                self.form.sample_every[kind], self.form.spacing_bases,
+            )  # fmt: skip
+        self.written = end
+
+    def fork(self, position: int) -> CopyMemory:
+        """Return a memory that goes on from a position with ids of its own; this one stays as it is."""
+        over = CopyMemory(self.form)
+        over.parent = self if self.parent is None else self.parent  # what lies over a parent is copied: it is short
+        over.seam = position // CHUNK * CHUNK if self.parent is None else self.seam
+        over.base = over.end = max(0, over.seam - CHUNK)
+        over.written = over.seam
+        over.append(self.ids(over.base, position))
+        return over
+
+    def follow(
+        self, start: int, ids: np.ndarray, floor: int, places: np.ndarray, count: int, codes: np.ndarray,
+        sources: np.ndarray,
+    ) -> int:  # fmt: skip
+        """Read ids that the tape holds from ``start`` on; see ``kernels.follow``."""
+        form, parent = self.form, self.parent
+        under = (parent._tape, parent._gaps) if parent else (self._tape[:1], self._gaps[:1])
+        count, self.written = kernels.follow(
+            (self._tape, self._gaps), under, tuple(self._indexes), _indexes_of(parent, len(self._indexes)),
+            self._counts, self.written, self.base, self.seam, start, ids, floor, form.horizon_bases, places, count,
+            np.array(form.word_bases), np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
+            form.spacing_bases, form.inverted, codes, sources,
+        )  # fmt: skip
+        return count
+
+    def oldest_reader(self) -> int:
+        """Return the first position from which the memory can still be read on: a ring forgets what lies behind it."""
+        return max(0, self.end - self._ring + self.form.horizon_bases + SMALL) if self._ring else 0
+
+
+_NOTHING: Index = tuple(np.zeros(2, dtype=np.uint32) for _ in range(4))  # type: ignore[assignment]
+
+
+def _indexes_of(memory: CopyMemory | None, kinds: int) -> tuple[Index, ...]:
+    return tuple(memory._indexes) if memory else (_NOTHING,) * kinds
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecallState:
+    """Where a reader stands in a copy memory, and the places that it follows; a value that no call changes."""
+
+    memory: CopyMemory
+    position: int = 0  # tokens read; with relatives read before, they count too
+    floor: int = 0  # nothing before this position is recalled
+    places: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (n, 4) position, direction, outcomes, run
+
+    def forget(self) -> RecallState:
+        """Return the state of a reader that stands here and remembers nothing."""
+        return replace(self, floor=self.position, places=NO_PLACES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What one stream recalled."""
+
+    codes: np.ndarray  # (T, S) uint32, records of the places followed after each token (``record.py``); 0 for none
+    state: RecallState  # after the last token
+    sources: np.ndarray | None = None  # (T, S) int64, position on the tape of the base that each place foretells
+
+
+def recall(state: RecallState, ids: np.ndarray, *, sources: bool = False) -> Found:
+    """Read ids from where a state stands; what is found after a token depends on it and those before it alone.
+
+    Parameters
+    ----------
+    state
+        Of a new memory, or from an earlier call.
+    ids
+        (T,) integers: 0 to 3 for bases, anything above for what is none.
+    sources
+        Whether to say where on the tape each place lies.
+
+    Raises
+    ------
+    ConfigError
+        If the memory is a ring that has forgotten what the state stands on.
+    """
+    ids = np.ascontiguousarray(np.minimum(ids, GAP), dtype=np.uint8)
+    memory, start, slots = state.memory, state.position, state.memory.form.places
+    if start < memory.oldest_reader():
+        raise ConfigError(
+            f"the copy memory has gone on {memory.end - start:,} tokens and kept {memory.form.horizon_bases:,}; "
+            "read on from a later state, or set a larger recall horizon_bases"
+        )
+    held = min(memory.end - start, len(ids))
+    if held and not memory.holds(start, ids[:held]):
+        memory, held = memory.fork(start), 0
+    memory._put(ids[held:])
+    places = np.zeros((slots, 4), dtype=np.int64)
+    places[: len(state.places)] = state.places
+    codes = np.zeros((len(ids), slots), dtype=np.uint32)
+    where = np.full((len(ids) if sources else 0, slots), -1, dtype=np.int64)
+    count = memory.follow(start, ids, state.floor, places, len(state.places), codes, where)
+    after = RecallState(memory=memory, position=start + len(ids), floor=state.floor, places=places[:count].copy())
+    return Found(codes=codes, state=after, sources=where if sources else None)
