@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from titans_dna.inference.streaming import PIECE_TOKENS, pick_known, piece_ends, read_inputs
+from titans_dna.inference.streaming import PIECE_TOKENS, inputs_before, pick_known, piece_ends, read_inputs
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.state import StreamState, select
+from titans_dna.model.state import StreamState, attach, select
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,10 @@ def stream_lanes(
     """
     device = next(model.parameters()).device
     rows = tuple(lane for lane, end in enumerate(ends) if end > position)
-    state = model.initial_state(len(rows)) if state is None else state
+    if state is None:
+        state = model.initial_state(len(rows))
+    else:
+        state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position))
     last = max(ends, default=0)
     for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
         going = tuple(lane for lane in rows if ends[lane] > position)

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.state import StreamState
+from titans_dna.model.state import StreamState, attach
 
 PIECE_TOKENS = 4096  # bases of a piece: bounds the memory of a stream
 
@@ -78,7 +78,7 @@ def stream_bases(
     device = next(model.parameters()).device
     targets, start = model.config.targets, position
     first = 0 if new_bases is None else int(new_bases[:position].sum(dtype=np.int64))
-    state = model.initial_state(1) if state is None else state
+    state = model.initial_state(1) if state is None else attach(state, lambda _: inputs_before(ids, bos, position))
     for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
         read = read_inputs(ids, bos, start, end)
         out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
@@ -155,6 +155,11 @@ def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
     """Return inputs ``start`` to ``end`` (half-open) of a strand, int64: the start token, then its tokens."""
     tokens = ids[max(0, start - 1) : end - 1].astype(np.int64)
     return np.concatenate([[bos], tokens]) if start == 0 else tokens
+
+
+def inputs_before(ids: np.ndarray, bos: int, position: int) -> np.ndarray:
+    """Return the inputs before one, uint8: for the copy memory of a state that comes from a file."""
+    return np.concatenate([[bos], ids[: position - 1]]).astype(np.uint8) if position else ids[:0].astype(np.uint8)
 
 
 def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
@@ -15,7 +16,9 @@ from titans_dna.model.embedding import TokenEmbedding
 from titans_dna.model.memory import NeuralMemory
 from titans_dna.model.norm import RMSNorm
 from titans_dna.model.state import StreamState, concatenate
+from titans_dna.model.trust import Trust
 from titans_dna.model.word_counts import WordCounts
+from titans_dna.recall import RecallLanes
 
 
 class StreamOutput(NamedTuple):
@@ -26,6 +29,13 @@ class StreamOutput(NamedTuple):
     hidden: Float[Tensor, "B T N"]  # final features of every token
     surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over layers and heads
     inner: tuple[Float[Tensor, "B T N"], ...] = ()  # residual streams that were asked for
+
+
+class Recalled(NamedTuple):
+    """What the copy memory recalls for a piece of a batch: computed ahead by ``Backbone.recall``, or while streaming."""
+
+    codes: Int[Tensor, "B T S"]  # int32, records of the places followed after each token (``recall/record.py``)
+    lanes: RecallLanes | None  # the readers after the piece
 
 
 class Backbone(nn.Module):
@@ -40,6 +50,7 @@ class Backbone(nn.Module):
         self.config = config
         self.embedding = TokenEmbedding(config)
         self.counts = WordCounts(config, config.word_counts) if config.word_counts else None
+        self.trust = Trust(config.width, config.recall) if config.recall else None
         self.blocks = nn.ModuleList(BLOCK_CLASSES[config.block](config) for _ in range(config.layers))
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.targets, bias=False)
@@ -48,7 +59,7 @@ class Backbone(nn.Module):
     @torch.no_grad()
     def _initialise(self) -> None:
         for name, parameter in self.named_parameters():
-            if name.startswith("counts."):
+            if name.startswith(("counts.", "trust.")):
                 continue
             if name.endswith(("project.weight", "query.weight", "enter.weight", "gate.weight")):
                 parameter.normal_(std=self.config.width**-0.5)
@@ -64,10 +75,29 @@ class Backbone(nn.Module):
     def initial_state(self, batch: int) -> StreamState:
         """Return the state before the first token of a contig."""
         blocks = tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
-        return StreamState(blocks=blocks, recent=self.embedding.initial_recent(batch), position_tokens=0)
+        lanes = RecallLanes.start(self.config.recall, batch) if self.config.recall else None
+        recent = self.embedding.initial_recent(batch)
+        return StreamState(blocks=blocks, recent=recent, position_tokens=0, recall=lanes)
+
+    def recall(self, ids: Int[Tensor, "B T"], state: StreamState | None = None) -> Recalled | None:
+        """Return what the copy memory recalls along ``ids``, for ``stream``; None in a model without one.
+
+        It is a function of the ids alone, so another thread, or the processor beside a GPU, can compute it ahead of the
+        network.
+        """
+        if self.config.recall is None:
+            return None
+        lanes = state.recall if state else RecallLanes.start(self.config.recall, ids.shape[0])
+        assert lanes is not None
+        codes, after = lanes.read(ids.cpu().numpy())
+        return Recalled(torch.from_numpy(codes.view(np.int32)).to(ids.device), after)
 
     def stream(
-        self, ids: Int[Tensor, "B T"], state: StreamState | None = None, inner: Sequence[int] = ()
+        self,
+        ids: Int[Tensor, "B T"],
+        state: StreamState | None = None,
+        inner: Sequence[int] = (),
+        recalled: Recalled | None = None,
     ) -> StreamOutput:
         """Read ``ids`` from where ``state`` stands; cutting a sequence anywhere changes nothing.
 
@@ -79,13 +109,19 @@ class Backbone(nn.Module):
             From an earlier call, or None at the start of a contig.
         inner
             Blocks after which the residual stream is returned too: 1 is the first, 0 the token embedding.
+        recalled
+            What ``recall`` returned for the same ids and state; None to compute it here.
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
+        recalled = self.recall(ids, state) if recalled is None else recalled
         active: Bool[Tensor, "B T"] = ids < self.config.targets
         x, recent = self.embedding(ids, state.recent)
         if self.counts is not None:
             evidence = self.counts(ids, state.recent)
             x = x + self.counts.enter(evidence)
+        if self.trust is not None and recalled is not None:
+            places = self.trust.places(recalled.codes)
+            x = x + self.trust.enter(self.trust.early_vote(places, x).to(x.dtype))
         blocks, surprises = [], []
         residuals = {0: x} if 0 in inner else {}
         for number, (block, block_state) in enumerate(zip(self.blocks, state.blocks, strict=True), 1):
@@ -96,10 +132,13 @@ class Backbone(nn.Module):
             surprises.append(x.new_zeros(ids.shape) if surprise is None else surprise)
         hidden = self.norm(x)
         position = state.position_tokens + ids.shape[1]
-        after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position)
+        lanes = recalled.lanes if recalled else None
+        after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position, recall=lanes)
         logits = self.head(hidden).float()
         if self.counts is not None:
             logits = logits + self.counts.logits(hidden, evidence)
+        if self.trust is not None and recalled is not None:
+            logits = logits + self.trust.late_vote(places, hidden)
         kept = tuple(residuals[number] for number in inner)
         return StreamOutput(logits, after, hidden, torch.stack(surprises).mean(0), kept)
 

@@ -8,8 +8,10 @@ from typing import Any
 
 from titans_dna.errors import ConfigError
 from titans_dna.ops.form import MemoryForm
+from titans_dna.recall.form import RecallForm
 
 BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
+TUPLES = ("words", "sample_every")  # of a RecallForm; lists in JSON
 STEM_TARGETS = 64  # the stem has a column for each of them and each of its tokens
 
 
@@ -102,6 +104,7 @@ class BackboneConfig:
     word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
     initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
     induction: bool = False  # before training, keys are queries one token late: a memory recalls what came next
+    recall: RecallForm | None = None  # a copy memory beside the deep one; for ids that are bases alone
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -139,6 +142,8 @@ class BackboneConfig:
             )
         if self.word_counts and self.targets != 4:
             raise ConfigError(f"word_counts need the four bases as targets, not {self.targets}; use one token per base")
+        if self.recall and self.targets != 4:
+            raise ConfigError(f"recall needs the four bases as targets, not {self.targets}; use one token per base")
 
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
@@ -161,8 +166,11 @@ class BackboneConfig:
         }
         if self.word_counts:
             lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
+        if self.recall:
+            form = asdict(self.recall)
+            lists["recall"] = {**form, "words": list(form["words"]), "sample_every": list(form["sample_every"])}
         values = {**asdict(self), **lists}
-        for name in ("stem_tokens", "induction"):  # models without them are readable where they are not known
+        for name in ("stem_tokens", "induction", "recall"):  # models without them are readable where they are not known
             if not values[name]:
                 del values[name]
         return values
@@ -180,7 +188,10 @@ class BackboneConfig:
             counts = values.get("word_counts")
             if counts is not None:
                 counts = WordCountForm(**{**counts, "orders": tuple(counts.get("orders", WordCountForm.orders))})
-            values = {**values, "word_counts": counts}
+            recall = values.get("recall")
+            if recall is not None:
+                recall = RecallForm(**{**recall, **{n: tuple(recall[n]) for n in TUPLES if n in recall}})
+            values = {**values, "word_counts": counts, "recall": recall}
             return cls(**{**values, "memory": memory, "context_orders": orders, "further_memories": further})
         except TypeError as error:
             raise ConfigError(f"bad configuration: {error}") from None

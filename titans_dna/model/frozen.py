@@ -30,12 +30,13 @@ def frozen_memories(model: Backbone) -> Iterator[None]:
 
 
 def forget(model: Backbone, state: StreamState) -> StreamState:
-    """Return the state with every memory at its learned initial weights; all else stays as it is.
+    """Return the state with every memory at its start, the copy memory among them; all else stays as it is.
 
     Call it between two chunks, and with MAC between two segments: tokens that wait to be written are lost.
     """
     start = model.initial_state(state.recent.shape[0])
-    return replace(state, blocks=tuple(_forgotten(*pair) for pair in zip(state.blocks, start.blocks, strict=True)))
+    blocks = tuple(_forgotten(*pair) for pair in zip(state.blocks, start.blocks, strict=True))
+    return replace(state, blocks=blocks, recall=state.recall and state.recall.forget())
 
 
 def _forgotten(state: BlockState, start: BlockState) -> BlockState:

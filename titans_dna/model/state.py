@@ -6,15 +6,17 @@ batch (``concatenate``), moved and detached; no call changes it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from titans_dna.ops.state import MemoryState, map_tensors
+from titans_dna.recall import RecallLanes
 
 S = TypeVar("S")
 
@@ -65,12 +67,16 @@ class StreamState:
     blocks: tuple[BlockState, ...]
     recent: Tensor  # (B, R) the last ids, for the embedding of preceding words
     position_tokens: int = 0
+    recall: RecallLanes | None = None  # readers of the copy memory
 
 
 def select(state: S, rows: Sequence[int] | Tensor) -> S:
     """Return the state of ``rows``, in that order; a row may be named several times."""
     index = torch.as_tensor(rows)
-    return map_tensors(state, lambda x: x.index_select(0, index.to(x.device)))
+    out = map_tensors(state, lambda x: x.index_select(0, index.to(x.device)))
+    if isinstance(out, StreamState) and out.recall is not None:
+        out = replace(out, recall=out.recall.select(index.tolist()))
+    return out
 
 
 def move(state: S, device: torch.device | str) -> S:
@@ -89,6 +95,8 @@ def where(mask: Bool[Tensor, " B"], first: S, second: S) -> S:
     def pick(a: Any, b: Any) -> Any:
         if isinstance(a, Tensor):
             return torch.where(mask.view(-1, *[1] * (a.ndim - 1)), a, b)
+        if isinstance(a, RecallLanes):
+            return a.where(mask.tolist(), b)
         if isinstance(a, tuple):
             return tuple(pick(x, y) for x, y in zip(a, b, strict=True))
         if is_dataclass(a) and not isinstance(a, type):
@@ -103,6 +111,8 @@ def concatenate(states: Sequence[S]) -> S:
     first = states[0]
     if isinstance(first, Tensor):
         return torch.cat(list(states))  # type: ignore[arg-type, return-value]
+    if isinstance(first, RecallLanes):
+        return RecallLanes.join(states)  # type: ignore[arg-type, return-value]
     if isinstance(first, tuple):
         return tuple(concatenate(parts) for parts in zip(*states, strict=True))  # type: ignore[return-value]
     if is_dataclass(first) and not isinstance(first, type):
@@ -110,6 +120,26 @@ def concatenate(states: Sequence[S]) -> S:
             first, **{f.name: concatenate([getattr(state, f.name) for state in states]) for f in fields(first)}
         )
     return first
+
+
+def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamState:
+    """Return a state from a file with the copy memories given back that it had when it was saved.
+
+    Parameters
+    ----------
+    state
+        From ``load_state``. One that has no copy memory, or has it still, is returned as it is.
+    ids_of
+        Gives what a row had read: its ids from the first, the token of the start among them.
+
+    Raises
+    ------
+    CheckpointError
+        If that is not what the state had read.
+    """
+    if state.recall is None or not state.recall.checksums:
+        return state
+    return replace(state, recall=state.recall.attach(ids_of))
 
 
 def state_numbers(state: object) -> int:

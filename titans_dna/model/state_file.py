@@ -1,5 +1,8 @@
 """A stream's state on disk: one safetensors file, so that a chromosome can be read on later, or elsewhere.
 
+A copy memory is not in the file, only where its readers stand: what was read is at hand where it came from, and
+``titans_dna.model.state.attach`` gives it back.
+
 The tensors bear the path of their place in the state (``blocks.0.memories.0.memory.weights.1``); the shape of the
 state, its numbers and the checksum of the model's weights are JSON in the file's metadata. Nothing is unpickled.
 """
@@ -20,6 +23,7 @@ from torch import Tensor
 from titans_dna.errors import CheckpointError, InputMissing, OutputError
 from titans_dna.model.state import AttentionState, BlockState, NeuralMemoryState, SegmentState, StreamState
 from titans_dna.ops.state import Gates, MemoryState, Pending
+from titans_dna.recall import RecallLanes
 
 FORMAT_VERSION = 1
 CLASSES = {
@@ -90,7 +94,7 @@ def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | s
         state = _decode(json.loads(about["state"]), tensors)
         if not isinstance(state, StreamState):
             raise TypeError("no stream state")
-    except (SafetensorError, KeyError, ValueError, TypeError, RecursionError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"the state is damaged ({error}). Read the contig again.", path=path) from error
@@ -104,6 +108,8 @@ def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, Tensor):
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
+    if isinstance(value, RecallLanes):
+        return {"recall": value.to_plain()}
     if isinstance(value, tuple):
         return [_encode(part, f"{name}.{index}", tensors) for index, part in enumerate(value)]
     if is_dataclass(value):
@@ -117,6 +123,8 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
         return tuple(_decode(part, tensors) for part in value)
     if isinstance(value, dict) and "tensor" in value:
         return tensors[value["tensor"]]
+    if isinstance(value, dict) and "recall" in value:
+        return RecallLanes.from_plain(value["recall"])
     if isinstance(value, dict):
         return CLASSES[value["class"]](**{name: _decode(part, tensors) for name, part in value["fields"].items()})
     return value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from titans_dna.recall.form import RecallForm
+from titans_dna.recall.lanes import RecallLanes
 from titans_dna.recall.memory import CopyMemory, Found, RecallState, recall
 from titans_dna.recall.record import Records, unpack
 
-__all__ = ["CopyMemory", "Found", "RecallForm", "RecallState", "Records", "recall", "unpack"]
+__all__ = ["CopyMemory", "Found", "RecallForm", "RecallLanes", "RecallState", "Records", "recall", "unpack"]

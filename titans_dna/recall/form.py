@@ -9,6 +9,13 @@ from titans_dna.errors import ConfigError
 CHUNK = 64  # words are written at multiples of this many tokens, counted from the start of the stream
 LONGEST_WORD = 32  # bases; a word is two bits a base in 64
 MOST_PLACES = 64
+SPACED = "111010010100110111"  # 11 of 18 bases: finds diverged copies best (PatternHunter, Ma et al. 2002)
+SOLID = "1" * 20
+
+
+def _is_word(word: str) -> bool:
+    whole = 8 <= len(word) <= LONGEST_WORD and not set(word) - {"0", "1"}
+    return whole and word.count("1") >= 8 and word[0] == word[-1] == "1"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +31,9 @@ class RecallForm:
         If a value is out of its range.
     """
 
-    word_bases: tuple[int, ...] = (12, 20)  # lengths of the words that address a place
-    sample_every: tuple[int, ...] = (1, 4)  # of each length, one word in so many is written, chosen by its hash
-    index_bits: int = 24  # a word has one of 2 ** index_bits addresses; 12 bases fill 24 bits without a collision
+    words: tuple[str, ...] = (SPACED, SOLID)  # which of consecutive bases make an address: 1 counts, 0 does not
+    sample_every: tuple[int, ...] = (1, 4)  # of each word, one in so many is written, chosen by its hash
+    index_bits: int = 24  # a word has one of 2 ** index_bits addresses
     places: int = 16  # places followed at once
     matches: int = 8  # newest entries of an address that are tried
     accepted_hits: int = 20  # of the 32 bases before a place, those that must agree for it to be followed
@@ -35,10 +42,13 @@ class RecallForm:
     horizon_bases: int = 0  # what lies further back is not recalled, and its memory is used again; 0 for no limit
 
     def __post_init__(self) -> None:
-        if not self.word_bases or len(self.word_bases) != len(self.sample_every):
-            raise ConfigError("recall needs at least one of word_bases, and one of sample_every for each")
-        if any(not 8 <= k <= LONGEST_WORD for k in self.word_bases) or min(self.sample_every) < 1:
-            raise ConfigError(f"recall word_bases are {self.word_bases}; choose 8 to {LONGEST_WORD}, and sample_every of 1 up")
+        if not self.words or len(self.words) != len(self.sample_every) or min(self.sample_every) < 1:
+            raise ConfigError("recall needs at least one of words, and a sample_every of 1 or more for each")
+        if any(not _is_word(word) for word in self.words):
+            raise ConfigError(
+                f"recall words are {self.words}; write each as 8 to {LONGEST_WORD} digits, 1 for a base that counts "
+                "and 0 for one that does not, 1 at both ends and at least 8 times"
+            )
         if not 10 <= self.index_bits <= 30:
             raise ConfigError(f"recall index_bits is {self.index_bits}; choose 10 to 30")
         if not 1 <= self.places <= MOST_PLACES or self.matches < 1:
@@ -47,3 +57,8 @@ class RecallForm:
             raise ConfigError(f"recall accepted_hits is {self.accepted_hits}; choose 0 to 32")
         if self.spacing_bases < 0 or self.horizon_bases < 0:
             raise ConfigError("recall spacing_bases and horizon_bases must be 0 or more")
+
+    @property
+    def masks(self) -> tuple[int, ...]:
+        """For every word, the bits of the bases that count: the first base in the lowest two."""
+        return tuple(sum(3 << 2 * i for i, digit in enumerate(word) if digit == "1") for word in self.words)

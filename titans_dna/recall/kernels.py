@@ -157,11 +157,9 @@ def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
 
 
 @njit(cache=True, inline="always")
-def address_of(word: np.uint64, word_bases: int, index_bits: int, sample_every: int) -> int:
+def address_of(word: np.uint64, mask: np.uint64, index_bits: int, sample_every: int) -> int:
     """Return the address of a word, or -1 if words like it are not written."""
-    if word_bases * 2 == index_bits and sample_every == 1:
-        return np.int64(word)
-    mixed = hashed(word)
+    mixed = hashed(word & mask)
     if sample_every > 1 and (mixed >> np.uint64(40)) % np.uint64(sample_every) != 0:
         return -1
     return np.int64(mixed & np.uint64((1 << index_bits) - 1))
@@ -169,7 +167,7 @@ def address_of(word: np.uint64, word_bases: int, index_bits: int, sample_every: 
 
 @njit(cache=True)
 def write_words(
-    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int, parent_limit: int, offset: int, word_bases: int, index_bits: int, sample_every: int, spacing: int,
+    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int, parent_limit: int, offset: int, word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
 ) -> int:  # fmt: skip
     """Write the words that end at offsets ``start`` to ``end``; return the number of entries then held.
 
@@ -182,7 +180,7 @@ def write_words(
         if at < start or known < word_bases:
             continue
         word = window_at(tape, at - SPAN + 1) >> np.uint64(64 - 2 * word_bases)
-        address = address_of(word, word_bases, index_bits, sample_every)
+        address = address_of(word, mask, index_bits, sample_every)
         if address < 0:
             continue
         row = slot_of(keys, heads, np.uint32(address))
@@ -272,12 +270,11 @@ def try_place(
 def find_places(
     own: Any, parent: Any, index: Any, parent_index: Any, base: int, seam: int, now: int, limit: int, oldest: int,
     places: np.ndarray, count: int, most: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
-    index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
+    mask: np.uint64, index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
 ) -> int:  # fmt: skip
     """Try the newest entries of the word that ends at ``now``, or of its reverse complement; all positions absolute."""
-    mask = np.uint64(0xFFFFFFFFFFFFFFFF) >> np.uint64(64 - 2 * word_bases)
-    word = recent >> np.uint64(64 - 2 * word_bases) if direction > 0 else reverse & mask
-    address = address_of(word, word_bases, index_bits, sample_every)
+    word = recent >> np.uint64(64 - 2 * word_bases) if direction > 0 else reverse
+    address = address_of(word, mask, index_bits, sample_every)
     if address < 0:
         return count
     tried, from_own = 0, True
@@ -344,7 +341,7 @@ def advance(
 def follow(
     own: Any, parent: Any, indexes: Any, parent_indexes: Any, counts: np.ndarray, written: int, base: int, seam: int,
     start: int, ids: np.ndarray, floor: int, horizon: int, places: np.ndarray, count: int, lengths: np.ndarray,
-    samples: np.ndarray, index_bits: int, matches: int, accepted: int, spacing: int, inverted: bool,
+    masks: np.ndarray, samples: np.ndarray, index_bits: int, matches: int, accepted: int, spacing: int, inverted: bool,
     codes: np.ndarray, sources: np.ndarray,
 ) -> tuple[int, int]:  # fmt: skip
     """Read ``ids``, which lie on the own tape from ``start`` on; return the number of places and what was written.
@@ -367,7 +364,7 @@ def follow(
         Oldest position that may be recalled, and how far back one may lie (0 for any distance).
     places, count
         (S, 4) position, direction, outcomes and run of every followed place; changed in place.
-    lengths, samples, index_bits, matches, accepted, spacing, inverted
+    lengths, masks, samples, index_bits, matches, accepted, spacing, inverted
         As in ``RecallForm``.
     codes, sources
         (T, S) to be filled: the record of every place after each token, and its position; ``sources`` may have no row.
@@ -388,7 +385,7 @@ def follow(
             for kind in range(len(lengths)):
                 counts[kind] = write_words(
                     own[0], own[1], indexes[kind], parent_indexes[kind], counts[kind], written - base, now - base,
-                    seam, base, lengths[kind], index_bits, samples[kind], spacing,
+                    seam, base, lengths[kind], masks[kind], index_bits, samples[kind], spacing,
                 )  # fmt: skip
             written = now
         if token > 3:  # no base: it ends every place, and no word reaches over it
@@ -410,7 +407,7 @@ def follow(
                 for direction in (1, -1) if inverted else (1, 1):
                     count = find_places(
                         own, parent, indexes[kind], parent_indexes[kind], base, seam, now, limit, oldest, places,
-                        count, most, recent, reverse, lengths[kind], index_bits, samples[kind], matches, accepted,
+                        count, most, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind], matches, accepted,
                         direction,
                     )  # fmt: skip
                     if not inverted:

@@ -58,7 +58,8 @@ class CopyMemory:
         self.parent: CopyMemory | None = None
         self._tape, self._gaps = np.zeros(SMALL, dtype=np.uint64), np.zeros(SMALL, dtype=np.uint64)
         self._indexes = [self._empty_index(every) for every in form.sample_every]
-        self._counts = np.zeros(len(form.word_bases), dtype=np.int64)
+        self._counts = np.zeros(len(form.words), dtype=np.int64)
+        self._lengths, self._masks = np.array([len(w) for w in form.words]), np.array(form.masks, dtype=np.uint64)
         self._ring = _power_of_two(2 * form.horizon_bases + SMALL * CHUNK) if form.horizon_bases else 0
 
     def _empty_index(self, sample_every: int) -> Index:
@@ -148,10 +149,10 @@ class CopyMemory:
         if end <= self.written:
             return
         parents = _indexes_of(self.parent, len(self._indexes))
-        for kind, word_bases in enumerate(self.form.word_bases):
+        for kind, (word, mask) in enumerate(zip(self.form.words, self._masks, strict=True)):
             self._counts[kind] = kernels.write_words(
                 self._tape, self._gaps, self._indexes[kind], parents[kind], self._counts[kind],
-                self.written - self.base, end - self.base, self.seam, self.base, word_bases, self.form.index_bits,
+                self.written - self.base, end - self.base, self.seam, self.base, len(word), mask, self.form.index_bits,
                 self.form.sample_every[kind], self.form.spacing_bases,
             )  # fmt: skip
         self.written = end
@@ -176,7 +177,7 @@ class CopyMemory:
         count, self.written = kernels.follow(
             (self._tape, self._gaps), under, tuple(self._indexes), _indexes_of(parent, len(self._indexes)),
             self._counts, self.written, self.base, self.seam, start, ids, floor, form.horizon_bases, places, count,
-            np.array(form.word_bases), np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
+            self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
             form.spacing_bases, form.inverted, codes, sources,
         )  # fmt: skip
         return count

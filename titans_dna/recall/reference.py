@@ -20,11 +20,11 @@ def hashed(word: int) -> int:
     return word ^ word >> 32
 
 
-def address_of(word: int, word_bases: int, form: RecallForm, every: int) -> int:
+def address_of(bases: list[int], kind: int, form: RecallForm) -> int:
     """Return the address of a word, or -1 if words like it are not written."""
-    if word_bases * 2 == form.index_bits and every == 1:
-        return word
-    mixed = hashed(word)
+    counted = zip(form.words[kind], bases, strict=True)
+    mixed = hashed(sum(base << 2 * i for i, (digit, base) in enumerate(counted) if digit == "1"))
+    every = form.sample_every[kind]
     return -1 if every > 1 and (mixed >> 40) % every else mixed & (1 << form.index_bits) - 1
 
 
@@ -55,7 +55,7 @@ class ReferenceRecall:
 
     def read(self, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return records and sources of the places followed after each token, (T, S) each."""
-        self.entries = self.entries or [{} for _ in self.form.word_bases]
+        self.entries = self.entries or [{} for _ in self.form.words]
         codes = np.zeros((len(ids), self.form.places), dtype=np.uint32)
         sources = np.full(codes.shape, -1, dtype=np.int64)
         for row, token in enumerate(ids.tolist()):
@@ -75,11 +75,11 @@ class ReferenceRecall:
 
     def _write(self, start: int, end: int) -> None:
         for at in range(max(0, start), end):
-            for kind, (k, every) in enumerate(zip(self.form.word_bases, self.form.sample_every, strict=True)):
+            for kind, k in enumerate(map(len, self.form.words)):
                 word = self.tape[max(0, at - k + 1) : at + 1]
                 if len(word) < k or 4 in word:
                     continue
-                address = address_of(sum(base << 2 * i for i, base in enumerate(word)), k, self.form, every)
+                address = address_of(word, kind, self.form)
                 ends = self.entries[kind].setdefault(address, [])
                 if address >= 0 and not (ends and at - ends[-1] < self.form.spacing_bases):
                     ends.append(at)
@@ -107,15 +107,15 @@ class ReferenceRecall:
         self.places = kept
         if any(place.run >= SPAN for place in kept) and now % SURE_STRIDE:
             return
-        for kind, (k, every) in enumerate(zip(self.form.word_bases, self.form.sample_every, strict=True)):
+        for kind, k in enumerate(map(len, self.form.words)):
             word = self.tape[max(0, now - k + 1) :]
             if len(word) == k and 4 not in word:
                 for direction in (1, -1) if self.form.inverted else (1,):
-                    self._find(kind, k, every, now, oldest, direction)
+                    self._find(kind, k, now, oldest, direction)
 
-    def _find(self, kind: int, k: int, every: int, now: int, oldest: int, direction: int) -> None:
+    def _find(self, kind: int, k: int, now: int, oldest: int, direction: int) -> None:
         word = self.tape[now - k + 1 :] if direction > 0 else [3 - base for base in reversed(self.tape[now - k + 1 :])]
-        address = address_of(sum(base << 2 * i for i, base in enumerate(word)), k, self.form, every)
+        address = address_of(word, kind, self.form)
         limit = now // CHUNK * CHUNK
         ends = [end for end in self.entries[kind].get(address, []) if oldest + k - 1 <= end < limit]
         for end in ends[: -self.form.matches - 1 : -1]:

@@ -1,0 +1,88 @@
+"""Trust: how much each place that the copy memory follows is believed (``titans_dna.recall``).
+
+A place j foretells a base b_j, and its record r_j says how well it has done. A small network weighs it by its record,
+by how many places there are and how many agree, and by the features h of the token:
+
+    w_j = softplus(u . relu(E(r_j) + E(agreeing) + E(all) + U h))
+    vote = c tanh(sum_j w_j onehot(b_j) / c)
+
+The vote of the token's embedding enters the residual stream before the blocks, so that they see what is foretold; the
+vote of the final features is added to the logits. The bound c keeps one wrong place from costing more than c nats.
+Only slots that hold a place are computed: in most sequence they are few.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from titans_dna.recall import RecallForm
+from titans_dna.recall.record import AGE, AGE_AT, HELD_AT, HITS, HITS_AT, INVERTED_AT, LAST, LAST_AT, RUN, RUN_AT
+
+FEATURES = 16  # of the network that weighs a place
+BASES = 4
+MOST_NATS = 10.0  # bound of a vote: what is foretold wrongly with full trust costs 14 bits
+START = -2.0  # of the score of a place before training: a weight of 0.13
+
+
+class Places(NamedTuple):
+    """The slots of a batch that hold a place, one entry each."""
+
+    token: Tensor  # (P,) number of the token in the batch, row by row
+    base: Tensor  # (P,) base that it foretells
+    features: Tensor  # (P, FEATURES) of its record and its company
+
+
+class Trust(nn.Module):
+    """Weigh the followed places of every token."""
+
+    def __init__(self, width: int, form: RecallForm) -> None:
+        super().__init__()
+        sizes = {"hits": HITS, "last": LAST, "run": RUN, "age": AGE, "inverted": 2}
+        sizes |= {"agreeing": form.places + 1, "all": form.places + 1}
+        self.tables = nn.ModuleDict({name: nn.Embedding(rows, FEATURES) for name, rows in sizes.items()})
+        for table in self.tables.values():
+            nn.init.normal_(table.weight, std=0.3)  # type: ignore[arg-type]
+        with torch.no_grad():  # one feature begins as the number of hits: good places are believed from the start
+            self.tables["hits"].weight[:, 0] = torch.linspace(-4, 4, HITS)  # type: ignore[index]
+        self.early, self.late = nn.Linear(width, FEATURES), nn.Linear(width, FEATURES)
+        self.score = nn.Parameter(torch.randn(2, FEATURES) * FEATURES**-0.5)
+        self.start = nn.Parameter(torch.full((2,), START))
+        self.enter = nn.Linear(BASES, width, bias=False)
+        nn.init.normal_(self.enter.weight, std=0.25)
+
+    def places(self, codes: Int[Tensor, "B T S"]) -> Places:
+        """Return the slots that hold a place, with what their records say."""
+        flat = codes.reshape(-1, codes.shape[-1])
+        at = (flat >> HELD_AT & 1).nonzero(as_tuple=True)
+        token, code = at[0], flat[at].long()
+        base = code & (BASES - 1)
+        ones = torch.ones_like(token)
+        votes = torch.zeros(flat.shape[0] * BASES, dtype=torch.long, device=codes.device)
+        agreeing = votes.index_add_(0, token * BASES + base, ones)[token * BASES + base]
+        everyone = votes.view(-1, BASES).sum(-1)[token]
+        parts = {
+            "hits": code >> HITS_AT & 63, "last": code >> LAST_AT & 255, "run": code >> RUN_AT & 63,
+            "age": code >> AGE_AT & 31, "inverted": code >> INVERTED_AT & 1, "agreeing": agreeing, "all": everyone,
+        }  # fmt: skip
+        features = torch.stack([self.tables[name](index) for name, index in parts.items()]).sum(0)
+        return Places(token, base, features)
+
+    def early_vote(self, places: Places, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
+        """Return the vote of the token's own features."""
+        return self._vote(places, self.early(x), 0)
+
+    def late_vote(self, places: Places, hidden: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
+        """Return the vote of the final features, to be added to the logits."""
+        return self._vote(places, self.late(hidden), 1)
+
+    def _vote(self, places: Places, seen: Tensor, which: int) -> Tensor:
+        company = F.relu(places.features + seen.flatten(0, 1)[places.token])
+        weight = F.softplus((company * self.score[which]).sum(-1).float() + self.start[which])
+        total = weight.new_zeros(seen.shape[0] * seen.shape[1] * BASES)
+        total = total.index_add(0, places.token * BASES + places.base, weight)
+        return MOST_NATS * torch.tanh(total.view(*seen.shape[:2], BASES) / MOST_NATS)
