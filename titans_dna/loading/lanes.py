@@ -12,12 +12,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.recall.record import AGE_AT
 
+EVERYTHING = 32  # log2 of a distance beyond all copies
+LEAST_CUT, MOST_CUT = 8, 22  # log2 of the distances at which recall is cut, where it is
 MASKED = 8  # bit of a code that marks a soft-masked base; the lower bits are its id
 _COMPLEMENT = np.array([3, 2, 1, 0, 4, 5, 6, 7], dtype=np.uint8)
 _COMPLEMENT = np.concatenate([_COMPLEMENT, _COMPLEMENT + MASKED])
@@ -30,6 +33,18 @@ class Contig:
     codes: np.ndarray  # uint8, one per base: its id, plus MASKED where it is soft-masked; may be a memory map
     weight: float = 1.0  # how often its bases are drawn, over those of a contig of weight 1
     versions: tuple[int, ...] = (0,)  # versions of the word counts that have not seen it (training/word_counts.py)
+    genome: int = 0  # contigs of one genome are read one after the other by the copy memory
+    recalled: tuple[RecalledStrand, RecalledStrand] | None = None  # what it recalls along both strands
+
+
+class RecalledStrand(Protocol):
+    """What a copy memory recalls along a strand (``loading/recalled.py``)."""
+
+    slots: int
+
+    def window(self, start: int, end: int) -> np.ndarray:
+        """Return the records after bases ``start`` to ``end``, (T, S) uint32."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +57,12 @@ class Batch:
     fresh: np.ndarray  # (lanes,) bool: the lane starts anew here
     versions: np.ndarray  # (lanes,) int64: which version of the word counts the lane reads
     bases: np.ndarray  # (lanes, window) float32: bases that each target stands for
+    recalled: np.ndarray | None = None  # (lanes, window, S) uint32: records of the copy memory after each input
 
     def rows(self, start: int, end: int) -> Batch:
         """Return lanes ``start`` to ``end`` (0-based, end excluded)."""
-        return Batch(**{name: getattr(self, name)[start:end] for name in self.__dataclass_fields__})
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return Batch(**{name: x if x is None else x[start:end] for name, x in values.items()})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +103,9 @@ class LaneSampler:
         Loss weight of soft-masked bases.
     both_strands
         Whether the reverse complement is drawn as often as the forward strand.
+    without_recall, cut_recall
+        Share of the windows in which nothing is recalled, and in which it is cut at a random distance: so a model
+        learns to do with little memory, and how far to trust what is near.
     seed
         Of the random generator.
 
@@ -107,6 +127,8 @@ class LaneSampler:
         random_lanes: int = 0,
         soft_mask_weight: float = 0.1,
         both_strands: bool = True,
+        without_recall: float = 0.1,
+        cut_recall: float = 0.3,
         seed: int = 0,
     ) -> None:
         known = np.array([float(((c.codes & (MASKED - 1)) < targets).sum()) for c in contigs])
@@ -118,6 +140,8 @@ class LaneSampler:
         self._contigs, self._share = list(contigs), np.cumsum(share / share.sum())
         self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
         self._random_from, self._soft, self._both = lanes - random_lanes, soft_mask_weight, both_strands
+        self._without, self._cut = without_recall, cut_recall
+        self._slots = contigs[0].recalled[0].slots if contigs[0].recalled else 0
         self._random = np.random.default_rng(seed)
         self._places: list[Place | None] = [None] * lanes
 
@@ -140,6 +164,7 @@ class LaneSampler:
         """Return the next window of every lane."""
         window, lanes = window_tokens or self._window, len(self._places)
         bases = np.full((lanes, window + 1), self._bos, dtype=np.uint8)
+        recalled = np.zeros((lanes, window, self._slots), dtype=np.uint32) if self._slots else None
         fresh, versions = np.zeros(lanes, dtype=bool), np.zeros(lanes, dtype=np.int64)
         for lane, place in enumerate(self._places):
             fresh[lane] = place is None
@@ -147,6 +172,9 @@ class LaneSampler:
             first = 1 if place is None else 0  # a window that goes on begins with the base before it
             codes = self._slice(here, here.next_base - 1 + first, here.next_base + window)
             bases[lane, first : first + len(codes)] = codes
+            if recalled is not None:
+                found = self._recall(here, here.next_base - 1 + first, window - first)
+                recalled[lane, first : first + len(found)] = found
             versions[lane] = here.version
             self._places[lane] = self._after(lane, here, window)
         soft = (bases[:, 1:] & MASKED) > 0
@@ -155,7 +183,7 @@ class LaneSampler:
         weights = np.where(soft, self._soft, 1.0).astype(np.float32) * (targets < self._targets)
         return Batch(
             inputs=bases[:, :-1].astype(np.int64), targets=targets, weights=weights, fresh=fresh, versions=versions,
-            bases=np.ones_like(weights),
+            bases=np.ones_like(weights), recalled=recalled,
         )  # fmt: skip
 
     def _after(self, lane: int, here: Place, window: int) -> Place | None:
@@ -181,6 +209,18 @@ class LaneSampler:
             if ((self._slice(place, start, start + window) & (MASKED - 1)) < self._targets).mean() > 0.5:
                 return place
         raise ConfigError("hardly any window holds known bases; is the sequence all N?")
+
+    def _reach(self) -> int:
+        """Draw how far back a window recalls, log2."""
+        drawn, cut = self._random.random(), int(self._random.integers(LEAST_CUT, MOST_CUT + 1))
+        return 0 if drawn < self._without else cut if drawn < self._without + self._cut else EVERYTHING
+
+    def _recall(self, place: Place, start: int, tokens: int) -> np.ndarray:
+        """Return the records after so many bases from ``start`` on of the strand that is read, as far as it goes."""
+        contig = self._contigs[place.contig]
+        assert contig.recalled is not None
+        found = contig.recalled[place.reverse].window(start, min(start + tokens, len(contig.codes)))
+        return np.where((found >> AGE_AT & 31) < self._reach(), found, 0)
 
     def _slice(self, place: Place, start: int, end: int) -> np.ndarray:
         """Return the codes of bases ``start`` to ``end`` of the strand that is read, clamped to the contig."""

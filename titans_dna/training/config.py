@@ -35,6 +35,8 @@ class TrainingConfig:
     weight_decay: float = 0.1  # of matrices
     clip: float = 1.0  # largest norm of the gradient
     soft_mask_weight: float = 0.1  # loss weight of lower-case bases
+    without_recall: float = 0.1  # share of windows in which a copy memory recalls nothing
+    cut_recall: float = 0.3  # share of windows in which it recalls to a random distance alone
     evaluate_every: int = 100  # steps between evaluations on the held-out contigs
     evaluation_bases: int = 65_536  # bases of each evaluation
     save_every: int = 100  # steps between checkpoints to resume from
@@ -49,7 +51,7 @@ class TrainingConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
         if not 0 < self.restart <= 1:
             raise ConfigError(f"restart is {self.restart}; choose a probability above 0, up to 1")
-        for name in ("soft_mask_weight", "random_share", "window_warmup"):
+        for name in ("soft_mask_weight", "random_share", "window_warmup", "without_recall", "cut_recall"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; choose 0 to 1")
         if self.learning_rate <= 0 or self.clip <= 0:

@@ -50,4 +50,7 @@ def own_piece(batch: Batch, config: BackboneConfig, rank: int, processes: int) -
     halo, start, end = piece_of_window(config, batch.inputs.shape[1], rank, processes)
     weights = batch.weights[:, halo:end].copy()
     weights[:, : start - halo] = 0.0
-    return replace(batch, inputs=batch.inputs[:, halo:end], targets=batch.targets[:, halo:end], weights=weights)
+    recalled = None if batch.recalled is None else batch.recalled[:, halo:end]
+    return replace(
+        batch, inputs=batch.inputs[:, halo:end], targets=batch.targets[:, halo:end], weights=weights, recalled=recalled
+    )

@@ -97,7 +97,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     contigs = [
         Contig(
             codes=genomes[index].codes_of(contig, start, end), weight=sources[index].weight,
-            versions=tuple(v for v, out in enumerate(left_out) if group in out),
+            versions=tuple(v for v, out in enumerate(left_out) if group in out), genome=index,
         )
         for (index, contig, start, end, _), group in zip(learned, groups, strict=True)
     ]  # fmt: skip

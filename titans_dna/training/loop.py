@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from titans_dna.errors import ConfigError
 from titans_dna.loading.lanes import Batch, Contig, LaneSampler
+from titans_dna.loading.recalled import with_recalled
 from titans_dna.loading.word_lanes import WordContig, WordLanes
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState, concatenate, detach, select
@@ -95,6 +96,8 @@ class Trainer:
             raise ConfigError(f"a process has {self.end - self.first} lanes, no multiple of {config.accumulate} parts")
         if self.contextual:
             piece_of_window(model.config, config.window_tokens, 0, self.world.processes)
+        if model.config.recall:
+            contigs = with_recalled([c for c in contigs if isinstance(c, Contig)], model.config.recall)
         self.sampler = _sampler(contigs, config, self.bos, model.config.targets)
         if config.precision == "bfloat16" and self.device.type == "cuda":  # the memory's products, outside autocast
             torch.set_float32_matmul_precision("medium")
@@ -259,7 +262,8 @@ def _sampler(
         "restart": config.restart, "random_lanes": config.random_lanes, "both_strands": config.both_strands,
         "soft_mask_weight": config.soft_mask_weight, "seed": config.seed,
     }  # fmt: skip
-    return WordLanes(words, **settings) if words else LaneSampler(single, **settings)
+    recall = {"without_recall": config.without_recall, "cut_recall": config.cut_recall}
+    return WordLanes(words, **settings) if words else LaneSampler(single, **settings, **recall)
 
 
 def _tokens_per_base(batch: Batch) -> float:

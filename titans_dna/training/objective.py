@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from titans_dna.loading.lanes import Batch
-from titans_dna.model.backbone import Backbone
+from titans_dna.model.backbone import Backbone, Recalled
 from titans_dna.model.state import StreamState, where
 
 
@@ -26,12 +28,18 @@ class NextBase(nn.Module):
         device = next(self.backbone.parameters()).device
         fresh = torch.from_numpy(batch.fresh).to(device)
         initial = self.backbone.initial_state(len(batch.fresh))
+        if batch.recalled is not None:  # computed ahead: no reader goes along with the lanes
+            initial = replace(initial, recall=None)
         state = initial if state is None or batch.fresh.all() else where(fresh, initial, state)
         inputs, weights = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.weights).to(device)
         targets = torch.from_numpy(batch.targets).to(device).where(weights > 0, 0)
         autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
+        ahead = None
+        if batch.recalled is not None:
+            codes = torch.from_numpy(batch.recalled.view(np.int32)).to(device)
+            ahead = Recalled(codes, None)
         with reading(self.backbone, batch), autocast:
-            out = self.backbone.stream(inputs, state)
+            out = self.backbone.stream(inputs, state, recalled=ahead)
         loss = F.cross_entropy(out.logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
         return (loss * weights).sum() / max(total_weight, 1.0), out.state
 

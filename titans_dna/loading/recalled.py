@@ -1,0 +1,132 @@
+"""What the copy memory recalls along the training sequence, computed once, ahead, for every contig and both strands.
+
+The contigs of a genome lie on one tape, one after the other with a gap between, so that a window meets copies from
+anywhere before it: in its own contig, and in those of relatives in the same file. The other strand is a tape of its own,
+read from the last contig to the first. Records depend on the ids alone, so they are kept in the cache beside the codes
+of the genomes, under a digest of both.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from titans_dna.io.cache import cache_folder, try_to_store
+from titans_dna.loading.lanes import MASKED, Contig, reverse_complement_ids
+from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
+from titans_dna.recall.memory import GAP
+
+BLOCK = 1024  # tokens between two whose first record is looked up
+PIECE = 1 << 18  # tokens recalled at once
+PARTS = ("counts", "codes", "starts")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecalledStrand:
+    """Records of the tokens ``offset`` to ``offset + tokens`` of a tape."""
+
+    counts: np.ndarray  # (tape,) uint8: places followed after each token
+    codes: np.ndarray  # (all of them,) uint32
+    starts: np.ndarray  # int64: records before every BLOCK-th token
+    slots: int
+    offset: int = 0
+    tokens: int = 0
+
+    def window(self, start: int, end: int) -> np.ndarray:
+        """Return the records after tokens ``start`` to ``end`` (half-open), (T, S) uint32; 0 where there is no place."""
+        first, last = self.offset + start, self.offset + end
+        counts = self.counts[first:last]
+        block = first // BLOCK
+        at = int(self.starts[block]) + int(self.counts[block * BLOCK : first].sum(dtype=np.int64))
+        out = np.zeros((end - start, self.slots), dtype=np.uint32)
+        out[np.arange(self.slots) < counts[:, None]] = self.codes[at : at + int(counts.sum(dtype=np.int64))]
+        return out
+
+
+def with_recalled(contigs: Sequence[Contig], form: RecallForm, workers: int | None = None) -> list[Contig]:
+    """Return the contigs with what is recalled along both strands of each.
+
+    Parameters
+    ----------
+    contigs
+        Those of one ``genome`` share a tape, in the order given.
+    form
+        The copy memory.
+    workers
+        Threads; as many as the process may use if None.
+    """
+    genomes = sorted({contig.genome for contig in contigs})
+    tapes = {g: [i for i, contig in enumerate(contigs) if contig.genome == g] for g in genomes}
+    jobs = [(rows, reverse) for rows in tapes.values() for reverse in (False, True)]
+    found: dict[tuple[int, bool], RecalledStrand] = {}
+    with ThreadPoolExecutor(workers or len(os.sched_getaffinity(0))) as pool:
+        strands = pool.map(lambda job: _strand([contigs[row].codes for row in job[0]], job[1], form), jobs)
+        for (rows, reverse), strand in zip(jobs, strands, strict=True):
+            offset = 0
+            for row in reversed(rows) if reverse else rows:
+                tokens = len(contigs[row].codes)
+                found[row, reverse] = replace(strand, offset=offset, tokens=tokens)
+                offset += tokens + 1
+    return [replace(c, recalled=(found[row, False], found[row, True])) for row, c in enumerate(contigs)]
+
+
+def _strand(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> RecalledStrand:
+    """Return what is recalled along one strand of a genome, from the cache if it was computed before."""
+    digest = hashlib.sha256(json.dumps([asdict(form), reverse, BLOCK, 1]).encode())
+    for piece in codes:
+        digest.update(np.ascontiguousarray(piece & np.uint8(MASKED - 1)))
+        digest.update(b"|")
+    entry = cache_folder() / f"recall.{digest.hexdigest()[:32]}"
+    places = [entry.with_suffix(f".{part}.npy") for part in PARTS]
+    arrays = _stored(places)
+    if arrays is None:
+        arrays = _computed(codes, reverse, form)
+        for place, array in zip(places, arrays, strict=True):
+            try_to_store(place, lambda temporary, array=array: _save(temporary, array))
+        arrays = _stored(places) or arrays
+    return RecalledStrand(counts=arrays[0], codes=arrays[1], starts=arrays[2], slots=form.places)
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    with path.open("wb") as file:
+        np.save(file, array)
+
+
+def _stored(places: Sequence[Path]) -> list[np.ndarray] | None:
+    try:
+        arrays = [np.load(place, mmap_mode="r") for place in places]
+        counts, codes, starts = arrays
+        whole = int(starts[-1]) + int(counts[(len(starts) - 1) * BLOCK :].sum(dtype=np.int64)) == len(codes)
+        return arrays if whole else None
+    except (OSError, ValueError, IndexError, EOFError):
+        return None
+
+
+def _computed(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> list[np.ndarray]:
+    state, counts, records = RecallState(memory=CopyMemory(form)), [], []
+    for contig in reversed(codes) if reverse else codes:
+        for start in range(0, len(contig) + 1, PIECE):
+            piece = _ids(contig, start, min(start + PIECE, len(contig)), reverse)
+            if start + PIECE > len(contig):
+                piece = np.append(piece, np.uint8(GAP))
+            found = recall(state, piece)
+            state = found.state
+            held = found.codes > 0
+            counts.append(held.sum(1, dtype=np.uint8))
+            records.append(found.codes[held])
+    every = np.concatenate(counts)
+    sums = np.add.reduceat(every, np.arange(0, len(every), BLOCK), dtype=np.int64)
+    return [every, np.concatenate(records), np.concatenate([[0], np.cumsum(sums)[:-1]])]
+
+
+def _ids(codes: np.ndarray, start: int, end: int, reverse: bool) -> np.ndarray:
+    if reverse:
+        return reverse_complement_ids(codes[len(codes) - end : len(codes) - start]) & np.uint8(MASKED - 1)
+    return codes[start:end] & np.uint8(MASKED - 1)
