@@ -105,8 +105,26 @@ def card(output: Path, data: Path, seconds: float) -> str:
         f"- held out while training: {', '.join(HELD_OUT)}", "",
         "| training data (sources in the project's data notes) | SHA-256 |", "|---|---|", *sums, "",
         "Bits per base on what was held out, by the number of bases read before in the same window:", "",
-        "| bases before | bits per base |", "|---|---|", *positions, "",
+        "| bases before | bits per base |", "|---|---|", *positions, "", *gate_table(training),
     ])  # fmt: skip
+
+
+def gate_table(training: dict) -> list[str]:
+    """Return the lines of the card that say what the memories' gates do on held-out sequence; none if not recorded."""
+    if not training.get("gates"):
+        return []
+    rows = [
+        f"| {memory['layer']} | {memory['memory']} | {memory['writes']:.1%} | {memory['mean_step']:.3g} "
+        f"| {memory['step_at_0']:.1%} | {memory['step_at_1']:.1%} | {memory['mean_momentum']:.3g} "
+        f"| {memory['mean_forgetting']:.3g} |"
+        for memory in training["gates"]
+    ]
+    return [
+        "What the gates of the memories do on what was held out (4,096 bases at most): the share of bases that are",
+        "written, and the mean step, momentum and forgetting.", "",
+        "| layer | memory | bases written | step | steps at 0 | steps at 1 | momentum | forgetting |",
+        "|---|---|---|---|---|---|---|---|", *rows, "",
+    ]  # fmt: skip
 
 
 def keep_self_test(output: Path) -> float:

@@ -14,7 +14,7 @@ from needle_models import recorded_gates
 from needle_task import ITEM_BASES, MARKER_BASES, PAYLOAD_BASES, Ids, Needle, Trial, make_trial
 
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.memory import stretched_sigmoid
+from titans_dna.model.gate import stretched_sigmoid
 from titans_dna.model.state import StreamState, select, state_numbers
 
 PIECE_BASES = 32_768  # of all rows together, read at a time: what a processor's cache holds

@@ -7,6 +7,7 @@ import gzip
 import json
 import math
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def scored(tmp_path_factory, run, model, genome, variants) -> Path:
 
 def test_the_model_folder(model):
     assert sorted(p.name for p in model.iterdir()) == [
-        "best", "checkpoints", "config.json", "log.csv", "model.safetensors", "run.json", "splits.bed",
+        "best", "checkpoints", "config.json", "gates.csv", "log.csv", "model.safetensors", "run.json", "splits.bed",
         "tokenizer.json", "training.json",
     ]  # fmt: skip
     record = json.loads((model / "training.json").read_text())
@@ -57,6 +58,14 @@ def test_the_model_folder(model):
         ("1", "train"), ("2", "train"), ("2", "validation"), ("3", "train"), ("3", "validation"),
     ]  # fmt: skip
     assert all(1 < float(row["bits_per_base"]) < 4 for row in rows)
+    with (model / "gates.csv").open() as stream:
+        gates = list(csv.DictReader(stream))
+    assert [(row["step"], row["layer"], row["memory"]) for row in gates] == [
+        ("2", "1", "1"), ("2", "2", "1"), ("3", "1", "1"), ("3", "2", "1"),
+    ]  # fmt: skip
+    for row, last in zip(gates[2:], record["gates"], strict=True):
+        assert {key: float(row[key]) for key in last} == pytest.approx(last, rel=1e-5)
+    assert [row["writes"] for row in record["gates"]] == [1, 1]  # every gate is open before training
 
 
 def test_a_seed_gives_the_same_bytes(run, model, pretrain_arguments, tmp_path):
@@ -213,6 +222,11 @@ def test_info_and_doctor(run, model, genome, default_model):
     assert said.exit_code == 0, said.output
     assert "toy" in said.output
     assert "nucleotide" in said.output
+    assert "gates              read on the start token and 4,096 random bases (seed 0):" in said.output
+    for layer in (1, 2):
+        line = rf"^memory of layer {layer}  writes at 100.0% of the bases, mean step 0\.0\d+, momentum 0\.\d+, "
+        assert re.search(line + r"forgetting \d\S*$", said.output, re.MULTILINE), said.output
+    assert run("info", model).output == said.output
     table = run("info", genome).output.splitlines()
     assert table[0] == "contig\tlength\tmd5"
     assert [line.split("\t")[:2] for line in table[1:]] == [["chrA", "900"], ["chrB", "500"], ["chr2", "400"]]

@@ -85,6 +85,15 @@ def test_tracks_equal_one_plain_reading(make_model, genome, block):
         assert both == pytest.approx(tracks["surprise"], abs=1e-5, nan_ok=True)
 
 
+def test_only_layers_with_a_memory_have_tracks_and_the_surprise_is_theirs(make_model, genome):
+    model, sequence = make_model(layers=3, memory_layers=(2,)), genome.sequence("chrA")
+    tracks = {kind: np.full(BASES, np.nan, np.float32) for kind in track_kinds(model.backbone)}
+    assert set(tracks) == {"log_likelihood", "entropy_bits", "surprise", "surprise_layer2", "forgetting_layer2"}
+    score_contig_regions(model, sequence, [Interval("chrA", 0, BASES)], tracks=tracks)
+    assert tracks["surprise_layer2"] == pytest.approx(tracks["surprise"], abs=1e-6, nan_ok=True)
+    assert np.nanmean(tracks["surprise"]) > 0
+
+
 @pytest.fixture(scope="module")
 def rows():
     regions = [("chrB", 5, 50), ("chrA", 0, BASES), ("chrC", 0, 30), ("chrA", 20, 40)]

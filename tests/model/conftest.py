@@ -1,4 +1,4 @@
-"""Small models: every kind of block, and some with more than one memory."""
+"""Small models: every kind of block, some with more than one memory, and some with a memory in a few layers only."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ KINDS = {
     **{block: {"block": block} for block in BLOCKS},
     "mag of two memories": {"block": "mag", "further_memories": (FAST,), "layers": 1},
     "mac of two memories": {"block": "mac", "further_memories": (FAST,), "reset_tokens": 16, "layers": 1},
+    "mag in layers 2 and 3 of 3": {"block": "mag", "memory_layers": (2, 3), "layers": 3},
+    "mac in layer 1 of 2": {"block": "mac", "memory_layers": (1,)},
 }
 
 

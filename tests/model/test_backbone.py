@@ -48,7 +48,7 @@ def test_nothing_before_a_changed_token_moves(model, ids, changed, into):
 
 
 def test_only_an_unbounded_reader_knows_the_first_token_at_the_end(make_model, kind):
-    model = make_model(kind, layers=1, context_orders=(), reset_tokens=0, further_memories=())
+    model = make_model(kind, layers=1, context_orders=(), reset_tokens=0, further_memories=(), memory_layers=())
     ids = torch.randint(0, 4, (1, 70), generator=torch.Generator().manual_seed(0))
     other = ids.clone()
     other[0, 2] = (ids[0, 2] + 1) % 4
@@ -117,8 +117,8 @@ def test_tokens_that_are_no_base_leave_the_memory_untouched(make_model, kind, id
     before = model.stream(ids[:, :64]).state  # a whole number of chunks: nothing is pending
     after = model.stream(torch.full((2, 64), token), before).state
     written = model.stream(ids[:, :64], before).state
-    for one, two, three in zip(before.blocks, after.blocks, written.blocks, strict=True):
-        assert bool(one.memories) == (model.config.block not in ("transformer", "window"))
+    for layer, (one, two, three) in enumerate(zip(before.blocks, after.blocks, written.blocks, strict=True), 1):
+        assert bool(one.memories) == (model.config.block_of(layer) not in ("transformer", "window"))
         for a, b, c in zip(one.memories, two.memories, three.memories, strict=True):
             for x, y in zip(a.memory.weights + a.memory.momentum, b.memory.weights + b.memory.momentum, strict=True):
                 assert torch.equal(x, y)

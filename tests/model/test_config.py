@@ -7,7 +7,7 @@ import json
 import pytest
 
 from titans_dna.errors import ConfigError
-from titans_dna.model.config import BLOCKS, BackboneConfig, MemoryLayout, named_config
+from titans_dna.model.config import BLOCKS, MEMORY_BLOCKS, BackboneConfig, MemoryLayout, named_config
 from titans_dna.ops.form import MemoryForm
 
 REFUSED = {
@@ -28,6 +28,13 @@ REFUSED = {
     "feed_forward above 0": {"feed_forward": 0.0},
     "segment_tokens 100 is no multiple of chunk_tokens 64": {"block": "mac", "segment_tokens": 100},
     "reset_tokens 100 is no multiple of chunk_tokens 64": {"reset_tokens": 100},
+    "memory_layers is (1,) but block window has no memory; leave it out": {"block": "window", "memory_layers": (1,)},
+    "memory_layers is (1,) but block transformer": {"block": "transformer", "memory_layers": (1,)},
+    "memory_layers is (3,) of 2 layers; give rising numbers from 1 to 2": {"memory_layers": (3,)},
+    "memory_layers is (0, 1) of 2 layers": {"memory_layers": (0, 1)},
+    "memory_layers is (2, 1) of 2 layers": {"memory_layers": (2, 1)},
+    "memory_layers is (2, 2) of 2 layers": {"memory_layers": (2, 2)},
+    "memory_layers is (1.5,) of 2 layers": {"memory_layers": (1.5,)},
     "context_orders and context_buckets must be 1 or more": {"context_orders": (3, 0)},
 }
 
@@ -49,6 +56,19 @@ def test_a_configuration_survives_json(block):
         memory=MemoryForm(depth=3, momentum=False),
     )
     assert BackboneConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("block", MEMORY_BLOCKS)
+def test_layers_with_a_memory_survive_json_and_are_left_out_where_all_have_one(block):
+    config = BackboneConfig(block=block, layers=4, memory_layers=(2, 4))
+    assert [config.block_of(layer) for layer in (1, 2, 3, 4)] == ["window", block, "window", block]
+    assert json.loads(json.dumps(config.to_dict()))["memory_layers"] == [2, 4]
+    assert BackboneConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    everywhere = BackboneConfig(block=block, layers=4)
+    assert "memory_layers" not in everywhere.to_dict()
+    assert {everywhere.block_of(layer) for layer in (1, 2, 3, 4)} == {block}
+    with pytest.raises(ConfigError, match="bad configuration"):
+        BackboneConfig.from_dict({"memory_layers": 2})
 
 
 def test_an_unknown_key_is_named():

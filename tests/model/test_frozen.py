@@ -5,11 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from titans_dna.model.config import BLOCKS
 from titans_dna.model.frozen import forget, frozen_memories
 
 BORDER = 24  # of chunks and segments of the small models
-MEMORY_BLOCKS = [block for block in BLOCKS if block not in ("transformer", "window")]
+MEMORY_BLOCKS = ["mac", "mag", "mal", "lmm", "mag in layers 2 and 3 of 3", "mac in layer 1 of 2"]
 IDS = torch.randint(0, 4, (2, 4 * BORDER + 5), generator=torch.Generator().manual_seed(2))
 
 

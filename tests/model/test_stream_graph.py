@@ -21,7 +21,9 @@ def small(**changes) -> Backbone:
     return model
 
 
-@pytest.mark.parametrize("changes", [{}, {"block": "mac", "segment_tokens": 16}, {"reset_tokens": 16}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"block": "mac", "segment_tokens": 16}, {"reset_tokens": 16}, {"memory_layers": (2,)}]
+)
 def test_equals_the_stream(changes: dict) -> None:
     model = small(**changes)
     graph = StreamGraph(model, batch=2, tokens=16)

@@ -84,14 +84,15 @@ def test_pieces_start_at_resets_with_a_halo_in_front():
         piece_of_window(config, 250, 0, 2)
 
 
-def test_the_halo_is_enough():
+@pytest.mark.parametrize("memory_layers", [(), (1, 3)], ids=["all layers", "layers 1 and 3"])
+def test_the_halo_is_enough(memory_layers):
     """Features of the piece behind a halo are those of the whole window, bit for bit up to rounding."""
     import dataclasses
 
     from titans_dna.model.backbone import Backbone
 
     torch.manual_seed(0)
-    config = dataclasses.replace(MODEL, reset_tokens=16, layers=3)
+    config = dataclasses.replace(MODEL, reset_tokens=16, layers=3, memory_layers=memory_layers)
     net = Backbone(config).eval()
     ids = torch.randint(0, 4, (2, 512))
     halo, start, end = piece_of_window(config, 512, 1, 2)

@@ -52,6 +52,7 @@ def whole(tmp_path_factory, arguments):
 
 def assert_equal_runs(folder, whole) -> None:
     assert log_of(folder) == log_of(whole)
+    assert (folder / "gates.csv").read_bytes() == (whole / "gates.csv").read_bytes()
     assert (folder / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     assert (folder / "best" / "model.safetensors").read_bytes() == (whole / "best" / "model.safetensors").read_bytes()
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from titans_dna.cli import options
+
+if TYPE_CHECKING:
+    from titans_dna.inference.gates import GateStatistics
+    from titans_dna.inference.model import SequenceModel
 
 
 @click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
@@ -55,7 +60,35 @@ def _model(path: Path) -> None:
             "tokenizer": model.tokenizer.kind,
             "trained on": ", ".join(record.get("fasta", [])) or "not recorded",
             "bases learned": f"{record['bases']:,}" if "bases" in record else "not recorded",
+            **_gates(model),
         }
+    )
+
+
+def _gates(model: SequenceModel) -> dict[str, object]:
+    """Return a row for the memory of every layer, if there is any: how often it writes, and how much."""
+    from titans_dna.inference.gates import RANDOM_BASES, RANDOM_SEED, random_gates
+    from titans_dna.tokenizers import NucleotideTokenizer
+
+    config, found = model.backbone.config, random_gates(model)
+    if not found:
+        return {}
+    read = "bases" if isinstance(model.tokenizer, NucleotideTokenizer) else "tokens"
+    rows: dict[str, object] = {
+        "gates": f"read on the start token and {RANDOM_BASES:,} random bases (seed {RANDOM_SEED}):"
+    }
+    for layer in range(1, config.layers + 1):
+        rows[f"memory of layer {layer}"] = "none: window attention alone"
+        for memory in (memory for memory in found if memory.layer == layer):
+            which = f"memory {memory.memory}" if memory.memory > 1 else "memory"
+            rows[f"{which} of layer {layer}"] = _gates_of(memory, read)
+    return rows
+
+
+def _gates_of(memory: GateStatistics, read: str) -> str:
+    return (
+        f"writes at {memory.writes:.1%} of the {read}, mean step {memory.mean_step:.2g}, "
+        f"momentum {memory.mean_momentum:.2g}, forgetting {memory.mean_forgetting:.2g}"
     )
 
 

@@ -27,7 +27,7 @@ class StreamOutput(NamedTuple):
     logits: Float[Tensor, "B T V"]  # of the next token, over the targets
     state: StreamState
     hidden: Float[Tensor, "B T N"]  # final features of every token
-    surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over layers and heads
+    surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over heads and layers with one; else 0
     inner: tuple[Float[Tensor, "B T N"], ...] = ()  # residual streams that were asked for
 
 
@@ -51,7 +51,8 @@ class Backbone(nn.Module):
         self.embedding = TokenEmbedding(config)
         self.counts = WordCounts(config, config.word_counts) if config.word_counts else None
         self.trust = Trust(config.width, config.recall) if config.recall else None
-        self.blocks = nn.ModuleList(BLOCK_CLASSES[config.block](config) for _ in range(config.layers))
+        layers = range(1, config.layers + 1)
+        self.blocks = nn.ModuleList(BLOCK_CLASSES[config.block_of(layer)](config) for layer in layers)
         self.norm = RMSNorm(config.width)
         self.head = nn.Linear(config.width, config.targets, bias=False)
         self._initialise()
@@ -129,7 +130,8 @@ class Backbone(nn.Module):
             if number in inner:
                 residuals[number] = x
             blocks.append(after)
-            surprises.append(x.new_zeros(ids.shape) if surprise is None else surprise)
+            if surprise is not None:
+                surprises.append(surprise)
         hidden = self.norm(x)
         position = state.position_tokens + ids.shape[1]
         lanes = recalled.lanes if recalled else None
@@ -140,7 +142,8 @@ class Backbone(nn.Module):
         if self.trust is not None and recalled is not None:
             logits = logits + self.trust.late_vote(places, hidden)
         kept = tuple(residuals[number] for number in inner)
-        return StreamOutput(logits, after, hidden, torch.stack(surprises).mean(0), kept)
+        mean = torch.stack(surprises).mean(0) if surprises else x.new_zeros(ids.shape)
+        return StreamOutput(logits, after, hidden, mean, kept)
 
     def join(self, states: Sequence[StreamState]) -> StreamState:
         """Return the states of several streams as one batch.

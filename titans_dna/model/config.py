@@ -11,6 +11,7 @@ from titans_dna.ops.form import MemoryForm
 from titans_dna.recall.form import RecallForm
 
 BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
+MEMORY_BLOCKS = BLOCKS[:4]
 TUPLES = ("words", "sample_every")  # of a RecallForm; lists in JSON
 STEM_TARGETS = 64  # the stem has a column for each of them and each of its tokens
 
@@ -96,6 +97,7 @@ class BackboneConfig:
     chunk_tokens: int = 64  # tokens whose surprise is taken at the same weights; part of the function
     reset_tokens: int = 0  # the memory goes back to its initial weights every so many tokens; 0 for never
     further_memories: tuple[MemoryLayout, ...] = ()  # beside the first; their reads are added
+    memory_layers: tuple[int, ...] = ()  # layers, from 1, that have a memory; the others are `window`; () for all
     convolution_tokens: int = 4  # width of the causal depthwise convolutions on q, k, v; 1 for none
     feed_forward: float = 2.0  # width of the SwiGLU over `width`
     context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
@@ -129,6 +131,7 @@ class BackboneConfig:
                     f"segment_tokens {self.segment_tokens} is no multiple of chunk_tokens {layout.chunk_tokens}; "
                     "make the chunk divide the segment"
                 )
+        self._check_memory_layers()
         if not 0 <= self.initial_step <= 1:
             raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
         if self.induction and self.convolution_tokens < 2:
@@ -145,9 +148,26 @@ class BackboneConfig:
         if self.recall and self.targets != 4:
             raise ConfigError(f"recall needs the four bases as targets, not {self.targets}; use one token per base")
 
+    def _check_memory_layers(self) -> None:
+        named = self.memory_layers
+        if named and self.block not in MEMORY_BLOCKS:
+            raise ConfigError(
+                f"memory_layers is {named} but block {self.block} has no memory; leave it out, or choose one of "
+                f"{', '.join(MEMORY_BLOCKS)}"
+            )
+        if any(layer not in range(1, self.layers + 1) for layer in named) or list(named) != sorted({*named}):
+            raise ConfigError(
+                f"memory_layers is {named} of {self.layers} layers; give rising numbers from 1 to {self.layers}, each "
+                "once, or none for every layer"
+            )
+
+    def block_of(self, layer: int) -> str:
+        """Return the block of a layer, counted from 1."""
+        return "window" if self.memory_layers and layer not in self.memory_layers else self.block
+
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
-        """Layouts of all memories of a block."""
+        """Layouts of all memories of a block that has any."""
         first = MemoryLayout(heads=self.memory_heads, chunk_tokens=self.chunk_tokens, reset_tokens=self.reset_tokens)
         return (first, *self.further_memories)
 
@@ -163,6 +183,7 @@ class BackboneConfig:
         lists: dict[str, Any] = {
             "context_orders": list(self.context_orders),
             "further_memories": list(asdict(self)["further_memories"]),
+            "memory_layers": list(self.memory_layers),
         }
         if self.word_counts:
             lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
@@ -170,7 +191,8 @@ class BackboneConfig:
             form = asdict(self.recall)
             lists["recall"] = {**form, "words": list(form["words"]), "sample_every": list(form["sample_every"])}
         values = {**asdict(self), **lists}
-        for name in ("stem_tokens", "induction", "recall"):  # models without them are readable where they are not known
+        # models without them are readable where they are not known
+        for name in ("stem_tokens", "induction", "memory_layers", "recall"):
             if not values[name]:
                 del values[name]
         return values
@@ -191,7 +213,8 @@ class BackboneConfig:
             recall = values.get("recall")
             if recall is not None:
                 recall = RecallForm(**{**recall, **{n: tuple(recall[n]) for n in TUPLES if n in recall}})
-            values = {**values, "word_counts": counts, "recall": recall}
+            layers = tuple(values.get("memory_layers", ()))
+            values = {**values, "word_counts": counts, "recall": recall, "memory_layers": layers}
             return cls(**{**values, "memory": memory, "context_orders": orders, "further_memories": further})
         except TypeError as error:
             raise ConfigError(f"bad configuration: {error}") from None

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from titans_dna.model.config import BackboneConfig, MemoryLayout
+from titans_dna.model.gate import inverse_gate, stretched_sigmoid
 from titans_dna.model.norm import wide
 from titans_dna.model.state import NeuralMemoryState
 from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initial_state, neural_memory
 from titans_dna.ops.network import read_weights
 
-STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
 KEPT_PIECES = 12  # in training, of earlier pieces only the states between them are kept, and the rest is computed again
 DEVICE_PIECE_TOKENS = 4096  # least tokens of a piece on a device other than CPU, where many short launches are slow
 # Initial forgetting of the slowest and fastest head, per unit of write; a single head takes the middle.
@@ -31,11 +31,6 @@ class MemoryRead(NamedTuple):
     values: Float[Tensor, "B T N"]
     state: NeuralMemoryState
     surprise: Float[Tensor, "B T H"]  # the memory's loss at each token, before it is written
-
-
-def stretched_sigmoid(x: Tensor) -> Tensor:
-    """Return a gate in [0, 1] that reaches both ends exactly."""
-    return ((1.0 + 2.0 * STRETCH) * torch.sigmoid(x) - STRETCH).clamp(0.0, 1.0)
 
 
 Tokens = tuple[Tensor, Tensor, Tensor, Gates]  # q, k, v and gates of the same tokens
@@ -98,7 +93,7 @@ class NeuralMemory(nn.Module):
     def _reset_gates(self, initial_step: float) -> None:
         self.gates.weight.mul_(0.1)
         step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
-        step.fill_(math.log((initial_step + STRETCH) / (1.0 + STRETCH - initial_step)))  # the gate's inverse
+        step.fill_(inverse_gate(initial_step))
         momentum.fill_(0.0)
         low, high = (math.log(x) for x in FORGETTING_RANGE)
         spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])

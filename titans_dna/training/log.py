@@ -1,4 +1,8 @@
-"""The log of a run: ``log.csv``, one line per step and evaluation, and TensorBoard events if asked for."""
+"""The log of a run: ``log.csv``, one line per step and evaluation, and TensorBoard events if asked for.
+
+``gates.csv`` stands beside it: at each evaluation one line per memory says what its gates do on held-out sequence. A
+memory whose column ``writes`` falls to 0 is not used any more.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import ConfigError, OutputError
+from titans_dna.inference.gates import GateStatistics
 from titans_dna.training.loop import LogRow
 
-LOG, EVENTS = "log.csv", "events"
+LOG, GATES, EVENTS = "log.csv", "gates.csv", "events"
 NAMES = [field.name for field in fields(LogRow)]
+GATE_NAMES = ["step", *(field.name for field in fields(GateStatistics))]
 
 
 class RunLog:
@@ -38,38 +44,58 @@ class RunLog:
         self._events = _events(folder / EVENTS, after_step) if tensorboard else None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            kept = _rows(folder / LOG, after_step) if after_step else []
-            self._file = (folder / LOG).open("w", newline="")
+            self._log = _Lines(folder / LOG, NAMES, after_step)
+            self._gates = _Lines(folder / GATES, GATE_NAMES, after_step)
         except OSError as error:
             raise OutputError(
                 f"cannot write the log: {error.strerror}. Choose another --output.", path=folder
             ) from error
-        self._writer = csv.writer(self._file, lineterminator="\n")
-        self._writer.writerows([NAMES, *kept])
-        self._file.flush()
 
     def write(self, row: LogRow) -> None:
         """Add a row."""
         values = asdict(row)
-        self._writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values.values()])
-        self._file.flush()
+        self._log.add([list(values.values())])
         if self._events:
             for name in ("bits_per_base", "learning_rate", "gradient_norm"):
                 self._events.add_scalar(f"{row.split}/{name}", values[name], row.step)
 
+    def write_gates(self, step: int, gates: list[GateStatistics]) -> None:
+        """Add what the gates of all memories did at the evaluation after a step."""
+        self._gates.add([[step, *asdict(memory).values()] for memory in gates])
+
     def close(self) -> None:
         """Close the files."""
-        self._file.close()
+        self._log.close()
+        self._gates.close()
         if self._events:
             self._events.close()
 
 
-def _rows(path: Path, last_step: int) -> list[list[str]]:
+class _Lines:
+    """A CSV file whose first column is the step; lines of an earlier run up to ``after_step`` are kept."""
+
+    def __init__(self, path: Path, names: list[str], after_step: int) -> None:
+        kept = _rows(path, len(names), after_step) if after_step else []
+        self._file = path.open("w", newline="")
+        self._writer = csv.writer(self._file, lineterminator="\n")
+        self.add([names, *kept])
+
+    def add(self, rows: list[list[Any]]) -> None:
+        """Write rows, so that a run that is killed has them."""
+        self._writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _rows(path: Path, columns: int, last_step: int) -> list[list[str]]:
     """Return the whole lines of an earlier log, up to a step."""
     if not path.is_file():
         return []
     lines = list(csv.reader(path.read_text().splitlines()))[1:]
-    return [line for line in lines if len(line) == len(NAMES) and int(line[0]) <= last_step]
+    return [line for line in lines if len(line) == columns and int(line[0]) <= last_step]
 
 
 def _events(folder: Path, after_step: int) -> Any:

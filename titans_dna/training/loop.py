@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from titans_dna.errors import ConfigError
+from titans_dna.inference.gates import GateStatistics
 from titans_dna.loading.lanes import Batch, Contig, LaneSampler
 from titans_dna.loading.recalled import with_recalled
 from titans_dna.loading.word_lanes import WordContig, WordLanes
@@ -25,6 +26,7 @@ from titans_dna.training.config import TrainingConfig
 from titans_dna.training.context_parallel import own_piece, piece_of_window
 from titans_dna.training.distributed import World, full_state, last_only, set_full_state, whole, wrap
 from titans_dna.training.evaluation import carried_bits
+from titans_dna.training.gates import held_out_gates
 from titans_dna.training.objective import NextBase
 from titans_dna.training.optimizer import learning_rate, make_optimizer
 from titans_dna.training.words import NUCLEOTIDES
@@ -148,15 +150,16 @@ class Trainer:
             self.states[part] = None if self.contextual else detach(after)
         return loss
 
-    def evaluate(self, sample: Sequence[np.ndarray], row: LogRow) -> LogRow:
-        """Return the line of an evaluation after the step of ``row``."""
+    def evaluate(self, sample: Sequence[np.ndarray], row: LogRow) -> tuple[LogRow, list[GateStatistics]]:
+        """Return the line of an evaluation after the step of ``row``, and what the memories' gates do."""
         started = time.monotonic()
         self.model.eval()
         with whole(self.module):
             bits = carried_bits(self.model, sample, self.bos, tokenizer=self.tokenizer).bits
+            gates = held_out_gates(self.model, sample, self.bos)
         self.model.train()
         self.counters.seconds += time.monotonic() - started
-        return self._row("validation", bits, row.learning_rate, row.gradient_norm)
+        return self._row("validation", bits, row.learning_rate, row.gradient_norm), gates
 
     def _row(self, split: str, bits: float, rate: float, norm: float) -> LogRow:
         count = self.counters
@@ -205,6 +208,7 @@ def train(
     held_out: Sequence[np.ndarray],
     *,
     report: Callable[[LogRow], None],
+    report_gates: Callable[[int, list[GateStatistics]], None] = lambda *_: None,
     output: Path | None = None,
     improved: Callable[[dict[str, Tensor]], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
@@ -219,6 +223,8 @@ def train(
         Ids of the bases of contigs to evaluate on; may be empty.
     report
         Called with every row of the log, in order.
+    report_gates
+        Called after each evaluation, with the step and what the memories' gates do on held-out sequence.
     output
         Folder to keep checkpoints in; None for none.
     improved
@@ -227,15 +233,16 @@ def train(
         Asked after every step; if it says so, a checkpoint is written and the run ends.
     """
     config, world = trainer.config, trainer.world
-    sample = _sample(held_out, config, trainer.model.config.targets)
+    sample = evaluation_sample(held_out, config, trainer.model.config.targets)
     trainer.model.train()
     while trainer.counters.step < config.steps:
         row = trainer.step()
         report(row)
         done = row.step == config.steps
         if sample and (row.step % config.evaluate_every == 0 or done):
-            row = trainer.evaluate(sample, row)
+            row, gates = trainer.evaluate(sample, row)
             report(row)
+            report_gates(row.step, gates)
             if row.bits_per_base < trainer.counters.best:
                 trainer.counters.best = row.bits_per_base
                 weights = trainer.weights()
@@ -292,7 +299,7 @@ def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix("backbone."): tensor for name, tensor in weights.items()}
 
 
-def _sample(held_out: Sequence[np.ndarray], config: TrainingConfig, targets: int) -> list[np.ndarray]:
+def evaluation_sample(held_out: Sequence[np.ndarray], config: TrainingConfig, targets: int) -> list[np.ndarray]:
     """Return the first tokens of each held-out contig that hold no long gap, as many as an evaluation may read."""
     share = max(1, config.evaluation_bases // max(1, len(held_out)))
     pieces = []

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
+from titans_dna.inference.gates import GateStatistics
 from titans_dna.io.atomic import atomic_path
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
@@ -29,8 +30,9 @@ from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split, TrainingData, read_data
 from titans_dna.training.distributed import World, world_of_torchrun
 from titans_dna.training.evaluation import bits_by_position
+from titans_dna.training.gates import held_out_gates
 from titans_dna.training.log import RunLog
-from titans_dna.training.loop import LogRow, Trainer, train
+from titans_dna.training.loop import LogRow, Trainer, evaluation_sample, train
 from titans_dna.training.word_counts import count_words
 from titans_dna.training.words import NUCLEOTIDES, fit_config
 from titans_dna.version import __version__
@@ -173,12 +175,19 @@ def _run(
         if row.split == "train":
             advance(_step_bases(settings.training, row.step - 1))
 
+    def report_gates(step: int, gates: list[GateStatistics]) -> None:
+        if log:
+            log.write_gates(step, gates)
+
     def improved(weights: dict[str, Tensor]) -> None:
         _save(output / BEST, settings, weights, {})
 
     try:
         with stop_signals() as told:
-            finished = train(trainer, data.held_out, report=report, output=output, improved=improved, stop=told)
+            finished = train(
+                trainer, data.held_out, report=report, report_gates=report_gates, output=output, improved=improved,
+                stop=told,
+            )  # fmt: skip
     finally:
         if log:
             log.close()
@@ -191,11 +200,7 @@ def _run(
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
     if world.leads:
-        context = bits_by_position(
-            trainer.whole_model(weights), data.held_out, trainer.bos, settings.training.window_tokens,
-            tokenizer=settings.tokenizer,
-        )  # fmt: skip
-        record = {**_record(settings, data, trainer), "bits_by_position": context}
+        record = {**_record(settings, data, trainer), **_findings(settings, data, trainer, weights)}
         _save(output, settings, weights, {SUMMARY: json.dumps(record, indent=2) + "\n"})
     row = last.get("validation") or last.get("train")
     parameters = sum(x.numel() for x in trainer.model.parameters())
@@ -255,6 +260,17 @@ def _record(settings: RunSettings, data: TrainingData, trainer: Trainer) -> dict
         "torch_version": torch.__version__,
         "package_version": __version__,
     }
+
+
+def _findings(
+    settings: RunSettings, data: TrainingData, trainer: Trainer, weights: dict[str, Tensor]
+) -> dict[str, list[dict[str, Any]]]:
+    """Return what the finished model does on what was held out."""
+    model, run = trainer.whole_model(weights), settings.training
+    context = bits_by_position(model, data.held_out, trainer.bos, run.window_tokens, tokenizer=settings.tokenizer)
+    sample = evaluation_sample(data.held_out, run, model.config.targets)
+    gates = [asdict(memory) for memory in held_out_gates(model, sample, trainer.bos)]
+    return {"bits_by_position": context, "gates": gates}
 
 
 @contextmanager

@@ -1,0 +1,94 @@
+"""How far the gates of each memory stand open: a memory whose step gate is 0 at every token never writes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from titans_dna.inference.model import SequenceModel
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.memory import MemoryRead, NeuralMemory
+from titans_dna.ops import Gates
+
+RANDOM_BASES = 4096  # of the sequence that `random_gates` reads
+RANDOM_SEED = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateStatistics:
+    """What the gates of one memory did along a sequence; means and shares are over tokens, heads and matrices."""
+
+    layer: int  # counted from 1
+    memory: int  # of the layer, counted from 1
+    mean_step: float  # in [0, 1]
+    step_at_0: float  # share of step gates that are exactly 0
+    step_at_1: float  # share of step gates that are exactly 1
+    mean_momentum: float  # below momentum_limit; 0 where the memory has no momentum
+    mean_forgetting: float  # share of the memory that a token erases; 0 where the memory does not forget
+    writes: float  # share of tokens whose step is above 0 in any head and matrix
+
+
+@torch.inference_mode()
+def gate_statistics(model: Backbone, ids: Int[Tensor, "B T"]) -> list[GateStatistics]:
+    """Read sequences from their start and return the statistics of every memory, layer by layer.
+
+    Tokens that are not written (N, start, padding) do not count; without any other token all numbers are nan.
+    """
+    places = [
+        (layer, number, memory)
+        for layer, block in enumerate(model.blocks, 1)
+        for number, memory in enumerate((m for m in block.modules() if isinstance(m, NeuralMemory)), 1)
+    ]
+    if not places:
+        return []
+    with _recorded([memory for *_, memory in places]) as found:
+        model.stream(ids)
+    return [_statistics(layer, number, memory, found[memory]) for layer, number, memory in places]
+
+
+def random_gates(model: SequenceModel) -> list[GateStatistics]:
+    """Return the statistics on the model's start token and ``RANDOM_BASES`` random bases, the same ones every time."""
+    letters = np.frombuffer(b"ACGT", dtype=np.uint8)
+    sequence = letters[np.random.default_rng(RANDOM_SEED).integers(0, 4, RANDOM_BASES)].tobytes()
+    ids = np.concatenate([[model.bos], model.tokenizer.encode(sequence).astype(np.int64)])
+    device = next(model.backbone.parameters()).device
+    return gate_statistics(model.backbone, torch.from_numpy(ids).to(device)[None])
+
+
+@contextmanager
+def _recorded(memories: list[NeuralMemory]) -> Iterator[dict[NeuralMemory, list[Gates]]]:
+    """Record the gates of the tokens that are written: (tokens, heads, matrices) of every call."""
+    found: dict[NeuralMemory, list[Gates]] = {memory: [] for memory in memories}
+
+    def note(memory: NeuralMemory, inputs: tuple[Any, ...], read: MemoryRead) -> None:
+        x, _, active = inputs
+        gates = memory.gate(x)
+        kept = Gates(step=gates.step[active], momentum=gates.momentum[active], forgetting=gates.forgetting[active])
+        found[memory].append(kept)
+
+    handles = [memory.register_forward_hook(note) for memory in memories]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _statistics(layer: int, number: int, memory: NeuralMemory, parts: list[Gates]) -> GateStatistics:
+    step, momentum, forgetting = (
+        torch.cat([getattr(part, name) for part in parts]).double() for name in ("step", "momentum", "forgetting")
+    )
+    return GateStatistics(
+        layer=layer, memory=number, mean_step=float(step.mean()),
+        step_at_0=float((step == 0).double().mean()), step_at_1=float((step == 1).double().mean()),
+        mean_momentum=float(momentum.mean()) if memory.form.momentum else 0.0,
+        mean_forgetting=float(forgetting.mean()) if memory.form.forgetting else 0.0,
+        writes=float((step > 0).flatten(1).any(1).double().mean()),
+    )  # fmt: skip
