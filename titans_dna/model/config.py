@@ -223,7 +223,13 @@ class BackboneConfig:
 # Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming.
 SIZES: dict[str, BackboneConfig] = {
     "default": BackboneConfig(
-        width=64, attention_heads=2, memory_heads=1, window_tokens=64, word_counts=WordCountForm()
+        width=64,
+        attention_heads=2,
+        memory_heads=1,
+        memory_layers=(2,),
+        window_tokens=64,
+        word_counts=WordCountForm(),
+        recall=RecallForm(),
     ),
     "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
     "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
