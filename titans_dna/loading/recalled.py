@@ -83,8 +83,7 @@ def _strand(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> Rec
     for piece in codes:
         digest.update(np.ascontiguousarray(piece & np.uint8(MASKED - 1)))
         digest.update(b"|")
-    entry = cache_folder() / f"recall.{digest.hexdigest()[:32]}"
-    places = [entry.with_suffix(f".{part}.npy") for part in PARTS]
+    places = [cache_folder() / f"recall-{digest.hexdigest()[:32]}.{part}.npy" for part in PARTS]
     arrays = _stored(places)
     if arrays is None:
         arrays = _computed(codes, reverse, form)
