@@ -35,7 +35,7 @@ class RecallForm:
     sample_every: tuple[int, ...] = (1, 4)  # of each word, one in so many is written, chosen by its hash
     index_bits: int = 24  # a word has one of 2 ** index_bits addresses
     places: int = 16  # places followed at once
-    matches: int = 8  # newest entries of an address that are tried
+    matches: int = 16  # newest entries of an address that are tried
     accepted_hits: int = 24  # of the 32 bases before a place, those that must agree for it to be followed
     spacing_bases: int = 256  # a word is written again only so many bases after it was written last
     inverted: bool = True  # whether the reverse complement of what was read is found too
