@@ -6,6 +6,10 @@ along. So the bits do not depend on how busy the machine is while it trains. Dif
 mean nothing; losses stay in the table.
 
     python benchmarks/ablations.py --fasta yeast.fa.gz --holdout I --seconds 60 --seeds 2
+    python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3     # human chr22, judged on chr20
+
+``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts of
+the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from pathlib import Path
 
 from record import in_child, write
 
+HUMAN = Path(__file__).resolve().parents[1] / "build" / "ablations_human.fa"
 VARIANTS: dict[str, dict[str, object]] = {
     "MAG": {},
     "MAC": {"block": "mac", "segment_tokens": 128},
@@ -40,8 +45,49 @@ VARIANTS: dict[str, dict[str, object]] = {
         "further_memories": [{"heads": 1, "chunk_tokens": 64, "reset_tokens": 512}]
     },
 }
+COPIES: dict[str, object] = {"recall": {}}
+SECOND = {"block": "mag", "memory_layers": [2]}  # window attention, then MAG: the shape of the default model
+MEMORIES: dict[str, dict[str, object]] = {
+    "window": {"block": "window"},
+    "window + copies": {"block": "window", **COPIES},
+    "window of 128 + copies": {"block": "window", "window_tokens": 128, **COPIES},
+    "MAG": {},
+    "MAG + copies": COPIES,
+    "window, then MAG": SECOND,
+    "window, then MAG + copies": {**SECOND, **COPIES},
+    "window, then LMM + copies": {"block": "lmm", "memory_layers": [2], **COPIES},
+    "MAC + copies": {"block": "mac", "segment_tokens": 128, **COPIES},
+    "MAL + copies": {"block": "mal", **COPIES},
+    "LMM": {"block": "lmm"},
+    "LMM + copies": {"block": "lmm", **COPIES},
+    "Transformer + copies": {"block": "transformer", **COPIES},
+    "exact copies alone": {**SECOND, "recall": {"accepted_hits": 32}},
+    "no inverted copies": {**SECOND, "recall": {"inverted": False}},
+    "1 place": {**SECOND, "recall": {"places": 1}},
+    "4 places": {**SECOND, "recall": {"places": 4}},
+    "32 places": {**SECOND, "recall": {"places": 32}},
+    "words of 12 in place of the spaced seed": {**SECOND, "recall": {"words": ["1" * 12, "1" * 20]}},
+    "one word in 8": {**SECOND, "recall": {"sample_every": [8, 8]}},
+}
 SETTINGS = {"lanes": 8, "window_tokens": 512, "learning_rate": 5e-3, "soft_mask_weight": 1.0}
+MEMORIES_BASES = 400_000  # of the held-out contig, for copies need room
 BASE = {"width": 64, "attention_heads": 2, "memory_heads": 1, "window_tokens": 64}
+
+
+def make_human() -> None:
+    """Write the real part of chr22 in five contigs, and chr20 as ``z``, for the ablation of the memories."""
+    import pysam
+
+    data = Path(__file__).resolve().parents[1] / ".." / "shared" / "data" / "human"
+    with pysam.FastxFile(str(data / "hg19_chr22_1-22000000.fa.gz")) as file:
+        chr22 = next(iter(file)).sequence[16_050_000:]
+    with pysam.FastxFile(str(data / "hg19_chr20_1Mb.fa.gz")) as file:
+        chr20 = next(iter(file)).sequence
+    HUMAN.parent.mkdir(parents=True, exist_ok=True)
+    with HUMAN.open("w") as out:
+        for part in range(5):
+            out.write(f">chr22_{part}\n{chr22[part * 1_200_000 : (part + 1) * 1_200_000]}\n")
+        out.write(f">z\n{chr20}\n")
 
 
 def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
@@ -61,9 +107,9 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
         learned = [tokenizer.encode(source.sequence(c)) for c in source.contigs.names if c != aside]
-        held_out = tokenizer.encode(source.sequence(aside))[:100_000]
+        held_out = tokenizer.encode(source.sequence(aside))[: MEMORIES_BASES if name in MEMORIES else 100_000]
     contigs = [Contig(codes=ids) for ids in learned]
-    config = BackboneConfig.from_dict({**BASE, **VARIANTS[name]})
+    config = BackboneConfig.from_dict({**BASE, **(MEMORIES if name in MEMORIES else VARIANTS)[name]})
     # A cache as long as the stream is not carried between lanes.
     restart = 1.0 if config.block == "transformer" else 0.25
     settings = {**SETTINGS, "restart": restart, "seed": seed}
@@ -90,18 +136,24 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
 def main() -> None:
     """Measure the steps, run all variants and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--fasta", type=Path, required=True)
+    parser.add_argument(
+        "--fasta", type=Path, default=HUMAN, help="made of the human sequence beside the project if absent"
+    )
+    parser.add_argument("--memories", action="store_true", help="ask where the two memories pay")
     parser.add_argument("--holdout", required=True, help="contig")
     parser.add_argument("--seconds", type=float, default=60.0, help="of training, on one thread")
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
-    parser.add_argument("--variants", nargs="*", default=list(VARIANTS))
+    parser.add_argument("--variants", nargs="*", default=None)
     parser.add_argument("--step-seconds", type=Path, help="JSON of an earlier measurement; made there if absent")
     parser.add_argument("--child", nargs=3, metavar=("NAME", "STEPS", "SEED"))
     options = parser.parse_args()
     if options.child:
         child(options.child[0], options.fasta, options.holdout, int(options.child[1]), int(options.child[2]))
         return
+    options.variants = options.variants or list(MEMORIES if options.memories else VARIANTS)
+    if options.fasta == HUMAN and not HUMAN.exists():
+        make_human()
     common = ("--fasta", str(options.fasta), "--holdout", options.holdout, "--child")
     if options.step_seconds and options.step_seconds.exists():
         step_seconds = json.loads(options.step_seconds.read_text())
@@ -135,7 +187,9 @@ def main() -> None:
         "variant", "bits per base", "spread of seeds", "memory reset every 512", "steps", "ms per step", "parameters"
     ]  # fmt: skip
     write(
-        "ablations", "Blocks and write rules at equal compute", columns, rows,
+        "ablations_memories" if options.memories else "ablations",
+        "Where the memories pay, at equal compute" if options.memories else "Blocks and write rules at equal compute",
+        columns, rows,
         genome=options.fasta.name, holdout=options.holdout, seconds=options.seconds, seeds=options.seeds,
     )  # fmt: skip
 

@@ -10,9 +10,10 @@ import torch
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import pick_known, read_inputs
+from titans_dna.model.backbone import Recalled
 from titans_dna.model.frozen import forget, frozen_memories
 
-MEMORY = ("carried", "reset", "frozen", "frozen later")
+MEMORY = ("carried", "reset", "frozen", "frozen later", "no copies")
 PIECE_TOKENS = 4096
 RESET_TOKENS = 1024  # inputs between two resets: the window of the default model's training
 
@@ -29,8 +30,9 @@ def bits_along(model: SequenceModel, ids: np.ndarray, memory: str, frozen_from: 
         Of the contig.
     memory
         ``carried``: written along the whole contig. ``reset``: put back to its initial weights every 1,024 inputs.
+        ``no copies``: carried, but nothing is recalled by a copy memory.
         ``frozen``: never written, the initial weights. ``frozen later``: not written from ``frozen_from`` on. Window
-        attention, convolutions and counted words go on as ever in all four.
+        attention, convolutions and counted words go on as ever in all of them.
     frozen_from
         First base that is not written; a multiple of a piece.
     """
@@ -46,8 +48,10 @@ def bits_along(model: SequenceModel, ids: np.ndarray, memory: str, frozen_from: 
         if memory == "reset":
             state = forget(backbone, state)
         frozen = memory == "frozen" or (memory == "frozen later" and start >= frozen_from)
+        read = torch.from_numpy(read_inputs(ids, model.bos, start, end)[None])
+        nothing = Recalled(torch.zeros(*read.shape, 1, dtype=torch.int32), None) if memory == "no copies" else None
         with frozen_memories(backbone) if frozen else nullcontext():
-            out = backbone.stream(torch.from_numpy(read_inputs(ids, model.bos, start, end)[None]), state)
+            out = backbone.stream(read, state, recalled=nothing)
         state = out.state
         log_p = out.logits[0].log_softmax(-1).numpy()
         bits[start:end] = -pick_known(log_p, ids[start:end], backbone.config.targets) / math.log(2)

@@ -12,11 +12,11 @@ from titans_dna.recall.reference import ReferenceRecall
 
 FORMS = {
     "default": RecallForm(),
-    "small index": RecallForm(word_bases=(11, 24), sample_every=(1, 3), index_bits=12, places=4, matches=3),
-    "no spacing": RecallForm(word_bases=(12,), sample_every=(1,), spacing_bases=0, accepted_hits=12),
-    "one place": RecallForm(word_bases=(16,), sample_every=(2,), places=1, matches=1, inverted=False),
+    "small index": RecallForm(words=("1" * 11, "1" * 24), sample_every=(1, 3), index_bits=12, places=4, matches=3),
+    "no spacing": RecallForm(words=("1" * 12,), sample_every=(1,), spacing_bases=0, accepted_hits=12),
+    "one place": RecallForm(words=("1" * 16,), sample_every=(2,), places=1, matches=1, inverted=False),
     "horizon": RecallForm(horizon_bases=500, spacing_bases=64),
-    "direct": RecallForm(word_bases=(8,), sample_every=(1,), index_bits=16, accepted_hits=16, places=32),
+    "every address has a row": RecallForm(words=("110110010111",), sample_every=(1,), index_bits=10, accepted_hits=16, places=32),
 }
 
 
@@ -154,7 +154,11 @@ def test_a_checksum_and_ids_of_a_memory_are_those_of_what_was_read() -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"word_bases": ()}, {"word_bases": (7, 20)}, {"places": 0}, {"index_bits": 5}, {"accepted_hits": 40}, {"matches": 0}],
+    [
+        {"words": ()}, {"words": ("1" * 7, "1" * 20)}, {"words": ("0" + "1" * 9, "1" * 20)}, {"words": ("1" * 12,)},
+        {"places": 0}, {"index_bits": 5}, {"accepted_hits": 40}, {"matches": 0}, {"sample_every": (0, 1)},
+        {"horizon_bases": -1},
+    ],  # fmt: skip
 )
 def test_impossible_forms_are_refused(changes: dict) -> None:
     with pytest.raises(ConfigError, match="recall"):

@@ -40,7 +40,10 @@ class Contig:
 class RecalledStrand(Protocol):
     """What a copy memory recalls along a strand (``loading/recalled.py``)."""
 
-    slots: int
+    @property
+    def slots(self) -> int:
+        """Places at a token, at most."""
+        ...
 
     def window(self, start: int, end: int) -> np.ndarray:
         """Return the records after bases ``start`` to ``end``, (T, S) uint32."""
@@ -61,8 +64,9 @@ class Batch:
 
     def rows(self, start: int, end: int) -> Batch:
         """Return lanes ``start`` to ``end`` (0-based, end excluded)."""
-        values = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return Batch(**{name: x if x is None else x[start:end] for name, x in values.items()})
+        values: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        cut: dict[str, Any] = {name: x if x is None else x[start:end] for name, x in values.items()}
+        return Batch(**cut)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,9 +1,9 @@
 """What the copy memory recalls along the training sequence, computed once, ahead, for every contig and both strands.
 
 The contigs of a genome lie on one tape, one after the other with a gap between, so that a window meets copies from
-anywhere before it: in its own contig, and in those of relatives in the same file. The other strand is a tape of its own,
-read from the last contig to the first. Records depend on the ids alone, so they are kept in the cache beside the codes
-of the genomes, under a digest of both.
+anywhere before it: in its own contig, and in those of relatives in the same file. The other strand has a tape of its
+own, read from the last contig to the first. Records depend on the ids alone, so they are kept in the cache beside the
+codes of the genomes, under a digest of ids and form.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ class RecalledStrand:
     tokens: int = 0
 
     def window(self, start: int, end: int) -> np.ndarray:
-        """Return the records after tokens ``start`` to ``end`` (half-open), (T, S) uint32; 0 where there is no place."""
+        """Return the records after tokens ``start`` to ``end`` (half-open), (T, S) uint32; 0 for no place."""
         first, last = self.offset + start, self.offset + end
         counts = self.counts[first:last]
         block = first // BLOCK
@@ -81,19 +82,19 @@ def _strand(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> Rec
     """Return what is recalled along one strand of a genome, from the cache if it was computed before."""
     digest = hashlib.sha256(json.dumps([asdict(form), reverse, BLOCK, 1]).encode())
     for piece in codes:
-        digest.update(np.ascontiguousarray(piece & np.uint8(MASKED - 1)))
+        digest.update((piece & np.uint8(MASKED - 1)).tobytes())
         digest.update(b"|")
     places = [cache_folder() / f"recall-{digest.hexdigest()[:32]}.{part}.npy" for part in PARTS]
     arrays = _stored(places)
     if arrays is None:
         arrays = _computed(codes, reverse, form)
         for place, array in zip(places, arrays, strict=True):
-            try_to_store(place, lambda temporary, array=array: _save(temporary, array))
+            try_to_store(place, partial(_save, array=array))
         arrays = _stored(places) or arrays
     return RecalledStrand(counts=arrays[0], codes=arrays[1], starts=arrays[2], slots=form.places)
 
 
-def _save(path: Path, array: np.ndarray) -> None:
+def _save(path: Path, *, array: np.ndarray) -> None:
     with path.open("wb") as file:
         np.save(file, array)
 

@@ -32,7 +32,7 @@ class StreamOutput(NamedTuple):
 
 
 class Recalled(NamedTuple):
-    """What the copy memory recalls for a piece of a batch: computed ahead by ``Backbone.recall``, or while streaming."""
+    """What the copy memory recalls for a piece of a batch, computed by ``Backbone.recall``."""
 
     codes: Int[Tensor, "B T S"]  # int32, records of the places followed after each token (``recall/record.py``)
     lanes: RecallLanes | None  # the readers after the piece

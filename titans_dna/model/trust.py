@@ -48,7 +48,7 @@ class Trust(nn.Module):
         for table in self.tables.values():
             nn.init.normal_(table.weight, std=0.3)  # type: ignore[arg-type]
         with torch.no_grad():  # one feature begins as the number of hits: good places are believed from the start
-            self.tables["hits"].weight[:, 0] = torch.linspace(-4, 4, HITS)  # type: ignore[index]
+            self.tables["hits"].weight[:, 0] = torch.linspace(-4, 4, HITS)  # type: ignore[operator]
         self.early, self.late = nn.Linear(width, FEATURES), nn.Linear(width, FEATURES)
         self.score = nn.Parameter(torch.randn(2, FEATURES) * FEATURES**-0.5)
         self.start = nn.Parameter(torch.full((2,), START))

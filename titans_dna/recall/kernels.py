@@ -167,7 +167,8 @@ def address_of(word: np.uint64, mask: np.uint64, index_bits: int, sample_every: 
 
 @njit(cache=True)
 def write_words(
-    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int, parent_limit: int, offset: int, word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
+    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int,
+    parent_limit: int, offset: int, word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
 ) -> int:  # fmt: skip
     """Write the words that end at offsets ``start`` to ``end``; return the number of entries then held.
 
@@ -407,15 +408,19 @@ def follow(
                 for direction in (1, -1) if inverted else (1, 1):
                     count = find_places(
                         own, parent, indexes[kind], parent_indexes[kind], base, seam, now, limit, oldest, places,
-                        count, most, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind], matches, accepted,
-                        direction,
+                        count, most, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind], matches,
+                        accepted, direction,
                     )  # fmt: skip
                     if not inverted:
                         break
         for j in range(count):
             position = places[j, 0]
             codes[i, j] = record_of(
-                foretold_at(own, parent, base, position, places[j, 1]), np.uint32(places[j, 2]), places[j, 3], max(1, now + 1 - position), places[j, 1] < 0
+                foretold_at(own, parent, base, position, places[j, 1]),
+                np.uint32(places[j, 2]),
+                places[j, 3],
+                max(1, now + 1 - position),
+                places[j, 1] < 0,
             )
             if len(sources):
                 sources[i, j] = position

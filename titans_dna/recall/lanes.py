@@ -86,7 +86,7 @@ class RecallLanes:
         ValueError, TypeError, KeyError
             If the values cannot be those of readers.
         """
-        form = {name: tuple(v) if isinstance(v, list) else v for name, v in values["form"].items()}
+        form: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values["form"].items()}
         streams = []
         for position, floor, rows in values["streams"]:
             places = np.array(rows, dtype=np.int64).reshape(-1, 4)

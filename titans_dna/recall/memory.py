@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -134,8 +133,7 @@ class CopyMemory:
         """Return the table of addresses, at most half full after so many more tokens; at last a row for each."""
         if len(keys) == 1:
             return keys, heads
-        share = -(-tokens // self.form.sample_every[kind])
-        used = int(self._counts[kind]) + self.end - self.written + (tokens if share > tokens // 2 else tokens)
+        used = int(self._counts[kind]) + self.end - self.written + tokens
         rows, whole = _power_of_two(2 * used), 1 << self.form.index_bits
         if rows <= len(heads):
             return keys, heads

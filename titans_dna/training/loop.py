@@ -269,7 +269,7 @@ def _sampler(
         "restart": config.restart, "random_lanes": config.random_lanes, "both_strands": config.both_strands,
         "soft_mask_weight": config.soft_mask_weight, "seed": config.seed,
     }  # fmt: skip
-    recall = {"without_recall": config.without_recall, "cut_recall": config.cut_recall}
+    recall: Any = {"without_recall": config.without_recall, "cut_recall": config.cut_recall}
     return WordLanes(words, **settings) if words else LaneSampler(single, **settings, **recall)
 
 
