@@ -6,10 +6,10 @@ along. So the bits do not depend on how busy the machine is while it trains. Dif
 mean nothing; losses stay in the table.
 
     python benchmarks/ablations.py --fasta yeast.fa.gz --holdout I --seconds 60 --seeds 2
-    python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3     # human chr22, judged on chr20
+    python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3   # human chr22, judged on chr20
 
-``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts of
-the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
+``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts
+of the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@
     python benchmarks/train_default.py --output model/ --install  # when it is done: make it the package's default
 
 The test set (chr20, the BRCA1 region, human ENm002, all species of ENm001, yeast chromosome XII, S. pombe chromosome
-III, and everything in relatives/) is in no file that is read, or excluded by name. Bits per base in training are of parts of the training genomes that are held out.
+III, and everything in relatives/) is in no file that is read, or excluded by name. Bits per base in training are of
+parts of the training genomes that are held out.
 """
 
 from __future__ import annotations
@@ -91,8 +92,8 @@ def card(output: Path, data: Path, seconds: float) -> str:
     return "\n".join([
         "# The default model of titans-dna", "",
         "A small Titans model beside counted words and a copy memory, one token per base. It tells how surprising a",
-        "base is after all bases before it, wherever before. It is small and saw few genomes: for human variants expect scores close to chance",
-        "where conservation over many species decides. `evaluate` prints Markov models beside its bits per base.", "",
+        "base is after all bases before it, and follows what it read before, however far back. It is small and saw few",
+        "genomes: for human variants expect scores close to chance where conservation over many species decides. `evaluate` prints Markov models beside its bits per base.", "",
         f"- parameters: {training['parameters']:,}, and {size / 1e6:.1f} MB in safetensors with the counted words",
         f"- training: {training['bases']:,} bases, {training['steps']} steps, {training['skipped_steps']} skipped;",
         f"  {training['seconds'] / 3600:.2f} hours of steps, this call {seconds / 3600:.2f} hours",

@@ -57,6 +57,7 @@ BEFORE: dict[str, float] = {  # bits at most, of a sequence after its relatives
 }  # fmt: skip
 SATELLITE = {0.0: 0.05, 0.1: 0.75}  # bits at most of a 171-base satellite after 10 kb, by divergence
 UNIT_BP, SATELLITE_BP, LEARNED_BP = 171, 30_000, 10_000
+EXAMPLE_BP = 6_000  # of the figure that shows where each base's help came from
 LOSS = 0.001  # bits that a copy memory may cost where there is nothing to recall
 
 
@@ -68,7 +69,8 @@ def held_out(setting: Setting) -> dict[str, np.ndarray]:
     data = setting.data
     files = {
         "human chr20": ("human/hg19_chr20_1Mb.fa.gz", None), "human BRCA1": ("human/hg19_brca1_region.fa", None),
-        "human ENm002": ("mammals/encode_ENm002.fa.gz", "human"), "human ENm001": ("mammals/encode_ENm001.fa.gz", "human"),
+        "human ENm002": ("mammals/encode_ENm002.fa.gz", "human"),
+        "human ENm001": ("mammals/encode_ENm001.fa.gz", "human"),
         "yeast XII": ("genomes/yeast_R64-1-1.fa.gz", "XII"), "S. pombe III": ("genomes/pombe_ASM294v2.fa.gz", "III"),
         "phage lambda": ("genomes/lambda_NC_001416.1.fa", None),
     }  # fmt: skip
@@ -134,8 +136,8 @@ def bits_after(model: SequenceModel, before: list[np.ndarray], ids: np.ndarray) 
     return np.concatenate([piece.log_probabilities for piece in pieces]) / -math.log(2)
 
 
-def distances(model: SequenceModel, ids: np.ndarray) -> np.ndarray:
-    """Return, for every base, the index in ``DISTANCES`` of the place that foretold it best so far."""
+def best_places(model: SequenceModel, ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return, for every base, the distance of the place that foretold it best so far (0 for none); is it inverted?"""
     form = model.backbone.config.recall
     assert form is not None
     read = inputs_before(ids, model.bos, len(ids))
@@ -145,20 +147,38 @@ def distances(model: SequenceModel, ids: np.ndarray) -> np.ndarray:
     rank = np.where(records.held, records.hits * 64 + records.run, -1)
     best = rank.argmax(1)[:, None]
     near = np.arange(1, len(read) + 1) - np.take_along_axis(found.sources, best, 1)[:, 0]
-    place = np.searchsorted(NEAR_BP, near, side="right")
-    return np.where(records.held.any(1), place, len(NEAR_BP) + 1)
+    held = records.held.any(1)
+    return np.where(held, near, 0), held & np.take_along_axis(records.inverted, best, 1)[:, 0]
+
+
+def example(gain: np.ndarray, distance: np.ndarray, inverted: np.ndarray) -> dict[str, Any]:
+    """Return the stretch of a sequence in which copies help most, of those that lie half in copies at the most."""
+    starts = np.arange(0, len(gain) - EXAMPLE_BP, 500)
+    sums, placed = np.cumsum(np.nan_to_num(gain)), np.cumsum(distance > 0)
+    saved = sums[starts + EXAMPLE_BP] - sums[starts]
+    share = (placed[starts + EXAMPLE_BP] - placed[starts]) / EXAMPLE_BP
+    start = int(starts[np.where(share < 0.6, saved, -np.inf).argmax()])
+    part = slice(start, start + EXAMPLE_BP)
+    values = {
+        "gain": np.nan_to_num(gain[part]).round(3),
+        "distance": distance[part],
+        "inverted": inverted[part].astype(int),
+    }
+    return {"start": start, **{name: x.tolist() for name, x in values.items()}}
 
 
 def read_sequence(model: SequenceModel, ids: np.ndarray) -> dict[str, Any]:
     """Return bits per base by memory, and the gain of carrying by distance: of all bases, and of each of them."""
     bits = {memory: bits_along(model, ids, memory).astype(np.float64) for memory in MEMORY}
     known = np.isfinite(bits["carried"])
-    gain, where = bits["reset"] - bits["carried"], distances(model, ids)
+    gain, (distance, inverted) = bits["reset"] - bits["carried"], best_places(model, ids)
+    where = np.where(distance > 0, np.searchsorted(NEAR_BP, distance, side="right"), len(NEAR_BP) + 1)
     parts = [known & (where == index) for index in range(len(DISTANCES))]
     return {
         "bases": int(known.sum()), **{memory: float(x[known].mean()) for memory, x in bits.items()},
         "gain": [float(gain[part].sum() / known.sum()) for part in parts],
         "share": [float(part.sum() / known.sum()) for part in parts],
+        "example": example(gain, distance, inverted) if len(ids) > EXAMPLE_BP else None,
     }  # fmt: skip
 
 
@@ -257,11 +277,30 @@ def draw(found: dict[str, Any], path: Path) -> None:
         )
     axis.invert_yaxis()
     axis.margins(x=0.18)
-    axis.set(
-        xlabel="bits per base that the memory of everything before saves over one of 1,024 bases, by the distance of the copy"
-    )
+    axis.set(xlabel="bits per base that all before saves over the last 1,024 bases alone, by distance of the copy")
     axis.grid(alpha=0.25, axis="x")
     axis.legend(fontsize=7, loc="lower right")
+    figure.tight_layout()
+    save_figure(figure, path)
+
+
+def draw_example(row: dict[str, Any], name: str, path: Path) -> None:
+    """Write the figure of one stretch: how far away each base's best place lies, and what it saved."""
+    plt, shown = plotting(), row["example"]
+    distance, inverted = np.array(shown["distance"]), np.array(shown["inverted"]) > 0
+    x = shown["start"] + 1 + np.arange(EXAMPLE_BP)
+    figure, (above, below) = plt.subplots(2, 1, figsize=(6.8, 3.8), sharex=True, height_ratios=(3, 2))
+    for mask, colour, label in ((~inverted, "blue", "copy"), (inverted, "orange", "inverted copy")):
+        mask = mask & (distance > 0)
+        above.plot(x[mask], distance[mask], ".", ms=1.5, color=COLOURS[colour], label=label)
+    above.set(yscale="log", ylabel="bases back to the place", title=f"{name}, bases {x[0]:,} to {x[-1]:,}")
+    above.legend(fontsize=7, markerscale=5, loc="upper right")
+    smooth = np.convolve(shown["gain"], np.full(25, 1 / 25), "same")
+    below.fill_between(x, 0, smooth, color=COLOURS["green"], lw=0)
+    below.axhline(0, color=INK, lw=0.6)
+    below.set(ylabel="bits saved a base", xlabel="base of the sequence (mean of 25)")
+    for axis in (above, below):
+        axis.grid(alpha=0.25)
     figure.tight_layout()
     save_figure(figure, path)
 
@@ -286,6 +325,8 @@ def main() -> None:
         settings_chosen_on="human chr22:20,000,001-21,000,000 and yeast IV:1-700,000, both of the training set",
     )  # fmt: skip
     draw(found, setting.results / "evidence_recall_bits.svg")
+    name = next(iter(found["alone"]))
+    draw_example(found["alone"][name], name, setting.results / "evidence_recall_example.svg")
 
 
 if __name__ == "__main__":
