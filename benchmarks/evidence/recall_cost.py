@@ -132,10 +132,10 @@ def measure(model: SequenceModel, setting: Setting) -> dict[str, Any]:
     key, form = model.weights_sha256, model.backbone.config.recall
     assert form is not None
     plain = whole_sequence(setting.data / "human/hg19_chr20_1Mb.fa.gz", None) if setting.full else ids_of(DEMO, "chrC")
-    size = 131_072 if setting.full else 8_192
+    size, rounds = (131_072, ROUNDS) if setting.full else (8_192, 1)
     found = {
         "streaming": setting.once("recall_streaming", lambda: streaming(model, plain[:size]), key),
-        "training": setting.once("recall_training", lambda: training(model, plain[: 8 * size], ROUNDS if setting.full else 1), key),
+        "training": setting.once("recall_training", lambda: training(model, plain[: 8 * size], rounds), key),
         "hard": setting.once("recall_hard", lambda: hard(form, 200_000 if setting.full else 20_000, plain), key),
     }  # fmt: skip
     if not setting.full:
