@@ -1,6 +1,7 @@
 """What the pages take from elsewhere in the project, by a comment that stands alone on its line.
 
 <!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
+<!-- picture: ablations -->     benchmarks/results/ablations.svg, as an image
 <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/vcf -->      what titans_dna/io/vcf.py says of itself: a reader's docstring specifies its format
@@ -11,6 +12,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -20,7 +22,7 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -31,6 +33,14 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def _figure(name: str) -> str:
     svg = (PROJECT / "docs/pages/figures" / f"{name}.svg").read_text(encoding="utf-8")
     return f'<figure class="drawing">\n{svg}</figure>'
+
+
+def _picture(name: str) -> str:
+    path = PROJECT / "benchmarks/results" / f"{name}.svg"
+    if not path.is_file():
+        return f'!!! warning "Not drawn yet"\n\n    `python benchmarks/{_script(name)}.py` draws it.'
+    drawing = base64.b64encode(path.read_bytes()).decode()
+    return f'<img alt="{name.replace("_", " ")}" src="data:image/svg+xml;base64,{drawing}">'
 
 
 def _results(name: str) -> str:
@@ -107,6 +117,6 @@ def _help(_: str) -> str:
 
 
 FILL = {
-    "figure": _figure, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
+    "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
     "help": _help,
 }  # fmt: skip

@@ -326,7 +326,7 @@ def main() -> None:
     )  # fmt: skip
     draw(found, setting.results / "evidence_recall_bits.svg")
     name = next(iter(found["alone"]))
-    draw_example(found["alone"][name], name, setting.results / "evidence_recall_example.svg")
+    draw_example(found["alone"][name], name, setting.results / "evidence_recall_bits_example.svg")
 
 
 if __name__ == "__main__":
