@@ -25,7 +25,8 @@ from typing import Any
 import numpy as np
 from copies import distance_bins, group_means, previous_copy
 from models import INDUCTION, default, nano, told_default, told_nano
-from reading import MEMORY, bits_along
+from reading import DEEP as MEMORY
+from reading import bits_along
 from sequences import Contig, chr20, demo, yeast
 from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 

@@ -1,7 +1,7 @@
-"""Gather the claims of all evidence into the README's table; a test holds the two equal.
+"""Gather the claims of all evidence into the tables of the README and the documentation; a test holds them equal.
 
-python benchmarks/evidence/claims.py                    # print the table
-python benchmarks/evidence/claims.py --write README.md  # between the marks in the file
+python benchmarks/evidence/claims.py            # print the table of all
+python benchmarks/evidence/claims.py --write    # between the marks in the files
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ import json
 import sys
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parents[1] / "results"
+PROJECT = Path(__file__).resolve().parents[2]
+RESULTS = PROJECT / "benchmarks" / "results"
+FILES: dict[str, tuple[str, ...]] = {  # file, and the results whose claims it shows; none for all
+    "README.md": ("evidence_recall_bits",),
+    "docs/pages/evidence.md": (),
+}
 ORDER = (
     "recall_bits",
     "recall_needles",
@@ -35,8 +40,9 @@ def gather(folder: Path = RESULTS) -> list[tuple[str, dict[str, str]]]:
     return [(f"evidence_{name}", claim) for name in names for claim in read[name].get("claims", ())]
 
 
-def table(claims: list[tuple[str, dict[str, str]]]) -> str:
-    """Return the claims as a table, losses and all."""
+def table(claims: list[tuple[str, dict[str, str]]], results: tuple[str, ...] = ()) -> str:
+    """Return the claims of some results, or of all, as a table, losses and all."""
+    claims = [(name, claim) for name, claim in claims if not results or name in results]
     lines = ["| claim | target | measured | verdict | table |", "|---|---|---|---|---|"]
     for name, claim in claims:
         cells = [claim["claim"], claim["target"], claim["measured"], SHOWN.get(claim["verdict"], claim["verdict"])]
@@ -61,13 +67,13 @@ def written(text: str, table: str) -> str:
 def main() -> None:
     """Print or write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--write", type=Path, metavar="FILE")
-    options = parser.parse_args()
-    made = table(gather())
-    if options.write:
-        options.write.write_text(written(options.write.read_text(), made))
-    else:
-        print(made)
+    parser.add_argument("--write", action="store_true", help="into the files that show them")
+    if not parser.parse_args().write:
+        print(table(gather()))
+        return
+    for name, results in FILES.items():
+        path = PROJECT / name
+        path.write_text(written(path.read_text(), table(gather(), results)))
 
 
 if __name__ == "__main__":

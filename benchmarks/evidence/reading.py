@@ -13,7 +13,8 @@ from titans_dna.inference.streaming import pick_known, read_inputs
 from titans_dna.model.backbone import Recalled
 from titans_dna.model.frozen import forget, frozen_memories
 
-MEMORY = ("carried", "reset", "frozen", "frozen later", "no copies")
+DEEP = ("carried", "reset", "frozen", "frozen later")  # what is asked of the deep memory
+MEMORY = (*DEEP, "no copies")
 PIECE_TOKENS = 4096
 RESET_TOKENS = 1024  # inputs between two resets: the window of the default model's training
 

@@ -1,4 +1,4 @@
-"""The README's table of claims is what the committed results say, losses and all."""
+"""The tables of claims are what the committed results say, losses and all."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import claims
 import pytest
 
 
-def test_the_readme_holds_the_table_of_the_committed_results(project):
-    text = (project / "README.md").read_text()
-    assert claims.written(text, claims.table(claims.gather())) == text, (
-        "run: python benchmarks/evidence/claims.py --write README.md"
+@pytest.mark.parametrize("name", claims.FILES)
+def test_the_files_hold_the_table_of_the_committed_results(project, name):
+    text = (project / name).read_text()
+    assert claims.written(text, claims.table(claims.gather(), claims.FILES[name])) == text, (
+        "run: python benchmarks/evidence/claims.py --write"
     )
 
 
