@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import reading
 import torch
 from reading import bits_along
 
+from titans_dna.model.backbone import Backbone
 from titans_dna.model.frozen import frozen_memories
+from titans_dna.recall import RecallForm
 from titans_dna.training.evaluation import carried_bits
 
 
@@ -29,11 +33,23 @@ def test_carried_bits_are_those_of_evaluate(model):
 
 
 def test_readings_begin_alike_and_part_where_they_are_cut_off(model):
-    bits = {memory: bits_along(model, IDS, memory, 128) for memory in reading.MEMORY}
+    bits = {memory: bits_along(model, IDS, memory, 128) for memory in reading.DEEP}
     np.testing.assert_array_equal(bits["carried"][:32], bits["reset"][:32])
     np.testing.assert_array_equal(bits["carried"][:128], bits["frozen later"][:128])
-    for memory in reading.MEMORY[1:]:
+    for memory in reading.DEEP[1:]:
         assert np.nanmax(np.abs(bits[memory] - bits["carried"])) > 1e-4, memory
+
+
+def test_without_copies_nothing_is_recalled(model):
+    np.testing.assert_array_equal(bits_along(model, IDS, "no copies"), bits_along(model, IDS, "carried"))
+    torch.manual_seed(0)
+    config = replace(model.backbone.config, recall=RecallForm(words=("1" * 12,), sample_every=(1,)))
+    recalling = replace(model, backbone=Backbone(config).eval())
+    torch.nn.init.constant_(recalling.backbone.trust.start, 2.0)  # its head is zero: what is not foretold takes 2 bits
+    ids = np.tile(IDS[:100], 5)
+    bits = {memory: bits_along(recalling, ids, memory) for memory in ("carried", "no copies")}
+    assert np.abs(bits["carried"] - bits["no copies"])[:90].max() < 1e-6
+    assert (bits["no copies"] - bits["carried"])[250:].mean() > 0.5
 
 
 def test_frozen_is_one_call_with_frozen_memories(model):

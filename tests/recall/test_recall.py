@@ -16,7 +16,9 @@ FORMS = {
     "no spacing": RecallForm(words=("1" * 12,), sample_every=(1,), spacing_bases=0, accepted_hits=12),
     "one place": RecallForm(words=("1" * 16,), sample_every=(2,), places=1, matches=1, inverted=False),
     "horizon": RecallForm(horizon_bases=500, spacing_bases=64),
-    "every address has a row": RecallForm(words=("110110010111",), sample_every=(1,), index_bits=10, accepted_hits=16, places=32),
+    "every address has a row": RecallForm(
+        words=("110110010111",), sample_every=(1,), index_bits=10, accepted_hits=16, places=32
+    ),
 }
 
 
@@ -155,8 +157,15 @@ def test_a_checksum_and_ids_of_a_memory_are_those_of_what_was_read() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"words": ()}, {"words": ("1" * 7, "1" * 20)}, {"words": ("0" + "1" * 9, "1" * 20)}, {"words": ("1" * 12,)},
-        {"places": 0}, {"index_bits": 5}, {"accepted_hits": 40}, {"matches": 0}, {"sample_every": (0, 1)},
+        {"words": ()},
+        {"words": ("1" * 7, "1" * 20)},
+        {"words": ("0" + "1" * 9, "1" * 20)},
+        {"words": ("1" * 12,)},
+        {"places": 0},
+        {"index_bits": 5},
+        {"accepted_hits": 40},
+        {"matches": 0},
+        {"sample_every": (0, 1)},
         {"horizon_bases": -1},
     ],  # fmt: skip
 )
