@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from titans_dna.errors import ConfigError
 from titans_dna.model.blocks import BLOCK_CLASSES
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.embedding import TokenEmbedding
@@ -85,11 +86,17 @@ class Backbone(nn.Module):
 
         It is a function of the ids alone, so another thread, or the processor beside a GPU, can compute it ahead of the
         network.
+
+        Raises
+        ------
+        ConfigError
+            If the state was made by pieces whose recall was computed elsewhere, so that no reader has followed it.
         """
         if self.config.recall is None:
             return None
         lanes = state.recall if state else RecallLanes.start(self.config.recall, ids.shape[0])
-        assert lanes is not None
+        if lanes is None:
+            raise ConfigError("the state has no readers of a copy memory; pass what was recalled with every piece")
         codes, after = lanes.read(ids.cpu().numpy())
         return Recalled(torch.from_numpy(codes.view(np.int32)).to(ids.device), after)
 

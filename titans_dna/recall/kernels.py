@@ -26,7 +26,7 @@ SLOT = np.uint32(0x9E3779B1)
 SPAN = 32  # bases whose outcomes are kept
 NEWEST = np.uint32(1 << 31)  # the bit of the newest outcome
 LEAST_OF_16 = 8  # hits of the last 16 below which a place is dropped
-SURE_STRIDE = 4  # where a place has not missed for SPAN bases, others are looked for at every so many tokens
+STRIDE = 4  # where all slots are taken, or a place has not missed for SPAN bases, others are looked for so seldom
 
 
 @njit(cache=True, inline="always")
@@ -248,7 +248,7 @@ def worst_place(places: np.ndarray, count: int) -> int:
 
 @njit(cache=True)
 def try_place(
-    places: np.ndarray, count: int, most: int, position: int, direction: int, hits: np.uint32
+    places: np.ndarray, foretold: np.ndarray, count: int, position: int, direction: int, hits: np.uint32, token: int
 ) -> int:  # fmt: skip
     """Follow a place from now on if it is new and there is room, or a worse one to give way; return their number."""
     found = ones(hits)
@@ -256,21 +256,21 @@ def try_place(
         if places[j, 0] == position and places[j, 1] == direction:
             return count
     row = count
-    if count == most:
+    if count == len(places):
         row = worst_place(places, count)
         if found <= ones(np.uint32(places[row, 2])):
             return count
     else:
         count += 1
     places[row, 0], places[row, 1], places[row, 2] = position, direction, np.int64(hits)
-    places[row, 3] = leading_ones(hits)
+    places[row, 3], foretold[row] = leading_ones(hits), token
     return count
 
 
 @njit(cache=True)
 def find_places(
     own: Any, parent: Any, index: Any, parent_index: Any, base: int, seam: int, now: int, limit: int, oldest: int,
-    places: np.ndarray, count: int, most: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
+    places: np.ndarray, foretold: np.ndarray, count: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
     mask: np.uint64, index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
 ) -> int:  # fmt: skip
     """Try the newest entries of the word that ends at ``now``, or of its reverse complement; all positions absolute."""
@@ -305,35 +305,34 @@ def find_places(
             position = start - 1
         if known < SPAN:
             agree = agree >> np.uint32(SPAN - known) << np.uint32(SPAN - known)
-        if (
-            ones(np.uint32(agree)) >= accepted
-            and position >= oldest
-            and foretold_at(own, parent, base, position, direction) < 4
-        ):
-            count = try_place(places, count, most, position, direction, np.uint32(agree))
+        if ones(np.uint32(agree)) >= accepted and position >= oldest:
+            token = foretold_at(own, parent, base, position, direction)
+            if token < 4:
+                count = try_place(places, foretold, count, position, direction, np.uint32(agree), token)
         entry = chain[2][(np.int64(entry) - 1) & (len(chain[2]) - 1)]
     return count
 
 
 @njit(cache=True)
 def advance(
-    own: Any, parent: Any, base: int, now: int, oldest: int, token: int, places: np.ndarray, count: int
+    own: Any, parent: Any, base: int, oldest: int, token: int, places: np.ndarray, foretold: np.ndarray, count: int
 ) -> int:  # fmt: skip
-    """Hold every place against the token at ``now`` and move it on; return the number of those that stay."""
+    """Hold what every place foretold against the token and move it on; return the number of places that stay."""
     kept = 0
     for j in range(count):
         position, direction = places[j, 0], places[j, 1]
-        hit = foretold_at(own, parent, base, position, direction) == token
+        hit = foretold[j] == token
         hits = np.uint32(places[j, 2]) >> np.uint32(1)
         if hit:
             hits |= NEWEST
         position += direction
         if position < oldest or ones(hits >> np.uint32(16)) < LEAST_OF_16:
             continue
-        if foretold_at(own, parent, base, position, direction) > 3:
+        following = foretold_at(own, parent, base, position, direction)
+        if following > 3:
             continue
         places[kept, 0], places[kept, 1], places[kept, 2] = position, direction, np.int64(hits)
-        places[kept, 3] = places[j, 3] + 1 if hit else 0
+        places[kept, 3], foretold[kept] = places[j, 3] + 1 if hit else 0, following
         kept += 1
     return kept
 
@@ -370,7 +369,9 @@ def follow(
     codes, sources
         (T, S) to be filled: the record of every place after each token, and its position; ``sources`` may have no row.
     """
-    most = len(places)
+    foretold = np.empty(len(places), dtype=np.int64)  # base of each place
+    for j in range(count):
+        foretold[j] = foretold_at(own, parent, base, places[j, 0], places[j, 1])
     recent, reverse, known = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF), 0
     for at in range(max(0, start - SPAN), start):
         gap = is_gap(own[1], at - base) if at >= base else is_gap(parent[1], at)
@@ -397,26 +398,26 @@ def follow(
         recent = (recent >> np.uint64(2)) | (np.uint64(token) << np.uint64(62))
         reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
         known += 1
-        count = advance(own, parent, base, now, oldest, token, places, count)
-        sure = False
+        count = advance(own, parent, base, oldest, token, places, foretold, count)
+        enough = count == len(places)
         for j in range(count):
-            sure = sure or places[j, 3] >= SPAN
-        if not sure or now % SURE_STRIDE == 0:
+            enough = enough or places[j, 3] >= SPAN
+        if not enough or now % STRIDE == 0:
             for kind in range(len(lengths)):
                 if known < lengths[kind]:
                     continue
                 for direction in (1, -1) if inverted else (1, 1):
                     count = find_places(
                         own, parent, indexes[kind], parent_indexes[kind], base, seam, now, limit, oldest, places,
-                        count, most, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind], matches,
-                        accepted, direction,
+                        foretold, count, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind],
+                        matches, accepted, direction,
                     )  # fmt: skip
                     if not inverted:
                         break
         for j in range(count):
             position = places[j, 0]
             codes[i, j] = record_of(
-                foretold_at(own, parent, base, position, places[j, 1]),
+                foretold[j],
                 np.uint32(places[j, 2]),
                 places[j, 3],
                 max(1, now + 1 - position),

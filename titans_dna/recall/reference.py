@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from titans_dna.recall.form import CHUNK, RecallForm
-from titans_dna.recall.kernels import LEAST_OF_16, SPAN, SURE_STRIDE
+from titans_dna.recall.kernels import LEAST_OF_16, SPAN, STRIDE
 from titans_dna.recall.record import AGE_AT, HELD_AT, HITS_AT, INVERTED_AT, LAST_AT, RUN_AT
 
 WIDE = (1 << 64) - 1
@@ -105,7 +105,8 @@ class ReferenceRecall:
             if place.position >= oldest and sum(place.outcomes[16:]) >= LEAST_OF_16:
                 kept += [place] if self._foretold(place.position, 1) < 4 else []
         self.places = kept
-        if any(place.run >= SPAN for place in kept) and now % SURE_STRIDE:
+        enough = len(kept) == self.form.places or any(place.run >= SPAN for place in kept)
+        if enough and now % STRIDE:
             return
         for kind, k in enumerate(map(len, self.form.words)):
             word = self.tape[max(0, now - k + 1) :]
