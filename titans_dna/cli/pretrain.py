@@ -32,8 +32,8 @@ from titans_dna.cli import options
 @click.option("--config", default="tiny", show_default=True, help="Named size of the model, or a config.json.")
 @click.option(
     "--recall/--no-recall", default=None,
-    help="Whether the model has a copy memory, which finds again what was read however far back; as --config says if "
-    "neither is given. What it recalls is computed once, ahead: some 3 microseconds and 4 to 12 bytes a base and strand.",
+    help="Whether the model has a copy memory, which finds again what was read however far back; else as --config "
+    "says. What it recalls is computed once, ahead: some 3 microseconds and 4 to 12 bytes a base and strand.",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Updates of the weights.")
 @click.option("--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step, in all.")
