@@ -17,9 +17,9 @@ import hashlib
 import json
 import os
 import shutil
-import sys
-import time
 from pathlib import Path
+
+import record
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 # FASTA and sampling weight per base: human chr22 more often, for most of the mammals' regions are orthologs
@@ -80,15 +80,12 @@ def settings(data: Path, arguments: argparse.Namespace):
     )  # fmt: skip
 
 
-def card(output: Path, data: Path, seconds: float) -> str:
-    import record
-
+def card(output: Path, data: Path) -> str:
     training = json.loads((output / "training.json").read_text())
     size = (output / "model.safetensors").stat().st_size
     sums = [f"| {name} | `{hashlib.sha256((data / name).read_bytes()).hexdigest()}` |" for name in GENOMES]
     about = record.machine()
     positions = [f"| {r['start']}-{r['end']} | {r['bits_per_base']:.4f} |" for r in training["bits_by_position"]]
-    command = " ".join(["python", "benchmarks/train_default.py", *sys.argv[1:]])
     return "\n".join([
         "# The default model of titans-dna", "",
         "A small Titans model beside counted words and a copy memory, one token per base. It tells how surprising a",
@@ -97,15 +94,16 @@ def card(output: Path, data: Path, seconds: float) -> str:
         "`evaluate` prints Markov models beside its bits per base.", "",
         f"- parameters: {training['parameters']:,}, and {size / 1e6:.1f} MB in safetensors with the counted words",
         f"- training: {training['bases']:,} bases, {training['steps']} steps, {training['skipped_steps']} skipped;",
-        f"  {training['seconds'] / 3600:.2f} hours of steps, this call {seconds / 3600:.2f} hours",
+        f"  {training['seconds'] / 3600:.2f} hours of steps on one thread or two, beside other work",
         f"- hardware: {about['cpu']}, GPU: {about['gpu']}; torch {about['torch']}, python {about['python']}",
-        f"- command: `{command}` at commit {about['commit']}; seed {training['seed']}",
+        f"- command: `{training['command']}` at commit {training['commit']}; seed {training['seed']}",
         "- never seen: human chr20, the BRCA1 region, human ENm002, ENm001 of all species, yeast chromosome XII,",
         "  S. pombe chromosome III, the relatives;",
         "  but relatives of human (chimpanzee, baboon and others) were at ENm002, so figures on that one are not",
         "  those of a genome without relatives",
         f"- held out while training: {', '.join(HELD_OUT)}", "",
         "| training data (sources in the project's data notes) | SHA-256 |", "|---|---|", *sums, "",
+        *settings_told(output), *earned(output),
         "Bits per base on what was held out, by the number of bases read before in the same window:", "",
         "| bases before | bits per base |", "|---|---|", *positions, "", *gate_table(training),
     ])  # fmt: skip
@@ -129,6 +127,34 @@ def gate_table(training: dict) -> list[str]:
     ]  # fmt: skip
 
 
+def settings_told(output: Path) -> list[str]:
+    """Say the settings that are not those of every backbone."""
+    backbone = json.loads((output / "config.json").read_text())["backbone"]
+    recall = backbone["recall"]
+    words = ", ".join(f"{word} (one in {n})" for word, n in zip(recall["words"], recall["sample_every"], strict=True))
+    return [
+        f"Settings: {backbone['layers']} layers of width {backbone['width']}, window attention of "
+        f"{backbone['window_tokens']} tokens in all, {backbone['block']} in layer "
+        f"{' and '.join(map(str, backbone['memory_layers']))}; copy memory: words {words}, {recall['places']} places,",
+        f"{recall['matches']} entries of an address tried, {recall['accepted_hits']} of 32 bases to be accepted. "
+        "Chosen on chr22:20-21 Mb and yeast IV, both of the training set.",
+        "",
+    ]  # fmt: skip
+
+
+def earned(output: Path) -> list[str]:
+    """Say what each memory earns on sequence that was never seen, where that was measured with these weights."""
+    path = Path(__file__).parent / "results" / "evidence_recall_bits.json"
+    found = json.loads(path.read_text()) if path.is_file() else {"model": "", "rows": []}
+    if hashlib.sha256((output / "model.safetensors").read_bytes()).hexdigest()[:12] not in found["model"]:
+        return []
+    columns = ("carried", "reset", "no copies", "frozen")
+    at = [found["columns"].index(name) for name in columns]
+    rows = [f"| {row[0]} | {' | '.join(f'{row[i]:.4f}' for i in at)} |" for row in found["rows"]]
+    head = "| sequence | both memories, carried | both reset every 1,024 | no copies | deep memory never written |"
+    return ["What each memory earns, in bits per base:", "", head, "|---|---|---|---|---|", *rows, ""]
+
+
 def keep_self_test(output: Path) -> float:
     """Read a piece of the demo genome with the finished model; keep it and the loss beside the weights."""
     from titans_dna.io.fasta import open_fasta
@@ -139,16 +165,17 @@ def keep_self_test(output: Path) -> float:
         return write_self_test(output, demo.fetch(contig, 0, 4096).decode(), f"data/demo.fa {contig}:1-4096")
 
 
-def forget_places(output: Path) -> None:
-    """Leave in the record of the training which files were read, not where they lie on this machine."""
+def forget_places(output: Path, commit: str) -> None:
+    """Leave in the record of the training which files were read, and by what code, not where they lie."""
     place = output / "training.json"
-    record = json.loads(place.read_text())
+    found = json.loads(place.read_text())
     names = {name.removeprefix("mammals/encode_").removesuffix(".gz"): name for name in GENOMES if "mammals/" in name}
     names |= {Path(name).name: name for name in GENOMES if "mammals/" not in name}
-    record["fasta"] = [names[Path(path).name] for path in record["fasta"]]
-    record["fasta_md5"] = {names[Path(path).name]: md5 for path, md5 in record["fasta_md5"].items()}
-    record["command"] = record["command"].replace("titans-dna", "python benchmarks/train_default.py", 1)
-    place.write_text(json.dumps(record, indent=2) + "\n")
+    found["fasta"] = [names[Path(path).name] for path in found["fasta"]]
+    found["fasta_md5"] = {names[Path(path).name]: md5 for path, md5 in found["fasta_md5"].items()}
+    found["command"] = found["command"].replace("titans-dna", "python benchmarks/train_default.py", 1)
+    found["commit"] = commit
+    place.write_text(json.dumps(found, indent=2) + "\n")
 
 
 def install(output: Path) -> None:
@@ -156,6 +183,7 @@ def install(output: Path) -> None:
     from titans_dna.checkpoints import DEFAULT, FOLDER
 
     found = keep_self_test(output)
+    (output / "README.md").write_text(card(output, DATA.resolve()))
     target = FOLDER / DEFAULT
     target.mkdir(parents=True, exist_ok=True)
     for name in SHIPPED:
@@ -189,7 +217,7 @@ def main() -> None:
     from titans_dna.training.run import REQUEUE, pretrain_model
 
     torch.set_num_threads(arguments.threads)
-    started, run = time.monotonic(), settings(arguments.data.resolve(), arguments)
+    commit, run = record.machine()["commit"], settings(arguments.data.resolve(), arguments)
     with progress_bar("training", run.training.steps * run.training.lanes * run.training.window_tokens) as advance:
         resume = bool(checkpoints(arguments.output))
         result = pretrain_model(arguments.output, run, resume=resume, advance=advance)
@@ -197,8 +225,8 @@ def main() -> None:
     if not result.finished:
         raise SystemExit(REQUEUE)
     keep_self_test(arguments.output)
-    forget_places(arguments.output)
-    text = card(arguments.output, arguments.data.resolve(), time.monotonic() - started)
+    forget_places(arguments.output, commit)
+    text = card(arguments.output, arguments.data.resolve())
     (arguments.output / "README.md").write_text(text)
     print(text)
 

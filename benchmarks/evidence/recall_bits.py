@@ -2,8 +2,8 @@
 the copy; of sequence whose relatives were read before; of satellites; and where there is nothing to recall.
 
 *Carried* is one pass. *Reset* puts every memory, the copy memory among them, back to its start every 1,024 bases.
-*Without copies* recalls nothing and is the same else. The distance is that of the place with the most hits, of those
-that were followed at a base. Relatives are read into the copy memory alone (nothing of them passes the network), and
+*No copies* recalls nothing and is the same else; *frozen* never writes to the deep memory and is the same else. The
+distance is that of the place with the most hits, of those that were followed at a base. Relatives are read into the copy memory alone (nothing of them passes the network), and
 nothing of what is read after them was in the training set.
 
     python benchmarks/evidence/recall_bits.py --budget full      # about 40 minutes on one core
@@ -30,7 +30,7 @@ from titans_dna.recall import CopyMemory, RecallLanes, RecallState, recall, unpa
 from titans_dna.recall.form import CHUNK
 from titans_dna.recall.memory import GAP
 
-MEMORY = ("carried", "reset", "no copies")
+MEMORY = ("carried", "reset", "no copies", "frozen")
 NEAR_BP = (1_000, 10_000, 100_000)  # borders of the distances that are told apart
 DISTANCES = ("within 1 kb", "1 to 10 kb", "10 to 100 kb", "over 100 kb", "no place")
 COLUMNS = [
@@ -222,6 +222,11 @@ def claims(found: dict[str, Any], full: bool) -> list[dict[str, str]]:
             told = f"{row['reset'] - row['carried']:.3f}" if row else "-"
             holds = row and row["reset"] - row["carried"] >= gain
             out.append(claim(f"Carried over a reset every 1,024 bases, {name}", f"at least {gain}", told, holds))
+    for name in ("human chr20", "yeast XII"):
+        row = alone.get(name)
+        gain = row and row["frozen"] - row["carried"]
+        text = f"Beside the copy memory the deep memory earns something on {name}"
+        out.append(claim(text, "written over frozen: above 0 bits", f"{gain:+.4f}" if row else "-", row and gain > 0))
     rows = {name: alone[name]["gain"][3] for name in HUMAN if name in alone}
     told = ", ".join(f"{name.removeprefix('human ')} {x:+.4f}" for name, x in rows.items()) or "-"
     target = "above 0 on every human sequence, bits per base of the whole"
