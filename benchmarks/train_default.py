@@ -196,7 +196,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=DATA)
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=1200)
+    parser.add_argument("--steps", type=int, default=4200)
     parser.add_argument("--window-tokens", type=int, default=1024)
     parser.add_argument("--learning-rate", type=float, default=3e-3)
     parser.add_argument("--restart", type=float, default=0.002, help="chance that a stream ends after a window")
