@@ -3,8 +3,8 @@ the copy; of sequence whose relatives were read before; of satellites; and where
 
 *Carried* is one pass. *Reset* puts every memory, the copy memory among them, back to its start every 1,024 bases.
 *No copies* recalls nothing and is the same else; *frozen* never writes to the deep memory and is the same else. The
-distance is that of the place with the most hits, of those that were followed at a base. Relatives are read into the copy
-memory alone (nothing of them passes the network), and nothing of what is read after them was in the training set.
+distance is that of the place with the most hits, of those that were followed at a base. Relatives are read into the
+copy memory alone (nothing of them passes the network), and nothing of what is read after them was in training.
 
     python benchmarks/evidence/recall_bits.py --budget full      # about 40 minutes on one core
 """
