@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from titans_dna.errors import CheckpointError, InputMissing, OutputError
-from titans_dna.model.state import map_tensors, move
+from titans_dna.model.state import attach, map_tensors, move
 from titans_dna.model.state_file import load_state, save_state
 
 
@@ -24,6 +24,7 @@ def test_every_bit_comes_back_and_the_stream_goes_on(model, ids, tmp_path):
     back = load_state(path, weights_sha256="abc")
     assert back.position_tokens == 21
     assert all(torch.equal(a, b) for a, b in zip(tensors(state), tensors(back), strict=True))
+    back = attach(back, lambda row: ids[row, :21].numpy())
     assert torch.equal(model.stream(ids[:, 21:], back).hidden, model.stream(ids[:, 21:], state).hidden)
     assert [p.name for p in tmp_path.iterdir()] == ["contig.safetensors"]
 

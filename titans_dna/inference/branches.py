@@ -11,7 +11,7 @@ input alone: a run that goes on from such a place repeats an uninterrupted one t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +21,7 @@ from titans_dna.inference.intervals import IntervalSums
 from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
+from titans_dna.inference.streaming import PIECE_TOKENS
 from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
@@ -180,6 +181,7 @@ class _Reading:
         """Queue the haplotypes whose cut lies in ``low`` to ``high``; only the latter is ever cut at."""
         first, last = np.searchsorted(self.cuts, [low, high + 1])
         if first == last:
+            self._read_waiting(everything=self._lags(high))
             return
         phase = self.backbone.config.phase(high)
         own: dict[int, StreamState] = {}
@@ -190,7 +192,13 @@ class _Reading:
                 self.waiting_bytes += _bytes(own[lane])
             if self.branches.lengths[index] > 0:
                 self.queues.setdefault(phase, []).append((own[lane], index))
-        self._read_waiting()
+        self._read_waiting(everything=self._lags(high))
+
+    def _lags(self, position: int) -> bool:
+        """Tell whether the copy memory would forget what a waiting haplotype recalls before the next piece is read."""
+        lag = self.backbone.config.recall.lag_tokens if self.backbone.config.recall else 0
+        places = (state.position_tokens for queue in self.queues.values() for state, _ in queue)
+        return lag > 0 and position + PIECE_TOKENS - min(places, default=position) > lag
 
     def _read_waiting(self, *, everything: bool = False) -> None:
         """Read full batches of what waits; everything where too much memory is kept for it."""
@@ -224,6 +232,8 @@ class _Reading:
             targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
         wanted = torch.from_numpy(targets).to(self.device)
         state = self.backbone.join([state for state, _ in waiting])
+        if state.recall is not None:  # a haplotype must not go on in the memory that its strand goes on in
+            state = replace(state, recall=state.recall.leave())
         logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
         known = wanted < self.backbone.config.targets
         picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)

@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from titans_dna.errors import ConfigError
+from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.blocks import BLOCK_CLASSES
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.embedding import TokenEmbedding
@@ -37,6 +37,7 @@ class Recalled(NamedTuple):
 
     codes: Int[Tensor, "B T S"]  # int32, records of the places followed after each token (``recall/record.py``)
     lanes: RecallLanes | None  # the readers after the piece
+    every_slot: bool = False  # whether slots without a place are computed too, so that no shape depends on the codes
 
 
 class Backbone(nn.Module):
@@ -91,12 +92,16 @@ class Backbone(nn.Module):
         ------
         ConfigError
             If the state was made by pieces whose recall was computed elsewhere, so that no reader has followed it.
+        CheckpointError
+            If the state comes from a file and is not attached to what it had read, or has readers of another model.
         """
         if self.config.recall is None:
             return None
         lanes = state.recall if state else RecallLanes.start(self.config.recall, ids.shape[0])
         if lanes is None:
             raise ConfigError("the state has no readers of a copy memory; pass what was recalled with every piece")
+        if len(lanes.streams) != len(ids) or any(s.memory.form != self.config.recall for s in lanes.streams):
+            raise CheckpointError("the state's readers of a copy memory are not those of this model; begin anew")
         codes, after = lanes.read(ids.cpu().numpy())
         return Recalled(torch.from_numpy(codes.view(np.int32)).to(ids.device), after)
 
@@ -128,7 +133,7 @@ class Backbone(nn.Module):
             evidence = self.counts(ids, state.recent)
             x = x + self.counts.enter(evidence)
         if self.trust is not None and recalled is not None:
-            places = self.trust.places(recalled.codes)
+            places = self.trust.places(recalled.codes, every_slot=recalled.every_slot)
             x = x + self.trust.enter(self.trust.early_vote(places, x).to(x.dtype))
         blocks, surprises = [], []
         residuals = {0: x} if 0 in inner else {}
@@ -147,7 +152,7 @@ class Backbone(nn.Module):
         if self.counts is not None:
             logits = logits + self.counts.logits(hidden, evidence)
         if self.trust is not None and recalled is not None:
-            logits = logits + self.trust.late_vote(places, hidden)
+            logits = logits + self.trust.late_vote(places, hidden).float()
         kept = tuple(residuals[number] for number in inner)
         mean = torch.stack(surprises).mean(0) if surprises else x.new_zeros(ids.shape)
         return StreamOutput(logits, after, hidden, mean, kept)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from titans_dna.errors import CheckpointError
 from titans_dna.ops.state import MemoryState, map_tensors
 from titans_dna.recall import RecallLanes
 
@@ -139,6 +140,8 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamSta
     """
     if state.recall is None or not state.recall.checksums:
         return state
+    if len(state.recall.streams) != state.recent.shape[0]:
+        raise CheckpointError("the saved state has not one reader of a copy memory for every row; begin anew")
     return replace(state, recall=state.recall.attach(ids_of))
 
 

@@ -92,9 +92,11 @@ def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | s
                 path=path,
             )
         state = _decode(json.loads(about["state"]), tensors)
-        if not isinstance(state, StreamState):
+        if not isinstance(state, StreamState) or not isinstance(state.recall, RecallLanes | None):
             raise TypeError("no stream state")
-    except (SafetensorError, KeyError, ValueError, TypeError, OverflowError, RecursionError) as error:
+    except (
+        SafetensorError, KeyError, ValueError, TypeError, AttributeError, OverflowError, RecursionError,
+    ) as error:  # fmt: skip
         if isinstance(error, CheckpointError):
             raise
         raise CheckpointError(f"the state is damaged ({error}). Read the contig again.", path=path) from error

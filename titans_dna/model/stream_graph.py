@@ -2,7 +2,7 @@
 
 A graph replays the same kernels on the same memory, so pieces have one shape and start where the memories' chunks,
 resets and segments do; then the state has the same shape before and after a piece. It is an option: `Backbone.stream`
-gives the same, piece by piece.
+gives the same, piece by piece. What a copy memory recalls is found outside the graph and copied into a buffer.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from titans_dna.errors import ConfigError
-from titans_dna.model.backbone import Backbone, StreamOutput
+from titans_dna.model.backbone import Backbone, Recalled, StreamOutput
 from titans_dna.model.state import StreamState
 from titans_dna.ops.state import map_tensors, note
 
@@ -39,8 +39,13 @@ class StreamGraph:
                 "choose a multiple of them, and a block other than transformer"
             )
         self.model, self.tokens = model, tokens
-        self._state = map_tensors(model.initial_state(batch), lambda x: x.detach().clone())
+        start = replace(model.initial_state(batch), recall=None)
+        self._state = map_tensors(start, lambda x: x.detach().clone())
         device = next(model.parameters()).device
+        self._recalled: Recalled | None = None
+        if model.config.recall:
+            codes = torch.zeros(batch, tokens, model.config.recall.places, dtype=torch.int32, device=device)
+            self._recalled = Recalled(codes, None, every_slot=True)
         self._ids = torch.zeros(batch, tokens, dtype=torch.long, device=device)
         self._graph: torch.cuda.CUDAGraph | None = None
         self._out: StreamOutput | None = None
@@ -62,12 +67,18 @@ class StreamGraph:
         self._ids.copy_(ids)
         for kept, new in zip(_tensors(self._state), _tensors(state), strict=True):
             kept.copy_(new)
+        recalled = self.model.recall(ids, state)
+        if self._recalled is not None and recalled is not None:
+            self._recalled.codes.copy_(recalled.codes)
         out = self._replay()
-        after = replace(map_tensors(out.state, Tensor.clone), position_tokens=state.position_tokens + self.tokens)
+        after = replace(
+            map_tensors(out.state, Tensor.clone), position_tokens=state.position_tokens + self.tokens,
+            recall=recalled and recalled.lanes,
+        )  # fmt: skip
         return StreamOutput(out.logits.clone(), after, out.hidden.clone(), out.surprise.clone())
 
     def _step(self) -> StreamOutput:
-        return self.model.stream(self._ids, self._state)
+        return self.model.stream(self._ids, self._state, recalled=self._recalled)
 
     def _replay(self) -> StreamOutput:
         if self._ids.device.type != "cuda":

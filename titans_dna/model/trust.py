@@ -8,7 +8,8 @@ by how many places there are and how many agree, and by the features h of the to
 
 The vote of the token's embedding enters the residual stream before the blocks, so that they see what is foretold; the
 vote of the final features is added to the logits. The bound c keeps one wrong place from costing more than c nats.
-Only slots that hold a place are computed: in most sequence they are few.
+Only slots that hold a place are computed: in most sequence they are few. A CUDA graph, whose shapes must not depend on
+what is read, computes all of them and gives those without a place no weight.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ START = -2.0  # of the score of a place before training: a weight of 0.13
 
 
 class Places(NamedTuple):
-    """The slots of a batch that hold a place, one entry each."""
+    """The slots of a batch that hold a place, or all of them; one entry each."""
 
     token: Tensor  # (P,) number of the token in the batch, row by row
     base: Tensor  # (P,) base that it foretells
     features: Tensor  # (P, FEATURES) of its record and its company
+    held: Tensor | None  # (P,) bool: whether the slot holds a place; None where all do
 
 
 class Trust(nn.Module):
@@ -55,13 +57,18 @@ class Trust(nn.Module):
         self.enter = nn.Linear(BASES, width, bias=False)
         nn.init.normal_(self.enter.weight, std=0.25)
 
-    def places(self, codes: Int[Tensor, "B T S"]) -> Places:
-        """Return the slots that hold a place, with what their records say."""
+    def places(self, codes: Int[Tensor, "B T S"], *, every_slot: bool = False) -> Places:
+        """Return the slots that hold a place, or ``every_slot``, with what their records say."""
         flat = codes.reshape(-1, codes.shape[-1])
-        at = (flat >> HELD_AT & 1).nonzero(as_tuple=True)
-        token, code = at[0], flat[at].long()
+        if every_slot:
+            token = torch.arange(flat.shape[0], device=codes.device).repeat_interleave(flat.shape[1])
+            code = flat.flatten().long()
+            ones = code >> HELD_AT & 1
+        else:
+            at = (flat >> HELD_AT & 1).nonzero(as_tuple=True)
+            token, code = at[0], flat[at].long()
+            ones = torch.ones_like(token)
         base = code & (BASES - 1)
-        ones = torch.ones_like(token)
         votes = torch.zeros(flat.shape[0] * BASES, dtype=torch.long, device=codes.device)
         agreeing = votes.index_add_(0, token * BASES + base, ones)[token * BASES + base]
         everyone = votes.view(-1, BASES).sum(-1)[token]
@@ -70,7 +77,7 @@ class Trust(nn.Module):
             "age": code >> AGE_AT & 31, "inverted": code >> INVERTED_AT & 1, "agreeing": agreeing, "all": everyone,
         }  # fmt: skip
         features = torch.stack([self.tables[name](index) for name, index in parts.items()]).sum(0)
-        return Places(token, base, features)
+        return Places(token, base, features, ones == 1 if every_slot else None)
 
     def early_vote(self, places: Places, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
         """Return the vote of the token's own features."""
@@ -82,7 +89,11 @@ class Trust(nn.Module):
 
     def _vote(self, places: Places, seen: Tensor, which: int) -> Tensor:
         company = F.relu(places.features + seen.flatten(0, 1)[places.token])
-        weight = F.softplus((company * self.score[which]).sum(-1).float() + self.start[which])
+        score = (company * self.score[which]).sum(-1)
+        score = score.to(torch.promote_types(score.dtype, torch.float32)) + self.start[which]  # never in 16 bits
+        weight = F.softplus(score)
+        if places.held is not None:
+            weight = torch.where(places.held, weight, 0.0)
         total = weight.new_zeros(seen.shape[0] * seen.shape[1] * BASES)
         total = total.index_add(0, places.token * BASES + places.base, weight)
         return MOST_NATS * torch.tanh(total.view(*seen.shape[:2], BASES) / MOST_NATS)

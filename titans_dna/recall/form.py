@@ -9,12 +9,15 @@ from titans_dna.errors import ConfigError
 CHUNK = 64  # words are written at multiples of this many tokens, counted from the start of the stream
 LONGEST_WORD = 32  # bases; a word is two bits a base in 64
 MOST_PLACES = 64
+MOST_TOKENS = (1 << 32) - 2  # of a memory: entries are numbered in 32 bits
+LAG_MARGIN = 256  # tokens before a horizon that a reader may look at
+RING_TOKENS = 1 << 14  # that a ring keeps beyond its horizon, at the least
 SPACED = "111010010100110111"  # 11 of 18 bases: finds diverged copies best (PatternHunter, Ma et al. 2002)
 SOLID = "1" * 20
 
 
 def _is_word(word: str) -> bool:
-    whole = 8 <= len(word) <= LONGEST_WORD and not set(word) - {"0", "1"}
+    whole = isinstance(word, str) and 8 <= len(word) <= LONGEST_WORD and not set(word) - {"0", "1"}
     return whole and word.count("1") >= 8 and word[0] == word[-1] == "1"
 
 
@@ -42,6 +45,9 @@ class RecallForm:
     horizon_bases: int = 0  # what lies further back is not recalled, and its memory is used again; 0 for no limit
 
     def __post_init__(self) -> None:
+        numbers = [value for value in vars(self).values() if not isinstance(value, tuple)]
+        if any(not isinstance(n, int) or n > MOST_TOKENS for n in [*numbers, *self.sample_every]):
+            raise ConfigError(f"recall takes whole numbers up to {MOST_TOKENS:,}, and words of digits")
         if not self.words or len(self.words) != len(self.sample_every) or min(self.sample_every) < 1:
             raise ConfigError("recall needs at least one of words, and a sample_every of 1 or more for each")
         if any(not _is_word(word) for word in self.words):
@@ -57,6 +63,25 @@ class RecallForm:
             raise ConfigError(f"recall accepted_hits is {self.accepted_hits}; choose 0 to 32")
         if self.spacing_bases < 0 or self.horizon_bases < 0:
             raise ConfigError("recall spacing_bases and horizon_bases must be 0 or more")
+
+    @property
+    def ring_tokens(self) -> int:
+        """Tokens that a memory with a horizon keeps, a power of two; 0 where all are kept."""
+        return 1 << (2 * self.horizon_bases + RING_TOKENS - 1).bit_length() if self.horizon_bases else 0
+
+    @property
+    def lag_tokens(self) -> int:
+        """Tokens by which a memory with a horizon may be ahead of a reader; 0 for any number."""
+        return self.ring_tokens - self.horizon_bases - LAG_MARGIN if self.horizon_bases else 0
+
+    def numbered(self, sample_every: int) -> bool:
+        """Tell whether the entries of a word are numbered by their places, one for each token."""
+        return sample_every == 1 or self.horizon_bases > 0
+
+    @property
+    def bytes_per_base(self) -> float:
+        """Bytes that a base takes on the tape and in the chains; the table of addresses is bounded and comes on top."""
+        return 3 / 8 + sum(4 if self.numbered(every) else 8 / every for every in self.sample_every)
 
     @property
     def masks(self) -> tuple[int, ...]:

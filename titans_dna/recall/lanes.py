@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import CheckpointError
-from titans_dna.recall.form import MOST_PLACES, RecallForm
+from titans_dna.recall.form import MOST_TOKENS, RecallForm
 from titans_dna.recall.memory import CopyMemory, RecallState, recall
 
 
@@ -72,7 +72,7 @@ class RecallLanes:
         """Return plain values for JSON: all but the memories."""
         kept = self.detached()
         return {
-            "form": asdict(kept.streams[0].memory.form) if kept.streams else {},
+            "form": asdict(kept.streams[0].memory.form if kept.streams else RecallForm()),
             "streams": [[s.position, s.floor, s.places.tolist()] for s in kept.streams],
             "checksums": list(kept.checksums),
         }
@@ -86,19 +86,19 @@ class RecallLanes:
         ValueError, TypeError, KeyError
             If the values cannot be those of readers.
         """
-        form: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in values["form"].items()}
-        streams = []
+        names: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in dict(values["form"]).items()}
+        streams, form = [], RecallForm(**names)
         for position, floor, rows in values["streams"]:
+            if any(type(number) is not int for number in (position, floor, *(n for row in rows for n in row))):
+                raise ValueError("a place is no whole number")
             places = np.array(rows, dtype=np.int64).reshape(-1, 4)
             at, direction, outcomes, run = places.T
-            if not (
-                0 <= floor <= position
-                and ((at >= 0) & (at <= position) & (abs(direction) == 1) & (run >= 0) & (outcomes >> 32 == 0)).all()
-                and len(places) <= MOST_PLACES
-            ):
+            if not (0 <= floor <= position <= MOST_TOKENS and len(places) <= form.places):
+                raise ValueError("a reader stands where none can be")
+            ahead = (at >= floor) & (at < position) & (abs(direction) == 1)
+            if not (ahead & (run >= 0) & (run <= max(position, 32)) & (outcomes >> 32 == 0)).all():
                 raise ValueError("a followed place lies where none can be")
-            memory = CopyMemory(RecallForm(**form))
-            streams.append(RecallState(memory=memory, position=int(position), floor=int(floor), places=places))
+            streams.append(RecallState(memory=CopyMemory(form), position=position, floor=floor, places=places))
         if len(values["checksums"]) != len(streams):
             raise ValueError("not every reader has a checksum")
         return cls(streams=tuple(streams), checksums=tuple(map(int, values["checksums"])))
@@ -115,6 +115,10 @@ class RecallLanes:
     def join(cls, lanes: Sequence[RecallLanes]) -> RecallLanes:
         """Return the readers of several batches as one."""
         return cls._with([(part, row) for part in lanes for row in range(len(part.streams))])
+
+    def leave(self) -> RecallLanes:
+        """Return readers that stand where these do and read on in memories of their own."""
+        return replace(self, streams=tuple(replace(state, leaves=True) for state in self.streams))
 
     def forget(self) -> RecallLanes:
         """Return readers that stand where these do and recall nothing from before."""

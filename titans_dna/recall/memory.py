@@ -18,14 +18,13 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 from titans_dna.recall import kernels
-from titans_dna.recall.form import CHUNK, RecallForm
+from titans_dna.recall.form import CHUNK, MOST_TOKENS, RecallForm
 
 Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, previous, ends
 
 SMALL = 256  # rows of the smallest tables
 NO_PLACES = np.zeros((0, 4), dtype=np.int64)
 GAP = 4  # id on the tape of whatever is no base
-MOST_TOKENS = (1 << 32) - 2  # entries are numbered in 32 bits
 
 
 def _power_of_two(at_least: int) -> int:
@@ -59,11 +58,11 @@ class CopyMemory:
         self._indexes = [self._empty_index(every) for every in form.sample_every]
         self._counts = np.zeros(len(form.words), dtype=np.int64)
         self._lengths, self._masks = np.array([len(w) for w in form.words]), np.array(form.masks, dtype=np.uint64)
-        self._ring = _power_of_two(2 * form.horizon_bases + SMALL * CHUNK) if form.horizon_bases else 0
+        self._ring = form.ring_tokens
+        self._summed = (0, 0)  # a position, and the checksum of all before it
 
     def _empty_index(self, sample_every: int) -> Index:
-        dense = sample_every == 1 or self.form.horizon_bases > 0  # entries are then numbered by the place of their word
-        ends = np.zeros(1 if dense else SMALL, dtype=np.uint32)
+        ends = np.zeros(1 if self.form.numbered(sample_every) else SMALL, dtype=np.uint32)
         tables = [np.zeros(SMALL, dtype=np.uint32) for _ in range(3)]
         return (tables[0], tables[1], tables[2], ends)
 
@@ -85,10 +84,15 @@ class CopyMemory:
         return np.where(gaps == 1, GAP, bases).astype(np.uint8)
 
     def checksum(self, position: int) -> int:
-        """Return the CRC-32 of the ids before a position that are still held."""
-        found, oldest = 0, max(0, self.end - self._ring) if self._ring else 0
-        for start in range(oldest, position, 1 << 20):
-            found = zlib.crc32(self.ids(start, min(position, start + (1 << 20))).tobytes(), found)
+        """Return the CRC-32 of the ids before a position that can still be recalled from there."""
+        if self._ring:
+            start, found = max(0, position - self.form.horizon_bases), 0
+        else:  # a stream is saved again and again: what was summed before is not summed anew
+            start, found = self._summed if self._summed[0] <= position else (0, 0)
+        for at in range(start, position, 1 << 20):
+            found = zlib.crc32(self.ids(at, min(position, at + (1 << 20))).tobytes(), found)
+        if not self._ring:
+            self._summed = (position, found)
         return found
 
     def holds(self, start: int, ids: np.ndarray) -> bool:
@@ -160,6 +164,8 @@ class CopyMemory:
         over = CopyMemory(self.form)
         over.parent = self if self.parent is None else self.parent  # what lies over a parent is copied: it is short
         over.seam = position // CHUNK * CHUNK if self.parent is None else self.seam
+        if self.parent is None:  # at a chunk border its last words may still wait for the token after them
+            self._write_words(over.seam)
         over.base = over.end = max(0, over.seam - CHUNK)
         over.written = over.seam
         over.append(self.ids(over.base, position))
@@ -182,7 +188,7 @@ class CopyMemory:
 
     def oldest_reader(self) -> int:
         """Return the first position from which the memory can still be read on: a ring forgets what lies behind it."""
-        return max(0, self.end - self._ring + self.form.horizon_bases + SMALL) if self._ring else 0
+        return max(0, self.end - self.form.lag_tokens) if self._ring else 0
 
 
 _NOTHING: Index = tuple(np.zeros(2, dtype=np.uint32) for _ in range(4))  # type: ignore[assignment]
@@ -200,6 +206,7 @@ class RecallState:
     position: int = 0  # tokens read; with relatives read before, they count too
     floor: int = 0  # nothing before this position is recalled
     places: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (n, 4) position, direction, outcomes, run
+    leaves: bool = False  # what is read next goes to a memory of its own, even where this one ends here
 
     def forget(self) -> RecallState:
         """Return the state of a reader that stands here and remembers nothing."""
@@ -240,7 +247,7 @@ def recall(state: RecallState, ids: np.ndarray, *, sources: bool = False) -> Fou
             "read on from a later state, or set a larger recall horizon_bases"
         )
     held = min(memory.end - start, len(ids))
-    if held and not memory.holds(start, ids[:held]):
+    if len(ids) and (state.leaves or (held and not memory.holds(start, ids[:held]))):
         memory, held = memory.fork(start), 0
     memory._put(ids[held:])
     places = np.zeros((slots, 4), dtype=np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,12 +126,15 @@ class Trainer:
             self.optimizer.step()
         else:  # a step that cannot be taken must not poison the lanes' memories either
             count.skipped += 1
-            self.states = [None if s is None else self.model.initial_state(s.recent.shape[0]) for s in self.states]
+            self.states = [None if s is None else self._initial_state(s.recent.shape[0]) for s in self.states]
         self.optimizer.zero_grad(set_to_none=True)
         count.step += 1
         count.bases += int(batch.bases[batch.weights > 0].sum())
         count.seconds += time.monotonic() - started
         return self._row("train", float(loss) * _tokens_per_base(batch) / math.log(2), rate, norm)
+
+    def _initial_state(self, lanes: int) -> StreamState:
+        return replace(self.model.initial_state(lanes), recall=None)  # what is recalled comes with each batch
 
     def _backward(self, batch: Batch) -> Tensor:
         """Add up the gradients of this process's share; return its share of the loss."""
