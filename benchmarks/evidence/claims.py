@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
-ORDER = ("needle", "adaptation", "satellites", "linear_cost", "downstream", "stress")
+ORDER = ("needle", "recall_needles", "adaptation", "satellites", "linear_cost", "downstream", "stress")
 START, END = "<!-- claims, written by benchmarks/evidence/claims.py -->", "<!-- end of claims -->"
 SHOWN = {"holds": "holds", "fails": "**fails**"}
 

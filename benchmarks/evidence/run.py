@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("needle", "adaptation", "satellites", "linear_cost", "downstream", "stress")
+SCRIPTS = ("needle", "recall_needles", "adaptation", "satellites", "linear_cost", "downstream", "stress")
 TAKES_JOBS = ("needle",)
 
 
