@@ -2,8 +2,10 @@
 
 Two tests. *Genomic-NIAH* (huggingface/carbon, 2026): a random key of 24 bases and a value of 24 in real DNA, at 10, 30,
 50, 70 and 90% of the haystack; behind it the key is given and 24 bases are decoded; plain, or with 8 decoys whose keys
-differ in 4, 2 or 1 bases. *Needles*: keys of 32 and values of 16 at random places, up to 4,096 in one haystack, in
-random and in real DNA; overwritten (the newest value must win), among decoys, and asked with 2 bases changed.
+differ in 4, 2 or 1 bases. A haystack holds a needle at each depth, with 8 decoys for each: five times the
+decoys of the published task, which has one needle. *Needles*: keys of 32 and values of 16 at random places, up to 4,096
+in one haystack, in random and in real DNA; overwritten (the newest value must win), among decoys, and asked with 2
+bases changed.
 
 The copy memory reads the whole haystack; the network reads its last 8,192 bases and the question, with a fresh deep
 memory. Two cells are read by the network from the first base too, to show that the answers are the same. Beside the
@@ -196,7 +198,7 @@ def main() -> None:
         model=f"{model.name} {model.weights_sha256[:12]}: {parameters:,} parameters",
         read=f"the haystack by the copy memory, its last {CONTEXT_TOKENS:,} bases and the question by the network",
         real=TOLD_GENOMES if setting.full else "data/demo.fa",
-        planted="one needle a haystack up to 2 Mb, at 16 Mb one at each depth; decoys at random places",
+        planted="NIAH: a needle at each of five depths of one haystack, each with decoys of its own at random places",
         **seconds(found),
         cells=[told(cell, counts) for cell, counts in found],
     )  # fmt: skip

@@ -13,7 +13,7 @@ import numpy as np
 from needle_filler import Filler
 from needle_task import BASES, Ids
 from recall_needles_decoding import by_network, by_rule, decode
-from recall_needles_task import Cell, Haystack, make_haystack
+from recall_needles_task import DEPTHS, Cell, Haystack, make_haystack
 from setting import DEMO, Setting
 
 from titans_dna.inference.model import SequenceModel
@@ -47,14 +47,14 @@ WHOLE = "the network"
 def planned(full: bool) -> list[Cell]:
     """Return what is measured."""
     if not full:
-        small = [Cell(test=test, bases=65_536, haystacks=2, needles=5, **form) for test, form in TASKS.items()]
+        small = [
+            Cell(test=test, bases=65_536, haystacks=2, needles=len(DEPTHS), **form) for test, form in TASKS.items()
+        ]
         apart = [_apart(test, 16, 1, 131_072, False, **form) for test, form in FURTHER.items()]
         return [*small, *apart, Cell(test="NIAH", bases=16_384, haystacks=1, needles=5, read_by=WHOLE)]
     found = []
     for test, form in TASKS.items():
-        for bases in LENGTHS:  # the longest haystacks have a needle at each depth, the others one
-            needles, haystacks = (5, 20) if bases == MEGA16 else (1, 100)
-            found.append(Cell(test=test, bases=bases, haystacks=haystacks, needles=needles, **form))
+        found += [Cell(test=test, bases=bases, haystacks=20, needles=len(DEPTHS), **form) for bases in LENGTHS]
     for test in ("NIAH", "NIAH, decoys d2"):
         crowded = Cell(test=test, bases=LENGTHS[2], haystacks=1, needles=100, **TASKS[test])
         found += [crowded, replace(crowded, read_by=WHOLE)]
@@ -127,7 +127,7 @@ def ask(model: SequenceModel, state: StreamState, haystack: Haystack, *, rule: b
         rows, bases = [0] * len(questions), haystack.values.shape[1]
         if rule:
             assert state.recall is not None
-            parts.append(decode(by_rule, state.recall.select(rows), questions, bases))
+            parts.append(decode(by_rule, state.recall.select(rows).streams, questions, bases))
         else:
             parts.append(decode(by_network(model.backbone), select(state, rows), questions, bases))
     return np.concatenate(parts)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState
-from titans_dna.recall import RecallLanes, unpack
+from titans_dna.recall import Found, RecallState, recall, unpack
 
 Read = Callable[[np.ndarray, Any], tuple[np.ndarray, Any]]  # ids (B, T) and a state to the next base (B,) and a state
 
@@ -51,10 +51,15 @@ def by_network(model: Backbone) -> Read:
     return torch.inference_mode()(read)
 
 
-def by_rule(ids: np.ndarray, lanes: RecallLanes) -> tuple[np.ndarray, RecallLanes]:
+def by_rule(ids: np.ndarray, readers: Sequence[RecallState]) -> tuple[np.ndarray, list[RecallState]]:
     """Believe the place with the longest run, then the one with the most hits, then the newest; no network."""
-    codes, lanes = lanes.read(ids)
-    last = unpack(codes[:, -1])
-    worth = ((last.run * 64 + last.hits) * 32 + 31 - last.age) * last.held  # parts of 6, 6 and 5 bits
-    best = worth.argmax(1)
-    return last.base[np.arange(len(best)), best].astype(np.uint8), lanes
+    found = [recall(reader, row, sources=True) for reader, row in zip(readers, ids, strict=True)]
+    return np.array([_believed(one) for one in found], dtype=np.uint8), [one.state for one in found]
+
+
+def _believed(found: Found) -> int:
+    """Return the base that is believed behind the last token; 0 where no place is followed."""
+    assert found.sources is not None
+    last = unpack(found.codes[-1])
+    order = np.lexsort([found.sources[-1], last.hits, last.run, last.held])  # the last key counts most
+    return int(last.base[order[-1]])

@@ -16,7 +16,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.read_before import state_after
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
-from titans_dna.recall import RecallForm
+from titans_dna.recall import CopyMemory, RecallForm, RecallState
 from titans_dna.tokenizers import NucleotideTokenizer
 
 
@@ -165,7 +165,7 @@ def test_table_and_claims_say_what_was_seen():
     assert all(len(row) == len(script.COLUMNS) for row in table)
     (row,) = [row for row in table if row[0] == "NIAH, decoys d1" and row[2] == "98,304"]
     assert row[5:11] == ["100", 0.89, "0.814 to 0.937", 0.9931, 1.0, "11 not found"]
-    (row,) = [row for row in table if row[:4] == ["NIAH", "real", "786,432", "1"]]
+    (row,) = [row for row in table if row[:4] == ["NIAH", "real", "786,432", "5"]]
     assert row[-2:] == [0.53, 0.65]
     assert {row["verdict"] for row in script.claims(found, full=False)} == {"not measured"}
 
@@ -185,3 +185,26 @@ def test_seconds_are_of_the_longest_haystacks():
     found = script.seconds([(cell, counts(100)) for cell in measuring.planned(full=True)])
     assert found["CPU seconds per Mb read by the network"] == round(2 / 0.786432, 3)
     assert found["CPU seconds per question"] == 0.01
+
+
+def test_the_rule_believes_the_longest_run_then_the_newest_place():
+    """Two copies of a word go on differently: the newer is believed, unless it agrees for a shorter stretch."""
+    word, form = filler(40), RecallForm(index_bits=12)
+
+    def told(*copies):
+        parts = [
+            np.concatenate([filler(300 + n), copy, [base], filler(350 + n)]) for n, (copy, base) in enumerate(copies)
+        ]
+        memory = CopyMemory(form)
+        memory.append(np.concatenate([*parts, filler(200)]).astype(np.uint8))
+        reader = RecallState(memory=memory, position=memory.end)
+        bases, readers = decoding.by_rule(word[None], [reader])
+        assert readers[0].position == reader.position + 40
+        return int(bases[0])
+
+    near = word.copy()
+    near[15] = 3 - near[15]
+    assert told((word, 1), (word, 2)) == 2
+    assert told((word, 2), (word, 1)) == 1
+    assert told((word, 1), (near, 2)) == 1
+    assert told((near, 2), (word, 1)) == 1
