@@ -157,7 +157,7 @@ def seconds(found: Found) -> dict[str, float]:
 def draw(found: Found, path: Path) -> None:
     """Write the figure: exact match by length of the haystack, and what is published of others."""
     plt = plotting()
-    figure, axis = plt.subplots(figsize=(6.4, 3.4))
+    figure, axis = plt.subplots(figsize=(7.4, 3.4))
     for (task, _), colour in zip(TASKS.items(), COLOURS.values(), strict=False):
         own = [(cell.bases, counts) for cell, counts in found if cell.test == task and cell.needles <= 5]
         low, high = zip(*(wilson(counts["exact"], counts["asked"]) for _, counts in own), strict=True)
@@ -174,7 +174,7 @@ def draw(found: Found, path: Path) -> None:
     axis.minorticks_off()
     axis.set(xlabel="haystack of real DNA", ylabel="24 bases exactly right", ylim=(0, 1.04), title="Genomic-NIAH")
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=7, loc="lower left")
+    axis.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     figure.tight_layout()
     save_figure(figure, path)
 
