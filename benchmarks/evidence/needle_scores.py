@@ -22,6 +22,13 @@ START_BASES = 1024  # bases in which the needles of a trial are planted
 ASK_ROWS = 64  # questions read as one batch
 
 
+def wilson(right: int, asked: int, z: float = 1.96) -> tuple[float, float]:
+    """Return Wilson's interval of a share, at 95%."""
+    share = right / asked
+    middle, half = share + z * z / (2 * asked), z * math.sqrt(share * (1 - share) / asked + z * z / (4 * asked**2))
+    return (middle - half) / (1 + z * z / asked), (middle + half) / (1 + z * z / asked)
+
+
 @dataclass
 class Tally:
     """Counts of bases and whole payloads that were asked for and foretold."""
@@ -49,9 +56,7 @@ class Tally:
 
     def interval(self, z: float = 1.96) -> tuple[float, float]:
         """Return Wilson's interval of the accuracy at 95%, as if bases were independent."""
-        n, p = self.bases, self.accuracy
-        middle, half = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)
+        return wilson(self.right, self.bases, z)
 
 
 @torch.inference_mode()

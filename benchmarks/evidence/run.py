@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("recall_bits", "recall_cost", "needle", "adaptation", "satellites", "linear_cost", "downstream", "stress")
+SCRIPTS = ("recall_bits", "recall_needles", "recall_cost", "needle", "adaptation", "satellites", "linear_cost", "downstream", "stress")
 TAKES_JOBS = ("needle",)
 
 
