@@ -13,7 +13,10 @@ import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
-SCRIPTS = ("recall_bits", "recall_needles", "recall_cost", "needle", "adaptation", "satellites", "linear_cost", "downstream", "stress")
+SCRIPTS = (
+    "recall_bits", "recall_needles", "recall_cost", "needle", "adaptation", "satellites", "linear_cost", "downstream",
+    "stress",
+)  # fmt: skip
 TAKES_JOBS = ("needle",)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-
 from recall.sequences import COMPLEMENT, mutated
+
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BLOCKS, BackboneConfig, MemoryLayout
 from titans_dna.recall import RecallForm

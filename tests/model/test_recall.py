@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from model.conftest import FORM, RECALLING
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from model.conftest import FORM, RECALLING
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import SIZES, BackboneConfig
@@ -114,7 +114,7 @@ def test_a_saved_state_is_attached_and_goes_on_to_the_bit(model, copies, tmp_pat
     save_state(path, state)
     on = model.stream(copies[:, CUT:], state)
     loaded = load_state(path)
-    with pytest.raises(CheckpointError, match="give it back with titans_dna.model.state.attach") as caught:
+    with pytest.raises(CheckpointError, match=r"give it back with titans_dna\.model\.state\.attach") as caught:
         model.stream(copies[:, CUT:], loaded)
     assert "\n" not in str(caught.value)
     back = attach(loaded, lambda row: copies[row, :CUT].numpy())

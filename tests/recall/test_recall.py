@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
-
 from recall.sequences import COMPLEMENT, mutated, patchwork
+
 from titans_dna.errors import ConfigError
 from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall, unpack
 from titans_dna.recall.reference import ReferenceRecall
@@ -13,7 +15,7 @@ from titans_dna.recall.reference import ReferenceRecall
 FORMS = {
     "default": RecallForm(),
     "small index": RecallForm(words=("1" * 11, "1" * 24), sample_every=(1, 3), index_bits=12, places=4, matches=3),
-    "no spacing": RecallForm(words=("1" * 12,), sample_every=(1,), spacing_bases=0, accepted_hits=12),
+    "no spacing": RecallForm(words=("1" * 12,), sample_every=(1,), spacing_bases=0, accepted_hits=12, leading_run=0),
     "one place": RecallForm(words=("1" * 16,), sample_every=(2,), places=1, matches=1, inverted=False),
     "horizon": RecallForm(horizon_bases=500, spacing_bases=64),
     "every address has a row": RecallForm(
@@ -43,7 +45,7 @@ def test_cuts_change_nothing(name: str) -> None:
     whole = recall(begin(FORMS[name]), ids).codes
     cuts = [0, *sorted(rng.choice(len(ids), 40, replace=False).tolist()), len(ids)]
     state, parts = begin(FORMS[name]), []
-    for start, end in zip(cuts, cuts[1:], strict=False):
+    for start, end in itertools.pairwise(cuts):
         found = recall(state, ids[start:end])
         parts.append(found.codes)
         state = found.state
@@ -167,7 +169,7 @@ def test_a_checksum_and_ids_of_a_memory_are_those_of_what_was_read() -> None:
         {"matches": 0},
         {"sample_every": (0, 1)},
         {"horizon_bases": -1},
-    ],  # fmt: skip
+    ],
 )
 def test_impossible_forms_are_refused(changes: dict) -> None:
     with pytest.raises(ConfigError, match="recall"):

@@ -41,6 +41,7 @@ class RecallForm:
     matches: int = 16  # newest entries of an address that are tried
     accepted_hits: int = 24  # of the 32 bases before a place, those that must agree for it to be followed
     spacing_bases: int = 256  # a word is written again only so many bases after it was written last
+    leading_run: int = 24  # while a place foretold so many bases without a miss, others that disagree have no say
     inverted: bool = True  # whether the reverse complement of what was read is found too
     horizon_bases: int = 0  # what lies further back is not recalled, and its memory is used again; 0 for no limit
 
@@ -61,8 +62,8 @@ class RecallForm:
             raise ConfigError(f"recall places is {self.places}; choose 1 to {MOST_PLACES}, and matches of 1 or more")
         if not 0 <= self.accepted_hits <= 32:
             raise ConfigError(f"recall accepted_hits is {self.accepted_hits}; choose 0 to 32")
-        if self.spacing_bases < 0 or self.horizon_bases < 0:
-            raise ConfigError("recall spacing_bases and horizon_bases must be 0 or more")
+        if min(self.spacing_bases, self.horizon_bases, self.leading_run) < 0:
+            raise ConfigError("recall spacing_bases, leading_run and horizon_bases must be 0 or more")
 
     @property
     def ring_tokens(self) -> int:

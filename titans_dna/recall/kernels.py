@@ -337,12 +337,23 @@ def advance(
     return kept
 
 
+@njit(cache=True, inline="always")
+def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: int) -> int:
+    """Return the base of the place that has gone longest without a miss, the newest of equals; 4 if none leads."""
+    best = -1
+    for j in range(count):
+        run = places[j, 3] - places[best, 3] if best >= 0 else 1
+        if run > 0 or (run == 0 and places[j, 0] > places[best, 0]):
+            best = j
+    return foretold[best] if best >= 0 and leading_run > 0 and places[best, 3] >= leading_run else 4
+
+
 @njit(cache=True, nogil=True)
 def follow(
     own: Any, parent: Any, indexes: Any, parent_indexes: Any, counts: np.ndarray, written: int, base: int, seam: int,
     start: int, ids: np.ndarray, floor: int, horizon: int, places: np.ndarray, count: int, lengths: np.ndarray,
     masks: np.ndarray, samples: np.ndarray, index_bits: int, matches: int, accepted: int, spacing: int, inverted: bool,
-    codes: np.ndarray, sources: np.ndarray,
+    leading_run: int, codes: np.ndarray, sources: np.ndarray,
 ) -> tuple[int, int]:  # fmt: skip
     """Read ``ids``, which lie on the own tape from ``start`` on; return the number of places and what was written.
 
@@ -364,7 +375,7 @@ def follow(
         Oldest position that may be recalled, and how far back one may lie (0 for any distance).
     places, count
         (S, 4) position, direction, outcomes and run of every followed place; changed in place.
-    lengths, masks, samples, index_bits, matches, accepted, spacing, inverted
+    lengths, masks, samples, index_bits, matches, accepted, spacing, inverted, leading_run
         As in ``RecallForm``.
     codes, sources
         (T, S) to be filled: the record of every place after each token, and its position; ``sources`` may have no row.
@@ -414,9 +425,12 @@ def follow(
                     )  # fmt: skip
                     if not inverted:
                         break
+        slot, sole = 0, leader(places, foretold, count, leading_run)
         for j in range(count):
+            if sole < 4 and foretold[j] != sole:
+                continue
             position = places[j, 0]
-            codes[i, j] = record_of(
+            codes[i, slot] = record_of(
                 foretold[j],
                 np.uint32(places[j, 2]),
                 places[j, 3],
@@ -424,5 +438,6 @@ def follow(
                 places[j, 1] < 0,
             )
             if len(sources):
-                sources[i, j] = position
+                sources[i, slot] = position
+            slot += 1
     return count, written

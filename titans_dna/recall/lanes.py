@@ -86,7 +86,9 @@ class RecallLanes:
         ValueError, TypeError, KeyError
             If the values cannot be those of readers.
         """
-        names: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in dict(values["form"]).items()}
+        names: dict[str, Any] = {
+            name: tuple(v) if isinstance(v, list) else v for name, v in dict(values["form"]).items()
+        }
         streams, form = [], RecallForm(**names)
         for position, floor, rows in values["streams"]:
             if any(type(number) is not int for number in (position, floor, *(n for row in rows for n in row))):

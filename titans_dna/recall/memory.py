@@ -182,7 +182,7 @@ class CopyMemory:
             (self._tape, self._gaps), under, tuple(self._indexes), _indexes_of(parent, len(self._indexes)),
             self._counts, self.written, self.base, self.seam, start, ids, floor, form.horizon_bases, places, count,
             self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
-            form.spacing_bases, form.inverted, codes, sources,
+            form.spacing_bases, form.inverted, form.leading_run, codes, sources,
         )  # fmt: skip
         return count
 

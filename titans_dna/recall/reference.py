@@ -64,10 +64,18 @@ class ReferenceRecall:
                 self._write(now - CHUNK, now)
             self.tape.append(min(token, 4))
             self._step(now)
-            for slot, place in enumerate(self.places):
+            for slot, place in enumerate(self._heard()):
                 codes[row, slot] = self._record(place, now)
                 sources[row, slot] = place.position
         return codes, sources
+
+    def _heard(self) -> list[Place]:
+        """Return the places that have a say: all, or those that agree with the one that leads."""
+        best = max(self.places, key=lambda place: (place.run, place.position), default=None)
+        if best is None or not 0 < self.form.leading_run <= best.run:
+            return self.places
+        base = self._foretold(best.position, best.direction)
+        return [place for place in self.places if self._foretold(place.position, place.direction) == base]
 
     def forget(self) -> None:
         """Recall nothing of what was read so far."""
