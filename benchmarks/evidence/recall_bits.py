@@ -12,7 +12,6 @@ copy memory alone (nothing of them passes the network), and nothing of what is r
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +23,10 @@ from sequences import ids_of
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.inference.model import SequenceModel, load_model
+from titans_dna.inference.read_before import state_after
 from titans_dna.inference.streaming import inputs_before, stream_bases
 from titans_dna.loading.genomes import open_genome
-from titans_dna.recall import CopyMemory, RecallLanes, RecallState, recall, unpack
-from titans_dna.recall.form import CHUNK
-from titans_dna.recall.memory import GAP
+from titans_dna.recall import CopyMemory, RecallState, recall, unpack
 
 MEMORY = ("carried", "reset", "no copies", "frozen")
 NEAR_BP = (1_000, 10_000, 100_000)  # borders of the distances that are told apart
@@ -125,14 +123,7 @@ def relatives(setting: Setting) -> dict[str, tuple[list[np.ndarray], np.ndarray]
 
 def bits_after(model: SequenceModel, before: list[np.ndarray], ids: np.ndarray) -> np.ndarray:
     """Return the bits of each base where relatives lie in the copy memory; the network reads ``ids`` alone."""
-    form = model.backbone.config.recall
-    assert form is not None
-    memory = CopyMemory(form)
-    for contig in before:
-        memory.append(np.append(contig, np.full(1 + (-len(contig) - 1) % CHUNK, GAP, dtype=np.uint8)))
-    lanes = RecallLanes(streams=(RecallState(memory=memory, position=memory.end),))
-    state = replace(model.backbone.initial_state(1), recall=lanes)
-    pieces = stream_bases(model.backbone, ids, model.bos, state=state)
+    pieces = stream_bases(model.backbone, ids, model.bos, state=state_after(model, before))
     return np.concatenate([piece.log_probabilities for piece in pieces]) / -math.log(2)
 
 
