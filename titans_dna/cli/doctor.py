@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+import time
 from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ def doctor() -> None:
     good = [_line(PACKAGE, True, __version__), _python()]
     good += [_package(requirement) for requirement in needed]
     good += [_extra(extra, members) for extra, members in extras.items()]
-    good += [_device(), _memory(), _checkpoint(), _cache(), _index(), _output()]
+    good += [_device(), _memory(), _copies(), _checkpoint(), _cache(), _index(), _output()]
     if not all(good):
         raise SystemExit(1)
 
@@ -119,6 +120,24 @@ def _memory() -> bool:
     difference = float((reads[0] - reads[1]).abs().max())
     text, good = f"{name}: {reason}; differs from the reference by {difference:.1e}", difference < limit
     return _line("memory", good, text if good else f"{text}; install torch as in constraints.txt")
+
+
+def _copies() -> bool:
+    """Run the compiled copy memory against the plain one on a small input."""
+    import numpy as np
+
+    from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
+    from titans_dna.recall.kernels import KEPT
+    from titans_dna.recall.reference import ReferenceRecall
+
+    ids = np.tile(np.random.default_rng(0).integers(0, 4, 200), 2)
+    started = time.perf_counter()
+    found = recall(RecallState(memory=CopyMemory(RecallForm())), ids).codes
+    seconds = time.perf_counter() - started
+    good = bool(found.any()) and np.array_equal(found, ReferenceRecall(RecallForm()).read(ids)[0])
+    kept = "kept for the next run" if KEPT else "compiled in every run; set NUMBA_CACHE_DIR to a folder with space"
+    text = f"loops ready after {seconds:.1f} s, {kept}"
+    return _line("copy memory", good, text if good else f"{text}; install numba as in constraints.txt")
 
 
 def _checkpoint() -> bool:

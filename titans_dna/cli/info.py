@@ -12,6 +12,7 @@ from titans_dna.cli import options
 if TYPE_CHECKING:
     from titans_dna.inference.gates import GateStatistics
     from titans_dna.inference.model import SequenceModel
+    from titans_dna.recall import RecallForm
 
 
 @click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
@@ -55,6 +56,7 @@ def _model(path: Path) -> None:
             "parameters": f"{sum(x.numel() for x in model.backbone.parameters()):,}",
             "block": f"{config.block}, {config.layers} layers of width {config.width}",
             "memory": f"depth {config.memory.depth}, {config.memory_heads} heads, chunks of {config.chunk_tokens}",
+            "copy memory": _recall(config.recall),
             "attention": f"window of {config.window_tokens} tokens, {config.persistent_tokens} persistent",
             "state": f"{state_numbers(model.backbone.initial_state(1)):,} numbers per sequence",
             "tokenizer": model.tokenizer.kind,
@@ -90,6 +92,14 @@ def _gates_of(memory: GateStatistics, read: str) -> str:
         f"writes at {memory.writes:.1%} of the {read}, mean step {memory.mean_step:.2g}, "
         f"momentum {memory.mean_momentum:.2g}, forgetting {memory.mean_forgetting:.2g}"
     )
+
+
+def _recall(form: RecallForm | None) -> str:
+    if form is None:
+        return "none"
+    words = " and ".join(f"{word} (one in {n})" for word, n in zip(form.words, form.sample_every, strict=True))
+    reach = f"{form.horizon_bases:,} bases back" if form.horizon_bases else "everything read"
+    return f"{form.places} places in {reach}, by words {words}; {form.bytes_per_base:.1f} bytes a base, and its tables"
 
 
 def _table(path: Path) -> None:

@@ -19,6 +19,21 @@ from numba import njit
 from titans_dna.recall.form import CHUNK
 from titans_dna.recall.record import AGE_AT, HELD_AT, HITS_AT, INVERTED_AT, LAST_AT, RUN_AT
 
+
+def _can_be_kept() -> bool:
+    """Tell whether what is compiled can be kept on the disk, beside this file or in the user's cache."""
+    try:
+        njit(cache=True)(_nothing)
+    except RuntimeError:  # numba finds no folder that it may write to
+        return False
+    return True
+
+
+def _nothing() -> None:
+    pass
+
+
+KEPT = _can_be_kept()
 ODD = np.uint64(0x5555555555555555)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX = np.uint64(0xD6E8FEB86659FD93)
@@ -29,7 +44,7 @@ LEAST_OF_16 = 8  # hits of the last 16 below which a place is dropped
 STRIDE = 4  # where all slots are taken, or a place has not missed for SPAN bases, others are looked for so seldom
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def hashed(word: np.uint64) -> np.uint64:
     """Spread a word over 64 bits (a multiply-xorshift round of splitmix64)."""
     word = (word ^ (word >> np.uint64(32))) * MIX
@@ -37,20 +52,20 @@ def hashed(word: np.uint64) -> np.uint64:
     return word ^ (word >> np.uint64(32))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def base_at(tape: np.ndarray, at: int) -> int:
     """Return the base at an offset of a store."""
     word = tape[(at >> 5) & (len(tape) - 1)]
     return np.int64((word >> np.uint64((at & 31) * 2)) & np.uint64(3))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def is_gap(gaps: np.ndarray, at: int) -> bool:
     """Tell whether the token at an offset is no base."""
     return (gaps[(at >> 6) & (len(gaps) - 1)] >> np.uint64(at & 63)) & np.uint64(1) != 0
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def window_at(tape: np.ndarray, at: int) -> np.uint64:
     """Return the 32 bases from an offset on, the first in the lowest bits; zeros before the start."""
     if at < 0:
@@ -64,7 +79,7 @@ def window_at(tape: np.ndarray, at: int) -> np.uint64:
     return low | (tape[(word + 1) & (len(tape) - 1)] << (np.uint64(64) - shift))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def every_other_bit(x: np.uint64) -> np.uint32:
     """Return bits 0, 2, 4, ... of a number, close together."""
     x &= ODD
@@ -75,7 +90,7 @@ def every_other_bit(x: np.uint64) -> np.uint32:
     return np.uint32((x | (x >> np.uint64(16))) & np.uint64(0xFFFFFFFF))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def reversed_bits(x: np.uint32) -> np.uint32:
     """Return 32 bits in the other order."""
     x = ((x >> np.uint32(1)) & np.uint32(0x55555555)) | ((x & np.uint32(0x55555555)) << np.uint32(1))
@@ -85,7 +100,7 @@ def reversed_bits(x: np.uint32) -> np.uint32:
     return np.uint32((x >> np.uint32(16)) | (x << np.uint32(16)))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def ones(x: np.uint32) -> int:
     """Count the bits that are set."""
     x = x - ((x >> np.uint32(1)) & np.uint32(0x55555555))
@@ -94,7 +109,7 @@ def ones(x: np.uint32) -> int:
     return np.int64(np.uint32(x * np.uint32(0x01010101)) >> np.uint32(24))
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def foretold_at(own: Any, parent: Any, base: int, position: int, direction: int) -> int:
     """Return the base that a place at an absolute position foretells, or 4 where the tape holds no base."""
     store, at = (own, position - base) if position >= base else (parent, position)
@@ -104,7 +119,7 @@ def foretold_at(own: Any, parent: Any, base: int, position: int, direction: int)
     return token if direction > 0 else 3 - token
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def put_tokens(tape: np.ndarray, gaps: np.ndarray, at: int, ids: np.ndarray) -> None:
     """Lay ids on the tape from an offset on; a token that is no base is laid down as base 0 and marked."""
     for i in range(len(ids)):
@@ -115,7 +130,7 @@ def put_tokens(tape: np.ndarray, gaps: np.ndarray, at: int, ids: np.ndarray) -> 
         gaps[gap] = gaps[gap] & ~bit if ids[i] < 4 else gaps[gap] | bit
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def slot_of(keys: np.ndarray, heads: np.ndarray, address: np.uint32) -> int:
     """Return the row of an address: its own where the table has one for each, else found by probing."""
     if len(keys) == 1:
@@ -127,7 +142,7 @@ def slot_of(keys: np.ndarray, heads: np.ndarray, address: np.uint32) -> int:
     return slot
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def rehash(keys: np.ndarray, heads: np.ndarray, new_keys: np.ndarray, new_heads: np.ndarray) -> None:
     """Enter all heads of one table into a larger, empty one."""
     for slot in range(len(heads)):
@@ -138,7 +153,7 @@ def rehash(keys: np.ndarray, heads: np.ndarray, new_keys: np.ndarray, new_heads:
             new_heads[at] = heads[slot]
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def entry_end(ends: np.ndarray, entry: np.uint32) -> int:
     """Return the offset of the last base of an entry's word; entries count from 1."""
     if len(ends) == 1:  # every word has an entry of its own, numbered by its offset
@@ -146,7 +161,7 @@ def entry_end(ends: np.ndarray, entry: np.uint32) -> int:
     return np.int64(ends[(np.int64(entry) - 1) & (len(ends) - 1)])
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
     """Return the newest entry of an address whose word ends before an offset, or 0."""
     keys, heads, previous, ends = index
@@ -156,7 +171,7 @@ def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
     return entry
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def address_of(word: np.uint64, mask: np.uint64, index_bits: int, sample_every: int) -> int:
     """Return the address of a word, or -1 if words like it are not written."""
     mixed = hashed(word & mask)
@@ -165,7 +180,7 @@ def address_of(word: np.uint64, mask: np.uint64, index_bits: int, sample_every: 
     return np.int64(mixed & np.uint64((1 << index_bits) - 1))
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def write_words(
     tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int,
     parent_limit: int, offset: int, word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
@@ -204,7 +219,7 @@ def write_words(
     return count
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def log2(x: int) -> int:
     """Return the logarithm of a number of 1 or more, rounded down."""
     n = 0
@@ -214,7 +229,7 @@ def log2(x: int) -> int:
     return n
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def record_of(base: int, hits: np.uint32, run: int, distance: int, inverted: bool) -> np.uint32:
     """Return the number that ``record.py`` describes."""
     length = run if run < 32 else min(63, 32 + log2(run) - 5)
@@ -225,7 +240,7 @@ def record_of(base: int, hits: np.uint32, run: int, distance: int, inverted: boo
     )  # fmt: skip
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def leading_ones(x: np.uint32) -> int:
     """Count the bits that are set from the highest on."""
     n = 0
@@ -235,7 +250,7 @@ def leading_ones(x: np.uint32) -> int:
     return n
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def worst_place(places: np.ndarray, count: int) -> int:
     """Return the first of the places with the fewest hits."""
     worst, least = 0, 33
@@ -246,7 +261,7 @@ def worst_place(places: np.ndarray, count: int) -> int:
     return worst
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def try_place(
     places: np.ndarray, foretold: np.ndarray, count: int, position: int, direction: int, hits: np.uint32, token: int
 ) -> int:  # fmt: skip
@@ -267,7 +282,7 @@ def try_place(
     return count
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def find_places(
     own: Any, parent: Any, index: Any, parent_index: Any, base: int, seam: int, now: int, limit: int, oldest: int,
     places: np.ndarray, foretold: np.ndarray, count: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
@@ -313,7 +328,7 @@ def find_places(
     return count
 
 
-@njit(cache=True)
+@njit(cache=KEPT)
 def advance(
     own: Any, parent: Any, base: int, oldest: int, token: int, places: np.ndarray, foretold: np.ndarray, count: int
 ) -> int:  # fmt: skip
@@ -337,7 +352,7 @@ def advance(
     return kept
 
 
-@njit(cache=True, inline="always")
+@njit(cache=KEPT, inline="always")
 def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: int) -> int:
     """Return the base of the place that has gone longest without a miss, the newest of equals; 4 if none leads."""
     best = -1
@@ -348,7 +363,7 @@ def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: in
     return foretold[best] if best >= 0 and leading_run > 0 and places[best, 3] >= leading_run else 4
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=KEPT, nogil=True)
 def follow(
     own: Any, parent: Any, indexes: Any, parent_indexes: Any, counts: np.ndarray, written: int, base: int, seam: int,
     start: int, ids: np.ndarray, floor: int, horizon: int, places: np.ndarray, count: int, lengths: np.ndarray,

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.recall import kernels
 from titans_dna.recall.form import CHUNK, MOST_TOKENS, RecallForm
 
 Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, previous, ends
@@ -25,6 +25,13 @@ Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, pr
 SMALL = 256  # rows of the smallest tables
 NO_PLACES = np.zeros((0, 4), dtype=np.int64)
 GAP = 4  # id on the tape of whatever is no base
+
+
+def _loops() -> ModuleType:
+    """Return the compiled loops, imported when first used: numba takes half a second."""
+    from titans_dna.recall import kernels
+
+    return kernels
 
 
 def _power_of_two(at_least: int) -> int:
@@ -116,7 +123,7 @@ class CopyMemory:
         if self.end + len(ids) > MOST_TOKENS:
             raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
         self._reserve(len(ids))
-        kernels.put_tokens(self._tape, self._gaps, self.end - self.base, ids)
+        _loops().put_tokens(self._tape, self._gaps, self.end - self.base, ids)
         self.end += len(ids)
 
     def _reserve(self, tokens: int) -> None:
@@ -144,7 +151,7 @@ class CopyMemory:
         rows = min(rows, whole)
         new_keys = np.zeros(1 if rows == whole else rows, dtype=np.uint32)
         new_heads = np.zeros(rows, dtype=np.uint32)
-        kernels.rehash(keys, heads, new_keys, new_heads)
+        _loops().rehash(keys, heads, new_keys, new_heads)
         return new_keys, new_heads
 
     def _write_words(self, end: int) -> None:
@@ -152,7 +159,7 @@ class CopyMemory:
             return
         parents = _indexes_of(self.parent, len(self._indexes))
         for kind, (word, mask) in enumerate(zip(self.form.words, self._masks, strict=True)):
-            self._counts[kind] = kernels.write_words(
+            self._counts[kind] = _loops().write_words(
                 self._tape, self._gaps, self._indexes[kind], parents[kind], self._counts[kind],
                 self.written - self.base, end - self.base, self.seam, self.base, len(word), mask, self.form.index_bits,
                 self.form.sample_every[kind], self.form.spacing_bases,
@@ -178,7 +185,7 @@ class CopyMemory:
         """Read ids that the tape holds from ``start`` on; see ``kernels.follow``."""
         form, parent = self.form, self.parent
         under = (parent._tape, parent._gaps) if parent else (self._tape[:1], self._gaps[:1])
-        count, self.written = kernels.follow(
+        count, self.written = _loops().follow(
             (self._tape, self._gaps), under, tuple(self._indexes), _indexes_of(parent, len(self._indexes)),
             self._counts, self.written, self.base, self.seam, start, ids, floor, form.horizon_bases, places, count,
             self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
