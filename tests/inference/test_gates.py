@@ -78,7 +78,6 @@ def test_random_bases_are_the_same_every_time_and_in_the_models_tokens(make_mode
     assert words.tokenizer.decode(read[0][0, 1:].numpy())[:4].strip(b"ACGT") == b""
 
 
-@pytest.mark.xfail(strict=True, reason="the shipped weights were trained before gates could reopen; to be retrained")
 def test_every_memory_of_the_shipped_model_writes():
     """The real weights, where this checkout has them."""
     try:
