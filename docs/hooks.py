@@ -23,11 +23,13 @@ import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
 _MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
+_CLAIMS = re.compile(r"^<!-- (end of )?claims.* -->\n", re.MULTILINE)  # where benchmarks/evidence/claims.py writes
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page's marks (called by MkDocs)."""
-    return _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+    filled = _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+    return _CLAIMS.sub("", filled)
 
 
 def _figure(name: str) -> str:
