@@ -6,13 +6,14 @@ import json
 import resource
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
-
 from recall.sequences import patchwork
+
 from titans_dna.loading import recalled as module
-from titans_dna.loading.lanes import EVERYTHING, MASKED, Contig, LaneSampler, reverse_complement_ids
+from titans_dna.loading.lanes import EVERYTHING, MASKED, Contig, LaneSampler, Place, reverse_complement_ids
 from titans_dna.loading.recalled import with_recalled
 from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
 from titans_dna.recall.record import AGE_AT
@@ -155,6 +156,11 @@ def test_a_cache_that_cannot_be_written_is_no_error(contigs, cache, tmp_path, mo
     assert arrays_of(with_recalled(contigs, FORM)) == one
 
 
+def noted(start, started: list[Place], window: int) -> Place:
+    started.append(start(window))
+    return started[-1]
+
+
 @pytest.mark.parametrize("lanes", [1, 5])
 def test_records_stand_beside_the_inputs_that_they_follow(contigs, lanes):
     """Input j's record is that after reading it; the start token has none. For new lanes and such that go on."""
@@ -166,8 +172,8 @@ def test_records_stand_beside_the_inputs_that_they_follow(contigs, lanes):
     for _ in range(120 // lanes):
         before = list(sampler._places)
         with pytest.MonkeyPatch.context() as patch:
-            started = []
-            patch.setattr(sampler, "_start", lambda w, real=sampler._start: started.append(real(w)) or started[-1])
+            started: list[Place] = []
+            patch.setattr(sampler, "_start", partial(noted, sampler._start, started))
             batch = sampler.draw()
         assert batch.recalled.dtype == np.uint32
         assert batch.recalled.shape == (lanes, 64, FORM.places)

@@ -1,4 +1,4 @@
-"""A model with a copy memory scores and embeds the same by every way of reading: from the start, in branches, resumed."""
+"""A model with a copy memory scores and embeds the same however it reads: from the start, in branches, resumed."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 import torch
-
 from inference.test_score_variants import brute_force, many, plain
+
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.inference import branches
@@ -74,7 +74,9 @@ def test_a_branch_scores_as_the_whole_haplotype_read_from_the_start(model, seque
 
 def test_an_indel_within_a_repeat_has_one_score(model, sequence, random_bases):
     text = sequence + b"CA" * 30 + random_bases(60, 34)
-    wide = Allele(row=0, start=len(sequence), end=len(sequence) + 2, alt=b"", first=len(sequence), last=len(sequence) + 60)
+    wide = Allele(
+        row=0, start=len(sequence), end=len(sequence) + 2, alt=b"", first=len(sequence), last=len(sequence) + 60
+    )
     moved = Allele(row=1, start=wide.start + 20, end=wide.end + 20, alt=b"", first=wide.first, last=wide.last)
     scores = score_strands(model, text, [wide, moved], horizon_bp=20)
     assert scores[0] == pytest.approx(scores[1], abs=1e-4)
