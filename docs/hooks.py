@@ -119,6 +119,6 @@ def _help(_: str) -> str:
 
 
 FILL = {
-    "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring, "readme": _readme,
-    "help": _help,
+    "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring,
+    "readme": _readme, "help": _help,
 }  # fmt: skip

@@ -27,7 +27,7 @@ import titans_dna.cli
 from click.testing import CliRunner
 result = CliRunner().invoke(titans_dna.cli.main, ["--help"])
 spent = time.process_time() - start
-heavy = [name for name in ("torch", "numpy", "pysam", "h5py", "rich", "matplotlib") if name in sys.modules]
+heavy = [name for name in ("torch", "numpy", "numba", "pysam", "h5py", "rich", "matplotlib") if name in sys.modules]
 print(json.dumps([result.exit_code, heavy, spent, result.output]))
 """
     code, heavy, spent, output = json.loads(python(code))
@@ -40,6 +40,20 @@ print(json.dumps([result.exit_code, heavy, spent, result.output]))
 
 def test_the_package_itself_loads_no_torch():
     assert python("import sys, titans_dna; print('torch' in sys.modules)").strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["titans_dna.cli", "titans_dna.recall", "titans_dna.model.config"])
+def test_numba_is_loaded_where_something_is_recalled_and_not_before(module):
+    assert python(f"import sys, {module}; print('numba' in sys.modules)").strip() == "False"
+
+
+def test_a_copy_memory_loads_no_torch():
+    code = (
+        "import sys, numpy; from titans_dna.recall import *; "
+        "recall(RecallState(memory=CopyMemory(RecallForm())), numpy.zeros(99, int)); "
+        "print('numba' in sys.modules, 'torch' in sys.modules)"
+    )
+    assert python(code).split() == ["True", "False"]
 
 
 @pytest.mark.parametrize("verb", list(VERBS))

@@ -13,7 +13,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from distributed_worker import MODEL, losses, run
+from distributed_worker import MODEL, RUNS, losses, run, trainer_of
 
 from titans_dna.errors import ConfigError
 from titans_dna.training.context_parallel import piece_of_window
@@ -27,6 +27,7 @@ def two(tmp_path_factory) -> tuple[Path, dict[str, list]]:
     """All strategies under two processes on the loopback; a checkpoint of one process is there for them."""
     folder = tmp_path_factory.mktemp("two")
     run("ddp", ALONE, 3, folder / "one")
+    run("ddp with recall", ALONE, 3, folder / "one with recall")
     command = [
         sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2",
         str(Path(__file__).with_name("distributed_worker.py")), str(folder),
@@ -38,6 +39,11 @@ def two(tmp_path_factory) -> tuple[Path, dict[str, list]]:
     return folder, json.loads((folder / "losses.json").read_text())
 
 
+def alone(name: str) -> str:
+    """Return the run that one process makes of the same model."""
+    return name if "recall" in name else "ddp"
+
+
 def assert_same(found: list, wanted: list) -> None:
     assert [row[:2] for row in found] == [list(row[:2]) for row in wanted]
     assert [row[4] for row in found] == [row[4] for row in wanted]
@@ -45,22 +51,27 @@ def assert_same(found: list, wanted: list) -> None:
     assert [row[3] for row in found] == pytest.approx([row[3] for row in wanted], rel=2e-3)
 
 
-@pytest.mark.parametrize("name", ["ddp", "parts", "fsdp", "context"])
+@pytest.mark.parametrize("name", RUNS)
 def test_two_processes_learn_like_one(two, name):
     alone = losses(run(name, ALONE, 6))
     assert_same(two[1][name], alone)
     assert alone[0][2] != alone[-1][2]
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+def test_the_runs_with_recall_recall():
+    batch = trainer_of("ddp with recall", ALONE).sampler.draw()
+    assert batch.recalled.any()
+
+
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "ddp with recall"])
 def test_a_checkpoint_of_one_process_goes_on_in_two(two, name):
-    assert_same(two[1][f"{name} from one process"], [r for r in losses(run("ddp", ALONE, 6)) if r[0] > 3])
+    assert_same(two[1][f"{name} from one process"], [r for r in losses(run(alone(name), ALONE, 6)) if r[0] > 3])
 
 
-@pytest.mark.parametrize("name", ["ddp", "fsdp"])
+@pytest.mark.parametrize("name", ["ddp", "fsdp", "ddp with recall"])
 def test_a_checkpoint_of_two_processes_goes_on_in_one(two, name):
-    rows = losses(run("ddp", ALONE, 6, two[0] / name, resume=True))
-    assert_same([list(r) for r in rows], [r for r in losses(run("ddp", ALONE, 6)) if r[0] > 3])
+    rows = losses(run(alone(name), ALONE, 6, two[0] / name, resume=True))
+    assert_same([list(r) for r in rows], [r for r in losses(run(alone(name), ALONE, 6)) if r[0] > 3])
 
 
 def test_lanes_are_shared_evenly():

@@ -80,7 +80,7 @@ def with_recalled(contigs: Sequence[Contig], form: RecallForm, workers: int | No
 
 def _strand(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> RecalledStrand:
     """Return what is recalled along one strand of a genome, from the cache if it was computed before."""
-    digest = hashlib.sha256(json.dumps([asdict(form), reverse, BLOCK, 1]).encode())
+    digest = hashlib.sha256(json.dumps([asdict(form), reverse, BLOCK, 2]).encode())
     for piece in codes:
         digest.update((piece & np.uint8(MASKED - 1)).tobytes())
         digest.update(b"|")
@@ -103,10 +103,16 @@ def _stored(places: Sequence[Path]) -> list[np.ndarray] | None:
     try:
         arrays = [np.load(place, mmap_mode="r") for place in places]
         counts, codes, starts = arrays
-        whole = int(starts[-1]) + int(counts[(len(starts) - 1) * BLOCK :].sum(dtype=np.int64)) == len(codes)
-        return arrays if whole else None
-    except (OSError, ValueError, IndexError, EOFError):
+        kinds = [(array.dtype, array.ndim) for array in arrays] == [(np.uint8, 1), (np.uint32, 1), (np.int64, 1)]
+        return arrays if kinds and np.array_equal(_starts(counts), [*starts, len(codes)]) else None
+    except (OSError, ValueError, IndexError, EOFError):  # it is not there, or damaged: it is computed anew
         return None
+
+
+def _starts(counts: np.ndarray) -> np.ndarray:
+    """Return the number of records before every BLOCK-th token, and of all."""
+    sums = np.add.reduceat(counts, np.arange(0, len(counts), BLOCK), dtype=np.int64)
+    return np.concatenate([[0], np.cumsum(sums)])
 
 
 def _computed(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> list[np.ndarray]:
@@ -121,9 +127,19 @@ def _computed(codes: Sequence[np.ndarray], reverse: bool, form: RecallForm) -> l
             held = found.codes > 0
             counts.append(held.sum(1, dtype=np.uint8))
             records.append(found.codes[held])
-    every = np.concatenate(counts)
-    sums = np.add.reduceat(every, np.arange(0, len(every), BLOCK), dtype=np.int64)
-    return [every, np.concatenate(records), np.concatenate([[0], np.cumsum(sums)[:-1]])]
+    every = _joined(counts)
+    return [every, _joined(records), _starts(every)[:-1]]
+
+
+def _joined(pieces: list[np.ndarray]) -> np.ndarray:
+    """Return the pieces as one array; each is let go as soon as it is copied, so that memory holds them once."""
+    out = np.empty(sum(map(len, pieces)), dtype=pieces[0].dtype)
+    end = len(out)
+    while pieces:
+        piece = pieces.pop()
+        out[end - len(piece) : end] = piece
+        end -= len(piece)
+    return out
 
 
 def _ids(codes: np.ndarray, start: int, end: int, reverse: bool) -> np.ndarray:
