@@ -158,7 +158,9 @@ def measure(model: SequenceModel, setting: Setting) -> dict[str, Any]:
         sequences += [x for many in species(data / f"mammals/encode_{name}.fa.gz").values() for x in many]
     whole = replace(form, sample_every=SAMPLED)
     found["holding"] = setting.once("recall_holding", lambda: in_process_of_its_own(form, sequences), key)
-    found["holding sampled"] = setting.once("recall_holding_sampled", lambda: in_process_of_its_own(whole, sequences), key)
+    found["holding sampled"] = setting.once(
+        "recall_holding_sampled", lambda: in_process_of_its_own(whole, sequences), key
+    )
     found["sampling"] = setting.once("recall_sampling", lambda: sampling(model, setting), key)
     return found
 
