@@ -23,7 +23,7 @@ import torch
 from models import default
 from recall_bits import bits_after, species, whole_sequence
 from sequences import ids_of
-from setting import DEMO, Setting, claim, one_thread, read_setting
+from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.inference.model import SequenceModel, load_model
 from titans_dna.loading.lanes import Contig
@@ -247,13 +247,27 @@ def rows_and_claims(found: dict[str, Any]) -> tuple[list[list[Any]], list[dict[s
     return rows, out
 
 
+def draw(found: dict[str, Any], path: Path) -> None:
+    """Write the figure: what it takes to recall along ordinary and along repetitive sequence."""
+    plt = plotting()
+    figure, axis = plt.subplots(figsize=(6.4, 2.4))
+    axis.barh(list(found["hard"]), list(found["hard"].values()), color=COLOURS["blue"], height=0.6)
+    axis.axvline(MOST_HARD * found["hard"]["ordinary"], color=INK, ls="--", lw=0.8)
+    axis.invert_yaxis()
+    axis.set(xlabel="microseconds a base to recall, without the network (dashed: twice ordinary sequence)")
+    axis.grid(alpha=0.25, axis="x")
+    figure.tight_layout()
+    save_figure(figure, path)
+
+
 def main() -> None:
     """Measure, and write table and claims."""
     options = read_setting(__doc__, lambda parser: parser.add_argument("--model", default="default"))
     setting = options.setting
     one_thread()
     model = default() if options.model == "default" else load_model(options.model, "cpu")
-    rows, out = rows_and_claims(measure(model, setting))
+    found = measure(model, setting)
+    rows, out = rows_and_claims(found)
     setting.write(
         "recall_cost",
         "What the copy memory costs",
@@ -262,6 +276,7 @@ def main() -> None:
         out,
         model=f"{model.name} {model.weights_sha256[:12]}",
     )
+    draw(found, setting.results / "evidence_recall_cost.svg")
 
 
 if __name__ == "__main__":
