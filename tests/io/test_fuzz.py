@@ -29,7 +29,15 @@ def test_a_bounded_run_of_coverage_guided_fuzzing_finds_nothing(tmp_path):
     corpus.mkdir()
     for name, data in SEEDS.items():
         (corpus / name).write_bytes(data)
-    options = ["-runs=6000", "-seed=1", "-max_len=300", "-timeout=10", f"-artifact_prefix={tmp_path}/"]
+    # A child's peak memory begins at that of the process that forks it, and a worker of the suite may have had 2 GB.
+    options = [
+        "-rss_limit_mb=8192",
+        "-runs=6000",
+        "-seed=1",
+        "-max_len=300",
+        "-timeout=10",
+        f"-artifact_prefix={tmp_path}/",
+    ]
     result = subprocess.run(
         [sys.executable, str(SCRIPT), *options, str(corpus)],
         capture_output=True, text=True, errors="replace", timeout=120, check=False, cwd=tmp_path,
