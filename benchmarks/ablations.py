@@ -16,13 +16,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 from record import in_child, write
+
+if TYPE_CHECKING:
+    from titans_dna.model.backbone import Backbone
+
+KEPT = Path(__file__).resolve().parents[1] / "build" / "ablations"  # results of cases, so that a run can go on
 
 HUMAN = Path(__file__).resolve().parents[1] / "build" / "ablations_human.fa"
 VARIANTS: dict[str, dict[str, object]] = {
@@ -68,9 +77,11 @@ MEMORIES: dict[str, dict[str, object]] = {
     "32 places": {**SECOND, "recall": {"places": 32}},
     "words of 12 in place of the spaced seed": {**SECOND, "recall": {"words": ["1" * 12, "1" * 20]}},
     "one word in 8": {**SECOND, "recall": {"sample_every": [8, 8]}},
+    "rows in place of places": {**SECOND, **COPIES},
 }
+ROWS = "rows in place of places"
 SETTINGS = {"lanes": 8, "window_tokens": 512, "learning_rate": 5e-3, "soft_mask_weight": 1.0}
-MEMORIES_BASES = 400_000  # of the held-out contig, for copies need room
+MEMORIES_BASES = 200_000  # of the held-out contig, for copies need room
 BASE = {"width": 64, "attention_heads": 2, "memory_heads": 1, "window_tokens": 64}
 
 
@@ -101,8 +112,13 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     from titans_dna.tokenizers import NucleotideTokenizer
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.evaluation import carried_bits, reset_bits
+    from titans_dna.training import loop
     from titans_dna.training.loop import Trainer, train
 
+    if name == ROWS:
+        from recalled_rows import with_rows
+
+        loop.with_recalled = with_rows
     tokenizer = NucleotideTokenizer()
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
@@ -128,9 +144,35 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
         return
     trainer, _ = run(steps)
     model = trainer.model
+    parameters = sum(x.numel() for x in model.parameters())
+    if name == ROWS:
+        print(json.dumps({"bits": rows_bits(model, held_out, trainer.bos), "parameters": parameters}))
+        return
     bits = carried_bits(model, [held_out], trainer.bos).bits
     reset = reset_bits(model, [held_out], trainer.bos, 512).bits
-    print(json.dumps({"bits": bits, "reset": reset, "parameters": sum(x.numel() for x in model.parameters())}))
+    print(json.dumps({"bits": bits, "reset": reset, "parameters": parameters}))
+
+
+def rows_bits(model: Backbone, ids: np.ndarray, bos: int) -> float:
+    """Return the bits per base of a sequence read with the records of rows."""
+    import torch
+    from recalled_rows import WORDS, rows
+
+    from titans_dna.model.backbone import Recalled
+
+    read = np.concatenate([[bos], ids[:-1]]).astype(np.uint8)
+    records = rows(read, WORDS).view(np.int32)
+    state, total, known = replace(model.initial_state(1), recall=None), 0.0, 0
+    with torch.inference_mode():
+        for start in range(0, len(read), 2048):
+            piece = slice(start, start + 2048)
+            recalled = Recalled(torch.from_numpy(records[None, piece]), None)
+            out = model.stream(torch.from_numpy(read[None, piece].astype(np.int64)), state, recalled=recalled)
+            state, wanted = out.state, torch.from_numpy(ids[piece].astype(np.int64))
+            there = wanted < model.config.targets
+            found = out.logits[0].log_softmax(-1)[there].gather(1, wanted[there][:, None])
+            total, known = total - float(found.double().sum()), known + int(there.sum())
+    return total / known / math.log(2)
 
 
 def main() -> None:
@@ -165,13 +207,18 @@ def main() -> None:
         step_seconds = {name: min(times[name] for times in rounds) for name in options.variants}
         if options.step_seconds:
             options.step_seconds.write_text(json.dumps(step_seconds))
-            return
     steps = {name: round(options.seconds / step_seconds[name]) for name in options.variants}
     cases = [(name, seed) for seed in range(options.seeds) for name in options.variants]
 
+    KEPT.mkdir(parents=True, exist_ok=True)
+
     def run(case: tuple[str, int]) -> dict[str, float]:
         name, seed = case
-        return in_child(__file__, *common, name, str(steps[name]), str(seed), threads=1)
+        place = KEPT / f"{options.fasta.stem}-{name.replace(' ', '_')}-{steps[name]}-{seed}.json"
+        if not place.exists():
+            found = in_child(__file__, *common, name, str(steps[name]), str(seed), threads=1)
+            place.write_text(json.dumps(found))
+        return json.loads(place.read_text())
 
     with ThreadPoolExecutor(options.jobs) as pool:
         done = list(pool.map(run, cases))
@@ -179,8 +226,8 @@ def main() -> None:
     for name in options.variants:
         results = [r for (n, _), r in zip(cases, done, strict=True) if n == name]
         bits = [r["bits"] for r in results]
-        reset, spread = statistics.mean(r["reset"] for r in results), max(bits) - min(bits)
-        means = (round(x, 4) for x in (statistics.mean(bits), spread, reset))
+        reset = round(statistics.mean(r["reset"] for r in results), 4) if "reset" in results[0] else "-"
+        means = (round(statistics.mean(bits), 4), round(max(bits) - min(bits), 4), reset)
         rows.append([name, *means, steps[name], round(1000 * step_seconds[name]), results[0]["parameters"]])
     rows.sort(key=lambda row: row[1])
     columns = [
