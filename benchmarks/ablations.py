@@ -105,14 +105,14 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     """Train one variant for so many steps; print its bits, or its time per step if there are none."""
     import torch
 
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
     from titans_dna.loading.lanes import Contig
     from titans_dna.model.backbone import Backbone
     from titans_dna.model.config import BackboneConfig
     from titans_dna.tokenizers import NucleotideTokenizer
+    from titans_dna.training import loop
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.evaluation import carried_bits, reset_bits
-    from titans_dna.training import loop
     from titans_dna.training.loop import Trainer, train
 
     if name == ROWS:

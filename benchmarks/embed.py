@@ -57,8 +57,8 @@ def timed(function: Callable[[], Any]) -> tuple[float, Any]:
 def embed_job(model, fasta: Path, regions, output: Path) -> None:
     """The job of the command line, without its options."""
     from titans_dna.inference.embed import EmbedOptions
-    from titans_dna.inference.embedding_job import Storage, embedding_attributes, plan_embeddings, write_embeddings
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
+    from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
 
     options, storage = EmbedOptions(), Storage()
     with open_fasta(fasta) as genome:
@@ -73,9 +73,9 @@ def regions_per_second(regions: int, calls: int, folder: Path) -> list[list[Any]
 
     from titans_dna.inference.placing import place_interval
     from titans_dna.inference.streaming import stream_bases
-    from titans_dna.io.bed import read_intervals
-    from titans_dna.io.fasta import open_fasta
-    from titans_dna.io.hdf5_reader import open_embeddings
+    from titans_dna.io.embeddings.reader import open_embeddings
+    from titans_dna.io.intervals.bed import read_intervals
+    from titans_dna.io.sequence.fasta import open_fasta
 
     model, fasta = toy_model(), DATA / "yeast_R64-1-1.fa.gz"
     with open_fasta(fasta) as genome:
@@ -128,9 +128,9 @@ def finished_part(values: np.ndarray, path: Path):
     """The plan of a job of as many tiles, and its one part, as they are when the last contig has been read."""
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.embed import EmbedOptions
-    from titans_dna.inference.embedding_job import plan_embeddings
     from titans_dna.inference.placing import PlacedRegion, tiled
-    from titans_dna.io.parts import VectorFile
+    from titans_dna.io.embeddings.parts import VectorFile
+    from titans_dna.jobs.embeddings import plan_embeddings
 
     bases = 10 * len(values)
     whole = PlacedRegion(asked=Interval("chr1", 0, bases), contig="chr1", start=0, end=bases, outcome="ok")
@@ -144,9 +144,9 @@ def finished_part(values: np.ndarray, path: Path):
 def write_own(path: Path, plan, part: Path, width: int, dtype: str, compression: str) -> None:
     """Ours: from the part to a file with coordinates, as `write_embeddings` ends."""
     from titans_dna.genome.shard import Shard
-    from titans_dna.inference.embedding_job import assemble
-    from titans_dna.io.hdf5 import EmbeddingWriter, Outline
-    from titans_dna.io.parts import PartVectors
+    from titans_dna.io.embeddings.parts import PartVectors
+    from titans_dna.io.embeddings.writer import EmbeddingWriter, Outline
+    from titans_dna.jobs.embeddings import assemble
 
     vectors, outline = [PartVectors([part], width, plan.targets)], Outline(text_bytes=plan.regions.text_bytes)
     contigs = {"chr1": (10 * plan.rows, "0" * 32)}
@@ -177,7 +177,7 @@ def pooled_features(rows: int, width: int) -> np.ndarray:
 
 def megabytes_per_second(rows: int, width: int, rounds: int, folder: Path) -> list[list[Any]]:
     """Raw against ours, and the compressions, on pooled features."""
-    from titans_dna.io.hdf5_reader import open_embeddings
+    from titans_dna.io.embeddings.reader import open_embeddings
 
     values, path, part = pooled_features(rows, width), folder / "w.h5", folder / "part"
     plan, table, random = finished_part(values, part), [], np.random.default_rng(3)

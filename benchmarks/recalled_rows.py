@@ -1,7 +1,7 @@
 """Rows in place of places: counts of what followed each word, in the form of a copy memory's records.
 
-The alternative that the copy memory is held against (``ablations.py --memories``). A row is addressed by the hash of the
-last k bases and holds how often each base came next, on both strands: a linear memory with sparse keys, written with
+The alternative that the copy memory is held against (``ablations.py --memories``). A row is addressed by the hash
+of the last k bases and holds how often each base came next, on both strands: a linear memory with sparse keys, written with
 step 1/n. The same network that weighs places weighs the four counts of every row.
 """
 
@@ -81,5 +81,9 @@ def _strand(codes: np.ndarray, reverse: bool) -> RecalledStrand:
     sums = np.add.reduceat(counts, np.arange(0, len(counts), BLOCK), dtype=np.int64)
     # Slots may hold gaps; a window packs records to the left, and the network does not ask which slot one is in.
     return RecalledStrand(
-        counts=counts, codes=found[held], starts=np.concatenate([[0], np.cumsum(sums)[:-1]]), slots=SLOTS, tokens=len(ids)
+        counts=counts,
+        codes=found[held],
+        starts=np.concatenate([[0], np.cumsum(sums)[:-1]]),
+        slots=SLOTS,
+        tokens=len(ids),
     )

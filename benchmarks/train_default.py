@@ -42,7 +42,7 @@ PLANTED, PLANTED_BASES, PLANTED_WEIGHT, PLANTED_SEED = "planted.fa", 12_000_000,
 
 def write_planted(paths: dict[str, Path], place: Path) -> None:
     """Write a sequence of training DNA in which copies are planted."""
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
     from titans_dna.tokenizers import NucleotideTokenizer
 
     tokenizer, parts = NucleotideTokenizer(), []
@@ -129,8 +129,8 @@ def card(output: Path, data: Path) -> str:
         "  but relatives of human (chimpanzee, baboon and others) were at ENm002, so figures on that one are not",
         "  those of a genome without relatives",
         f"- held out while training: {', '.join(HELD_OUT)}",
-        f"- and {PLANTED_BASES / 1e6:.0f} Mb made of the training genomes with copies planted in them, for words that were",
-        "  read once are rare in genomes (`benchmarks/planted.py`)", "",
+        f"- and {PLANTED_BASES / 1e6:.0f} Mb made of the training genomes with copies planted in them, for words that",
+        "  were read once are rare in genomes (`benchmarks/planted.py`)", "",
         "| training data (sources in the project's data notes) | SHA-256 |", "|---|---|", *sums, "",
         *settings_told(output), *earned(output),
         "Bits per base on what was held out, by the number of bases read before in the same window:", "",
@@ -188,7 +188,7 @@ def earned(output: Path) -> list[str]:
 
 def keep_self_test(output: Path) -> float:
     """Read a piece of the demo genome with the finished model; keep it and the loss beside the weights."""
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
     from titans_dna.training.self_test import write_self_test
 
     with open_fasta(Path(__file__).resolve().parents[1] / "data" / "demo.fa") as demo:

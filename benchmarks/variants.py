@@ -112,7 +112,7 @@ def load(folder: str):
 
 
 def chr20(data: Path):
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
 
     return open_fasta(data / "human/hg19_chr20_1Mb.fa.gz"), data / "human/hg19_chr20_1Mb.1000G.vcf.gz"
 
@@ -120,7 +120,7 @@ def chr20(data: Path):
 def chr20_alleles(data: Path, bases: int, most: int):
     """Return the first bases of chromosome 20 and at most so many alleles on them, evenly chosen."""
     from titans_dna.inference.alleles import read_alleles
-    from titans_dna.io.vcf import read_variants
+    from titans_dna.io.variants.vcf import read_variants
 
     fasta, vcf = chr20(data)
     with fasta, read_variants(vcf) as reader:
@@ -165,7 +165,7 @@ def child_speed(options) -> dict[str, float]:
 
 def child_length(options) -> dict[str, float]:
     """Made SNVs on so much of the joined yeast genome."""
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
 
     model = load(options.model[0])
     with open_fasta(options.data / "genomes/yeast_R64-1-1.fa.gz") as fasta:
@@ -175,9 +175,9 @@ def child_length(options) -> dict[str, float]:
 
 def child_memory(options) -> dict[str, float]:
     """The whole way from VCF to VCF, so many records."""
-    from titans_dna.inference.variant_file import score_variant_file
-    from titans_dna.inference.variant_job import ScoringOptions
-    from titans_dna.io.vcf import read_variants
+    from titans_dna.io.variants.vcf import read_variants
+    from titans_dna.jobs.variant_scores import ScoringOptions
+    from titans_dna.jobs.variants import score_variant_file
 
     model = load(options.model[0])
     fasta, vcf = chr20(options.data)
@@ -202,8 +202,8 @@ def child_brca1(options) -> dict[str, object]:
     from titans_dna.inference.alleles import read_alleles
     from titans_dna.inference.metrics import auroc
     from titans_dna.inference.score_variants import score_strands
-    from titans_dna.io.fasta import open_fasta
-    from titans_dna.io.vcf import read_variants
+    from titans_dna.io.sequence.fasta import open_fasta
+    from titans_dna.io.variants.vcf import read_variants
 
     with open_fasta(options.data / "human/hg19_brca1_region.fa") as fasta:
         with read_variants(options.data / "human/hg19_brca1_sge.vcf") as reader:

@@ -20,8 +20,8 @@ def scores_by_context(model: SequenceModel, data: Path) -> tuple[np.ndarray, dic
     """Return which variants are loss of function, and ln P(ALT) - ln P(REF) of each, both strands, by context."""
     from titans_dna.inference.alleles import read_alleles
     from titans_dna.inference.score_variants import HORIZON_BP, score_strands
-    from titans_dna.io.fasta import open_fasta
-    from titans_dna.io.vcf import read_variants
+    from titans_dna.io.sequence.fasta import open_fasta
+    from titans_dna.io.variants.vcf import read_variants
 
     vcf = data / "human/hg19_brca1_sge.vcf"
     with open_fasta(data / "human/hg19_brca1_region.fa") as fasta:

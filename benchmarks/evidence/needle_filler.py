@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from needle_task import BASES, Ids, draw_bases
 
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.tokenizers import NucleotideTokenizer
 
 HELD_OUT = ("IV", "XV")  # contigs of yeast that no training sees: 2,623,224 bases

@@ -18,7 +18,7 @@ from setting import DEMO, Setting
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.read_before import state_after
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.model.state import StreamState, select
 from titans_dna.recall import recall, unpack
 from titans_dna.tokenizers import NucleotideTokenizer

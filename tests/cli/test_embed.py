@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 import pytest
 
-from titans_dna.io.hdf5_reader import open_embeddings
+from titans_dna.io.embeddings.reader import open_embeddings
 
 
 @pytest.fixture

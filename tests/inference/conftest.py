@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from titans_dna.inference.model import SequenceModel
-from titans_dna.io.fasta import Fasta, open_fasta
-from titans_dna.io.vcf import VcfRecord
+from titans_dna.io.sequence.fasta import Fasta, open_fasta
+from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer

@@ -16,14 +16,15 @@ from pathlib import Path
 import torch
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import embed, work_folder
+from titans_dna.inference import embed
 from titans_dna.inference.embed import EmbedOptions
-from titans_dna.inference.embedding_job import Storage, embedding_attributes, plan_embeddings, write_embeddings
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import place_interval
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.streaming import stream_bases
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
+from titans_dna.jobs import work_folder
+from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import named_config
 from titans_dna.tokenizers import NucleotideTokenizer

@@ -18,19 +18,20 @@ from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard
-from titans_dna.inference import embed, work_folder
+from titans_dna.inference import embed
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
-from titans_dna.inference.embedding_job import (
+from titans_dna.inference.placing import place_interval, tiled
+from titans_dna.inference.pooling import Pooling
+from titans_dna.inference.streaming import stream_bases
+from titans_dna.io.embeddings.merge import merge_embeddings
+from titans_dna.io.embeddings.reader import open_embeddings
+from titans_dna.jobs import work_folder
+from titans_dna.jobs.embeddings import (
     Storage,
     embedding_attributes,
     plan_embeddings,
     write_embeddings,
 )
-from titans_dna.inference.placing import place_interval, tiled
-from titans_dna.inference.pooling import Pooling
-from titans_dna.inference.streaming import stream_bases
-from titans_dna.io.embedding_merge import merge_embeddings
-from titans_dna.io.hdf5_reader import open_embeddings
 
 POOLINGS = ("mean", "max", "last", "center", "none", "bins:3")
 LENGTHS = {"chrA": 400, "chrB": 150, "chrC": 220}
@@ -272,7 +273,7 @@ def test_the_same_command_gives_the_same_bytes(run, asked, tmp_path, monkeypatch
 
 
 def test_parts_of_a_stopped_run_are_taken_up(run, asked, tmp_path, monkeypatch):
-    from titans_dna.inference import embedding_job
+    from titans_dna.jobs import embeddings as embedding_job
 
     path, plain, seen = tmp_path / "e.h5", embedding_job.embed_strand, []
 

@@ -9,7 +9,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.haplotype import genotype, place_on_haplotypes, read_sites, sample_column
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.io.vcf import parse_line, read_variants
+from titans_dna.io.variants.vcf import parse_line, read_variants
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from titans_dna.inference import read_embeddings
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.read_embeddings import embed_reads
-from titans_dna.io.bam import Read
+from titans_dna.io.sequence.bam import Read
 from titans_dna.tokenizers import KmerTokenizer, NucleotideTokenizer
 
 

@@ -19,7 +19,7 @@ from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.strand import Strand, read_side_by_side
-from titans_dna.inference.work_folder import WorkFolder
+from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.model.backbone import Backbone
 from titans_dna.recall import RecallForm
 

@@ -22,20 +22,21 @@ from recall.sequences import patchwork
 from titans_dna.errors import CheckpointError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
-from titans_dna.inference import branches, embed, lanes, score_regions, work_folder
+from titans_dna.inference import branches, embed, lanes, score_regions
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
-from titans_dna.inference.embedding_job import Storage, embedding_attributes, plan_embeddings, write_embeddings
-from titans_dna.inference.merge_scores import merge_scores
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import place_interval
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.score_variants import score_alleles, score_strands
 from titans_dna.inference.streaming import stream_bases
-from titans_dna.inference.variant_file import score_variant_file
-from titans_dna.inference.variant_job import ScoringOptions
-from titans_dna.io.embedding_merge import merge_embeddings
+from titans_dna.io.embeddings.merge import merge_embeddings
+from titans_dna.jobs import work_folder
+from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
+from titans_dna.jobs.merge_scores import merge_scores
+from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.jobs.variants import score_variant_file
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.recall import RecallForm
 

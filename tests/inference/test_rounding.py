@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from titans_dna.inference.model import load_model
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.model.state import map_tensors
 
 DISTURBED = 1e-5  # relative change of every number of the state, some hundred times what float32 rounds

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from titans_dna.errors import FormatError
-from titans_dna.inference.shards import merge_order, read_ranges, shard_of_records, write_ranges
+from titans_dna.jobs.shards import merge_order, read_ranges, shard_of_records, write_ranges
 
 
 def test_contigs_stay_whole_where_they_can():

@@ -14,13 +14,14 @@ import torch
 from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
-from titans_dna.inference import score_regions, work_folder
-from titans_dna.inference.merge_scores import merge_scores
-from titans_dna.inference.merge_tracks import merge_tracks
-from titans_dna.inference.region_file import RegionOutputs, RegionRow, score_region_file
+from titans_dna.inference import score_regions
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
-from titans_dna.io.score_table_reader import open_score_table
-from titans_dna.io.track_set_reader import holds_tracks
+from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.tables.track_set_reader import holds_tracks
+from titans_dna.jobs import work_folder
+from titans_dna.jobs.merge_scores import merge_scores
+from titans_dna.jobs.merge_tracks import merge_tracks
+from titans_dna.jobs.regions import RegionOutputs, RegionRow, score_region_file
 from titans_dna.model.memory import NeuralMemory
 
 BASES = 140

@@ -19,13 +19,14 @@ from pysam import bcftools
 
 from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.shard import Shard
-from titans_dna.inference import branches, work_folder
-from titans_dna.inference.merge_scores import merge_scores
-from titans_dna.inference.variant_file import VariantInputs, score_variant_file
-from titans_dna.inference.variant_job import ScoringOptions
-from titans_dna.io.fasta import open_fasta
-from titans_dna.io.score_table_reader import open_score_table
-from titans_dna.io.vcf import read_variants
+from titans_dna.inference import branches
+from titans_dna.io.sequence.fasta import open_fasta
+from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.variants.vcf import read_variants
+from titans_dna.jobs import work_folder
+from titans_dna.jobs.merge_scores import merge_scores
+from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.jobs.variants import VariantInputs, score_variant_file
 from titans_dna.model.checkpoint import save_checkpoint
 
 FAST = ScoringOptions(horizon_bp=12)
@@ -303,7 +304,8 @@ def test_a_run_that_stops_anywhere_goes_on_to_the_same_bytes(
 KILLED = """
 import sys, time
 from pathlib import Path
-from titans_dna.inference import branches, work_folder
+from titans_dna.inference import branches
+from titans_dna.jobs import work_folder
 branches.SETTLE_INPUTS, work_folder.SAVE_SECONDS = 48, 0.0
 real = branches._Reading._read_batch
 def slow(self, waiting):
@@ -342,7 +344,7 @@ def test_kill_9_and_resume_give_the_same_bytes(model, genome, variants, tmp_path
 def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(model, genome, variants, tmp_path, monkeypatch):
     output = tmp_path / "out.tsv"
     with monkeypatch.context() as patch:
-        patch.setattr("titans_dna.inference.variant_file._write_table", lambda *_: (_ for _ in ()).throw(_StopError))
+        patch.setattr("titans_dna.jobs.variants._write_table", lambda *_: (_ for _ in ()).throw(_StopError))
         with pytest.raises(_StopError):
             score_variant_file(model, genome, variants, output, options=FAST)
     folder = tmp_path / "out.tsv.work"
@@ -367,7 +369,7 @@ def test_an_unfinished_run_over_other_input_is_not_gone_on_with(
     variants.write_text(f"##fileformat=VCFv4.3\n{HEADER}chr1\t100\t.\t{rest[98]}\t{other(rest[98])}\t.\t.\t.\n")
     fasta.write_text(f">chr1\nA{rest}\n")
     with monkeypatch.context() as patch, open_fasta(fasta) as genome:
-        patch.setattr("titans_dna.inference.variant_file._write_table", lambda *_: (_ for _ in ()).throw(_StopError))
+        patch.setattr("titans_dna.jobs.variants._write_table", lambda *_: (_ for _ in ()).throw(_StopError))
         with pytest.raises(_StopError):
             score_variant_file(model, genome, variants, output, options=FAST)
     fasta.write_text(f">chr1\n{base}{rest}\n")

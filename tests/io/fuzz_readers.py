@@ -21,15 +21,15 @@ import pysam
 with atheris.instrument_imports(include=["titans_dna"]):
     from titans_dna.errors import TitansDNAError
     from titans_dna.genome import Interval, Variant
-    from titans_dna.io.bed import read_intervals
-    from titans_dna.io.fasta import open_fasta
-    from titans_dna.io.sam_check import check_sam
-    from titans_dna.io.tables import read_tsv
-    from titans_dna.io.variant_table import open_variants
-    from titans_dna.io.vcf import read_variants
-    from titans_dna.io.vcf_check import check_vcf
-    from titans_dna.io.vcf_header import InfoField
-    from titans_dna.io.vcf_writer import write_scored
+    from titans_dna.io.intervals.bed import read_intervals
+    from titans_dna.io.sequence.fasta import open_fasta
+    from titans_dna.io.sequence.sam_check import check_sam
+    from titans_dna.io.tables.tsv import read_tsv
+    from titans_dna.io.variants.variant_table import open_variants
+    from titans_dna.io.variants.vcf import read_variants
+    from titans_dna.io.variants.vcf_check import check_vcf
+    from titans_dna.io.variants.vcf_header import InfoField
+    from titans_dna.io.variants.vcf_writer import write_scored
 
 SCORE = InfoField(id="S", number="A", type="Float", description="s")
 

@@ -10,7 +10,7 @@ import pytest
 
 from titans_dna.errors import OutputError
 from titans_dna.io import atomic_path
-from titans_dna.io.atomic import drop_leftovers
+from titans_dna.io.disk.atomic import drop_leftovers
 
 
 def test_the_output_appears_only_when_complete(tmp_path):
@@ -89,8 +89,9 @@ def test_only_dead_writers_of_this_file_on_this_host_are_cleared_away(tmp_path, 
 
 def test_reading_loads_no_torch_and_no_heavy_package_at_import():
     code = (
-        "import sys, titans_dna.io, titans_dna.genome, titans_dna.tokenizers, titans_dna.io.fasta, titans_dna.io.vcf,"
-        " titans_dna.io.bed, titans_dna.io.tables, titans_dna.io.tracks, titans_dna.io.hdf5, titans_dna.io.vcf_writer\n"
+        "import sys, titans_dna.io, titans_dna.genome, titans_dna.tokenizers, titans_dna.io.sequence.fasta,"
+        " titans_dna.io.variants.vcf, titans_dna.io.intervals.bed, titans_dna.io.tables.tsv,"
+        " titans_dna.io.tables.bigwig, titans_dna.io.embeddings.writer, titans_dna.io.variants.vcf_writer\n"
         "heavy = {'torch', 'h5py', 'pysam', 'pyfaidx', 'pyBigWig', 'Bio', 'pandas', 'tokenizers'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )

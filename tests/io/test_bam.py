@@ -11,8 +11,8 @@ import pytest
 from titans_dna.errors import ContigUnknown, FormatError, InputMissing, ReferenceMismatch
 from titans_dna.genome import Interval, reverse_complement
 from titans_dna.io import Genome, open_fasta
-from titans_dna.io.bam import ReadFilter, open_reads
-from titans_dna.io.consensus import ConsensusOptions, SampleGenome, consensus_sequence
+from titans_dna.io.sequence.bam import ReadFilter, open_reads
+from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
 
 GENERATOR = random.Random(11)
 REFERENCE = "".join(GENERATOR.choices("ACGT", k=3000))

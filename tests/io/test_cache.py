@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.cache import cache_entry, cache_folder, store, try_to_store
+from titans_dna.io.disk.cache import cache_entry, cache_folder, store, try_to_store
 
 
 def test_the_folder_is_the_one_asked_for(monkeypatch):

@@ -9,8 +9,8 @@ import pytest
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome import Interval
 from titans_dna.io import EmbeddingWriter, open_embeddings
-from titans_dna.io import embedding_formats as formats
-from titans_dna.io.embedding_formats import convert_embeddings
+from titans_dna.io.embeddings import formats
+from titans_dna.io.embeddings.formats import convert_embeddings
 
 pytest.importorskip("anndata", reason="the extra [convert] is not installed")
 pytest.importorskip("pyarrow", reason="the extra [convert] is not installed")

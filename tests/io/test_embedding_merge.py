@@ -8,8 +8,8 @@ import pytest
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome import Interval
 from titans_dna.io import EmbeddingWriter, open_embeddings
-from titans_dna.io.embedding_merge import merge_embeddings
-from titans_dna.io.hdf5 import Outline
+from titans_dna.io.embeddings.merge import merge_embeddings
+from titans_dna.io.embeddings.writer import Outline
 
 CONTIGS = {"chrA": (1000, "m1")}
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)

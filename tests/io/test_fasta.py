@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from titans_dna.errors import ContigUnknown, FormatError, IndexStale, InputMissing, OutputError, TitansDNAError
-from titans_dna.io import fasta_source, open_fasta
-from titans_dna.io.fasta_index import FastaScanner, format_fai
+from titans_dna.io import open_fasta
+from titans_dna.io.sequence import fasta_source
+from titans_dna.io.sequence.fasta_index import FastaScanner, format_fai
 from titans_dna.tokenizers import NucleotideTokenizer
 
 SMALL = ">chr1 first contig\nACGTACGTAC\nacgtnNRYac\nGGG\n>chr2\nTTTTT\n\n>chr3\tx\nA\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import h5py
 import pytest
 
-from titans_dna.io.hdf5_metadata import LONG, read_metadata, write_metadata
+from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata, write_metadata
 
 
 @pytest.mark.parametrize("size", [0, 60_000, 60_001, 300_000])

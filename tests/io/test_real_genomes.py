@@ -8,8 +8,8 @@ import pytest
 
 from titans_dna.errors import FormatError
 from titans_dna.io import open_fasta, read_intervals, read_variants
-from titans_dna.io.fasta import fetch_circular
-from titans_dna.io.fasta_source import reference_for_htslib
+from titans_dna.io.sequence.fasta import fetch_circular
+from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from titans_dna.errors import TitansDNAError
 from titans_dna.genome import Interval
 from titans_dna.io import open_reads
-from titans_dna.io.sam_check import check_sam
+from titans_dna.io.sequence.sam_check import check_sam
 
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture" / "sam"
 PASSED, FAILED = sorted(TORTURE.glob("passed/*.sam")), sorted(TORTURE.glob("failed/*.sam"))

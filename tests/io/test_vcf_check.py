@@ -9,7 +9,7 @@ import pytest
 
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io import InfoField, read_variants, write_scored
-from titans_dna.io.vcf_check import check_vcf, require_valid
+from titans_dna.io.variants.vcf_check import check_vcf, require_valid
 
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture" / "vcf_4.2"
 PASSED, FAILED = sorted(TORTURE.glob("passed/*.vcf")), sorted(TORTURE.glob("failed/*.vcf"))

@@ -37,7 +37,7 @@ def write_model(folder: Path) -> None:
 
 def write_run(folder: Path, fasta: Path) -> None:
     """Settings, a region of 1 kb every 20 kb of each contig, and the model."""
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
 
     folder.mkdir()
     write_model(folder / "model")

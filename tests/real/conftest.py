@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from titans_dna.inference.model import SequenceModel, load_model
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.model.config import BackboneConfig
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split

@@ -17,10 +17,10 @@ from titans_dna.cli.regions import place_regions
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.streaming import stream_bases
-from titans_dna.inference.variant_file import score_variant_file
-from titans_dna.inference.variant_job import ScoringOptions
-from titans_dna.io.fasta import open_fasta
-from titans_dna.io.vcf import read_variants
+from titans_dna.io.sequence.fasta import open_fasta
+from titans_dna.io.variants.vcf import read_variants
+from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.jobs.variants import score_variant_file
 
 pytestmark = pytest.mark.real
 
@@ -113,7 +113,7 @@ import resource, sys
 from pathlib import Path
 from titans_dna.inference.model import load_model
 from titans_dna.inference.streaming import stream_bases
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 model = load_model(Path(sys.argv[1]), "cpu")
 bases, first = int(sys.argv[3]), int(sys.argv[4])
 with open_fasta(sys.argv[2]) as fasta:

@@ -13,10 +13,10 @@ import pytest
 
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.inference.variant_file import score_variant_file
-from titans_dna.inference.variant_job import ScoringOptions
-from titans_dna.io.fasta import open_fasta
-from titans_dna.io.vcf import read_variants
+from titans_dna.io.sequence.fasta import open_fasta
+from titans_dna.io.variants.vcf import read_variants
+from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.jobs.variants import score_variant_file
 
 pytestmark = pytest.mark.real
 

@@ -12,7 +12,7 @@ import pysam
 import pytest
 
 from titans_dna.genome.interval import Interval
-from titans_dna.io.hdf5 import EmbeddingWriter
+from titans_dna.io.embeddings.writer import EmbeddingWriter
 from titans_dna.report.gather import ReportInputs
 
 HEADER = """##fileformat=VCFv4.3

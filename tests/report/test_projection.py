@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from titans_dna.cli.report import report
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.genome.interval import Interval
-from titans_dna.io.hdf5 import EmbeddingWriter
+from titans_dna.io.embeddings.writer import EmbeddingWriter
 from titans_dna.report.gather import ReportInputs, gather_inputs
 from titans_dna.report.page import render_page
 from titans_dna.report.projection import umap_projection

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from titans_dna.cli import main
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.inference.model import SequenceModel, load_model
-from titans_dna.io.fasta import open_fasta
+from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig

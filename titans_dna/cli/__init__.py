@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from titans_dna.errors import TitansDNAError
-from titans_dna.io.atomic import full_disk
+from titans_dna.io.disk.atomic import full_disk
 from titans_dna.version import __version__
 
 # Threads that wait in a busy loop make small products many times slower where others use the machine too; it must be

@@ -22,7 +22,7 @@ def convert(source: Path, target: Path) -> None:
     titans-dna convert embeddings.h5 embeddings.h5ad
     titans-dna convert embeddings.parquet embeddings.h5
     """
-    from titans_dna.io.embedding_formats import convert_embeddings
+    from titans_dna.io.embeddings.formats import convert_embeddings
 
     regions = convert_embeddings(source, target)
     click.echo(f"{target}: {regions:,} regions", err=True)

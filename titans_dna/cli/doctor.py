@@ -156,7 +156,7 @@ def _checkpoint() -> bool:
 
 
 def _cache() -> bool:
-    from titans_dna.io.cache import cache_folder
+    from titans_dna.io.disk.cache import cache_folder
 
     folder = cache_folder()
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())

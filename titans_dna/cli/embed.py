@@ -15,9 +15,9 @@ from titans_dna.errors import ConfigError
 if TYPE_CHECKING:
     from titans_dna.cli.sources import ReadsChoice
     from titans_dna.inference.embed import EmbedOptions
-    from titans_dna.inference.embedding_job import Storage
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.placing import PlacedRegion
+    from titans_dna.jobs.embeddings import Storage
 
 
 @click.command("embed", short_help="Write embeddings of regions to HDF5.")
@@ -82,12 +82,12 @@ def embed(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import iterate_regions
     from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
-    from titans_dna.inference import embedding_job
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
     from titans_dna.inference.pooling import Pooling
-    from titans_dna.inference.run_metadata import command_line
+    from titans_dna.jobs import embeddings as embedding_job
+    from titans_dna.jobs.provenance import command_line
     from titans_dna.version import __version__
 
     if stride_bp and not window_bp:
@@ -136,8 +136,8 @@ def _embed_reads(
     from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
     from titans_dna.inference.embed import vector_attributes
     from titans_dna.inference.read_embeddings import embed_reads
-    from titans_dna.inference.run_metadata import command_line
-    from titans_dna.io.hdf5 import EmbeddingWriter
+    from titans_dna.io.embeddings.writer import EmbeddingWriter
+    from titans_dna.jobs.provenance import command_line
     from titans_dna.version import __version__
 
     chosen, storage = settings

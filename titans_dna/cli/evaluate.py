@@ -35,7 +35,7 @@ def evaluate(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.io.atomic import atomic_path
+    from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.training.evaluation import evaluate_model, held_out_contigs
 
     model = load_model(model_folder, device)

@@ -27,7 +27,7 @@ def info(path: Path) -> None:
     titans-dna info data/demo.fa
     titans-dna info default
     """
-    from titans_dna.io.score_table import is_score_table
+    from titans_dna.io.tables.score_table import is_score_table
 
     if path.is_dir():
         _model(path)
@@ -103,7 +103,7 @@ def _recall(form: RecallForm | None) -> str:
 
 
 def _table(path: Path) -> None:
-    from titans_dna.io.score_table_reader import holds_scores, open_score_table
+    from titans_dna.io.tables.score_table_reader import holds_scores, open_score_table
 
     if path.suffix in (".h5", ".hdf5") and not holds_scores(path):
         _embeddings(path)
@@ -114,14 +114,14 @@ def _table(path: Path) -> None:
 
 
 def _embeddings(path: Path) -> None:
-    from titans_dna.io.hdf5_reader import open_embeddings
+    from titans_dna.io.embeddings.reader import open_embeddings
 
     with open_embeddings(path) as embeddings:
         _rows({"regions": f"{len(embeddings):,}", "width": embeddings.width, **embeddings.attributes})
 
 
 def _fasta(path: Path) -> None:
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
 
     with open_fasta(path) as fasta:
         click.echo("contig\tlength\tmd5")

@@ -28,15 +28,15 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     titans-dna merge shard*.vcf.gz --output scored.vcf.gz
     titans-dna merge part*.surprise.bw --output surprise.bw
     """
-    from titans_dna.io.score_table_reader import holds_scores
-    from titans_dna.io.track_set_reader import holds_tracks
+    from titans_dna.io.tables.score_table_reader import holds_scores
+    from titans_dna.io.tables.track_set_reader import holds_tracks
 
     if str(output) == "-" and not shards[0].name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
         raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")
     if any(output.resolve() == path.resolve() for path in shards):
         raise ConfigError(f"--output {output} is one of the shards. Choose another file.")
     if holds_tracks(shards[0]):
-        from titans_dna.inference.merge_tracks import merge_tracks
+        from titans_dna.jobs.merge_tracks import merge_tracks
 
         options.refuse_useless("virtual", where="for tracks such as " + str(shards[0]))
 
@@ -44,7 +44,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
         click.echo(f"{output}: tracks of {contigs:,} contigs of {len(shards)} shards", err=True)
         return
     if holds_scores(shards[0]):
-        from titans_dna.inference.merge_scores import merge_scores
+        from titans_dna.jobs.merge_scores import merge_scores
 
         if virtual:
             raise ConfigError("--virtual is for embeddings; scores are copied")
@@ -52,8 +52,8 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
         click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
         return
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.inference.run_metadata import command_line
-    from titans_dna.io.embedding_merge import merge_embeddings
+    from titans_dna.io.embeddings.merge import merge_embeddings
+    from titans_dna.jobs.provenance import command_line
 
     other = [path for path in shards if path.suffix not in (".h5", ".hdf5")]
     if other:

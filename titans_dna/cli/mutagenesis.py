@@ -66,7 +66,7 @@ def mutagenesis(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.inference.mutagenesis_file import mutate_regions, write_all_snvs
+    from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
     from titans_dna.report.logo import check_picture_path, draw_effects
 
     if all_snvs == bool(regions or bed):

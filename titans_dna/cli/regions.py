@@ -10,8 +10,8 @@ import click
 from titans_dna.errors import FormatError
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
-from titans_dna.io.bam import AlignedReads
-from titans_dna.io.fasta import Genome
+from titans_dna.io.sequence.bam import AlignedReads
+from titans_dna.io.sequence.fasta import Genome
 
 MALFORMED = "malformed"  # outcome of a line that is no interval; its name says what is wrong
 
@@ -40,7 +40,7 @@ def iterate_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Seq
 
 def _of_file(fasta: Genome | AlignedReads, bed: Path) -> Iterator[PlacedRegion]:
     """Yield the regions of a BED or GTF file; it is refused where no line is good."""
-    from titans_dna.io.bed import iterate_records
+    from titans_dna.io.intervals.bed import iterate_records
 
     broken, good = None, False
     for record in iterate_records(bed):

@@ -59,7 +59,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     titans-dna report embeddings.h5 --label strand --output report.html
     titans-dna report --model model/ --evaluation evaluation.json --regions regions.tsv --output report.html
     """
-    from titans_dna.io.atomic import atomic_path
+    from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.report.gather import ReportInputs, gather_inputs
     from titans_dna.report.links import link_pattern
     from titans_dna.report.page import render_page

@@ -68,7 +68,7 @@ def score_regions(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.inference.region_file import RegionOutputs, RegionRow, score_region_file
+    from titans_dna.jobs.regions import RegionOutputs, RegionRow, score_region_file
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
@@ -104,9 +104,9 @@ def _score_reads(
     from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.reads import score_sequences
-    from titans_dna.inference.region_file import COLUMNS, RegionRow, table_row
-    from titans_dna.inference.run_metadata import command_line
-    from titans_dna.io.score_table import ScoreTableWriter
+    from titans_dna.io.tables.score_table import ScoreTableWriter
+    from titans_dna.jobs.provenance import command_line
+    from titans_dna.jobs.regions import COLUMNS, RegionRow, table_row
     from titans_dna.version import __version__
 
     metadata = {

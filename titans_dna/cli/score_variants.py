@@ -88,9 +88,9 @@ def score_variants(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.inference.variant_file import VariantInputs, score_variant_file
-    from titans_dna.inference.variant_job import ScoringOptions
-    from titans_dna.io.variant_table import VariantColumns
+    from titans_dna.io.variants.variant_table import VariantColumns
+    from titans_dna.jobs.variant_scores import ScoringOptions
+    from titans_dna.jobs.variants import VariantInputs, score_variant_file
 
     if (vcf is None) == (not variants):
         raise ConfigError("give either --vcf or --variant")

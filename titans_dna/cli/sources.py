@@ -14,9 +14,9 @@ from titans_dna.genome.interval import merge_intervals
 
 if TYPE_CHECKING:
     from titans_dna.cli.regions import PlacedRegion
-    from titans_dna.io.bam import AlignedReads, Read, ReadFilter
-    from titans_dna.io.consensus import SampleGenome
-    from titans_dna.io.fasta import Fasta, Genome
+    from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
+    from titans_dna.io.sequence.consensus import SampleGenome
+    from titans_dna.io.sequence.fasta import Fasta, Genome
 
 _NAMES_SHOWN = 6
 
@@ -57,7 +57,7 @@ class ReadsChoice:
     @property
     def keep(self) -> ReadFilter:
         """Which reads count."""
-        from titans_dna.io.bam import ReadFilter
+        from titans_dna.io.sequence.bam import ReadFilter
 
         names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
         return ReadFilter(**{name: getattr(self, name) for name in names})
@@ -90,14 +90,14 @@ def open_genome(
     """
     if fasta is None:
         raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.fasta import open_fasta
 
     groups = _read_aliases(aliases)
     genome = open_fasta(fasta, aliases=groups)
     if choice.reads is None:
         return genome
-    from titans_dna.io.bam import open_reads
-    from titans_dna.io.consensus import ConsensusOptions, SampleGenome
+    from titans_dna.io.sequence.bam import open_reads
+    from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
 
     called = ConsensusOptions(min_depth=choice.min_depth, reads=choice.keep)
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
@@ -105,8 +105,8 @@ def open_genome(
 
 def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
     """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
-    from titans_dna.io.bam import open_reads
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.sequence.bam import open_reads
+    from titans_dna.io.sequence.fasta import open_fasta
 
     assert choice.reads is not None
     groups = _read_aliases(aliases)
@@ -146,7 +146,7 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
 
 def _report_consensus(genome: Genome | AlignedReads) -> None:
     """Say on standard error how many bases are the sample's own."""
-    from titans_dna.io.consensus import SampleGenome
+    from titans_dna.io.sequence.consensus import SampleGenome
 
     if isinstance(genome, SampleGenome):
         lost = genome.losses
@@ -166,6 +166,6 @@ def report_reads(aligned: AlignedReads) -> None:
 
 
 def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
-    from titans_dna.io.aliases import read_aliases
+    from titans_dna.io.sequence.aliases import read_aliases
 
     return read_aliases(path) if path is not None else []

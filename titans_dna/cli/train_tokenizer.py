@@ -39,8 +39,8 @@ def train_tokenizer(
     from collections.abc import Iterator
 
     from titans_dna.genome.alphabet import reverse_complement
-    from titans_dna.io.atomic import atomic_path
-    from titans_dna.io.fasta import open_fasta
+    from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.io.sequence.fasta import open_fasta
     from titans_dna.tokenizers import BpeTokenizer
 
     def strands() -> Iterator[bytes]:

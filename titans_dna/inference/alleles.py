@@ -18,8 +18,8 @@ from titans_dna.errors import ReferenceMismatch
 from titans_dna.genome.variant import Fetch, Variant
 from titans_dna.inference.diagnosis import MismatchLog
 from titans_dna.inference.outcomes import Outcome
-from titans_dna.io.fasta import Genome
-from titans_dna.io.vcf import VcfRecord
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.variants.vcf import VcfRecord
 
 __all__ = ["Allele", "AlleleList", "AlleleTable", "Outcome", "place_allele", "read_alleles"]
 

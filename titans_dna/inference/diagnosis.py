@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from titans_dna.errors import ReferenceMismatch
 from titans_dna.genome.alphabet import reverse_complement
-from titans_dna.io.fasta import Genome
-from titans_dna.io.vcf import VcfRecord
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.variants.vcf import VcfRecord
 
 MANY_CHECKED = 20  # REF alleles compared before a majority of mismatches is taken for a wrong reference
 KEPT = 1000  # mismatching records that are looked at again

@@ -17,8 +17,8 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.variant import Variant
 from titans_dna.inference.alleles import AlleleList, AlleleTable, place_allele
 from titans_dna.inference.outcomes import Outcome
-from titans_dna.io.vcf import VcfRecord
-from titans_dna.io.vcf_header import VcfHeader
+from titans_dna.io.variants.vcf import VcfRecord
+from titans_dna.io.variants.vcf_header import VcfHeader
 
 
 @dataclass(kw_only=True)

@@ -15,8 +15,8 @@ from titans_dna.genome.interval import Interval
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import have_vectors
-from titans_dna.io.bam import Read
-from titans_dna.io.hdf5 import EMBEDDED
+from titans_dna.io.embeddings.writer import EMBEDDED
+from titans_dna.io.sequence.bam import Read
 
 __all__ = ["ReadBlock", "embed_reads"]
 

@@ -9,56 +9,61 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors
-    from titans_dna.io.aliases import read_aliases
-    from titans_dna.io.atomic import atomic_path
-    from titans_dna.io.bam import AlignedReads, ReadFilter, open_reads
-    from titans_dna.io.bed import IntervalRecord, iterate_intervals, iterate_records, read_intervals
-    from titans_dna.io.consensus import ConsensusOptions, SampleGenome, consensus_sequence
-    from titans_dna.io.fasta import Fasta, Genome, fetch_circular, open_fasta
-    from titans_dna.io.hdf5 import EmbeddingWriter
-    from titans_dna.io.hdf5_reader import Embeddings, Selection, open_embeddings
-    from titans_dna.io.tables import TsvWriter, read_tsv, write_tsv
-    from titans_dna.io.tracks import BigWigTrack
-    from titans_dna.io.variant_table import VariantColumns, open_variants, read_variant_strings, read_variant_table
-    from titans_dna.io.vcf import VariantReader, VcfRecord, read_variants
-    from titans_dna.io.vcf_header import InfoField
-    from titans_dna.io.vcf_writer import ScoredVcfWriter, write_scored
+    from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.io.embeddings.reader import Embeddings, Selection, open_embeddings
+    from titans_dna.io.embeddings.writer import EmbeddingWriter
+    from titans_dna.io.intervals.bed import IntervalRecord, iterate_intervals, iterate_records, read_intervals
+    from titans_dna.io.sequence.aliases import read_aliases
+    from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
+    from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
+    from titans_dna.io.sequence.fasta import Fasta, Genome, fetch_circular, open_fasta
+    from titans_dna.io.tables.bigwig import BigWigTrack
+    from titans_dna.io.tables.tsv import TsvWriter, read_tsv, write_tsv
+    from titans_dna.io.variants.variant_table import (
+        VariantColumns,
+        open_variants,
+        read_variant_strings,
+        read_variant_table,
+    )
+    from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
+    from titans_dna.io.variants.vcf_header import InfoField
+    from titans_dna.io.variants.vcf_writer import ScoredVcfWriter, write_scored
 
 _HOMES = {
-    "VariantColumns": "variant_table",
-    "open_variants": "variant_table",
-    "read_variant_strings": "variant_table",
-    "read_variant_table": "variant_table",
-    "read_aliases": "aliases",
-    "AlignedReads": "bam",
-    "ConsensusOptions": "consensus",
-    "ReadFilter": "bam",
-    "SampleGenome": "consensus",
-    "consensus_sequence": "consensus",
-    "open_reads": "bam",
-    "BigWigTrack": "tracks",
-    "EmbeddingWriter": "hdf5",
-    "Embeddings": "hdf5_reader",
-    "Fasta": "fasta",
-    "Genome": "fasta",
-    "InfoField": "vcf_header",
-    "ScoredVcfWriter": "vcf_writer",
-    "Selection": "hdf5_reader",
-    "TsvWriter": "tables",
-    "VariantReader": "vcf",
-    "VcfRecord": "vcf",
-    "atomic_path": "atomic",
-    "fetch_circular": "fasta",
-    "IntervalRecord": "bed",
-    "iterate_intervals": "bed",
-    "iterate_records": "bed",
-    "open_embeddings": "hdf5_reader",
-    "open_fasta": "fasta",
-    "read_intervals": "bed",
-    "read_tsv": "tables",
-    "read_variants": "vcf",
-    "write_scored": "vcf_writer",
-    "write_tsv": "tables",
+    "VariantColumns": "variants.variant_table",
+    "open_variants": "variants.variant_table",
+    "read_variant_strings": "variants.variant_table",
+    "read_variant_table": "variants.variant_table",
+    "read_aliases": "sequence.aliases",
+    "AlignedReads": "sequence.bam",
+    "ConsensusOptions": "sequence.consensus",
+    "ReadFilter": "sequence.bam",
+    "SampleGenome": "sequence.consensus",
+    "consensus_sequence": "sequence.consensus",
+    "open_reads": "sequence.bam",
+    "BigWigTrack": "tables.bigwig",
+    "EmbeddingWriter": "embeddings.writer",
+    "Embeddings": "embeddings.reader",
+    "Fasta": "sequence.fasta",
+    "Genome": "sequence.fasta",
+    "InfoField": "variants.vcf_header",
+    "ScoredVcfWriter": "variants.vcf_writer",
+    "Selection": "embeddings.reader",
+    "TsvWriter": "tables.tsv",
+    "VariantReader": "variants.vcf",
+    "VcfRecord": "variants.vcf",
+    "atomic_path": "disk.atomic",
+    "fetch_circular": "sequence.fasta",
+    "IntervalRecord": "intervals.bed",
+    "iterate_intervals": "intervals.bed",
+    "iterate_records": "intervals.bed",
+    "open_embeddings": "embeddings.reader",
+    "open_fasta": "sequence.fasta",
+    "read_intervals": "intervals.bed",
+    "read_tsv": "tables.tsv",
+    "read_variants": "variants.vcf",
+    "write_scored": "variants.vcf_writer",
+    "write_tsv": "tables.tsv",
 }
 
 __all__ = [

@@ -1,7 +1,7 @@
 """Genomes as memory-mapped codes: each FASTA is read once, and every process and run shares the pages.
 
 A code is one byte per base: its id (A 0, C 1, G 2, T 3, other 4), plus 8 where it is soft-masked. The file lies in the
-cache (``titans_dna.io.cache``) as a plain ``.npy``, with the contigs in a ``.json`` beside it; where the cache cannot
+cache (``io.disk.cache``) as a plain ``.npy``, with the contigs in a ``.json`` beside it; where the cache cannot
 be written the codes are held in memory.
 """
 
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from titans_dna.genome.contigs import ContigTable
-from titans_dna.io.cache import cache_entry, try_to_store
-from titans_dna.io.fasta import Fasta, open_fasta
+from titans_dna.io.disk.cache import cache_entry, try_to_store
+from titans_dna.io.sequence.fasta import Fasta, open_fasta
 from titans_dna.loading.lanes import MASKED
 from titans_dna.tokenizers import NucleotideTokenizer, soft_mask
 

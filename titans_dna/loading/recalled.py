@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from titans_dna.io.cache import cache_folder, try_to_store
+from titans_dna.io.disk.cache import cache_folder, try_to_store
 from titans_dna.loading.lanes import MASKED, Contig, reverse_complement_ids
 from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
 from titans_dna.recall.memory import GAP

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import OutputError
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.disk.atomic import atomic_path
 
 __all__ = ["check_picture_path", "draw_effects"]
 

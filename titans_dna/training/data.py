@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.io.aliases import read_aliases
-from titans_dna.io.bed import read_intervals
+from titans_dna.io.intervals.bed import read_intervals
+from titans_dna.io.sequence.aliases import read_aliases
 from titans_dna.loading.genomes import Genome, open_genome
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.loading.word_lanes import WordContig

@@ -17,7 +17,7 @@ from torch import Tensor
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
-from titans_dna.io.fasta import Fasta
+from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.model.backbone import Backbone
 from titans_dna.tokenizers import Tokenizer, base_ids
 from titans_dna.training.markov import MarkovModel

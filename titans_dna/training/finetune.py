@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.inference.metrics import auroc, average_precision
 from titans_dna.inference.model import SequenceModel, require_single_bases
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.training.kmers import kmer_probabilities

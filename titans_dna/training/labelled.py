@@ -26,8 +26,8 @@ from pathlib import Path
 import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
-from titans_dna.io.bed import read_intervals
-from titans_dna.io.fasta import Fasta
+from titans_dna.io.intervals.bed import read_intervals
+from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.tokenizers import NucleotideTokenizer
 
 USED = "used"

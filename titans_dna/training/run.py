@@ -18,7 +18,7 @@ from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
 from titans_dna.inference.gates import GateStatistics
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint

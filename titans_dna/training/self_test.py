@@ -9,7 +9,7 @@ import numpy as np
 
 from titans_dna.errors import CheckpointError, InputMissing
 from titans_dna.inference.model import SequenceModel, load_model
-from titans_dna.io.atomic import atomic_path
+from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.training.evaluation import carried_bits
 
 SELF_TEST = "self_test.json"

@@ -1,0 +1,212 @@
+"""Embeddings as AnnData (.h5ad), Parquet and NumPy (.npy), and back from the two that keep everything.
+
+    .h5ad      X: the vectors; obs: contig, start, end, strand, name, outcome (index: the row); uns["titans_dna"]: the
+               attributes; uns["contigs"]: name, length, md5
+    .parquet   the same columns and ``embedding``, a list of numbers (a list of lists in a ragged file); attributes and
+               contigs as JSON in the schema's metadata under "titans_dna". Row groups of about 4 MB of vectors
+    .npy       the vectors alone, in the order of rows; so there is no way back from it
+
+A ragged file fits neither AnnData nor a plain matrix, and goes to Parquet only. Vectors pass block by block, so memory
+does not grow with them. AnnData and Parquet need the extra: pip install 'titans-dna[convert]'.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
+from titans_dna.io.disk.atomic import atomic_path, disk_errors
+from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
+from titans_dna.io.embeddings.writer import EmbeddingWriter
+
+__all__ = ["convert_embeddings"]
+
+COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
+HDF5 = (".h5", ".hdf5")
+BLOCK_BYTES = 4 << 20
+KEY = b"titans_dna"
+
+
+def convert_embeddings(source: Path, target: Path) -> int:
+    """Convert a file of embeddings by the suffixes of the two names; return the number of regions.
+
+    Raises
+    ------
+    ConfigError
+        If there is no such conversion, it would lose something on the way back, or a package is not installed.
+    FormatError, InputMissing
+        If the source cannot be read as what its suffix says.
+    OutputError
+        If the target cannot be written.
+    """
+    if source.suffix in HDF5 and target.suffix in _WRITERS:
+        with open_embeddings(source) as embeddings, atomic_path(target) as temporary, disk_errors(target):
+            if embeddings.shard_rows is not None:
+                raise ConfigError(f"{source}: is shard {embeddings.attributes['shard']}. Merge the shards first.")
+            if embeddings.ragged and target.suffix != ".parquet":
+                raise ConfigError(f"{source}: has one vector per base, which only .parquet can hold. Convert to that.")
+            _WRITERS[target.suffix](embeddings, temporary)
+            return len(embeddings)
+    if source.suffix in _READERS and target.suffix in HDF5:
+        if not source.is_file():
+            raise InputMissing("there is no such file. Check the path.", path=source)
+        return _READERS[source.suffix](source, target)
+    if source.suffix == ".npy":
+        raise ConfigError(f"{source}: holds vectors without their regions, so no .h5 can be made of it.")
+    known = f".h5 to {', '.join(_WRITERS)}; {', '.join(_READERS)} to .h5"
+    raise ConfigError(
+        f"no conversion from {source.suffix or source.name!r} to {target.suffix or target.name!r}: {known}"
+    )
+
+
+def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
+    """Yield borders of rows of about `BLOCK_BYTES` of vectors."""
+    counts = embeddings.counts()
+    most = max(1, BLOCK_BYTES // (4 * embeddings.width))
+    if counts is None:
+        for start in range(0, len(embeddings), most):
+            yield start, min(start + most, len(embeddings))
+        return
+    offsets, start = np.concatenate([[0], np.cumsum(counts)]), 0
+    while start < len(embeddings):
+        end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1)
+        yield start, min(end, len(embeddings))
+        start = end
+
+
+def _to_npy(embeddings: Embeddings, path: Path) -> None:
+    """Write the vectors behind a header of NumPy's own."""
+    shape = (len(embeddings), embeddings.width)
+    dtype = embeddings.vectors(0, 0).dtype
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    with path.open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, header)
+        for start, end in _blocks(embeddings):
+            stream.write(np.ascontiguousarray(embeddings.vectors(start, end)).tobytes())
+
+
+def _to_h5ad(embeddings: Embeddings, path: Path) -> None:
+    """Write AnnData: coordinates by anndata itself, vectors block by block into an array of its layout."""
+    import h5py
+
+    pandas, elements = _load("pandas"), _load("anndata.io")
+    table = pandas.DataFrame({key: embeddings.column(key) for key in COLUMNS})
+    table.index = table.index.astype(str)
+    contigs = embeddings.contigs
+    uns = {
+        "titans_dna": embeddings.attributes,
+        "contigs": pandas.DataFrame(
+            {"length": [pair[0] for pair in contigs.values()], "md5": [pair[1] for pair in contigs.values()]},
+            index=pandas.Index(list(contigs), dtype=object),
+        ),
+    }
+    var = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
+    empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
+        for key, value in {"obs": table, "var": var, "uns": uns, **empty}.items():
+            elements.write_elem(file, key, value)
+        shape, dtype = (len(embeddings), embeddings.width), embeddings.vectors(0, 0).dtype
+        data = file.create_dataset("X", shape, dtype)
+        data.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+        for start, end in _blocks(embeddings):
+            data[start:end] = embeddings.vectors(start, end)
+
+
+def _from_h5ad(source: Path, target: Path) -> int:
+    """Read back what `_to_h5ad` wrote."""
+    import h5py
+
+    elements = _load("anndata.io")
+    try:
+        with h5py.File(source, "r") as file:
+            attributes = {key: _plain(value) for key, value in elements.read_elem(file["uns/titans_dna"]).items()}
+            found, table = elements.read_elem(file["uns/contigs"]), elements.read_elem(file["obs"])
+            contigs = {
+                str(name): (int(length), str(md5))
+                for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
+            }
+            data = file["X"]
+            most = max(1, BLOCK_BYTES // (4 * data.shape[1]))
+            with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
+                for start in range(0, len(data), most):
+                    block = {key: table[key].iloc[start : start + most].to_numpy() for key in COLUMNS}
+                    writer.append_columns(block, data[start : start + most])
+            return len(data)
+    except (KeyError, AttributeError, OSError) as error:
+        if isinstance(error, TitansDNAError):
+            raise
+        raise FormatError(f"is no AnnData file made of embeddings ({error}).", path=source) from error
+
+
+def _to_parquet(embeddings: Embeddings, path: Path) -> None:
+    """Write one row per region."""
+    arrow, parquet = _load("pyarrow"), _load("pyarrow.parquet")
+    number = arrow.from_numpy_dtype(embeddings.vectors(0, 0).dtype)
+    vector = arrow.list_(number, embeddings.width)
+    kinds = [arrow.int64() if key in ("start", "end") else arrow.string() for key in COLUMNS]
+    fields = [arrow.field(key, kind) for key, kind in zip(COLUMNS, kinds, strict=True)]
+    fields.append(arrow.field("embedding", arrow.list_(vector) if embeddings.ragged else vector))
+    said = json.dumps({"attributes": embeddings.attributes, "contigs": embeddings.contigs})
+    schema = arrow.schema(fields, metadata={KEY: said.encode()})
+    with parquet.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start, end in _blocks(embeddings):
+            flat = arrow.array(np.ascontiguousarray(embeddings.vectors(start, end)).ravel(), number)
+            vectors = arrow.FixedSizeListArray.from_arrays(flat, embeddings.width)
+            counts = embeddings.counts(start, end)
+            if counts is not None:
+                offsets = arrow.array(np.concatenate([[0], np.cumsum(counts)]), arrow.int32())
+                vectors = arrow.ListArray.from_arrays(offsets, vectors)
+            columns = [arrow.array(embeddings.column(key, start, end)) for key in COLUMNS]
+            writer.write_batch(arrow.record_batch([*columns, vectors], schema=schema))
+
+
+def _from_parquet(source: Path, target: Path) -> int:
+    """Read back what `_to_parquet` wrote."""
+    arrow, parquet = _load("pyarrow"), _load("pyarrow.parquet")
+    try:
+        file = parquet.ParquetFile(source)
+        said = json.loads(file.schema_arrow.metadata[KEY])
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise FormatError("is no Parquet file made of embeddings.", path=source) from error
+    kind = file.schema_arrow.field("embedding").type
+    ragged = arrow.types.is_list(kind)
+    vector = kind.value_type if ragged else kind
+    contigs = {name: (int(pair[0]), str(pair[1])) for name, pair in said["contigs"].items()}
+    dtype = str(np.dtype(vector.value_type.to_pandas_dtype()))
+    with file, EmbeddingWriter(target, vector.list_size, contigs, said["attributes"], dtype, ragged=ragged) as writer:
+        for number in range(file.num_row_groups):
+            block = file.read_row_group(number).combine_chunks()
+            found = block.column("embedding").combine_chunks()
+            counts = np.diff(found.offsets.to_numpy()) if ragged else None
+            flat = (found.flatten() if ragged else found).flatten().to_numpy(zero_copy_only=False)
+            columns = {key: block.column(key).to_numpy() for key in COLUMNS}
+            writer.append_columns(columns, flat.reshape(-1, vector.list_size), counts=counts)
+    return int(file.metadata.num_rows)
+
+
+def _load(name: str) -> Any:
+    """Import an optional package."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(
+            f"{name.partition('.')[0]} is not installed. Run: pip install 'titans-dna[convert]'"
+        ) from error
+
+
+def _plain(value: Any) -> Any:
+    """Return an attribute as it was before anndata stored it."""
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value.item()
+    return value.item() if isinstance(value, np.generic) else value
+
+
+_WRITERS: Mapping[str, Any] = {".h5ad": _to_h5ad, ".parquet": _to_parquet, ".npy": _to_npy}
+_READERS: Mapping[str, Any] = {".h5ad": _from_h5ad, ".parquet": _from_parquet}

@@ -1,0 +1,203 @@
+"""Shards of embeddings made one file: checked for origin and coverage, then copied or pointed to.
+
+Shards fit if everything that is said of their vectors is the same (weights, layer, pooling, context, ...) and they were
+made of the same contigs (MD5) and regions (SHA-256). Together they must hold every row of the whole once. The rows of
+the merged file are those of an unsharded run.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError, FormatError
+from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
+from titans_dna.io.embeddings.writer import EmbeddingWriter, Outline
+
+__all__ = ["merge_embeddings"]
+
+OWN = ("shard", "command", "created", "fasta")  # what may differ between shards
+OF_SHARDS = ("shard", "created", "regions_sha256")  # what is not said of the whole
+BLOCK_BYTES = 4 << 20
+MOST_STRETCHES = 20_000  # of a virtual file; HDF5 looks through all of them at every read
+
+
+def merge_embeddings(
+    paths: Sequence[Path],
+    output: Path,
+    *,
+    virtual: bool = False,
+    command: str = "",
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Merge shards and return the number of rows.
+
+    Parameters
+    ----------
+    paths
+        All shards of one job, in any order.
+    output
+        HDF5 file.
+    virtual
+        Point to the vectors in the shards (an HDF5 virtual dataset with relative paths) in place of copying them;
+        coordinates are copied in any case.
+    command
+        Said in the file behind the command of the first shard.
+    progress
+        Called with the number of rows written since the last call, and of all rows.
+
+    Raises
+    ------
+    ConfigError
+        If the shards are not of one job, or some rows are missing or there twice.
+    FormatError, InputMissing
+        If a file is no shard of embeddings.
+    OutputError
+        If the output cannot be written.
+    """
+    with ExitStack() as stack:
+        shards = [stack.enter_context(open_embeddings(path)) for path in paths]
+        rows = [_rows(shard) for shard in shards]
+        total = _check_origin(shards)
+        _check_coverage(shards, rows, total)
+        first, file = shards[0], shards[0]._file["embeddings"]
+        attributes = {key: value for key, value in first.attributes.items() if key not in OF_SHARDS}
+        attributes["command"] = "; ".join(filter(None, [attributes.get("command", ""), command]))
+        layout = _layout(shards, rows, total, output) if virtual else None
+        with EmbeddingWriter(
+            output, first.width, first.contigs, attributes, str(file.dtype), compression=_compression(file),
+            ragged=first.ragged, outline=Outline(virtual=layout, text_bytes=_text_bytes(first)),
+        ) as writer:  # fmt: skip
+            for columns, vectors, counts in _blocks(shards, rows, total, with_vectors=not virtual):
+                writer.append_columns(columns, vectors, counts=counts)
+                if progress:
+                    progress(len(columns["start"]), total)
+    return total
+
+
+def _rows(shard: Embeddings) -> np.ndarray:
+    """Return the rows of the whole that a shard holds."""
+    rows = shard.shard_rows
+    if rows is None:
+        raise FormatError(
+            "is a whole file, not a shard. Merge what `titans-dna embed --shard i/n` wrote.", path=shard.path
+        )
+    return rows
+
+
+def _check_origin(shards: Sequence[Embeddings]) -> int:
+    """Refuse shards of different jobs; return the rows of the whole."""
+    first = shards[0]
+    said = {key: value for key, value in first.attributes.items() if key not in OWN}
+    for other in shards[1:]:
+        found = {key: value for key, value in other.attributes.items() if key not in OWN}
+        differing = sorted(key for key in said.keys() | found.keys() if said.get(key) != found.get(key))
+        if other.contigs != first.contigs:
+            differing.append("contigs (names, lengths, MD5)")
+        if (other.width, other.ragged, other._file["embeddings"].dtype) != (
+            first.width, first.ragged, first._file["embeddings"].dtype,
+        ):  # fmt: skip
+            differing.append("width or type")
+        if differing:
+            raise ConfigError(
+                f"{other.path} differs from {first.path} in {', '.join(differing)}. Merge shards of one job."
+            )
+        if other.attributes["shard"].partition("/")[2] != first.attributes["shard"].partition("/")[2]:
+            raise ConfigError(f"{other.path} is shard {other.attributes['shard']} and {first.path} is "
+                              f"{first.attributes['shard']}. Merge shards of one job.")  # fmt: skip
+    return int(said["rows"])
+
+
+def _check_coverage(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int) -> None:
+    """Refuse shards that do not hold every row once."""
+    names = [shard.attributes["shard"] for shard in shards]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f"shard {', '.join(twice)} is given twice. Name each file once.")
+    times = np.zeros(total, np.int64)
+    for found in rows:
+        times[found] += 1
+    if (times != 1).any():
+        count = int(names[0].partition("/")[2])
+        lacking = [f"{i}/{count}" for i in range(1, count + 1) if f"{i}/{count}" not in names]
+        what = f"shard {', '.join(lacking)} is missing" if lacking else "some rows are there twice or missing"
+        raise ConfigError(f"{int((times != 1).sum()):,} of {total:,} rows are not covered once: {what}.")
+
+
+def _blocks(
+    shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int, *, with_vectors: bool
+) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]]:
+    """Yield columns, vectors and numbers of vectors of the whole, block by block."""
+    most = max(1, BLOCK_BYTES // (4 * shards[0].width))
+    for start in range(0, total, most):
+        end = min(start + most, total)
+        spans = [np.searchsorted(found, [start, end]).tolist() for found in rows]
+        order = np.argsort(np.concatenate([f[low:high] for f, (low, high) in zip(rows, spans, strict=True)]))
+        pieces = list(zip(shards, spans, strict=True))
+        keys = ("contig", "start", "end", "strand", "name", "outcome")
+        columns = {
+            key: np.concatenate([shard.column(key, low, high) for shard, (low, high) in pieces])[order] for key in keys
+        }
+        counts = None
+        if shards[0].ragged:
+            counts = np.concatenate([np.asarray(shard.counts(low, high)) for shard, (low, high) in pieces])
+        vectors = None
+        if with_vectors:
+            vectors = np.concatenate([shard.vectors(low, high) for shard, (low, high) in pieces])
+            vectors = vectors[order if counts is None else _spread(counts, order)]
+        yield columns, vectors, counts if counts is None else counts[order]
+
+
+def _spread(counts: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Return the order of vectors that the order of regions asks for."""
+    ends = np.cumsum(counts)
+    stretches = [np.arange(ends[i] - counts[i], ends[i]) for i in order]
+    return np.concatenate([np.zeros(0, np.int64), *stretches])
+
+
+def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int, output: Path) -> Any:
+    """Return where each stretch of vectors of the whole lies in the shards."""
+    import h5py
+
+    counts = np.ones(total, np.int64)
+    for shard, found in zip(shards, rows, strict=True):
+        if (numbers := shard.counts()) is not None:
+            counts[found] = numbers
+    offsets = np.concatenate([[0], np.cumsum(counts)])
+    first = shards[0]
+    layout = h5py.VirtualLayout((int(offsets[-1]), first.width), first._file["embeddings"].dtype)
+    stretches = 0
+    for shard, found in zip(shards, rows, strict=True):
+        relative = os.path.relpath(shard.path, output.parent)
+        source = h5py.VirtualSource(relative, "embeddings", shape=shard._file["embeddings"].shape)
+        cuts = [0, *(np.flatnonzero(np.diff(found) != 1) + 1).tolist(), len(found)]
+        stretches += len(cuts) - 1
+        if stretches > MOST_STRETCHES:
+            raise ConfigError("the rows of the shards alternate too often for a virtual file. Merge by copying.")
+        at = 0
+        for low, high in pairwise(cuts):
+            if low < high:
+                start, end = int(offsets[found[low]]), int(offsets[found[high - 1] + 1])
+                if start < end:
+                    layout[start:end] = source[at : at + end - start]
+                at += end - start
+    return layout
+
+
+def _text_bytes(shard: Embeddings) -> dict[str, int]:
+    """Return the widths of text; they are those of the whole job in every shard."""
+    kinds = {key: shard._file[f"regions/{key}"].dtype for key in ("contig", "name")}
+    return {key: kind.itemsize for key, kind in kinds.items() if kind.kind == "S"}
+
+
+def _compression(dataset: Any) -> str:
+    """Return the name of the compression of a dataset."""
+    if dataset.compression is None:
+        return "blosc2" if dataset._filters else "none"
+    return str(dataset.compression)

@@ -1,0 +1,317 @@
+"""Embeddings read back: by row, by name, by overlap with a region, as numpy or as a data set for training.
+
+    with open_embeddings("embeddings.h5") as embeddings:
+        vectors = embeddings.select(region="chr1:1,001-2,000").numpy()
+        loader = torch.utils.data.DataLoader(embeddings.select(name="BRCA1"), batch_size=64)
+
+`Embeddings` and `Selection` have ``__len__``, ``__getitem__`` and ``__getitems__``, which is what torch calls a
+map-style data set; they may be sent to worker processes, each of which opens the file for itself. Layout: see
+`titans_dna.io.embeddings.writer`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import FormatError, InputMissing
+from titans_dna.genome.interval import Interval
+from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
+
+__all__ = ["Embeddings", "Selection", "open_embeddings"]
+
+Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Rows = np.ndarray[Any, np.dtype[np.int64]]
+_BLOCK = 1 << 16  # rows of coordinates looked through at once
+_BATCH = 1024
+
+
+class Embeddings:
+    """Vectors of regions read back; made by `open_embeddings`, and a context manager.
+
+    An item is the vector (width,) of a region, or the vectors (bases, width) of its bases in a ragged file.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._opened: tuple[int, Any] | None = None
+        _check(self._file, path)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "_opened": None}
+
+    def __len__(self) -> int:
+        return int(self._file["regions/start"].shape[0])
+
+    def __getitem__(self, row: int) -> Vectors:
+        number = int(row)
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"row {number} of {len(self)}")
+        number %= len(self)
+        return self.vectors(number, number + 1) if self.ragged else self.vectors(number, number + 1)[0]
+
+    def __getitems__(self, rows: Sequence[int]) -> list[Vectors]:
+        """Return several items at once (torch's loaders ask so)."""
+        if self.ragged:
+            return [self[row] for row in rows]
+        return list(self.take(np.asarray(rows, np.int64)))
+
+    @property
+    def _file(self) -> Any:
+        """The open file; a process that was forked off opens it anew, for HDF5 cannot share one."""
+        if self._opened is None or self._opened[0] != os.getpid():
+            self._opened = (os.getpid(), _open(self.path))
+        return self._opened[1]
+
+    @property
+    def width(self) -> int:
+        """Numbers in one vector."""
+        return int(self._file["embeddings"].shape[1])
+
+    @property
+    def ragged(self) -> bool:
+        """Whether a region has one vector per base."""
+        return "offsets" in self._file
+
+    @property
+    def attributes(self) -> dict[str, Any]:
+        """What the vectors were made with."""
+        return {
+            key: value.item() if isinstance(value, np.generic) else value for key, value in self._file.attrs.items()
+        }
+
+    @property
+    def contigs(self) -> dict[str, tuple[int, str]]:
+        """Length in bases and MD5 by contig name."""
+        group = self._file["contigs"]
+        names, sums = group["name"].asstr()[()], group["md5"].asstr()[()]
+        return {name: (int(length), md5) for name, length, md5 in zip(names, group["length"][()], sums, strict=True)}
+
+    @property
+    def shard_rows(self) -> Rows | None:
+        """Rows of the whole that this shard holds, or None for a whole file."""
+        return self._file["rows"][()] if "rows" in self._file else None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names under /regions; one that was added by hand counts if it has a value for every region."""
+        return tuple(key for key, values in self._file["regions"].items() if values.shape == (len(self),))
+
+    def column(self, name: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+        """Read one column of /regions.
+
+        Raises
+        ------
+        FormatError
+            If there is no such column.
+        """
+        if name not in self.columns:
+            raise FormatError(f"has no column {name!r} of regions. It has {', '.join(self.columns)}.", path=self.path)
+        dataset = self._file["regions"][name]
+        return dataset.asstr()[start:end] if dataset.dtype.kind in "OS" else dataset[start:end]
+
+    def counts(self, start: int = 0, end: int | None = None) -> Rows | None:
+        """Read how many vectors each region has; None unless the file is ragged."""
+        if not self.ragged:
+            return None
+        last = len(self) if end is None else min(end, len(self))
+        return np.diff(self._file["offsets"][start : last + 1])
+
+    def vectors(self, start: int = 0, end: int | None = None) -> Vectors:
+        """Read the vectors of rows start to end (0-based half-open): (n, width), (bases, width) in a ragged file."""
+        if self.ragged:
+            last = len(self) if end is None else min(end, len(self))
+            start, end = (int(self._file["offsets"][row]) for row in (min(start, last), last))
+        result: Vectors = self._file["embeddings"][start:end]
+        return result
+
+    def take(self, rows: Rows) -> Vectors:
+        """Read the vectors of some rows, in their order, which may name a row twice: (n, width).
+
+        Raises
+        ------
+        FormatError
+            If the file is ragged: its items differ in shape; take them one by one.
+        """
+        if self.ragged:
+            raise FormatError("is ragged: regions differ in their number of vectors. Read them by row.", path=self.path)
+        wanted, back = np.unique(rows, return_inverse=True)
+        result = np.empty((len(wanted), self.width), self._file["embeddings"].dtype)
+        for first, last in _runs(wanted):
+            low, high = int(wanted[first]), int(wanted[last - 1]) + 1
+            result[first:last] = self.vectors(low, high)[wanted[first:last] - low]
+        return result[back]
+
+    def intervals(self, start: int = 0, end: int | None = None) -> list[Interval]:
+        """Read the regions of rows start to end (0-based half-open)."""
+        columns = [self.column(key, start, end).tolist() for key in ("contig", "start", "end", "strand", "name")]
+        return [Interval(*row) for row in zip(*columns, strict=True)]
+
+    def outcomes(self, start: int = 0, end: int | None = None) -> list[str]:
+        """Read what became of the regions of rows start to end (0-based half-open)."""
+        return [str(text) for text in self.column("outcome", start, end)]
+
+    def select(
+        self,
+        rows: Sequence[int] | Rows | slice | None = None,
+        *,
+        name: str | None = None,
+        region: str | Interval | None = None,
+    ) -> Selection:
+        """Choose regions: by row, by exact name, by overlap; those that meet all that is given, in the order of rows.
+
+        Parameters
+        ----------
+        rows
+            Rows in any order, or a slice.
+        name
+            The regions with this name.
+        region
+            The regions that share a base with this one: an `Interval`, or text as in samtools (1-based, inclusive).
+
+        Raises
+        ------
+        ContigUnknown, FormatError
+            If the region cannot be read, or its contig was not embedded.
+        IndexError
+            If there is no such row.
+        """
+        chosen = np.arange(len(self)) if rows is None else np.arange(len(self))[rows]
+        if name is not None:
+            chosen = chosen[np.isin(chosen, self._matching(lambda at, end: self.column("name", at, end) == name))]
+        if region is not None:
+            lengths = {contig: pair[0] for contig, pair in self.contigs.items()}
+            place = region if isinstance(region, Interval) else Interval.parse(region, lengths)
+            chosen = chosen[np.isin(chosen, self._matching(lambda at, end: self._overlap(place, at, end)))]
+        return Selection(self, chosen)
+
+    def batches(self, rows: int = _BATCH) -> Iterator[tuple[list[Interval], Vectors]]:
+        """Yield regions and vectors, so many rows at a time."""
+        for start in range(0, len(self), rows):
+            yield self.intervals(start, start + rows), self.vectors(start, start + rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._opened is not None and self._opened[0] == os.getpid():
+            self._opened[1].close()
+            self._opened = None
+
+    def _matching(self, test: Any) -> Rows:
+        """Return the rows that pass a test of blocks of rows."""
+        starts = range(0, len(self), _BLOCK)
+        found = [np.flatnonzero(test(start, start + _BLOCK)) + start for start in starts]
+        return np.concatenate([np.zeros(0, np.int64), *found])
+
+    def _overlap(self, place: Interval, start: int, end: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Tell which regions of a block share a base with a place."""
+        low = np.maximum(self.column("start", start, end), place.start)
+        high = np.minimum(self.column("end", start, end), place.end)
+        near = low < high
+        if near.any():
+            near &= self.column("contig", start, end) == place.contig
+        result: np.ndarray[Any, np.dtype[np.bool_]] = near
+        return result
+
+
+class Selection:
+    """Some rows of a file of embeddings, not read yet; itself a map-style data set."""
+
+    def __init__(self, embeddings: Embeddings, rows: Rows) -> None:
+        self.embeddings, self.rows = embeddings, rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: int) -> Vectors:
+        return self.embeddings[int(self.rows[number])]
+
+    def __getitems__(self, numbers: Sequence[int]) -> list[Vectors]:
+        """Return several items at once (torch's loaders ask so)."""
+        return self.embeddings.__getitems__(self.rows[np.asarray(numbers, np.int64)].tolist())
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Vectors:
+        return self.numpy() if dtype is None else self.numpy().astype(dtype)
+
+    def numpy(self) -> Vectors:
+        """Read the vectors: (n, width); (bases, width), region behind region, in a ragged file."""
+        if self.embeddings.ragged:
+            none = np.zeros((0, self.embeddings.width), np.float32)
+            return np.concatenate([self.embeddings[row] for row in self.rows]) if len(self) else none
+        return self.embeddings.take(self.rows)
+
+    def intervals(self) -> list[Interval]:
+        """Read the regions."""
+        return [interval for row in self.rows.tolist() for interval in self.embeddings.intervals(row, row + 1)]
+
+
+def open_embeddings(path: str | os.PathLike[str]) -> Embeddings:
+    """Open a file of embeddings for reading.
+
+    Raises
+    ------
+    InputMissing
+        If the file, or a shard that a virtual file points to, is not there.
+    FormatError
+        If it is no HDF5 file, not of this layout, or of a later version.
+    """
+    return Embeddings(os.fspath(path))
+
+
+def _open(name: str) -> Any:
+    """Open the file."""
+    import h5py
+
+    if not os.path.isfile(name):  # noqa: PTH113
+        if os.path.isdir(f"{name}.work"):  # noqa: PTH112
+            raise InputMissing(
+                "is not complete yet: a run is writing it, or was stopped. Wait, or run it again with --resume.",
+                path=name,
+            )
+        raise InputMissing("there is no such file. Check the path.", path=name)
+    try:
+        return h5py.File(name, "r")
+    except OSError:
+        raise FormatError(
+            "is no HDF5 file, or it is damaged. Make it again with `titans-dna embed`.", path=name
+        ) from None
+
+
+def _check(file: Any, name: str) -> None:
+    """Refuse what is not of this layout, or points to shards that are gone (HDF5 would give zeros for them)."""
+    needed = ("embeddings", *(f"regions/{key}" for key in ("start", "end", *TEXT_COLUMNS)), "contigs/md5")
+    missing = [key for key in needed if key not in file]
+    version = file.attrs.get("format_version", 0)
+    if missing or not 1 <= version <= FORMAT_VERSION:
+        what = f"lacks {missing[0]!r}" if missing else f"has format version {version}, not {FORMAT_VERSION}"
+        file.close()
+        raise FormatError(f"{what}. Make it with `titans-dna embed` of this version.", path=name)
+    if file["embeddings"].is_virtual:
+        for source in sorted({source.file_name for source in file["embeddings"].virtual_sources()}):
+            shard = os.path.join(os.path.dirname(os.path.abspath(name)), source)  # noqa: PTH100, PTH118, PTH120
+            if not os.path.isfile(shard):  # noqa: PTH113
+                file.close()
+                raise InputMissing(f"points to {source!r}, which is not there. Put it back, or merge again.", path=name)
+    if file["embeddings"].compression is None and file["embeddings"]._filters:
+        import hdf5plugin  # noqa: F401 - registers the filters that are not HDF5's own
+
+
+def _runs(rows: Rows, gap: int = 32) -> Iterator[tuple[int, int]]:
+    """Yield the borders of stretches of sorted rows without a gap, which are worth reading at once."""
+    cuts = np.flatnonzero(np.diff(rows) > gap) + 1
+    borders = [0, *cuts.tolist(), len(rows)]
+    for first, last in pairwise(borders):
+        if first < last:
+            yield first, last

@@ -1,0 +1,1 @@
+"""Intervals: BED, GTF and GFF3."""

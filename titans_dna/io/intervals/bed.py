@@ -1,0 +1,172 @@
+"""Intervals from BED (3 to 12 columns) and from features of GTF and GFF3.
+
+BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount blockSizes blockStarts]``, 0-based
+half-open, separated by tabs, or by blanks where a line has no tab. Lines that are empty or begin with ``#``,
+``track`` or ``browser`` are skipped. GTF, GFF3: nine tab-separated columns, start and end 1-based inclusive; lines of
+one feature type (exon) become intervals, named after the transcript, else the gene, the Name or the ID. In GFF3 what
+follows ``##FASTA``, or a first line that begins with ``>``, is not read.
+
+Which of the two a file is follows from its suffix (.gtf, .gff, .gff3, with .gz or without), else from its first line.
+A line that breaks its format is a `FormatError` with its number. Not checked: score, thick ends, colour; whether
+contigs and ends exist in a sequence.
+
+Specification: samtools.github.io/hts-specs/BEDv1.pdf; GFF3 v1.26 of the Sequence Ontology; GTF2.2.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+from urllib.parse import unquote
+
+from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.genome.interval import Interval
+from titans_dna.io.disk.text import read_lines
+
+__all__ = ["IntervalRecord", "iterate_intervals", "iterate_records", "read_intervals"]
+
+_ANNOTATION = re.compile(r"\.(gtf|gff|gff2|gff3)(\.gz|\.bgz)?$", re.IGNORECASE)
+_GTF_PAIR = re.compile(r'\s*([^\s;="]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
+_NAMES = ("transcript_id", "Parent", "gene_id", "gene_name", "Name", "ID")
+
+
+class IntervalRecord(NamedTuple):
+    """One line of a file of intervals."""
+
+    line: int  # line of the file, from 1
+    text: str  # the whole line without its end
+    intervals: tuple[Interval, ...]  # one, or the blocks of a BED12 line; none where there is a problem
+    problem: str = ""  # "malformed: ..." where the line cannot be used
+
+
+def read_intervals(
+    path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
+) -> list[Interval]:
+    """Read all intervals of a file, in its order.
+
+    Parameters
+    ----------
+    path
+        BED, GTF or GFF3, plain or gzip-compressed; ``-`` is standard input.
+    feature
+        Feature type taken from GTF and GFF3 (column 3); None takes every line.
+    blocks
+        Give the blocks (exons) of BED12 lines one by one in place of their whole span.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there.
+    FormatError
+        If a line breaks its format, or no line is an interval.
+    """
+    found = list(iterate_intervals(path, feature=feature, blocks=blocks))
+    if not found:
+        what = f"feature {feature!r}" if _ANNOTATION.search(os.fspath(path)) and feature else "interval"
+        raise FormatError(f"holds no {what}. Check that it is the file you mean.", path=path)
+    return found
+
+
+def iterate_intervals(
+    path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
+) -> Iterator[Interval]:
+    """Yield the intervals of a file one by one; parameters and errors as in `read_intervals`."""
+    for record in iterate_records(path, feature=feature, blocks=blocks):
+        if record.problem:
+            raise FormatError(record.problem.removeprefix("malformed: "), path=path, line=record.line)
+        yield from record.intervals
+
+
+def iterate_records(
+    path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
+) -> Iterator[IntervalRecord]:
+    """Yield every line that means an interval, good or bad; parameters as in `read_intervals`.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If the file is not there or cannot be read as text.
+    """
+    annotation: bool | None = True if _ANNOTATION.search(os.fspath(path)) else None
+    for number, line in read_lines(path):
+        if line.startswith("##FASTA") or (annotation and line.startswith(">")):
+            return
+        if not line.strip() or line.startswith("#") or line.split(None, 1)[0] in ("track", "browser"):
+            continue
+        if annotation is None:
+            annotation = _looks_like_annotation(line)
+        try:
+            found = tuple(_annotation(line, feature) if annotation else _bed(line, blocks))
+        except TitansDNAError as error:
+            yield IntervalRecord(number, line, (), f"malformed: {error.what}")
+            continue
+        if found:
+            yield IntervalRecord(number, line, found)
+
+
+def _looks_like_annotation(line: str) -> bool:
+    """Tell a line of GTF or GFF3 from one of BED."""
+    columns = line.split("\t")
+    return len(columns) in (8, 9) and columns[3].isdigit() and columns[4].isdigit() and not columns[1].isdigit()
+
+
+def _bed(line: str, blocks: bool) -> Iterator[Interval]:
+    """Read one line of BED."""
+    columns = line.split("\t") if "\t" in line else line.split()
+    columns = [column.strip() for column in columns]
+    if len(columns) < 3:
+        raise FormatError(f"{line[:60]!r} has {len(columns)} columns. BED needs contig, start and end, tab-separated.")
+    start, end = _number(columns[1], "start"), _number(columns[2], "end")
+    name = columns[3] if len(columns) > 3 and columns[3] != "." else ""
+    strand = columns[5] if len(columns) > 5 else "+"
+    whole = Interval(columns[0], start, end, strand, name)
+    if not blocks or len(columns) < 12:
+        yield whole
+        return
+    count = _number(columns[9], "blockCount")
+    sizes = [_number(text, "blockSizes") for text in columns[10].rstrip(",").split(",")]
+    offsets = [_number(text, "blockStarts") for text in columns[11].rstrip(",").split(",")]
+    if not len(sizes) == len(offsets) == count:
+        raise FormatError(
+            f"blockCount is {count} but there are {len(sizes)} sizes and {len(offsets)} starts. Correct the line."
+        )
+    for size, offset in zip(sizes, offsets, strict=True):
+        if start + offset + size > end:
+            raise FormatError(
+                f"a block ends at {start + offset + size}, beyond the interval's end {end}. Correct the line."
+            )
+        yield Interval(columns[0], start + offset, start + offset + size, strand, name)
+
+
+def _annotation(line: str, feature: str | None) -> Iterator[Interval]:
+    """Read one line of GTF or GFF3."""
+    columns = line.split("\t")
+    if len(columns) not in (8, 9):
+        raise FormatError(f"{line[:60]!r} has {len(columns)} columns. GTF and GFF3 have 9, tab-separated.")
+    if feature is not None and columns[2] != feature:
+        return
+    start, end = _number(columns[3], "start"), _number(columns[4], "end")
+    if start < 1:
+        raise FormatError(f"start is {start}. GTF and GFF3 count from 1.")
+    strand = columns[6] if columns[6] in ("+", "-") else "."
+    if columns[6] not in ("+", "-", ".", "?"):
+        raise FormatError(f"strand is {columns[6]!r}. Use '+', '-' or '.'.")
+    yield Interval(unquote(columns[0]), start - 1, end, strand, _name(columns[8] if len(columns) > 8 else ""))
+
+
+def _name(text: str) -> str:
+    """Choose a name out of the attributes."""
+    pairs = {match[1]: match[2] or match[3] or "" for match in _GTF_PAIR.finditer(text)}
+    if not pairs:
+        split = (part.strip().partition("=") for part in text.split(";"))
+        pairs = {key: unquote(value) for key, equals, value in split if equals}
+    return next((pairs[key] for key in _NAMES if pairs.get(key)), "")
+
+
+def _number(text: str, what: str) -> int:
+    """Read a coordinate."""
+    if not (text.isascii() and text.isdigit() and len(text) < 16):
+        raise FormatError(f"{what} is {text[:40]!r}, not a number from 0. (A header line must begin with '#'.)")
+    return int(text)

@@ -1,0 +1,335 @@
+"""Aligned reads of BAM, CRAM and SAM: the reads of a region as sequence, and which bases they cover.
+
+The file is used where it lies. A missing or outdated index is made in the cache; SAM, and files that are not sorted
+by coordinate, are sorted into a BAM in the cache, once. CRAM needs the reference it was made with; lengths, and M5
+sums where the header has them, must agree with it. Coordinates are 0-based half-open. Reads are filtered as samtools
+does by default: no unmapped, secondary, quality-failed or duplicate ones.
+
+The specification's own set of broken SAM files is refused, or read with what htslib makes of it; a record that htslib
+cannot read ends in a `FormatError`, for what follows it in a binary file cannot be found again.
+
+Specification: SAMv1, https://samtools.github.io/hts-specs/SAMv1.pdf.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import FormatError, IndexStale, InputMissing, ReferenceMismatch
+from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.genome.contigs import ContigTable
+from titans_dna.genome.interval import Interval
+from titans_dna.io.disk.bgzf import is_bgzf, require_end
+from titans_dna.io.disk.cache import cache_entry, store
+from titans_dna.io.sequence.fasta import Fasta
+from titans_dna.io.sequence.fasta_source import reference_for_htslib
+
+__all__ = ["AlignedReads", "Read", "ReadFilter", "open_reads"]
+
+logger = logging.getLogger(__name__)
+
+_TILE = 1 << 20  # bases whose depth is asked for at once
+_BAI_LIMIT = 1 << 29  # bases that a .bai index can address
+_UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
+_REASONS = {
+    _UNMAPPED: "unmapped",
+    _SECONDARY: "secondary",
+    _FAILED: "quality failed",
+    _DUPLICATE: "duplicate",
+    _SUPPLEMENTARY: "supplementary",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadFilter:
+    """Which reads count; unmapped ones never do."""
+
+    min_mapping_quality: int = 0  # Phred, 0 to 255
+    duplicates: bool = False  # take reads marked as duplicates
+    secondary: bool = False  # take secondary alignments
+    supplementary: bool = True  # take supplementary (split) alignments
+    quality_failed: bool = False  # take reads that failed platform checks
+
+    @property
+    def excluded_flags(self) -> int:
+        """Flag bits of which a read may have none."""
+        chosen = (
+            (_SECONDARY, self.secondary),
+            (_FAILED, self.quality_failed),
+            (_DUPLICATE, self.duplicates),
+            (_SUPPLEMENTARY, self.supplementary),
+        )
+        return _UNMAPPED | sum(bit for bit, taken in chosen if not taken)
+
+    def reason(self, flag: int, mapping_quality: int) -> str:
+        """Say why a read does not count; nothing if it does."""
+        excluded = flag & self.excluded_flags
+        if excluded:
+            return next(reason for bit, reason in _REASONS.items() if excluded & bit)
+        return "" if mapping_quality >= self.min_mapping_quality else "mapping quality"
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """One aligned read."""
+
+    name: str  # template name
+    contig: str  # contig it is aligned to
+    start: int  # first aligned base, 0-based
+    end: int  # one past the last aligned base
+    strand: str  # "-" where the read is the reverse complement of the reference
+    sequence: bytes  # bases, in the orientation and with the clipping asked for
+    mapping_quality: int  # Phred
+
+
+class AlignedReads:
+    """Reads of one file; made by `open_reads`, and a context manager."""
+
+    def __init__(self, path: Path, used: Path, file: Any, contigs: ContigTable, reference: Path | None) -> None:
+        self.path = path  # the file as named
+        self.indexed_path = used  # what htslib opens, an index appended where it lies elsewhere
+        self.contigs = contigs  # of the header
+        self.reference = reference  # FASTA for CRAM
+        self.left_out: Counter[str] = Counter()  # reads that `reads` met and did not give, by reason
+        self._file = file
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(OSError):  # told already while reading
+            self._file.close()
+
+    def reads(
+        self, interval: Interval, *, keep: ReadFilter = ReadFilter(), as_sequenced: bool = False, clipped: bool = False
+    ) -> Iterator[Read]:
+        """Yield the reads that overlap an interval, by position.
+
+        Parameters
+        ----------
+        interval
+            Where; the contig may be an alias.
+        keep
+            Which reads.
+        as_sequenced
+            Give bases in the direction of the sequencer instead of that of the reference.
+        clipped
+            Leave in the soft-clipped ends, which are not aligned.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig answers to the name.
+        FormatError
+            If a record cannot be read.
+        """
+        place = self.contigs.place(interval)
+        excluded = keep.excluded_flags
+        if place.length_bp == 0:
+            return
+        try:
+            for record in self._file.fetch(place.contig, place.start, place.end):
+                if record.flag & excluded or record.mapping_quality < keep.min_mapping_quality:
+                    self.left_out[keep.reason(record.flag, record.mapping_quality)] += 1
+                    continue
+                text = record.query_sequence if clipped else record.query_alignment_sequence
+                sequence = (text or "").encode("ascii")
+                if as_sequenced and record.is_reverse:
+                    sequence = reverse_complement(sequence)
+                strand = "-" if record.is_reverse else "+"
+                end = record.reference_end or record.reference_start
+                yield Read(
+                    record.query_name,
+                    place.contig,
+                    record.reference_start,
+                    end,
+                    strand,
+                    sequence,
+                    record.mapping_quality,
+                )
+        except (OSError, ValueError) as error:
+            raise FormatError(
+                f"a record near {place} cannot be read ({error}). Copy the file again.", path=self.path
+            ) from None
+
+    def depth(self, interval: Interval, *, keep: ReadFilter = ReadFilter()) -> np.ndarray[Any, np.dtype[np.int32]]:
+        """Count the reads over every base of an interval (deleted bases are not covered): int32, its length.
+
+        Parameters
+        ----------
+        interval
+            Where; the contig may be an alias. It is clamped to the contig.
+        keep
+            Which reads.
+        """
+        place = self.contigs.place(interval)
+        counts = np.zeros(place.length_bp, np.int32)
+        for start in range(place.start, place.end, _TILE):
+            end = min(start + _TILE, place.end)
+            text = self.samtools(
+                "depth",
+                *("-a", "-r", f"{{{place.contig}}}:{start + 1}-{end}"),
+                *("-Q", str(keep.min_mapping_quality), "-G", str(keep.excluded_flags)),
+                *("-g", str(0xFFF & ~keep.excluded_flags)),
+            )
+            if text:
+                name = text[: text.index("\t") + 1]  # the same on every line
+                numbers = ("\n" + text).replace("\n" + name, "\n")
+                table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
+                counts[table[:, 0] - 1 - place.start] = table[:, 1]
+        return counts
+
+    def coverage(
+        self, interval: Interval, *, min_depth: int = 1, keep: ReadFilter = ReadFilter()
+    ) -> np.ndarray[Any, Any]:
+        """Tell which bases of an interval at least `min_depth` reads cover: bool, its length."""
+        return self.depth(interval, keep=keep) >= min_depth
+
+    def samtools(self, command: str, *arguments: str) -> str:
+        """Run one of samtools' commands on the file through pysam and give what it prints.
+
+        Raises
+        ------
+        FormatError
+            If it fails.
+        """
+        import pysam
+        import pysam.samtools
+
+        reference: tuple[str, ...] = ()
+        if self.reference is not None:  # an input option, for `consensus --reference` would fill gaps with it
+            reference = ("--input-fmt-option", f"reference={self.reference}")
+        try:
+            printed: str = getattr(pysam.samtools, command)(*arguments, *reference, str(self.indexed_path))
+        except pysam.SamtoolsError as error:
+            reason = " ".join(str(error).split())[-200:]
+            raise FormatError(
+                f"samtools {command} failed ({reason}). Check the file with samtools quickcheck.", path=self.path
+            ) from None
+        return printed
+
+
+def open_reads(
+    path: str | os.PathLike[str], reference: Fasta | None = None, *, aliases: Iterable[Sequence[str]] = ()
+) -> AlignedReads:
+    """Open BAM, CRAM or SAM.
+
+    Parameters
+    ----------
+    path
+        The file.
+    reference
+        The genome the reads are aligned to; CRAM needs it.
+    aliases
+        Groups of names that mean the same contig.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there, or it is CRAM without a reference.
+    FormatError
+        If it is no alignment file, damaged, or has no contigs.
+    ReferenceMismatch
+        If CRAM was made with another reference.
+    """
+    import pysam
+
+    path = Path(path)
+    if not path.is_file():
+        raise InputMissing("there is no such file. Check the path.", path=path)
+    with path.open("rb") as stream:
+        head = stream.read(18)
+    cram = head.startswith(b"CRAM")
+    if is_bgzf(head):
+        require_end(path)
+    if cram and reference is None:
+        raise InputMissing("is CRAM, which needs the reference it was made with. Give --fasta.", path=path)
+    verbosity = pysam.set_verbosity(0)
+    try:
+        fasta = reference_for_htslib(reference.path) if cram and reference is not None else None
+        contigs, by_position, sums = _header(path, fasta)
+        table = ContigTable(contigs, aliases)
+        if cram and reference is not None:
+            _compare(path, table, sums, reference)
+        used = _indexed(path, by_position, contigs, fasta) if contigs else str(path)
+        file = pysam.AlignmentFile(str(used), reference_filename=None if fasta is None else str(fasta), check_sq=False)
+    except (OSError, ValueError, pysam.SamtoolsError) as error:
+        if isinstance(error, FormatError | InputMissing | ReferenceMismatch | IndexStale):
+            raise
+        said = " ".join(str(error).split())[-200:]
+        message = f"is no readable BAM, CRAM or SAM ({said}). Copy it again, or write it anew with samtools view."
+        raise FormatError(message, path=path) from None
+    finally:
+        pysam.set_verbosity(verbosity)
+    return AlignedReads(path, Path(used), file, table, fasta)
+
+
+def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[str, str]]:
+    """Read contig lengths, whether records are sorted by position, and MD5 sums."""
+    import pysam
+
+    with pysam.AlignmentFile(
+        str(path), check_sq=False, reference_filename=None if fasta is None else str(fasta)
+    ) as file:
+        header = file.header.to_dict()
+        lengths = dict(zip(file.references, file.lengths, strict=True))
+        by_position = header.get("HD", {}).get("SO") == "coordinate" and not file.is_sam
+    if not lengths:
+        logger.warning("%s has no @SQ lines: none of its reads is aligned, so no region has any", path)
+    return lengths, by_position, {line["SN"]: line.get("M5", "") for line in header.get("SQ", ())}
+
+
+def _compare(path: Path, contigs: ContigTable, sums: dict[str, str], reference: Fasta) -> None:
+    """Refuse a reference that is not the one a CRAM was made with."""
+    for name, length in contigs.lengths.items():
+        other = reference.contigs.lengths.get(name)
+        if other is not None and other != length:
+            message = (
+                f"contig {name!r} has {length:,} bases, in {reference.path} {other:,}. Give the one it was made with."
+            )
+            raise ReferenceMismatch(message, path=path)
+        if other is not None and sums.get(name) and sums[name] != reference.md5(name):
+            message = f"contig {name!r} has another MD5 in {reference.path}. Give the reference it was made with."
+            raise ReferenceMismatch(message, path=path)
+
+
+def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path | None) -> str:
+    """Give what htslib is to open: the file, sorted and with an index that is no older."""
+    import pysam
+
+    kind, suffix = ("-c", ".csi") if max(lengths.values()) > _BAI_LIMIT else ("-b", ".bai")
+    if by_position:
+        for found in (".bai", ".csi", ".crai"):
+            for index in (Path(f"{path}{found}"), path.with_suffix(found)):
+                if index.is_file():
+                    if index.stat().st_mtime >= path.stat().st_mtime:
+                        return f"{path}##idx##{index}"
+                    logger.warning("%s is older than %s; an index in the cache is used instead", index, path.name)
+        index = cache_entry(path, suffix if fasta is None else ".crai")
+        if not index.is_file():
+            store(index, lambda temporary: pysam.index(kind, "-o", str(temporary), str(path)))
+        return f"{path}##idx##{index}"
+    ordered = cache_entry(path, ".sorted.bam")
+    index = Path(f"{ordered}{suffix}")
+    if not (ordered.is_file() and index.is_file()):
+        logger.info("%s is not sorted by position; a sorted copy is kept in the cache", path)
+        extra = () if fasta is None else ("--reference", str(fasta))
+        store(ordered, lambda temporary: pysam.sort("-O", "bam", "-o", str(temporary), *extra, str(path)))
+        store(index, lambda temporary: pysam.index(kind, "-o", str(temporary), str(ordered)))
+    return f"{ordered}##idx##{index}"

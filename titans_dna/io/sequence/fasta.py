@@ -1,0 +1,347 @@
+"""FASTA: contigs with their lengths and check sums, whole sequences, and random access.
+
+Plain, gzip and BGZF-compressed files are told apart by their bytes, never by their name. How each is read:
+
+* plain: through a memory map; the index is the .fai beside the file if it fits, else one made into the cache folder;
+* BGZF: in place, with .fai and .gzi beside it or in the cache; whole contigs block by block, windows by pyfaidx;
+* gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
+FASTA.
+
+A .fai fits if every contig's header stands right before its offset and its last base right before a header or the
+end; this is checked against the bytes, for modification times say little after a copy. One that does not fit is left
+alone, named in a warning, and replaced by one in the cache (`on_stale`). Not checked: letters of a file that comes
+with a fitting .fai.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import logging
+import os
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Protocol, Self, runtime_checkable
+
+import numpy as np
+
+from titans_dna.errors import FormatError, IndexStale, InputMissing
+from titans_dna.genome.contigs import ContigTable
+from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
+from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
+
+__all__ = ["Fasta", "Genome", "fetch_circular", "open_fasta"]
+
+logger = logging.getLogger(__name__)
+
+_OTHER_FORMATS = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+    b"\x1a\x41\x27\x43": "a .2bit file",
+    b"\x43\x27\x41\x1a": "a .2bit file",
+    b"@": "FASTQ or SAM",
+    b"##fileformat=VCF": "VCF",
+    b"BAM\x01": "BAM",
+    b"CRAM": "CRAM",
+}
+
+
+@runtime_checkable
+class Genome(Protocol):
+    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
+
+    Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+    """
+
+    @property
+    def path(self) -> Path:
+        """The file that was opened."""
+        ...
+
+    @property
+    def contigs(self) -> ContigTable:
+        """Names and lengths."""
+        ...
+
+    @property
+    def circular(self) -> frozenset[str]:
+        """Contigs that are known to be circular."""
+        ...
+
+    def fetch(self, contig: str, start: int, end: int) -> bytes:
+        """Read bases start to end."""
+        ...
+
+    def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Read bases as an array of letters."""
+        ...
+
+    def sequence(self, contig: str) -> bytes:
+        """Read a whole contig."""
+        ...
+
+    def md5(self, contig: str) -> str:
+        """Give the MD5 of a contig as SAM's ``M5``."""
+        ...
+
+    def close(self) -> None:
+        """Close the files."""
+        ...
+
+
+class Fasta:
+    """Sequences of one file; made by `open_fasta`, and a context manager.
+
+    Bases are given as they stand in the file: case, IUPAC codes and all.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        source: Source,
+        contigs: ContigTable,
+        circular: frozenset[str],
+        aliases: Iterable[Sequence[str]] = (),
+    ) -> None:
+        self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
+        self._aliases = tuple(aliases)
+        self._md5: dict[str, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(open_fasta, aliases=self._aliases), (self._path,)
+
+    @property
+    def path(self) -> Path:
+        """The file that was opened."""
+        return self._path
+
+    @property
+    def contigs(self) -> ContigTable:
+        """Names and lengths, in file order; it also answers to aliases."""
+        return self._contigs
+
+    @property
+    def circular(self) -> frozenset[str]:
+        """Contigs that the file says are circular (GenBank and EMBL only; FASTA cannot say)."""
+        return self._circular
+
+    def close(self) -> None:
+        """Close the file; arrays and bytes given out stay valid."""
+        self._source.close()
+
+    def fetch(self, contig: str, start: int, end: int) -> bytes:
+        """Read bases start to end (0-based half-open), clamped at the ends of the contig.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig answers to the name.
+        """
+        name = contig if contig in self._contigs else self._contigs.require(contig)
+        start, end = max(start, 0), min(end, self._contigs.lengths[name])
+        return self._source.fetch(name, start, end) if start < end else b""
+
+    def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """Read bases as `fetch` does, as a new uint8 array of letters; the fastest way to a whole contig."""
+        name = contig if contig in self._contigs else self._contigs.require(contig)
+        length = self._contigs.lengths[name]
+        start, end = max(start, 0), length if end is None else min(end, length)
+        return self._source.letters(name, start, end) if start < end else np.empty(0, np.uint8)
+
+    def sequence(self, contig: str) -> bytes:
+        """Read a whole contig."""
+        return self.letters(contig).tobytes()
+
+    def md5(self, contig: str) -> str:
+        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        name = self._contigs.require(contig)
+        if name not in self._md5:
+            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
+        return self._md5[name]
+
+
+def open_fasta(
+    path: str | os.PathLike[str],
+    *,
+    aliases: Iterable[Sequence[str]] = (),
+    on_stale: Literal["rebuild", "error"] = "rebuild",
+) -> Fasta:
+    """Open a sequence file: FASTA (plain, gzip, BGZF), GenBank or EMBL.
+
+    Parameters
+    ----------
+    path
+        The file.
+    aliases
+        Groups of names that mean the same contig (`titans_dna.io.sequence.aliases.read_aliases`).
+    on_stale
+        What to do about an index beside the file that does not fit it: ``rebuild`` one in the cache and warn, or raise.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there or not readable.
+    FormatError
+        If it is empty, no nucleotide sequence, damaged, or names a contig twice.
+    IndexStale
+        If its index does not fit and `on_stale` is ``error``.
+    OutputError
+        If a copy is needed and the cache folder cannot be written.
+    """
+    path, aliases = Path(path), tuple(map(tuple, aliases))
+    head = _head(path)
+    circular: frozenset[str] = frozenset()
+    text = _decompressed_head(path, head)
+    if text.lstrip().startswith((b"LOCUS ", b"ID   ")):
+        from titans_dna.io.sequence.genbank import convert_to_fasta
+
+        plain, circular = convert_to_fasta(path)
+        source: Source = PlainSource(plain, index_plain(plain)[0])
+    elif is_bgzf(head):
+        source = _open_bgzf(path, text, on_stale)
+    elif head.startswith(GZIP_MAGIC):
+        _check_text(path, text)
+        plain, entries = regular_copy(path)
+        source = PlainSource(plain, entries)
+    else:
+        _check_text(path, text)
+        source = _open_plain(path, on_stale)
+    lengths = {entry.name: entry.length_bp for entry in source.entries}
+    return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
+
+
+def fetch_circular(genome: Genome, contig: str, start: int, end: int, *, circular: bool | None = None) -> bytes:
+    """Read bases start to end (0-based half-open) of a circular contig, across its origin where they lie on both
+    sides of it.
+
+    Parameters
+    ----------
+    genome
+        Where to read.
+    contig
+        Name or alias.
+    start, end
+        Either may lie outside the contig; -5 to 5 are the ten bases around the origin.
+    circular
+        Whether the contig is a circle; asked of the file when left out. A linear contig is clamped, as `Fasta.fetch`
+        does.
+
+    Raises
+    ------
+    FormatError
+        If the span is longer than the circle.
+    """
+    name = genome.contigs.require(contig)
+    length = genome.contigs.lengths[name]
+    if not (name in genome.circular if circular is None else circular):
+        return genome.fetch(name, start, end)
+    if end - start > length:
+        raise FormatError(
+            f"{end - start} bases are longer than the circle {name!r}, which has {length:,}. Ask for fewer."
+        )
+    first = start % length
+    last = first + max(end - start, 0)
+    return genome.fetch(name, first, last) + (genome.fetch(name, 0, last - length) if last > length else b"")
+
+
+def _open_plain(path: Path, on_stale: str) -> Source:
+    """Open uncompressed FASTA with the index beside it, or one made now."""
+    beside = Path(f"{path}.fai")
+    if beside.is_file():
+        source = _fitting(path, beside, on_stale, lambda found: PlainSource(path, found))
+        if source is not None:
+            return source
+    found, irregular = index_plain(path)
+    if irregular:
+        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
+        plain, found = regular_copy(path)
+        return PlainSource(plain, found)
+    return PlainSource(path, found)
+
+
+def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
+    """Open BGZF-compressed FASTA with the indexes beside it, or ones made now."""
+    _check_text(path, text)
+    require_end(path)
+    beside, blocks = Path(f"{path}.fai"), Path(f"{path}.gzi")
+    if beside.is_file() and blocks.is_file():
+        source = _fitting(path, beside, on_stale, lambda found: BgzfSource(path, found, beside, blocks))
+        if source is not None:
+            return source
+    entries, irregular, beside, blocks = index_bgzf(path)
+    if irregular:
+        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
+        plain, found = regular_copy(path)
+        return PlainSource(plain, found)
+    return BgzfSource(path, entries, beside, blocks)
+
+
+def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:
+    """Open with the index beside the file if it fits; else raise, or warn and give None."""
+    try:
+        source = make(read_fai(beside))
+        reason = source.misfit()
+        if not reason:
+            return source
+        source.close()
+    except FormatError as error:
+        reason = error.what
+    if on_stale == "error":
+        raise IndexStale(
+            f"does not fit {path.name}: {reason}. Delete it, or make it again with samtools faidx.", path=beside
+        )
+    logger.warning("%s does not fit %s (%s); an index in the cache is used instead", beside, path.name, reason)
+    return None
+
+
+def _head(path: Path) -> bytes:
+    """Read the first bytes of an input, or say why that cannot be done."""
+    if not path.exists():
+        raise InputMissing("there is no such file. Check the path.", path=path)
+    if not path.is_file():
+        raise InputMissing("is no regular file. Give a file; a stream has no random access.", path=path)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise InputMissing(f"cannot be read ({error.strerror}). Check its permissions.", path=path) from None
+    if not head:
+        raise FormatError("is empty. Give a FASTA file.", path=path)
+    return head
+
+
+def _decompressed_head(path: Path, head: bytes) -> bytes:
+    """Give the first bytes of the text itself."""
+    if not head.startswith(GZIP_MAGIC):
+        return head
+    try:
+        with gzip.open(path) as stream:
+            return stream.read(64)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"is damaged gzip ({error}). Copy it again.", path=path) from None
+
+
+def _check_text(path: Path, text: bytes) -> None:
+    """Refuse by name what is not FASTA."""
+    for magic, name in _OTHER_FORMATS.items():
+        if text.startswith(magic):
+            raise FormatError(f"is {name}, not FASTA. Give FASTA, plain or gzip-compressed.", path=path)
+    if not text.strip():
+        raise FormatError("is empty. Give a FASTA file.", path=path)

@@ -1,0 +1,121 @@
+"""GenBank and EMBL flat files, by Biopython: their sequences as FASTA in the cache, and which of them are circular.
+
+A contig is named by accession and version (NC_000913.3). Features are not read. A record without sequence (a CONTIG
+line in its place) is refused by name.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import logging
+import warnings
+import zlib
+from pathlib import Path
+from typing import TextIO
+
+from titans_dna.errors import FormatError
+from titans_dna.genome.alphabet import is_nucleotides
+from titans_dna.io.disk.cache import cache_entry, store
+
+__all__ = ["convert_to_fasta"]
+
+logger = logging.getLogger(__name__)
+_LINE_BP = 60
+
+
+def convert_to_fasta(path: Path) -> tuple[Path, frozenset[str]]:
+    """Write the sequences of a flat file as FASTA into the cache, once.
+
+    Returns
+    -------
+    tuple
+        The FASTA file, and the names of its circular contigs.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged, or a record has no sequence or a name that was there before.
+    OutputError
+        If the cache cannot be written.
+    """
+    plain, circular = cache_entry(path, ".flat.fa"), cache_entry(path, ".circular.json")
+    if plain.is_file() and circular.is_file():
+        return plain, frozenset(json.loads(circular.read_text("utf-8")))
+    names: set[str] = set()
+
+    def write(temporary: Path) -> None:
+        with temporary.open("w", encoding="ascii") as output:
+            names.update(_convert(path, output))
+
+    store(plain, write)
+    store(circular, lambda temporary: temporary.write_text(json.dumps(sorted(names)), "utf-8"))
+    return plain, frozenset(names)
+
+
+def _convert(path: Path, output: TextIO) -> set[str]:
+    """Write every record as FASTA and give the names of the circular ones."""
+    from Bio.GenBank.Scanner import EmblScanner, GenBankScanner
+
+    seen: set[str] = set()
+    circular: set[str] = set()
+    stream = _open(path)
+    with stream, warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        head = stream.read(4096).lstrip()
+        stream.seek(0)
+        scanner = GenBankScanner() if head.startswith("LOCUS") else EmblScanner()
+        while True:
+            try:
+                record = scanner.parse(stream, do_features=False)
+            except (ValueError, AssertionError, AttributeError, KeyError, IndexError) as error:
+                message = f"is no readable flat file ({error}) after {len(seen)} records. Download it again."
+                raise FormatError(message, path=path) from None
+            if record is None:
+                break
+            name, sequence = _sequence(record, path)
+            if name in seen:
+                raise FormatError(f"record {name!r} is there twice. Drop one.", path=path)
+            seen.add(name)
+            if record.annotations.get("topology") == "circular":
+                circular.add(name)
+            output.write(f">{name}\n")
+            output.writelines(sequence[at : at + _LINE_BP] + "\n" for at in range(0, len(sequence), _LINE_BP))
+    for note in notes:
+        text = " ".join(str(note.message).split())
+        if "sequence length" in text:
+            raise FormatError(f"{text[:200]}: bases are missing or too many. Download it again.", path=path)
+        logger.info("%s: %s", path, text)
+    if not seen:
+        raise FormatError("holds no record. Download it again.", path=path)
+    return circular
+
+
+def _sequence(record: object, path: Path) -> tuple[str, str]:
+    """Give name and sequence of a record."""
+    from Bio.Seq import UndefinedSequenceError
+
+    name = str(getattr(record, "id", "") or "")
+    if not name or any(c.isspace() for c in name) or not name.isascii() or name == "<unknown id>":
+        raise FormatError(f"a record has no accession, or one that cannot be read ({name!r}). Correct it.", path=path)
+    try:
+        sequence = str(getattr(record, "seq", ""))
+    except UndefinedSequenceError:
+        sequence = ""
+    if not sequence:
+        raise FormatError(f"record {name!r} has no sequence. Download it in full (GenBank, not CONTIG).", path=path)
+    if not sequence.isascii() or not is_nucleotides(sequence.encode()):
+        raise FormatError(f"record {name!r} is no nucleotide sequence. Give DNA or RNA.", path=path)
+    return name, sequence
+
+
+def _open(path: Path) -> TextIO:
+    """Open as text, decompressed; the whole text is held, for flat files are small."""
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    return io.StringIO(data.decode("utf-8", "replace"))

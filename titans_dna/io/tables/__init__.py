@@ -1,0 +1,1 @@
+"""Tables of scores, and tracks of one number or several for each base."""

@@ -1,0 +1,112 @@
+"""Genome tracks as bigWig: one number for each base, gaps where there is none.
+
+A bigWig cannot say what it was made with. A shard has that beside it, in ``PATH.json``: text by key. A shard without
+any value is an empty file, for a bigWig without values cannot be read.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import ContigUnknown, FormatError, OutputError
+from titans_dna.io.disk.atomic import atomic_path
+
+__all__ = ["BigWigTrack", "shard_metadata_path"]
+
+_CHUNK = 1 << 18  # values handed over at once
+
+
+class BigWigTrack:
+    """Write values along contigs; a context manager, and only its clean end makes the file appear.
+
+    Parameters
+    ----------
+    path
+        Output, usually ``.bw``.
+    lengths
+        Bases of every contig, in the order in which values will come.
+    shard
+        What a shard was made with, by key; None for a whole track.
+
+    Raises
+    ------
+    OutputError
+        If no value was added to what is no shard.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], lengths: Mapping[str, int], shard: Mapping[str, str] | None = None
+    ) -> None:
+        self.path, self.lengths, self.shard = os.fspath(path), dict(lengths), shard
+        self.values = 0  # values written so far
+        self._order = {name: number for number, name in enumerate(self.lengths)}
+        self._last: tuple[int, int] = (-1, 0)
+
+    def __enter__(self) -> Self:
+        import pyBigWig
+
+        self._stack = ExitStack()
+        self._temporary = self._stack.enter_context(atomic_path(self.path))
+        self._file = pyBigWig.open(str(self._temporary), "w")
+        self._file.addHeader(list(self.lengths.items()) or [("none", 1)])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if error is None and not self.values and self.shard is None:
+            error = OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
+            self._stack.__exit__(type(error), error, None)
+            raise error
+        if error is None and self.shard is not None:
+            if not self.values:
+                self._temporary.write_bytes(b"")
+            with atomic_path(shard_metadata_path(self.path)) as beside:
+                beside.write_text(json.dumps(dict(self.shard), indent=1) + "\n")
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
+        """Add one value for each base from `start` (0-based) on; NaN leaves a gap.
+
+        Raises
+        ------
+        ContigUnknown
+            If the contig was not announced.
+        FormatError
+            If values lie before earlier ones, beyond the contig, or are infinite.
+        """
+        if contig not in self._order:
+            raise ContigUnknown(f"contig {contig!r} was not announced for the track.", path=self.path)
+        values = np.asarray(values, np.float32)
+        place, end = (self._order[contig], start), start + len(values)
+        if place < self._last or start < 0:
+            raise FormatError(
+                f"values at {contig}:{start + 1} come after later ones. Add them in order.", path=self.path
+            )
+        if end > self.lengths[contig]:
+            message = f"values end at {contig}:{end}, beyond its {self.lengths[contig]} bases."
+            raise FormatError(message, path=self.path)
+        if np.isinf(values).any():
+            raise FormatError(f"values from {contig}:{start + 1} on are infinite. Use NaN for a gap.", path=self.path)
+        present = np.concatenate([[False], ~np.isnan(values), [False]])
+        edges = np.flatnonzero(present[1:] != present[:-1])
+        for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+            for at in range(first, last, _CHUNK):
+                piece = values[at : min(at + _CHUNK, last)]
+                self._file.addEntries(contig, start + at, values=piece.tolist(), span=1, step=1)
+                self.values += len(piece)
+        self._last = (place[0], end)
+
+
+def shard_metadata_path(path: str | os.PathLike[str]) -> Path:
+    """Return where the metadata of a bigWig shard are."""
+    return Path(f"{os.fspath(path)}.json")

@@ -1,0 +1,118 @@
+"""Four-way log-probabilities of every base as text: bgzip-compressed, with a tabix index.
+
+Columns: contig, position (1-based), reference base, ln P of A, C, G and T. Lines that begin with ``#`` say what the
+numbers were made with, and name the columns. Bases that are unknown have no line.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from itertools import groupby
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from titans_dna.errors import FormatError
+from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.bgzf import require_end
+
+__all__ = ["SnvTableWriter", "read_contigs"]
+
+_LINES = 1 << 14  # made at once
+_TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
+
+
+class SnvTableWriter:
+    """Write contigs in order; a context manager, and only its clean end makes the files appear.
+
+    Parameters
+    ----------
+    path
+        Output, ``.tsv.gz``; the index is ``PATH.tbi``, or ``PATH.csi`` where a contig is longer than 512 Mb.
+    metadata
+        What the numbers were made with.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
+        self.path, self.metadata, self._longest = Path(path), dict(metadata), 0
+
+    def __enter__(self) -> Self:
+        import pysam
+
+        self._stack = ExitStack()
+        self._temporary = self._stack.enter_context(atomic_path(self.path))
+        self._index = self._temporary.with_name(self._temporary.name + ".index")
+        self._stack.callback(self._index.unlink, missing_ok=True)
+        self._file = pysam.BGZFile(str(self._temporary), "wb", index=None)
+        for key, value in self.metadata.items():
+            self._file.write(f"##titans_dna_{key}={value}\n".encode())
+        self._file.write(b"#contig\tposition\tref\tA\tC\tG\tT\n")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        if error is None:
+            self._place_index()
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, contig: str, sequence: bytes, values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
+        """Write one contig: its bases, and (4, bases) ln P."""
+        self._reach(len(sequence))
+        letters = sequence.upper().decode("ascii")
+        for start in range(0, len(sequence), _LINES):
+            part = np.asarray(values[:, start : start + _LINES]).T
+            lines = [
+                f"{contig}\t{place + 1}\t{letters[place]}\t{a:.4f}\t{c:.4f}\t{g:.4f}\t{t:.4f}\n"
+                for place, (a, c, g, t) in enumerate(part.tolist(), start=start)
+                if a == a  # nan: unknown
+            ]
+            self._file.write("".join(lines).encode())
+
+    def copy(self, lines: Iterable[bytes], bases: int) -> None:
+        """Write one contig's lines as `read_contigs` gives them."""
+        self._reach(bases)
+        for line in lines:
+            self._file.write(line)
+
+    def _reach(self, bases: int) -> None:
+        self._longest = max(self._longest, bases)
+
+    def _place_index(self) -> None:
+        import pysam
+
+        csi = self._longest > _TBI_LIMIT
+        pysam.tabix_index(
+            str(self._temporary), force=True, seq_col=0, start_col=1, end_col=1, csi=csi, index=str(self._index)
+        )
+        for suffix in (".tbi", ".csi"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))
+
+
+def read_contigs(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
+    """Yield every contig of a file with its lines, in order; the index is not needed.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged or cut off.
+    """
+    require_end(path)
+    for contig, lines in groupby(_lines(path), lambda line: line.partition(b"\t")[0]):
+        yield contig.decode(), lines
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with gzip.open(path) as stream:
+            yield from (line for line in stream if not line.startswith(b"#"))
+    except (EOFError, OSError, zlib.error) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None

@@ -1,0 +1,1 @@
+"""Variants: VCF and BCF, tables of variants, and a VCF copied with scores."""

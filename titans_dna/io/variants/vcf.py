@@ -1,0 +1,376 @@
+"""VCF and BCF: every record as text with its alleles, good or bad, from .vcf, .vcf.gz, .bcf or standard input.
+
+Records are kept as the text they are, so that a copy loses nothing; alleles are read out of it. A line that cannot be
+read becomes a record with a `VcfRecord.problem`, never an exception: columns missing, POS no number, REF no bases, an
+ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
+bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
+
+Not checked here: whether INFO and FORMAT fit their declarations (`vcf_check` does), and REF against a
+sequence.
+
+Specification: VCFv4.2 to v4.5, https://samtools.github.io/hts-specs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import io
+import itertools
+import os
+import re
+import sys
+import tempfile
+import zlib
+from collections.abc import Generator, Iterable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, BinaryIO, NamedTuple, Self
+
+from titans_dna.errors import FormatError, InputMissing, TitansDNAError
+from titans_dna.genome.variant import Variant
+from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.variants.vcf_header import VcfHeader, read_header
+
+__all__ = ["VariantReader", "VcfRecord", "parse_line", "read_variants"]
+
+_IUPAC = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]"
+_ALT = re.compile(
+    rf"{_IUPAC}+|\*|<[^<>\s,;]+>|\.{_IUPAC}+|{_IUPAC}+\."
+    rf"|{_IUPAC}+(?P<b>[\[\]])[^\[\]\s,]+:[0-9]+(?P=b)|(?P<c>[\[\]])[^\[\]\s,]+:[0-9]+(?P=c){_IUPAC}+"
+    r"|(?P<d>[\[\]])<[^<>\s,]+>:?[0-9]*(?P=d)\S+|\S+(?P<e>[\[\]])<[^<>\s,]+>:?[0-9]*(?P=e)"
+)
+_CHROM = re.compile(r"""[^\s"',<>\\(){}\[\]`*=][^\s"',<>\\(){}\[\]`]*|<[^\s"',<>\\(){}\[\]`]+>""")
+_REF = re.compile(rf"{_IUPAC}+")
+_QUAL = re.compile(r"\.|-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|nan)", re.IGNORECASE)
+_READ = 1 << 18  # bytes decompressed at once
+_REMEMBERED = 1 << 14  # alleles
+_new = tuple.__new__
+
+
+class VcfRecord(NamedTuple):
+    """One line of a VCF.
+
+    A record with a `problem` has the alleles and position that could be read, else empty ones and 0.
+    """
+
+    line: int  # line of the file, from 1; of BCF, the number of the record
+    text: str  # the whole line without its end
+    contig: str  # CHROM as written
+    position: int  # POS, 1-based; 0 is a telomere
+    ref: str  # REF as written
+    alts: tuple[str, ...]  # every ALT as written; empty where ALT is "."
+    problem: str = ""  # "malformed: ..." where the line cannot be used
+
+    @property
+    def id(self) -> str:
+        """The ID column."""
+        return [*self.text.split("\t", 3), "", "", "."][2]
+
+    def info(self) -> dict[str, str]:
+        """Give the INFO column as text by key; a flag has the text ``""``."""
+        columns = self.text.split("\t", 8)
+        if len(columns) < 8 or columns[7] == ".":
+            return {}
+        pairs = (part.partition("=") for part in columns[7].split(";") if part)
+        return {key: value for key, _, value in pairs}
+
+    def variants(self) -> list[Variant]:
+        """Make a `Variant` of every ALT, in order, symbolic ones too.
+
+        Raises
+        ------
+        FormatError
+            If the record has a problem.
+        """
+        if self.problem:
+            raise FormatError(f"record on line {self.line} is {self.problem}")
+        return [Variant(self.contig, self.position, self.ref, alt, self.id) for alt in self.alts]
+
+
+class VariantReader:
+    """Iterate the records of one VCF or BCF; made by `read_variants`, and a context manager.
+
+    Attributes
+    ----------
+    path
+        What was opened, ``-`` for standard input.
+    header
+        The header.
+    malformed
+        Records with a problem so far.
+    """
+
+    def __init__(
+        self, path: str, header: VcfHeader, lines: Iterator[str], first_line: int, resources: list[Any]
+    ) -> None:
+        self.path = path
+        self.header = header
+        self.malformed = 0
+        self._lines, self._line, self._resources = lines, first_line, resources
+        self._records = self._iterate()
+
+    @classmethod
+    def of_records(cls, path: str, header: VcfHeader, records: Iterable[VcfRecord]) -> Self:
+        """Make a reader of records that come from elsewhere than a VCF."""
+        reader = cls(path, header, iter(()), 1, [])
+        reader._records = reader._count(records)
+        return reader
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[VcfRecord]:
+        return self._records
+
+    def __next__(self) -> VcfRecord:
+        return next(self._records)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._records.close()
+        _close_all(self._resources)
+
+    def _count(self, records: Iterable[VcfRecord]) -> Generator[VcfRecord, None, None]:
+        """Pass records on and count those with a problem."""
+        for record in records:
+            self.malformed += bool(record.problem)
+            yield record
+
+    def _iterate(self) -> Generator[VcfRecord, None, None]:
+        """Read records until the end, then close.
+
+        Contigs and alleles that were found right are remembered, so that the common line costs a few look-ups.
+        """
+        tabs, number = len(self.header.columns) - 1, self._line
+        sites_only = tabs == 7
+        most = -1 if sites_only else 7  # splits that tell the columns needed from the rest
+        contigs: set[str] = set()
+        refs: set[str] = set()
+        quals = {"."}
+        alts: dict[str, tuple[str, ...]] = {}
+        try:
+            for number, line in enumerate(self._lines, start=self._line):
+                text = line.rstrip("\r\n")
+                columns = text.split("\t", most)
+                if len(columns) == 8 and (sites_only or text.count("\t") == tabs) and "\0" not in text:
+                    contig, pos, _, ref, alt, qual, _, _ = columns
+                    found = alts.get(alt)
+                    known = found is not None and ref in refs and contig in contigs
+                    number_like = pos.isdigit() and pos.isascii() and len(pos) < 11
+                    if known and number_like and (qual in quals or _QUAL.fullmatch(qual)):
+                        yield _new(VcfRecord, (number, text, contig, int(pos), ref, found, ""))
+                        continue
+                if text:
+                    record = parse_line(number, text, tabs)
+                    if record.problem:
+                        self.malformed += 1
+                    elif len(refs) + len(alts) < _REMEMBERED:
+                        contigs.add(record.contig)
+                        refs.add(record.ref)
+                        quals.add(columns[5])
+                        alts[columns[4]] = record.alts
+                    yield record
+        except (EOFError, zlib.error, OSError) as error:
+            _close_all(self._resources)
+            message = f"is damaged or cut off ({error}). Copy it again."
+            raise FormatError(message, path=self.path, line=number + 1) from None
+        _close_all(self._resources)
+
+
+def read_variants(path: str | os.PathLike[str]) -> VariantReader:
+    """Open a VCF or BCF and read its header.
+
+    Parameters
+    ----------
+    path
+        .vcf, .vcf.gz (gzip or BGZF), .bcf, or ``-`` for standard input.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there or not readable.
+    FormatError
+        If it is empty, damaged or has no VCF header.
+    """
+    name = os.fspath(path)
+    resources: list[Any] = []
+    try:
+        stream = _open(name, resources)
+        if stream.peek(5)[:5] == b"BCF\x02\x02":
+            return _open_bcf(name, stream, resources)
+        text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\n")
+        resources.append(text)
+        head: list[str] = []
+        for line in text:
+            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))
+            if not head[-1].startswith("##"):
+                break
+        if not head:
+            raise FormatError("is empty. Give a VCF with its header.", path=name)
+        return VariantReader(name, read_header(head, name), text, len(head) + 1, resources)
+    except BaseException as error:
+        _close_all(resources)
+        if isinstance(error, EOFError | zlib.error | OSError) and not isinstance(error, TitansDNAError):
+            raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=name) from None
+        raise
+
+
+def _open(name: str, resources: list[Any]) -> io.BufferedReader:
+    """Open a file or standard input, decompressed."""
+    if name == "-":
+        raw: Any = io.BufferedReader(_NotClosing(sys.stdin.buffer), _READ)
+    else:
+        path = Path(name)
+        if not path.exists():
+            raise InputMissing("there is no such file. Check the path.", path=name)
+        if path.is_dir():
+            raise InputMissing("is a folder. Name a VCF file.", path=name)
+        try:
+            raw = path.open("rb", buffering=_READ)
+        except OSError as error:
+            raise InputMissing(f"cannot be read ({error.strerror}). Check its permissions.", path=name) from None
+        resources.append(raw)
+    head = raw.peek(18)[:18]
+    if head[:2] != GZIP_MAGIC:
+        return raw
+    if is_bgzf(head) and name != "-":
+        require_end(Path(name))
+        blocks = _Blocks(name)
+        resources.append(blocks)
+        return io.BufferedReader(blocks, _READ)
+    unpacked = gzip.GzipFile(fileobj=raw)
+    resources.append(unpacked)
+    return io.BufferedReader(unpacked, _READ)
+
+
+class _NotClosing(io.RawIOBase):
+    """Standard input, which stays open when its reader is closed."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]
+        buffer[: len(data)] = data
+        return len(data)
+
+
+class _Blocks(io.RawIOBase):
+    """BGZF decompressed by htslib, which is faster than zlib."""
+
+    def __init__(self, name: str) -> None:
+        import pysam
+
+        self._stream = pysam.BGZFile(name, "rb", index=None)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):  # told already while reading
+            self._stream.close()
+        super().close()
+
+
+def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReader:
+    """Read BCF through htslib, which needs a file: standard input is spooled into one."""
+    import pysam
+
+    source = name
+    if name == "-":
+        spool: IO[bytes] = tempfile.NamedTemporaryFile(suffix=".bcf")  # noqa: SIM115
+        resources.append(spool)
+        while block := stream.read(_READ):
+            spool.write(block)
+        spool.flush()
+        source = spool.name
+    try:
+        variants = pysam.VariantFile(source)
+    except (ValueError, OSError) as error:
+        raise FormatError(f"is no readable BCF ({error}). Copy it again.", path=name) from None
+    resources.append(variants)
+    try:
+        header = read_header(str(variants.header).splitlines(), name)
+    except UnicodeDecodeError:
+        head = itertools.takewhile(lambda line: line.startswith("#"), _bcf_as_text(source))
+        header = read_header((line.rstrip("\n") for line in head), name)
+    return VariantReader(name, header, _bcf_records(variants, source), 1, resources)
+
+
+def _bcf_records(variants: Iterable[Any], source: str) -> Iterator[str]:
+    """Yield records as text, by way of a copy from the first on that is no UTF-8."""
+    done = 0
+    try:
+        for done, record in enumerate(variants):  # noqa: B007
+            yield str(record)
+    except UnicodeDecodeError:
+        records = (line for line in _bcf_as_text(source) if not line.startswith("#"))
+        yield from itertools.islice(records, done, None)
+
+
+def _bcf_as_text(source: str) -> Iterator[str]:
+    """Yield the lines of a BCF, bytes that are no UTF-8 as surrogates; pysam itself refuses these."""
+    from pysam import SamtoolsError, bcftools
+
+    with tempfile.NamedTemporaryFile(suffix=".vcf") as copy:
+        try:
+            bcftools.view("--no-version", "-Ov", "-o", copy.name, source, catch_stdout=False)
+        except SamtoolsError as error:
+            raise OSError(str(error)) from None
+        with Path(copy.name).open(encoding="utf-8", errors="surrogateescape", newline="\n") as text:
+            yield from text
+
+
+def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
+    """Read one line of a VCF with care, and say what is wrong with it.
+
+    Parameters
+    ----------
+    number
+        Its line in the file, from 1.
+    text
+        The line without its end.
+    tabs
+        Tabs that it must have: 7, or 8 and one more for each sample.
+    """
+    columns = text.split("\t")
+    contig, pos, _, ref, alt, qual, *_ = [*columns, *[""] * 6]
+    position = int(pos) if pos.isascii() and pos.isdigit() and len(pos) < 11 else 0
+    alts = () if alt == "." else tuple(alt.split(","))
+    problem = ""
+    if text.startswith("#"):
+        problem = "a header line among records"
+    elif "\0" in text:
+        problem = "a zero byte in the line"
+    elif len(columns) != tabs + 1:
+        problem = f"{len(columns)} columns where the header has {tabs + 1}"
+    elif not _CHROM.fullmatch(contig):
+        problem = f"CHROM is {contig[:40]!r}, not a contig name"
+    elif not position and pos != "0":
+        problem = f"POS is {pos[:40]!r}, not a number"
+    elif not _REF.fullmatch(ref):
+        problem = f"REF is {ref[:40]!r}, not bases"
+    elif bad := [a for a in alts if not _ALT.fullmatch(a)]:
+        problem = f"ALT is {bad[0][:40]!r}, not an allele"
+    elif not _QUAL.fullmatch(qual):
+        problem = f"QUAL is {qual[:40]!r}, not a number"
+    return VcfRecord(number, text, contig, position, ref, alts, f"malformed: {problem}" if problem else "")
+
+
+def _close_all(resources: list[Any]) -> None:
+    while resources:
+        resources.pop().close()

@@ -1,0 +1,83 @@
+"""Sample columns that htslib can read: what of a record's FORMAT and samples has to go for a copy to be valid.
+
+Scores do not need genotypes, so a record with a broken genotype is still scored; in the copy the broken sample is
+written ``.``, and the writer names it. Broken means what ends htslib's reading: GT that is no genotype or not first,
+more values than FORMAT has keys, text where a number is declared.
+"""
+
+from __future__ import annotations
+
+import re
+
+from titans_dna.io.variants.vcf_header import VcfHeader, structured
+
+__all__ = ["SampleColumns"]
+
+_REMEMBERED = 4096  # sample texts known to be right, for each FORMAT
+_FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:[iI]nf(?:inity)?|INF|[nN]a[nN]|NAN)|\."
+_VALUE = {
+    "Integer": r"(?:[+-]?[0-9]+|\.)(?:,(?:[+-]?[0-9]+|\.))*",
+    "Float": rf"(?:{_FLOAT})(?:,(?:{_FLOAT}))*",
+}
+_GENOTYPE = r"[/|]?(?:[0-9]{1,4}|\.)(?:[/|](?:[0-9]{1,4}|\.))*"
+
+
+class SampleColumns:
+    """Check sample columns, one record after the other.
+
+    Parameters
+    ----------
+    header
+        The header of the records.
+    """
+
+    def __init__(self, header: VcfHeader) -> None:
+        self._names = header.samples
+        self._types: dict[str, str] = {}
+        for line in header.lines:
+            kind, pairs = structured(line)
+            if kind == "FORMAT" and "ID" in pairs:
+                self._types[pairs["ID"]] = pairs.get("Type", "String")
+        self._patterns: dict[str, re.Pattern[str] | None] = {}
+        self._right: dict[str, set[str]] = {}
+
+    def mend(self, format_text: str, samples: list[str]) -> tuple[str, list[str], list[str]]:
+        """Give FORMAT and samples as they can be copied, and what had to be left out.
+
+        Parameters
+        ----------
+        format_text
+            The FORMAT column.
+        samples
+            The sample columns.
+        """
+        samples = [text or "." for text in samples]
+        right = self._right.setdefault(format_text, set())
+        if right.issuperset(samples):
+            return format_text, samples, []
+        pattern = self._pattern(format_text)
+        if pattern is None:
+            return ".", ["."] * len(samples), [f"FORMAT {format_text!r} and all samples, for GT must come first"]
+        lost, kept = [], []
+        for name, text in zip(self._names, samples, strict=True):
+            if text in right or pattern.fullmatch(text):  # an empty text was made "." above, which says the same
+                kept.append(text)
+                if len(right) < _REMEMBERED:
+                    right.add(text)
+            else:
+                kept.append(".")
+                lost.append(f"sample {name}: {text!r}")
+        return format_text, kept, lost
+
+    def _pattern(self, format_text: str) -> re.Pattern[str] | None:
+        """Make the pattern of a sample's text; None if FORMAT itself cannot be read."""
+        if format_text not in self._patterns:
+            keys = format_text.split(":")
+            if "GT" in keys[1:] or len(keys) > 200:
+                self._patterns[format_text] = None
+            else:
+                values = [_GENOTYPE if key == "GT" else _VALUE.get(self._types.get(key, ""), "[^:]*") for key in keys]
+                text = f"(?:{values[0]}|\\.)"
+                text += "".join(f"(?::(?:{value}|)" for value in values[1:]) + ")?" * (len(values) - 1)
+                self._patterns[format_text] = re.compile(text)
+        return self._patterns[format_text]

@@ -1,0 +1,1 @@
+"""Jobs: from files to files, in finished parts that a kill cannot undo."""

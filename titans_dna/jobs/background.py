@@ -1,0 +1,61 @@
+"""Scores of common variants, against which a score is given its quantile."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.inference.alleles import read_alleles
+from titans_dna.inference.calibration import length_class
+from titans_dna.inference.model import SequenceModel
+from titans_dna.io.variants.variant_table import open_variants
+from titans_dna.io.variants.vcf import VariantReader
+from titans_dna.jobs.variant_scores import ScoringRun, plain_options, score_table
+
+Background = dict[str, np.ndarray]  # scores by class
+
+
+def read_background(run: ScoringRun, path: Path) -> Background:
+    """Return the scores of common variants by class, read from INFO where this model scored them, else scored now.
+
+    A file that was scored before must have been scored by the same model with the same horizon: shards then need not
+    score it again each.
+
+    Raises
+    ------
+    ConfigError
+        If it was scored by another model or with another horizon.
+    """
+    with open_variants(path) as reader:
+        if "TD_LLR" in reader.header.declared.get("INFO", ()):
+            return _scored_before(reader, run.model, run.options.horizon_bp, path)
+        table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp, lengths=reader.header.lengths)
+    everything = np.ones(len(table.rows_per_record), dtype=bool)
+    plain = replace(run, options=plain_options(run.options))
+    scores = score_table(plain, table, everything, prefix="background-")
+    found: dict[str, list[float]] = {}
+    row = 0
+    with open_variants(path) as reader:
+        for record, count in zip(reader, table.rows_per_record, strict=True):
+            for alt, score in zip(record.alts, scores.strands[row : row + count].mean(1), strict=False):
+                if np.isfinite(score):
+                    found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(score))
+            row += count
+    return {name: np.array(values) for name, values in found.items()}
+
+
+def _scored_before(reader: VariantReader, model: SequenceModel, horizon_bp: int, path: Path) -> Background:
+    if not any(model.weights_sha256 in line for line in reader.header.lines if "titans_dna_model" in line):
+        raise ConfigError(f"{path}: was scored by another model. Score it with this one, or give it unscored.")
+    found: dict[str, list[float]] = {}
+    for record in reader:
+        info = {} if record.problem else record.info()
+        for horizon in {*info.get("TD_HORIZON", "").split(",")} - {"", ".", str(horizon_bp)}:
+            raise ConfigError(f"{path}: was scored with --horizon {horizon}. Use the same here.")
+        for alt, text in zip(record.alts, info.get("TD_LLR", "").split(","), strict=False):
+            if text not in ("", "."):
+                found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(text))
+    return {name: np.array(values) for name, values in found.items()}

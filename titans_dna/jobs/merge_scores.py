@@ -1,0 +1,177 @@
+"""Shards of one run back into the file that one run would have written.
+
+Every shard says what it was made with and which rows of the whole it holds. Shards of another model, sequence, version,
+input or other options are refused; so are a missing shard and one that is there twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from itertools import islice, takewhile
+from pathlib import Path
+
+from titans_dna.errors import FormatError, OutputError, TitansDNAError
+from titans_dna.io.tables.score_table import ScoreTableWriter, is_score_table
+from titans_dna.io.tables.score_table_reader import ScoreTable, open_score_table
+from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
+from titans_dna.io.variants.vcf_header import VcfHeader, read_header, structured
+from titans_dna.io.variants.vcf_writer import MALFORMED_SHOWN, ScoredVcfWriter
+from titans_dna.jobs.provenance import HOW, command_line, metadata_of_whole
+from titans_dna.jobs.shards import merge_order
+from titans_dna.jobs.variants import EXTRA, FIELDS
+
+OURS = "##titans_dna_"
+_OUR_IDS = frozenset(field.id for field in (*FIELDS, *EXTRA.values()))
+_SCORES = {
+    "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
+    "entropy_bits",
+}  # fmt: skip
+_INTEGERS = {"position", "start", "end", "bases"}
+
+
+def merge_scores(paths: Sequence[Path], output: Path) -> int:
+    """Put shards of scored variants or regions together; return the number of rows or records.
+
+    Parameters
+    ----------
+    paths
+        All shards of one run, in any order: all VCF, or all tables of one kind.
+    output
+        VCF for VCFs; for tables a table, of any format.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If a file is not there, is no shard, or the shards do not make one whole.
+    OutputError
+        If the output cannot be written.
+    """
+    if is_score_table(output):
+        return _merge_tables(paths, output)
+    return _merge_vcfs(paths, output)
+
+
+def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> list[tuple[int, int]]:
+    """Return the order of rows as ``merge_order`` gives it, after comparing what the shards were made with.
+
+    Raises
+    ------
+    FormatError
+        If a file is no shard, or two of them differ in anything but their rows.
+    """
+    for path, found in zip(paths, metadata, strict=True):
+        if not {"shard", "rows"} <= found.keys():
+            raise FormatError("is no shard: it was not made with --shard. Give the shards of one run.", path=path)
+        for key in sorted({*found, *metadata[0]} - set(HOW)):
+            if found.get(key) != metadata[0].get(key):
+                raise FormatError(
+                    f"{key} is {found.get(key)!r}, in {paths[0].name} {metadata[0].get(key)!r}. Shards of different "
+                    "runs cannot be merged.",
+                    path=path,
+                )
+    try:
+        return merge_order([found["rows"] for found in metadata], [found["shard"] for found in metadata])
+    except TitansDNAError as error:
+        raise FormatError(f"{error.what}.", path=paths[0]) from None
+
+
+def _merge_tables(paths: Sequence[Path], output: Path) -> int:
+    tables = [_typed(open_score_table(path)) for path in paths]
+    order = check_shards(paths, [table.metadata for table in tables])
+    if any(table.columns != tables[0].columns for table in tables):
+        raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
+    whole = metadata_of_whole(tables[0].metadata)
+    rows = [table.rows() for table in tables]
+    with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
+        for place, count in order:
+            written = 0
+            for row in islice(rows[place], count):
+                writer.write(row)
+                written += 1
+            if written < count:
+                raise FormatError("has fewer rows than it says. Make it again.", path=paths[place])
+    return writer.rows
+
+
+def _typed(table: ScoreTable) -> ScoreTable:
+    """Give the columns of a TSV their kinds."""
+    kinds = {**dict.fromkeys(_SCORES, "score"), **dict.fromkeys(_INTEGERS, "integer")}
+    columns = tuple(replace(column, kind=kinds.get(column.name, column.kind)) for column in table.columns)
+    return replace(table, columns=columns)
+
+
+def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
+    if not (str(output) == "-" or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
+        raise OutputError("ends in no suffix of a VCF. Shards of VCF make .vcf.gz or .vcf.", path=output)
+    with ExitStack() as stack:
+        readers = [stack.enter_context(read_variants(path)) for path in paths]
+        metadata = [_metadata(reader.header) for reader in readers]
+        order = check_shards(paths, metadata)
+        if any(reader.header.columns != readers[0].header.columns for reader in readers):
+            raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
+        whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
+        told = [f"{OURS}{key}={value}" for key, value in whole.items()]
+        headers = [reader.header for reader in readers]
+        header, ours, lengths = _joined(headers)
+        lines = [*ours, *told, *_not_copied(headers)]
+        writer = stack.enter_context(ScoredVcfWriter(output, header, (), contig_lengths=lengths, header_lines=lines))
+        for place, count in order:
+            for record in _take(readers[place], count, paths[place]):
+                writer.write(record, {})
+    return writer.records
+
+
+def _take(reader: VariantReader, count: int, path: Path) -> Iterator[VcfRecord]:
+    taken = list(islice(reader, count))
+    if len(taken) < count or any(record.problem for record in taken):
+        raise FormatError("has fewer good records than it says. Make it again.", path=path)
+    yield from taken
+
+
+def _metadata(header: VcfHeader) -> dict[str, str]:
+    """Return the titans_dna lines of a header, but for those that stand for records."""
+    pairs = [line.removeprefix(OURS).partition("=") for line in header.lines if line.startswith(OURS)]
+    return {key: value for key, _, value in pairs if not key.startswith(("malformed", "dropped"))}
+
+
+def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str], dict[str, int]]:
+    """Return the header of the source, as far as the shards tell; further lines; and bases of contigs.
+
+    Behind the source's lines each shard declares what its own records use, and then our fields. Shards therefore agree
+    on the source's lines and on no more than what all of them declare first, as one run would; all else is declared
+    anew as the records come.
+    """
+    plain = [[line for line in header.lines if not line.startswith(OURS)] for header in headers]
+    ours = [line for line in plain[0] if _declares_ours(line)]
+    others = [[line for line in lines if line not in ours] for lines in plain]
+    agreed = [lines[0] for lines in takewhile(lambda lines: len(set(lines)) == 1, zip(*others, strict=False))]
+    source = read_header([*agreed, "\t".join(headers[0].columns)], "")
+    declared = {**source.declared, "INFO": source.declared["INFO"] | _OUR_IDS}
+    lengths = {name: length for header in headers for name, length in header.contigs.items() if length is not None}
+    return replace(source, declared=declared), ours, lengths
+
+
+def _declares_ours(line: str) -> bool:
+    kind, pairs = structured(line)
+    return kind == "INFO" and pairs.get("ID") in _OUR_IDS
+
+
+def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
+    """Return the lines about records that could not be copied, in the order of the source."""
+    lines = [line.removeprefix(OURS).partition("=")[::2] for header in headers for line in header.lines
+             if line.startswith((f"{OURS}mal", f"{OURS}drop"))]  # fmt: skip
+    kept = []
+    if numbers := [_number(text) for key, text in lines if key == "malformed_records"]:
+        kept.append(f"{OURS}malformed_records={sum(numbers)}")
+    for wanted in ("malformed", "dropped"):
+        texts = [text for key, text in lines if key == wanted]
+        texts.sort(key=lambda text: _number(text.removeprefix("line ").partition(":")[0]))
+        kept += [f"{OURS}{wanted}={text}" for text in texts[:MALFORMED_SHOWN]]
+    return kept
+
+
+def _number(text: str) -> int:
+    """Return a count or line number of a header; 0 where somebody has edited it."""
+    return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,0 +1,138 @@
+"""Shards of tracks back into the tracks that one run would have written.
+
+Shards hold whole contigs. What was made otherwise is refused, and so is a missing shard, as for tables of scores.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+
+from titans_dna.errors import FormatError, OutputError
+from titans_dna.io.tables.bigwig import BigWigTrack
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.snv_table import SnvTableWriter, read_contigs
+from titans_dna.io.tables.track_set import TrackSetWriter
+from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
+from titans_dna.jobs.merge_scores import check_shards
+from titans_dna.jobs.provenance import command_line, metadata_of_whole
+
+_OWN = ("contigs", "tracks")  # keys that a shard alone has
+_BASES = 1 << 18  # handed over at once
+
+Row = TypeVar("Row")
+
+
+def merge_tracks(paths: Sequence[Path], output: Path) -> int:
+    """Put shards of tracks together; return the number of contigs.
+
+    Parameters
+    ----------
+    paths
+        All shards of one run, in any order: of one format, and bigWigs of one kind.
+    output
+        A file of the same format.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        If a file is not there, is no shard, or the shards do not make one whole.
+    OutputError
+        If the output has another format, or cannot be written.
+    """
+    suffix = _suffix(paths[0])
+    if _suffix(output) != suffix:
+        raise OutputError(f"ends in another suffix. Shards of {suffix} make {suffix}.", path=output)
+    if other := [path for path in paths if _suffix(path) != suffix]:
+        raise FormatError(f"is not {suffix} as {paths[0].name} is. Give the shards of one run.", path=other[0])
+    shards = [open_track_shard(path) for path in paths]
+    _check_layout(shards, output)
+    order = check_shards(paths, [shard.metadata for shard in shards])
+    names = iter(shards[0].lengths)
+    source = {next(names): shards[place] for place, count in order for _ in range(count)}
+    if shards[0].is_snv_table:
+        contigs = {shard.path: _Ahead(read_contigs(shard.path)) for shard in shards}
+        with SnvTableWriter(output, _whole(shards[0])) as table:
+            for contig, shard in source.items():
+                table.copy(contigs[shard.path].take(contig), shard.lengths[contig])
+    elif shards[0].is_table:
+        _copy_rows(shards, source, output)
+    else:
+        _copy_arrays(shards, source, output)
+    return len(source)
+
+
+def _check_layout(shards: Sequence[TrackShard], output: Path) -> None:
+    """Refuse to make a .tsv of single-base changes into a .tsv.gz or back: these have other columns."""
+    if not shards[0].holds_snvs:
+        return
+    wanted = ".tsv.gz" if shards[0].is_snv_table else shards[0].path.suffix
+    if other := [shard.path for shard in shards if shard.is_snv_table != shards[0].is_snv_table]:
+        raise FormatError(f"is not {wanted} as {shards[0].path.name} is. Give the shards of one run.", path=other[0])
+    if output.name.endswith(".tsv.gz") != shards[0].is_snv_table:
+        raise OutputError(f"ends in another suffix. Shards of {wanted} make {wanted}.", path=output)
+
+
+class _Ahead(Generic[Row]):
+    """Contigs with their rows in the order of a file, of which some have none."""
+
+    def __init__(self, contigs: Iterator[tuple[str, Iterator[Row]]]) -> None:
+        self._contigs = contigs
+        self._next = next(contigs, None)
+
+    def take(self, contig: str) -> Iterator[Row]:
+        """Yield the rows of a contig; none where the file goes on with another."""
+        if self._next is None or self._next[0] != contig:
+            return
+        yield from self._next[1]
+        self._next = next(self._contigs, None)
+
+
+def _suffix(path: Path) -> str:
+    return ".tsv" if path.name.endswith((".tsv", ".tsv.gz")) else path.suffix
+
+
+def _whole(shard: TrackShard) -> dict[str, str]:
+    kept = {key: value for key, value in metadata_of_whole(shard.metadata).items() if key not in _OWN}
+    return {**kept, "command": command_line()}
+
+
+def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
+    """Copy the rows contig by contig; every shard is read once."""
+    columns = [Column("contig", "text"), Column("start", "integer")]
+    columns += [Column(kind, "score") for kind in shards[0].kinds]
+    contigs = {shard.path: _Ahead(groupby(shard.rows(), lambda row: str(row["contig"]))) for shard in shards}
+    with ScoreTableWriter(output, columns, _whole(shards[0])) as writer:
+        for contig, shard in source.items():
+            for row in contigs[shard.path].take(contig):
+                writer.write(row)
+
+
+def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
+    """Copy the arrays contig by contig, by way of a file on disk."""
+    kinds, lengths = shards[0].kinds, shards[0].lengths
+    with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merge-") as folder:
+
+        def arrays(contig: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+            place = Path(folder) / "tracks.npy"
+            place.unlink(missing_ok=True)
+            made = np.lib.format.open_memmap(place, "w+", np.float32, (len(kinds), lengths[contig]))
+            found = dict(zip(kinds, made, strict=True))
+            source[contig].fill(contig, found)
+            return found
+
+        if output.suffix == ".bw":
+            with BigWigTrack(output, lengths) as bigwig:
+                for contig, bases in lengths.items():
+                    (values,) = arrays(contig).values()
+                    for start in range(0, bases, _BASES):
+                        bigwig.add(contig, start, np.asarray(values[start : start + _BASES]))
+            return
+        with TrackSetWriter(output, lengths, kinds, _whole(shards[0])) as tracks:
+            for contig in lengths:
+                tracks.add(contig, arrays(contig))

@@ -1,0 +1,84 @@
+"""What scores were made with, as text by key, the same in every format; shards are compared by it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.inference.model import SequenceModel
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.version import __version__
+
+HOW = ("shard", "rows", "command")  # keys in which the shards of one run differ
+_DIGEST = "_sha256"  # ends the keys that a shard alone has, for a merge to compare
+
+
+def run_metadata(
+    model: SequenceModel,
+    genome: Genome,
+    options: Mapping[str, object],
+    shard: Shard = WHOLE,
+    inputs: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, str]:
+    """Return the metadata of a run.
+
+    Parameters
+    ----------
+    model, genome
+        What reads, and what is read. The bases are summed up for a shard only: that reads the whole genome once.
+    options
+        All that change a score.
+    shard
+        Part of the work.
+    inputs
+        SHA-256 of what is read beside the sequence, by a name for it; a shard says them, and the alias file's.
+    """
+    metadata = {
+        "version": __version__,
+        "model": f"{model.name} sha256={model.weights_sha256}",
+        "reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}",
+        "options": " ".join(f"{key}={value}" for key, value in options.items()),
+        "command": command_line(),
+    }
+    if shard.whole:
+        return metadata
+    digests = {"sequences": _digest(genome, sequences=True), **inputs, "aliases": _hash_aliases(genome)}
+    return {**metadata, "shard": str(shard), **{f"{key}{_DIGEST}": digest for key, digest in digests.items()}}
+
+
+def metadata_of_whole(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return what one run would have said in place of its shards, but for the command."""
+    return {key: text for key, text in metadata.items() if key not in HOW and not key.endswith(_DIGEST)}
+
+
+def _digest(genome: Genome, *, sequences: bool) -> str:
+    """Return a checksum of names and lengths of all contigs, and of their sequences if asked for."""
+    digest = hashlib.sha256()
+    for contig, length in genome.contigs.lengths.items():
+        digest.update(f"{contig}\t{length}\t{genome.md5(contig) if sequences else ''}\n".encode())
+    return digest.hexdigest()
+
+
+def _hash_aliases(genome: Genome) -> str:
+    return hashlib.sha256(json.dumps(genome.contigs.aliases, sort_keys=True).encode()).hexdigest()
+
+
+def describe_job(metadata: Mapping[str, str], genome: Genome, contigs: Iterable[str]) -> dict[str, str]:
+    """Return what an unfinished run and one that goes on with it must share, for ``work_folder.WorkFolder``.
+
+    That is the metadata but for the command, the bases of the contigs that are read (a FASTA may be replaced, and reads
+    called otherwise), and the alias file, which decides where a record lies.
+    """
+    sequence = "".join(f"{contig}\t{genome.md5(contig)}\n" for contig in contigs)
+    job = {key: value for key, value in metadata.items() if key != "command"}
+    return job | {"sequence": hashlib.sha256(sequence.encode()).hexdigest(), "alias file": _hash_aliases(genome)}
+
+
+def command_line() -> str:
+    """Return the command as it was typed, but for ``--resume``, which changes nothing that is written."""
+    return shlex.join(["titans-dna", *(word for word in sys.argv[1:] if word != "--resume")])

@@ -1,0 +1,67 @@
+"""Columns of regions between the reading of the input and the writing of the file, on disk: there may be many."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+import weakref
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from titans_dna.inference.placing import PlacedRegion
+from titans_dna.io.disk.atomic import disk_errors
+
+__all__ = ["ROWS", "RegionSpool"]
+
+ROWS = 1 << 14  # regions of a block
+TEXT = ("contig", "strand", "name", "outcome")
+
+Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
+
+
+class RegionSpool:
+    """Regions as columns of /regions of a file of embeddings, in an unnamed temporary file; read as often as one likes.
+
+    Text is UTF-8 of a fixed width; an outcome is that of `PlacedRegion`.
+    """
+
+    def __init__(self) -> None:
+        self.rows, self.text_bytes = 0, {"contig": 0, "name": 0}  # longest text
+        self._digest, self._blocks = hashlib.sha256(), 0
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the spool
+        weakref.finalize(self, self._file.close)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all regions, in their order."""
+        return self._digest.hexdigest()
+
+    def append(self, regions: Sequence[PlacedRegion]) -> None:
+        """Append a block: `ROWS` regions, or fewer if it is the last one."""
+        asked = [region.asked for region in regions]
+        columns: Columns = {key: np.array([getattr(place, key) for place in asked], "<i8") for key in ("start", "end")}
+        text = {
+            "contig": [region.contig or region.asked.contig for region in regions],
+            "strand": [place.strand for place in asked],
+            "name": [place.name for place in asked],
+            "outcome": [region.outcome for region in regions],
+        }
+        columns |= {key: np.array([value.encode() for value in values], "S") for key, values in text.items()}
+        with disk_errors(f"{tempfile.gettempdir()} (see TMPDIR)"):
+            for key, values in columns.items():
+                self._digest.update(f"{key}{values.dtype}".encode() + values.tobytes())
+                np.save(self._file, values)
+        for key, longest in self.text_bytes.items():
+            self.text_bytes[key] = max(longest, columns[key].dtype.itemsize)
+        self.rows, self._blocks = self.rows + len(regions), self._blocks + 1
+
+    def blocks(self) -> Iterator[tuple[int, Columns]]:
+        """Yield the first row of each block, and its columns."""
+        self._file.seek(0)
+        row = 0
+        for _ in range(self._blocks):
+            columns = {key: np.load(self._file, allow_pickle=False) for key in ("start", "end", *TEXT)}
+            yield row, columns
+            row += len(columns["start"])

@@ -1,0 +1,251 @@
+"""Regions in, a table of their scores and tracks along their contigs out."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError
+from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import WHOLE, Shard, assign
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.tables.bigwig import BigWigTrack
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
+from titans_dna.jobs.provenance import describe_job, run_metadata
+from titans_dna.jobs.shards import describe_track_shard, write_ranges
+from titans_dna.jobs.work_folder import WorkFolder
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = (
+    Column("contig", "text"), Column("start", "integer"), Column("end", "integer"), Column("name", "text"),
+    Column("strand", "text"), Column("bases", "integer"), Column("log_likelihood", "score"),
+    Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
+    Column("outcome", "text"),
+)  # fmt: skip
+_HOLD_NOTHING = (".gz", ".tsv", ".parquet", ".h5")  # formats of tracks that may be without a value; a bigWig may not
+_FIELDS = tuple(field.name for field in fields(RegionScore))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionRow:
+    """A region as it was asked for and as it is read."""
+
+    asked: Interval
+    placed: Interval | None  # on the sequence's own contig; None where it cannot be used
+    outcome: str  # "ok", or why it cannot be used
+    contig: str  # name in the sequence; "" if unknown
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionOutputs:
+    """What to write."""
+
+    table: Path  # see `titans_dna.io.tables.score_table`; "-" for standard output
+    surprise: Path | None = None  # bigWig of the memory's surprise
+    tracks: Path | None = None  # all tracks; see `titans_dna.io.tables.track_set`
+
+    def check(self, kinds: Sequence[str]) -> None:
+        """Refuse what is no format of tracks, and two outputs of one name.
+
+        Raises
+        ------
+        OutputError
+            If the suffix of the tracks is unknown.
+        ConfigError
+            If two of the files to be written are one.
+        """
+        named = [path for path in (self.table, self.surprise) if path is not None and str(path) != "-"]
+        if self.tracks is not None:
+            check_track_path(self.tracks)
+            each = [self.tracks.with_name(f"{self.tracks.stem}.{kind}.bw") for kind in kinds]
+            named += each if self.tracks.suffix == ".bw" else [self.tracks]
+        found: set[Path] = set()
+        for path in (path.resolve() for path in named if path.is_file() or not path.exists()):
+            if path in found:
+                raise ConfigError(f"{path}: two of --output, --track and --tracks are this file. Choose another name.")
+            found.add(path)
+
+
+def score_region_file(
+    model: SequenceModel,
+    genome: Genome,
+    regions: Sequence[RegionRow],
+    outputs: RegionOutputs,
+    *,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, int]:
+    """Score regions, one pass over each contig that has any; return the number of regions by outcome.
+
+    Parameters
+    ----------
+    model, genome
+        Model and sequence.
+    regions
+        In the order of the output.
+    outputs
+        Where to write what.
+    shard
+        Part of the work: whole contigs.
+    resume
+        Go on from an unfinished run.
+    advance
+        Called with (bases read since the last call, bases to read in all).
+
+    Raises
+    ------
+    OutputError
+        If an output cannot be written.
+    ConfigError
+        If the unfinished run is another one, or two outputs are one file.
+    """
+    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
+    outputs.check(kinds)
+    work_of = _contigs_of(regions, genome, shard)
+    lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
+    digest = hash_regions(regions)
+    metadata = run_metadata(model, genome, {"kind": "regions"}, shard, {"regions": digest})
+    job = describe_job(metadata, genome, work_of)
+    job |= {"regions": digest, "tracks": " ".join(kinds)}
+    total = sum(lengths.values())
+    found: dict[int, RegionScore] = {}
+    with WorkFolder(outputs.table, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+        for contig, rows in work_of.items():
+            number = genome.contigs.names.index(contig)
+            arrays = _arrays(work, number, kinds, lengths[contig])
+            part = work.part(str(number))
+            if part is None:
+                scores = score_contig_regions(
+                    model, genome.sequence(contig), [r for row in rows if (r := regions[row].placed)], tracks=arrays,
+                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    progress=lambda done: advance(done, total),
+                )  # fmt: skip
+                part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
+                work.keep(str(number), part)
+            else:
+                advance(lengths[contig], total)
+            for row, values in zip(rows, part["scores"].tolist(), strict=True):
+                found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
+        told = {**metadata, **_shard_of(regions, genome, work_of)} if "shard" in metadata else metadata
+        _write_tracks(outputs, work, genome, lengths, kinds, told)
+        mine = _rows_of(regions, work_of, shard)
+        if "shard" in metadata:
+            metadata["rows"] = write_ranges(mine)
+        with ScoreTableWriter(outputs.table, COLUMNS, metadata) as writer:
+            outcomes: dict[str, int] = {}
+            for row in np.flatnonzero(mine).tolist():
+                values = table_row(regions[row], found.get(row))
+                outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
+                writer.write(values)
+    return outcomes
+
+
+def hash_regions(regions: Sequence[RegionRow]) -> str:
+    """Return a checksum of the regions asked for."""
+    digest = hashlib.sha256()
+    for region in regions:
+        digest.update(repr(region.asked).encode())
+    return digest.hexdigest()
+
+
+def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
+    """Return one row of the table."""
+    asked = region.asked
+    outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
+    numbers = {name: getattr(score, name) for name in _FIELDS} if score else {"bases": 0}
+    place = {"contig": region.contig or asked.contig, "start": asked.start, "end": asked.end}
+    return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
+
+
+def _used(regions: Sequence[RegionRow], genome: Genome) -> list[str]:
+    """Return the contigs that have usable regions, in the order of the sequence."""
+    found = {region.contig for region in regions if region.placed is not None}
+    return [contig for contig in genome.contigs.names if contig in found]
+
+
+def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
+    used = _used(regions, genome)
+    lengths = {contig: genome.contigs.lengths[contig] for contig in used}
+    held = np.array([contig in mine for contig in used], dtype=bool)
+    return describe_track_shard(lengths, held)
+
+
+def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:
+    """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
+    used = _used(regions, genome)
+    rows: dict[str, list[int]] = {contig: [] for contig in used}
+    for row, region in enumerate(regions):
+        if region.placed is not None:
+            rows[region.contig].append(row)
+    parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
+    return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
+
+
+def _rows_of(regions: Sequence[RegionRow], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
+    """Return which rows this shard writes; those that cannot be scored are the first shard's."""
+    mine = np.array([region.placed is None and shard.index == 1 for region in regions], dtype=bool)
+    for rows in work_of.values():
+        mine[rows] = True
+    return mine
+
+
+def _arrays(work: WorkFolder, number: int, kinds: Sequence[str], bases: int) -> dict[str, np.ndarray]:
+    """Return the arrays on disk of all tracks of one contig."""
+    if not kinds:
+        return {}
+    return dict(zip(kinds, work.array(f"tracks-{number}", (len(kinds), bases)), strict=True))
+
+
+def _write_tracks(
+    outputs: RegionOutputs,
+    work: WorkFolder,
+    genome: Genome,
+    lengths: Mapping[str, int],
+    kinds: Sequence[str],
+    metadata: Mapping[str, str],
+) -> None:
+    def arrays(contig: str) -> dict[str, np.ndarray]:
+        return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
+
+    told = {**metadata, "tracks": "surprise"} if "shard" in metadata else None
+
+    def worth(path: Path | None, kinds: Sequence[str]) -> bool:
+        """Tell whether there is anything to write; a shard without anything is written too, for a merge to count."""
+        if path is None or told:
+            return path is not None
+        valued = bool(lengths) and (path.suffix in _HOLD_NOTHING or all(_has_values(lengths, arrays, k) for k in kinds))
+        if not valued:
+            logger.warning("%s is not written: no base of the regions' contigs has a value", path)
+        return valued
+
+    if outputs.surprise and worth(outputs.surprise, ["surprise"]):
+        with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
+            for contig, bases in lengths.items():
+                track = arrays(contig)["surprise"]
+                for start in range(0, bases, 1 << 18):
+                    bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
+    if outputs.tracks and worth(outputs.tracks, kinds):
+        with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
+            for contig in lengths:
+                tracks.add(contig, arrays(contig))
+
+
+def _has_values(lengths: Mapping[str, int], arrays: Callable[[str], dict[str, np.ndarray]], kind: str) -> bool:
+    """Tell whether a track has a number anywhere."""
+    return any(
+        np.isfinite(arrays(contig)[kind][start : start + (1 << 18)]).any()
+        for contig, bases in lengths.items()
+        for start in range(0, bases, 1 << 18)
+    )

@@ -1,0 +1,139 @@
+"""Which rows of an input a shard scores, and how the rows of all shards go back into one order.
+
+Work is what a processor does: streaming the bases of a contig on both strands, once for each shard that has variants on
+it, and reading the haplotypes of its alleles. A contig goes to one shard, or, where its alleles outweigh a fair part,
+its records go by position to several.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from titans_dna.errors import FormatError
+from titans_dna.genome.shard import Shard, assign
+
+
+def shard_of_records(
+    contigs: Sequence[str],
+    positions: Sequence[int],
+    work: Sequence[float],
+    lengths: Mapping[str, int],
+    count: int,
+) -> np.ndarray:
+    """Return the shard (1 to ``count``) of every record, the same on every machine.
+
+    Parameters
+    ----------
+    contigs
+        Contig of each record; "" where there is none.
+    positions
+        Its position.
+    work
+        Bases that are read for its alleles; 0 where nothing is scored.
+    lengths
+        Bases of each contig.
+    count
+        Number of shards.
+    """
+    places, costs = np.asarray(positions), np.asarray(work, dtype=float)
+    names, codes = np.unique(np.asarray(contigs, dtype=object).astype(str), return_inverse=True)
+    streamed = [2.0 * lengths.get(str(name), 0) if costs[codes == code].any() else 0.0
+                for code, name in enumerate(names)]  # fmt: skip
+    fair = (sum(streamed) + costs.sum()) / count
+    pieces: list[np.ndarray] = []
+    prices: list[float] = []
+    for code, stream in enumerate(streamed):
+        rows = np.flatnonzero(codes == code)
+        rows = rows[np.argsort(places[rows], kind="stable")]
+        total = costs[rows].sum()
+        parts = min(count, max(1, math.ceil(total / fair))) if total else 1
+        done = np.cumsum(costs[rows])
+        piece = np.minimum((done - costs[rows] / 2) * parts // max(total, 1e-9), parts - 1).astype(int)
+        for part in range(parts):
+            pieces.append(rows[piece == part])
+            prices.append(stream + costs[pieces[-1]].sum())
+    found = np.zeros(len(places), dtype=np.int64)
+    for rows, part in zip(pieces, assign(prices, count), strict=True):
+        found[rows] = part
+    return found
+
+
+def write_ranges(mask: np.ndarray) -> str:
+    """Return the true places of a mask as ``total:start-end,...``, 0-based half-open.
+
+    Examples
+    --------
+    >>> write_ranges(np.array([True, True, False, True]))
+    '4:0-2,3-4'
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(np.int8), [0]])))
+    return f"{len(mask)}:" + ",".join(f"{a}-{b}" for a, b in zip(edges[::2], edges[1::2], strict=True))
+
+
+def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
+    """Return the total and the ranges that ``write_ranges`` wrote.
+
+    Raises
+    ------
+    FormatError
+        If the text is not of this form.
+    """
+    total, _, rest = text.partition(":")
+    try:
+        pairs = [part.split("-") for part in rest.split(",") if part]
+        return int(total), [(int(a), int(b)) for a, b in pairs]
+    except ValueError:
+        raise FormatError(
+            f"rows of the shard are {text[:60]!r}, not total:start-end,... Make the shard again"
+        ) from None
+
+
+def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[str, str]:
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`).
+
+    Parameters
+    ----------
+    lengths
+        Bases of all contigs of the run, in order.
+    held
+        Which of these the shard has, (contigs,) bool.
+    """
+    return {"contigs": json.dumps(dict(lengths)), "rows": write_ranges(held)}
+
+
+def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, int]]:
+    """Return which shard (by place in ``texts``) gives how many rows next, until all rows are there.
+
+    Parameters
+    ----------
+    texts
+        Ranges of each shard, as ``write_ranges`` wrote them.
+    counts
+        Which shard each is, as ``i/n``.
+
+    Raises
+    ------
+    FormatError
+        If a shard is missing or there twice, or rows are.
+    """
+    shards = [Shard.parse(text) for text in counts]
+    totals = {shard.count for shard in shards}
+    missing = set(range(1, max(totals) + 1)) - {shard.index for shard in shards}
+    if len(totals) > 1 or len(shards) > max(totals):
+        raise FormatError(f"shards are {', '.join(counts)}. Give each shard of one run once")
+    if missing:
+        raise FormatError(f"shard {min(missing)}/{max(totals)} is missing. Give all {max(totals)} shards")
+    read = [read_ranges(text) for text in texts]
+    spans = sorted((start, end, place) for place, (_, ranges) in enumerate(read) for start, end in ranges)
+    at = 0
+    for start, end, _ in spans:
+        if start != at:
+            raise FormatError(f"rows {min(at, start) + 1} and on are there twice or not at all. Make the shards again")
+        at = end
+    if {total for total, _ in read} != {at}:
+        raise FormatError(f"the shards hold {at:,} rows of {read[0][0]:,}. Make them again from one input")
+    return [(place, end - start) for start, end, place in spans]

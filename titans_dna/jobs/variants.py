@@ -1,0 +1,309 @@
+"""A variant file in, the same file with scores out, or a table of them."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.errors import ConfigError, OutputError
+from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.inference.alleles import AlleleTable, read_alleles
+from titans_dna.inference.calibration import length_class, quantiles
+from titans_dna.inference.haplotype import sample_column
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.outcomes import Outcome, count_outcomes
+from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.tables.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
+from titans_dna.io.variants.variant_table import VariantColumns, open_variants, read_variant_strings
+from titans_dna.io.variants.vcf import VariantReader, VcfRecord
+from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
+from titans_dna.io.variants.vcf_writer import ScoredVcfWriter
+from titans_dna.jobs.background import Background, read_background
+from titans_dna.jobs.provenance import describe_job, run_metadata
+from titans_dna.jobs.shards import write_ranges
+from titans_dna.jobs.variant_scores import (
+    Advance,
+    ScoringOptions,
+    ScoringRun,
+    VariantScores,
+    choose_records,
+    score_table,
+)
+from titans_dna.jobs.work_folder import WorkFolder
+
+FIELDS = (
+    InfoField(
+        id="TD_LLR",
+        number="A",
+        type="Float",
+        description="ln P(ALT) - ln P(REF) given the whole contig, averaged over both strands",
+    ),
+    InfoField(id="TD_LLR_FWD", number="A", type="Float", description="ln P(ALT) - ln P(REF) on the forward strand"),
+    InfoField(id="TD_LLR_REV", number="A", type="Float", description="ln P(ALT) - ln P(REF) on the reverse strand"),
+    InfoField(id="TD_OUTCOME", number="A", type="String", description="scored, or why this ALT has no score"),
+    InfoField(
+        id="TD_HORIZON", number="A", type="Float", description="Bases behind the variant whose probabilities count"
+    ),
+)
+QUANTILE = InfoField(
+    id="TD_QUANTILE",
+    number="A",
+    type="Float",
+    description="Share of background variants of the same class with a lower TD_LLR",
+)
+P_VALUE = InfoField(
+    id="TD_P",
+    number="A",
+    type="Float",
+    description="Share of dinucleotide-shuffled surroundings in which the change scores as low or lower",
+)
+COLUMNS = (
+    Column("contig", "text"), Column("position", "integer"), Column("id", "text"), Column("ref", "text"),
+    Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
+    Column("outcome", "text"),
+)  # fmt: skip
+DEFAULTS = ScoringOptions()
+EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Results:
+    """All that is written, by row."""
+
+    table: AlleleTable
+    chosen: np.ndarray  # records of this shard
+    strands: np.ndarray  # (rows, 2)
+    extra: dict[str, np.ndarray]  # (rows,) by column
+
+    def records(self, reader: VariantReader) -> Iterator[tuple[VcfRecord, slice]]:
+        """Yield the records of this shard with their rows."""
+        row = 0
+        for record, count, mine in zip(reader, self.table.rows_per_record, self.chosen, strict=True):
+            if mine:
+                yield record, slice(row, row + count)
+            row += count
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantInputs:
+    """What is read beside the reference."""
+
+    variants: Path | Sequence[str]  # VCF, BCF or table, "-" for standard input; or contig:position:ref:alt strings
+    columns: VariantColumns | None = None  # names of the columns of a table; None for a VCF, or common names
+    other: Genome | None = None  # another reference, for the diagnosis of mismatches
+    background: Path | None = None  # common variants, scored or not, that give the quantiles; "-" too
+
+    def __post_init__(self) -> None:
+        if str(self.variants) == str(self.background) == "-":
+            raise ConfigError("variants and background both come from standard input; give one of them as a file")
+
+    def open(self) -> VariantReader:
+        """Open the variants from the start."""
+        if isinstance(self.variants, Path):
+            return open_variants(self.variants, self.columns)
+        return read_variant_strings(self.variants)
+
+
+def score_variant_file(
+    model: SequenceModel,
+    fasta: Genome,
+    inputs: VariantInputs | Path | Sequence[str],
+    output: Path,
+    *,
+    options: ScoringOptions = DEFAULTS,
+    shard: Shard = WHOLE,
+    resume: bool = False,
+    advance: Advance = lambda done, total: None,
+) -> dict[str, int]:
+    """Score every ALT of a file or of strings and write ``output``; return the number of ALTs by outcome.
+
+    Parameters
+    ----------
+    model, fasta
+        Model and reference.
+    inputs
+        Variants, or these with what stands beside them.
+    output
+        ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.tables.score_table`); ``-`` is a VCF on standard output.
+    options
+        How to score.
+    shard
+        Part of the work to do.
+    resume
+        Go on from an unfinished run.
+    advance
+        Called with (bases streamed since the last call, bases to stream in all).
+
+    Raises
+    ------
+    OutputError
+        If the suffix of ``output`` is not known, or it cannot be written.
+    ReferenceMismatch, FormatError, InputMissing, ConfigError
+        If the input cannot be used.
+    """
+    _check_suffix(output)
+    with tempfile.TemporaryDirectory() as folder:
+        asked = inputs if isinstance(inputs, VariantInputs) else VariantInputs(variants=inputs)
+        source = _spooled(asked, Path(folder))
+        background = source.background
+        told: dict[str, object] = asdict(options)
+        if background:
+            told["background"] = background.name if background == asked.background else "-"
+        told |= {"columns": source.columns} if source.columns else {}
+        read = {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        metadata = run_metadata(model, fasta, told, shard, read)
+        with source.open() as reader:
+            column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
+            table = read_alleles(
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other,
+                lengths=reader.header.lengths,
+            )  # fmt: skip
+        job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
+        job |= read
+        device = next(model.backbone.parameters()).device
+        with WorkFolder(output, job, resume=resume, device=device) as work:
+            chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
+            run = ScoringRun(model=model, genome=fasta, options=options, work=work, advance=advance)
+            common = read_background(run, background) if background else None
+            scores = score_table(run, table, chosen, records=source.open, sample_column=column)
+            results = _results(source, table, chosen, scores, common)
+            write = _write_table if is_score_table(output) else _write_vcf
+            write(source, output, results, metadata, fasta, options.horizon_bp)
+    rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
+    return count_outcomes(table.outcomes[row] for row in rows)
+
+
+def _check_suffix(output: Path) -> None:
+    if not (str(output) == "-" or is_score_table(output) or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
+        raise OutputError(
+            f"ends in no known suffix. Choose .vcf.gz, .vcf or one of {', '.join(SUFFIXES)}.", path=output
+        )
+
+
+def _spooled(inputs: VariantInputs, folder: Path) -> VariantInputs:
+    """Return inputs that can be read twice."""
+    variants, background = inputs.variants, inputs.background
+    if isinstance(variants, Path):
+        variants = _copied(variants, folder / "variants")
+    if background is not None:
+        background = _copied(background, folder / "background")
+    return replace(inputs, variants=variants, background=background)
+
+
+def _copied(source: Path, folder: Path) -> Path:
+    """Return a copy of what can be read but once: standard input or a pipe, such as ``<(zcat in.vcf.gz)``."""
+    stdin = str(source) == "-"
+    if not stdin and (source.is_file() or source.is_dir() or not source.exists()):
+        return source
+    folder.mkdir()
+    copy = folder / ("stdin.vcf" if stdin else source.name)
+    with (
+        nullcontext(sys.stdin.buffer) if stdin else source.open("rb") as stream,
+        disk_errors(f"{tempfile.gettempdir()} (see TMPDIR)"),
+        copy.open("wb") as target,
+    ):
+        shutil.copyfileobj(stream, target, 1 << 20)
+    return copy
+
+
+def _digest(source: Path | Sequence[str] | None) -> str:
+    """Return a checksum of a file's bytes, or of strings."""
+    if isinstance(source, Path) and source.is_file():
+        with source.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    return hashlib.sha256(repr(source).encode()).hexdigest()
+
+
+def _results(
+    source: VariantInputs, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
+) -> _Results:
+    extra: dict[str, np.ndarray] = {}
+    if common is not None:
+        classes = ["" for _ in table.outcomes]
+        row = 0
+        with source.open() as reader:
+            for record, count in zip(reader, table.rows_per_record, strict=True):
+                for place, alt in enumerate(record.alts):
+                    classes[row + place] = length_class(len(record.ref), len(alt))
+                row += count
+        extra["quantile"] = quantiles(scores.strands.mean(1), classes, common)
+    if len(scores.p_values):
+        extra["p_value"] = scores.p_values
+    return _Results(table=table, chosen=chosen, strands=scores.strands, extra=extra)
+
+
+def _write_vcf(
+    source: VariantInputs, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+) -> None:
+    fields = [*FIELDS, *(EXTRA[name] for name in results.extra)]
+    lines = dict(metadata)
+    if "shard" in metadata:
+        good = np.array([outcome is not Outcome.MALFORMED for outcome in _first_outcomes(results.table)], dtype=bool)
+        lines["rows"] = write_ranges(results.chosen[good])
+    header = [f"##titans_dna_{key}={value}" for key, value in lines.items()]
+    with source.open() as reader:
+        declared = reader.header.lengths
+        used = dict.fromkeys(record.contig for record in reader if not record.problem)
+    found = {name: fasta.contigs.resolve(name, declared.get(name)) for name in sorted(used)}
+    lengths = {name: fasta.contigs.lengths[contig] for name, contig in found.items() if contig is not None}
+    with (
+        source.open() as reader,
+        ScoredVcfWriter(
+            output,
+            _without_ours(reader.header),
+            fields,
+            contig_lengths=lengths,
+            header_lines=header,
+            dropped=[field.id for field in (*FIELDS, *EXTRA.values())],
+        ) as writer,
+    ):
+        for record, rows in results.records(reader):
+            part = results.strands[rows]
+            values: dict[str, Any] = {
+                "TD_LLR": part.mean(1),
+                "TD_LLR_FWD": part[:, 0],
+                "TD_LLR_REV": part[:, 1],
+                "TD_OUTCOME": [str(outcome) for outcome in results.table.outcomes[rows]],
+                "TD_HORIZON": np.full(len(part), float(horizon)),
+            }
+            values |= {EXTRA[name].id: column[rows] for name, column in results.extra.items()}
+            writer.write(record, values)
+
+
+def _without_ours(header: VcfHeader) -> VcfHeader:
+    """Return the header without what an earlier run said of itself."""
+    return replace(header, lines=tuple(line for line in header.lines if not line.startswith("##titans_dna_")))
+
+
+def _first_outcomes(table: AlleleTable) -> Iterator[Outcome]:
+    row = 0
+    for count in table.rows_per_record:
+        yield table.outcomes[row]
+        row += count
+
+
+def _write_table(
+    source: VariantInputs, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
+) -> None:
+    told = dict(metadata)
+    if "shard" in metadata:
+        told["rows"] = write_ranges(np.repeat(results.chosen, results.table.rows_per_record))
+    columns = [*COLUMNS[:-1], *(Column(name, "score") for name in results.extra), COLUMNS[-1]]
+    with source.open() as reader, ScoreTableWriter(output, columns, told) as writer:
+        for record, rows in results.records(reader):
+            for row, alt in zip(range(rows.start, rows.stop), record.alts or (".",), strict=True):
+                forward, reverse = results.strands[row].tolist()
+                numbers = {"llr": (forward + reverse) / 2, "llr_forward": forward, "llr_reverse": reverse}
+                numbers |= {name: float(column[row]) for name, column in results.extra.items()}
+                place = {"contig": record.contig, "position": record.position, "id": record.id, "ref": record.ref}
+                writer.write({**place, "alt": alt, **numbers, "outcome": str(results.table.outcomes[row])})
