@@ -1,8 +1,8 @@
 """Rows in place of places: counts of what followed each word, in the form of a copy memory's records.
 
 The alternative that the copy memory is held against (``ablations.py --memories``). A row is addressed by the hash
-of the last k bases and holds how often each base came next, on both strands: a linear memory with sparse keys, written with
-step 1/n. The same network that weighs places weighs the four counts of every row.
+of the last k bases and holds how often each base came next, on both strands: a linear memory with sparse keys, written
+with step 1/n. The same network that weighs places weighs the four counts of every row.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 <!-- picture: ablations -->     benchmarks/results/ablations.svg, as an image
 <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
-<!-- docstring: io/variants/vcf -->  what titans_dna/io/variants/vcf.py says of itself: its docstring specifies its format
+<!-- docstring: io/variants/vcf -->  what titans_dna/io/variants/vcf.py says of itself, its format
 <!-- readme: Outcomes -->       that section of README.md
 <!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
 """

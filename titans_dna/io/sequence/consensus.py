@@ -2,8 +2,8 @@
 
 `SampleGenome` offers what `titans_dna.io.sequence.fasta.Fasta` offers, so that it can be streamed, scored and embedded
 in its place. The bases are those of ``samtools consensus``. To keep coordinates, inserted bases are left out and
-deleted ones read N; both are counted in `SampleGenome.losses`. Where reads do not cover, the reference's base stands, or
-N on request. `consensus_sequence` gives the sample's sequence as it is, with its insertions and deletions.
+deleted ones read N; both are counted in `SampleGenome.losses`. Where reads do not cover, the reference's base
+stands, or N on request. `consensus_sequence` gives the sample's sequence as it is, with its insertions and deletions.
 """
 
 from __future__ import annotations
