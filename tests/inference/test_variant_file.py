@@ -348,7 +348,7 @@ def test_an_unfinished_run_of_another_kind_is_not_gone_on_with(model, genome, va
         with pytest.raises(_StopError):
             score_variant_file(model, genome, variants, output, options=FAST)
     folder = tmp_path / "out.tsv.work"
-    assert json.loads((folder / "job.json").read_text())["options"].startswith("horizon_bp=12")
+    assert json.loads((folder / "job.json").read_text())["job"]["options"].startswith("horizon_bp=12")
     with pytest.raises(ConfigError, match="the unfinished run has another options"):
         score_variant_file(model, genome, variants, output, options=ScoringOptions(horizon_bp=9), resume=True)
     assert list(folder.glob("*.npz"))  # nothing of it is lost

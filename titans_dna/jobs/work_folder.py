@@ -4,17 +4,19 @@
 unit was, the state of its stream (`titans_dna.model.state_file`). Every file is written under another name and
 renamed, so what is there is whole. The folder goes when the output is complete. One run at a time: ``lock`` is held
 (flock) while a run lasts.
+
+A folder of that name that holds no job file was made by somebody else. It is refused, and so is a link; from our own
+folder only files with names that a run gives are removed.
 """
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -22,11 +24,15 @@ from typing import Any, Self
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
-from titans_dna.io.disk.atomic import disk_errors, drop_leftovers
+from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
+from titans_dna.io.disk.discard import discard
+from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
 from titans_dna.model.state_file import load_state, save_state
 
 SAVE_SECONDS = 30.0  # between two states of a stream that are saved
+JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
+PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")  # all that a run keeps in it
 
 Arrays = dict[str, np.ndarray]
 
@@ -65,24 +71,19 @@ class WorkFolder:
             self.path = output.with_name(output.name + ".work")
 
     def __enter__(self) -> Self:
-        try:
-            self.path.mkdir(exist_ok=True)
-            self._lock = (self.path / "lock").open("w")
-        except OSError as error:
-            raise OutputError(f"cannot be made ({error.strerror}). Choose another output.", path=self.path) from None
-        try:
+        with ExitStack() as stack:
+            self._claim()
+            stack.enter_context(lock_file(self.path / LOCK, self.output))
             self._take_over()
-        except BaseException:
-            self._lock.close()
-            raise
+            self._held = stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is None or not any(self.path.glob("*.npz")):
-            shutil.rmtree(self.path, ignore_errors=True)
-        self._lock.close()
+            discard(self.path, (*PARTS, JOB, LOCK))
+        self._held.close()
         if self._temporary:
             self._temporary.cleanup()
 
@@ -112,14 +113,30 @@ class WorkFolder:
         """Return the place where the stream of an unfinished part is saved."""
         return StreamCheckpoint(self, name, weights_sha256)
 
+    def _claim(self) -> None:
+        """Make the folder, together with its job file, or see that the one that is there was made by a run."""
+        drop_leftovers(self.path)
+        made = temporary_path(self.path)
+        if not os.path.lexists(self.path):
+            try:
+                made.mkdir()
+                (made / JOB).write_text(self._told())
+                made.rename(self.path)
+            except OSError as error:
+                discard(made, (JOB,))
+                if not os.path.lexists(self.path):  # else another run was faster, and holds the lock
+                    raise OutputError(
+                        f"cannot be made ({error.strerror}). Choose another output.", path=self.path
+                    ) from None
+        if self.path.is_symlink() or self._found() is None:
+            raise OutputError(
+                "is in the way: unfinished work is kept under this name, and no run has made what is there. "
+                "Move it, or choose another output.",
+                path=self.path,
+            )
+
     def _take_over(self) -> None:
-        """Lock the folder, and use or throw away what an earlier run has left."""
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputError("another run is writing it. Wait, or choose another output.", path=self.output) from None
-        except OSError:
-            pass  # a file system without locks
+        """Use or throw away what an earlier run has left."""
         found = self._found()
         if found is not None and self.resume:
             if changed := [key for key in {**self.job, **found} if self.job.get(key) != found.get(key)]:
@@ -128,19 +145,21 @@ class WorkFolder:
                     f"{self.job.get(changed[0])!r}). Repeat its command, or leave out --resume to begin anew."
                 )
         else:
-            with disk_errors(self.path):
-                for path in self.path.iterdir():
-                    if path.name != "lock":
-                        path.unlink()
+            discard(self.path, PARTS)
         drop_leftovers(self.output)
-        self._write("job.json", json.dumps(self.job, indent=1).encode())
+        self._write(JOB, self._told().encode())
+
+    def _told(self) -> str:
+        return json.dumps({"format": FORMAT, "job": self.job}, indent=1)
 
     def _found(self) -> dict[str, Any] | None:
+        """Return what the job file says, or None if there is none of ours."""
         try:
-            found = json.loads((self.path / "job.json").read_text())
-        except (OSError, ValueError):
+            found = json.loads((self.path / JOB).read_text())
+            ours = found["format"] == FORMAT and isinstance(found["job"], dict)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
-        return found if isinstance(found, dict) else None
+        return found["job"] if ours else None
 
     def _save(self, name: str, arrays: Arrays) -> None:
         partial = self.path / f".{name}.partial"

@@ -1,7 +1,8 @@
 """Outputs appear whole or not at all: written under a temporary name in the same folder, renamed when complete.
 
-The temporary name, ``.partial-HOST-PROCESS-RANDOM-NAME``, says who writes what, so that what a killed writer has left
-can be told from what others, on other hosts too, are writing (`drop_leftovers`).
+The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what, so that what a killed writer has
+left can be told from what others, on other hosts too, are writing (`drop_leftovers`). The time at which the process
+started tells it from a later one of the same number: in a container every run may be process 1.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from titans_dna.errors import OutputError, TitansDNAError
+from titans_dna.io.disk.discard import discard
 
-__all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk"]
+__all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk", "temporary_path"]
 
 _NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
 
@@ -51,7 +53,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"the folder {str(folder)!r} does not exist. Make it first.", path=final)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {str(folder)!r} is not writable. Choose another output.", path=final)
-    temporary = folder / f".partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}-{_short(final.name)}"
+    temporary = temporary_path(final)
     try:
         with full_disk(final):
             yield temporary
@@ -62,18 +64,32 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def temporary_path(final: Path) -> Path:
+    """Return a new name beside an output, under which this process writes it."""
+    process = f"{os.getpid()}-{_started(os.getpid())}"
+    return final.with_name(f".partial-{_host()}-{process}-{secrets.token_hex(4)}-{_short(final.name)}")
+
+
 def drop_leftovers(final: str | os.PathLike[str]) -> None:
     """Remove temporary files of this output, and their indexes, whose writer on this host was killed."""
     final = Path(final)
     if not Path("/proc/self").exists():  # no way to tell who lives
         return
     ours = re.compile(
-        rf"\.partial-{re.escape(_host())}-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi)?"
+        rf"\.partial-{re.escape(_host())}-(\d+)-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi)?"
     )
     for path in final.parent.glob(".partial-*"):
         match = ours.fullmatch(path.name)
-        if match and not Path(f"/proc/{match[1]}").exists():
-            path.unlink(missing_ok=True)
+        if match and _started(int(match[1])) != int(match[2]):
+            discard(path, ["*"]) if path.is_dir() else path.unlink(missing_ok=True)
+
+
+def _started(process: int) -> int:
+    """Return when a process of this host started, in clock ticks since boot; 0 if there is none, or nobody knows."""
+    try:
+        return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def _host() -> str:
