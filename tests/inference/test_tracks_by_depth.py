@@ -15,13 +15,14 @@ from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import score_regions
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
 from titans_dna.io.tables.score_table_reader import open_score_table
 from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks
-from titans_dna.jobs.regions import RegionOutputs, RegionRow, score_region_file
+from titans_dna.jobs.regions import RegionOutputs, score_region_file
 from titans_dna.model.memory import NeuralMemory
 
 BASES = 140
@@ -98,8 +99,8 @@ def test_only_layers_with_a_memory_have_tracks_and_the_surprise_is_theirs(make_m
 @pytest.fixture(scope="module")
 def rows():
     regions = [("chrB", 5, 50), ("chrA", 0, BASES), ("chrC", 0, 30), ("chrA", 20, 40)]
-    good = [RegionRow(asked=Interval(*r), placed=Interval(*r), outcome="ok", contig=r[0]) for r in regions]
-    lost = RegionRow(asked=Interval("chrZ", 1, 2), placed=None, outcome="contig_unknown", contig="")
+    good = [PlacedRegion(asked=Interval(*r), contig=r[0], start=r[1], end=r[2], outcome="ok") for r in regions]
+    lost = PlacedRegion(asked=Interval("chrZ", 1, 2), contig="", start=1, end=2, outcome="contig_unknown")
     return [*good[:2], lost, *good[2:]]
 
 

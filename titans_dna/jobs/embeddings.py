@@ -128,12 +128,11 @@ def plan_embeddings(
     counts, spool, stream = array("q"), RegionSpool(), iter(regions)
     while block := list(islice(stream, ROWS)):
         for row, region in enumerate(block, spool.rows):
-            usable = region.outcome == "ok"
-            if usable:
+            if region.usable:
                 for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
                     column.append(value)
             if options.pooling.ragged:
-                counts.append(region.end - region.start if usable else 0)
+                counts.append(region.end - region.start if region.usable else 0)
         spool.append(block)
     groups: list[Group] = []
     for contig, found in columns.items():

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
@@ -34,16 +34,6 @@ COLUMNS = (
 )  # fmt: skip
 _HOLD_NOTHING = (".gz", ".tsv", ".parquet", ".h5")  # formats of tracks that may be without a value; a bigWig may not
 _FIELDS = tuple(field.name for field in fields(RegionScore))
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegionRow:
-    """A region as it was asked for and as it is read."""
-
-    asked: Interval
-    placed: Interval | None  # on the sequence's own contig; None where it cannot be used
-    outcome: str  # "ok", or why it cannot be used
-    contig: str  # name in the sequence; "" if unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +69,7 @@ class RegionOutputs:
 def score_region_file(
     model: SequenceModel,
     genome: Genome,
-    regions: Sequence[RegionRow],
+    regions: Sequence[PlacedRegion],
     outputs: RegionOutputs,
     *,
     shard: Shard = WHOLE,
@@ -127,7 +117,7 @@ def score_region_file(
             part = work.part(str(number))
             if part is None:
                 scores = score_contig_regions(
-                    model, genome.sequence(contig), [r for row in rows if (r := regions[row].placed)], tracks=arrays,
+                    model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
                     checkpoint=work.checkpoint(str(number), model.weights_sha256),
                     progress=lambda done: advance(done, total),
                 )  # fmt: skip
@@ -151,7 +141,7 @@ def score_region_file(
     return outcomes
 
 
-def hash_regions(regions: Sequence[RegionRow]) -> str:
+def hash_regions(regions: Sequence[PlacedRegion]) -> str:
     """Return a checksum of the regions asked for."""
     digest = hashlib.sha256()
     for region in regions:
@@ -159,7 +149,7 @@ def hash_regions(regions: Sequence[RegionRow]) -> str:
     return digest.hexdigest()
 
 
-def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
+def table_row(region: PlacedRegion, score: RegionScore | None) -> dict[str, Any]:
     """Return one row of the table."""
     asked = region.asked
     outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
@@ -168,13 +158,13 @@ def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
     return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
 
 
-def _used(regions: Sequence[RegionRow], genome: Genome) -> list[str]:
+def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     """Return the contigs that have usable regions, in the order of the sequence."""
-    found = {region.contig for region in regions if region.placed is not None}
+    found = {region.contig for region in regions if region.usable}
     return [contig for contig in genome.contigs.names if contig in found]
 
 
-def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
+def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
     """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
     used = _used(regions, genome)
     lengths = {contig: genome.contigs.lengths[contig] for contig in used}
@@ -182,20 +172,20 @@ def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, l
     return describe_track_shard(lengths, held)
 
 
-def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:
+def _contigs_of(regions: Sequence[PlacedRegion], genome: Genome, shard: Shard) -> dict[str, list[int]]:
     """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
     used = _used(regions, genome)
     rows: dict[str, list[int]] = {contig: [] for contig in used}
     for row, region in enumerate(regions):
-        if region.placed is not None:
+        if region.usable:
             rows[region.contig].append(row)
     parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
     return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
 
 
-def _rows_of(regions: Sequence[RegionRow], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
+def _rows_of(regions: Sequence[PlacedRegion], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
     """Return which rows this shard writes; those that cannot be scored are the first shard's."""
-    mine = np.array([region.placed is None and shard.index == 1 for region in regions], dtype=bool)
+    mine = np.array([not region.usable and shard.index == 1 for region in regions], dtype=bool)
     for rows in work_of.values():
         mine[rows] = True
     return mine
