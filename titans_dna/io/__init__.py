@@ -16,7 +16,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.sequence.aliases import read_aliases
     from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
     from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
-    from titans_dna.io.sequence.fasta import Fasta, Genome, fetch_circular, open_fasta
+    from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
     from titans_dna.io.tables.bigwig import BigWigTrack
     from titans_dna.io.tables.tsv import TsvWriter, read_tsv, write_tsv
     from titans_dna.io.variants.variant_table import (
@@ -53,7 +53,6 @@ _HOMES = {
     "VariantReader": "variants.vcf",
     "VcfRecord": "variants.vcf",
     "atomic_path": "disk.atomic",
-    "fetch_circular": "sequence.fasta",
     "IntervalRecord": "intervals.bed",
     "iterate_intervals": "intervals.bed",
     "iterate_records": "intervals.bed",
@@ -86,7 +85,6 @@ __all__ = [
     "VcfRecord",
     "atomic_path",
     "consensus_sequence",
-    "fetch_circular",
     "iterate_intervals",
     "iterate_records",
     "open_embeddings",

@@ -195,12 +195,6 @@ class AlignedReads:
                 counts[table[:, 0] - 1 - place.start] = table[:, 1]
         return counts
 
-    def coverage(
-        self, interval: Interval, *, min_depth: int = 1, keep: ReadFilter = ReadFilter()
-    ) -> np.ndarray[Any, Any]:
-        """Tell which bases of an interval at least `min_depth` reads cover: bool, its length."""
-        return self.depth(interval, keep=keep) >= min_depth
-
     def samtools(self, command: str, *arguments: str) -> str:
         """Run one of samtools' commands on the file through pysam and give what it prints.
 

@@ -34,7 +34,7 @@ from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
-__all__ = ["Fasta", "Genome", "fetch_circular", "open_fasta"]
+__all__ = ["Fasta", "Genome", "open_fasta"]
 
 logger = logging.getLogger(__name__)
 
@@ -225,40 +225,6 @@ def open_fasta(
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
     return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
-
-
-def fetch_circular(genome: Genome, contig: str, start: int, end: int, *, circular: bool | None = None) -> bytes:
-    """Read bases start to end (0-based half-open) of a circular contig, across its origin where they lie on both
-    sides of it.
-
-    Parameters
-    ----------
-    genome
-        Where to read.
-    contig
-        Name or alias.
-    start, end
-        Either may lie outside the contig; -5 to 5 are the ten bases around the origin.
-    circular
-        Whether the contig is a circle; asked of the file when left out. A linear contig is clamped, as `Fasta.fetch`
-        does.
-
-    Raises
-    ------
-    FormatError
-        If the span is longer than the circle.
-    """
-    name = genome.contigs.require(contig)
-    length = genome.contigs.lengths[name]
-    if not (name in genome.circular if circular is None else circular):
-        return genome.fetch(name, start, end)
-    if end - start > length:
-        raise FormatError(
-            f"{end - start} bases are longer than the circle {name!r}, which has {length:,}. Ask for fewer."
-        )
-    first = start % length
-    last = first + max(end - start, 0)
-    return genome.fetch(name, first, last) + (genome.fetch(name, 0, last - length) if last > length else b"")
 
 
 def _open_plain(path: Path, on_stale: str) -> Source:

@@ -5,8 +5,7 @@ read becomes a record with a `VcfRecord.problem`, never an exception: columns mi
 ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
 bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
 
-Not checked here: whether INFO and FORMAT fit their declarations (`vcf_check` does), and REF against a
-sequence.
+Not checked here: whether INFO and FORMAT fit their declarations, and REF against a sequence.
 
 Specification: VCFv4.2 to v4.5, https://samtools.github.io/hts-specs.
 """
