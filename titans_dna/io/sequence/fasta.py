@@ -23,14 +23,14 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.disk.closing import Closing
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
@@ -95,7 +95,7 @@ class Genome(Protocol):
         ...
 
 
-class Fasta:
+class Fasta(Closing):
     """Sequences of one file; made by `open_fasta`, and a context manager.
 
     Bases are given as they stand in the file: case, IUPAC codes and all.
@@ -112,14 +112,6 @@ class Fasta:
         self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
         self._aliases = tuple(aliases)
         self._md5: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
