@@ -1,8 +1,85 @@
 """titans-dna: long-sequence modelling of genomes with Titans.
 
-Importing this package loads no torch; names are fetched from their modules when first used.
+    import titans_dna as td
+
+    model = td.load_model("default")
+    model.log_likelihood("ACGTACGTAC")                              # ln P of every base, in nats
+    model.embed(["ACGTACGTAC", "TTTTGGGG"])                         # (2, width)
+    model.score_variants(["chrA:1000:A:G"], "data/demo.fa")         # a frame: contig, position, ref, alt, llr, outcome
+    model.score_regions("chrA:1001-2000", "data/demo.fa")           # a frame: log_likelihood, bits_per_base, ...
+    td.open_embeddings("embeddings.h5").to_anndata()
+
+A name is fetched from its module when it is first used, so importing this package loads neither torch nor pandas.
+Frames need pandas: pip install 'titans-dna[pandas]'.
 """
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 from titans_dna.version import __version__
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:  # for type checkers and editors
+    from titans_dna import errors
+    from titans_dna.api.classifier import Classifier, load_classifier
+    from titans_dna.api.model import Model, load_model
+    from titans_dna.api.scores import Scores, open_scores
+    from titans_dna.api.variants import read_variants
+    from titans_dna.errors import TitansDNAError
+    from titans_dna.genome.interval import Interval
+    from titans_dna.genome.variant import Variant
+    from titans_dna.inference.outcomes import Outcome
+    from titans_dna.io.bed import read_intervals
+    from titans_dna.io.fasta import Fasta, open_fasta
+    from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
+
+_HOMES = {
+    "Classifier": "api.classifier",
+    "Embeddings": "io.hdf5_reader",
+    "Fasta": "io.fasta",
+    "Interval": "genome.interval",
+    "Model": "api.model",
+    "Outcome": "inference.outcomes",
+    "Scores": "api.scores",
+    "TitansDNAError": "errors",
+    "Variant": "genome.variant",
+    "load_classifier": "api.classifier",
+    "load_model": "api.model",
+    "open_embeddings": "io.hdf5_reader",
+    "open_fasta": "io.fasta",
+    "open_scores": "api.scores",
+    "read_intervals": "io.bed",
+    "read_variants": "api.variants",
+}
+
+__all__ = [
+    "Classifier",
+    "Embeddings",
+    "Fasta",
+    "Interval",
+    "Model",
+    "Outcome",
+    "Scores",
+    "TitansDNAError",
+    "Variant",
+    "__version__",
+    "errors",
+    "load_classifier",
+    "load_model",
+    "open_embeddings",
+    "open_fasta",
+    "open_scores",
+    "read_intervals",
+    "read_variants",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return importlib.import_module(f"{__name__}.errors")
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
