@@ -21,7 +21,8 @@ from titans_dna.version import __version__
 if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna import errors
     from titans_dna.api.classifier import Classifier, load_classifier
-    from titans_dna.api.model import Model, load_model
+    from titans_dna.api.load import load_model
+    from titans_dna.api.model import Model
     from titans_dna.api.scores import Scores, open_scores
     from titans_dna.api.variants import read_variants
     from titans_dna.errors import TitansDNAError
@@ -43,7 +44,7 @@ _HOMES = {
     "TitansDNAError": "errors",
     "Variant": "genome.variant",
     "load_classifier": "api.classifier",
-    "load_model": "api.model",
+    "load_model": "api.load",
     "open_embeddings": "io.hdf5_reader",
     "open_fasta": "io.fasta",
     "open_scores": "api.scores",

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["find_column", "is_frame", "is_missing", "make_frame", "require_pandas"]
+__all__ = ["find_column", "is_frame", "is_missing", "make_frame", "require_pandas", "without_command"]
 
 
 def require_pandas() -> ModuleType:
@@ -44,6 +44,11 @@ def is_frame(given: object) -> TypeGuard[pd.DataFrame]:
     """Tell whether something is a pandas frame, without loading pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(given, pandas.DataFrame)
+
+
+def without_command(said: Mapping[str, str]) -> dict[str, str]:
+    """Return what made some scores, but for the command line, which a notebook has not."""
+    return {key: text for key, text in said.items() if key != "command"}
 
 
 def find_column(frame: pd.DataFrame, names: Iterable[str], *, needed: bool = True) -> Any:

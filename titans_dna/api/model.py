@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,9 @@ from titans_dna.api.reading import base_likelihoods, embed_regions, embed_sequen
 from titans_dna.api.regions import is_single_region
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
-from titans_dna.checkpoints import DEFAULT
-from titans_dna.errors import ConfigError, InputMissing
+from titans_dna.errors import ConfigError
 from titans_dna.inference.embed import STRANDS, EmbedOptions
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.model import load_model as load_sequence_model
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.variant_job import ScoringOptions
 
@@ -30,16 +27,13 @@ if TYPE_CHECKING:
 
     from titans_dna.api.classifier import Classifier
 
-__all__ = ["Model", "load_model"]
+__all__ = ["Model"]
 
 logger = logging.getLogger(__name__)
 
-_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
-
 
 class Model:
-    """A model that reads DNA; made by `load_model`.
+    """A model that reads DNA; made by `titans_dna.load_model`.
 
     Every call begins with a fresh memory, so no result depends on an earlier call. Genomes are given as a path (FASTA,
     plain, gzip or bgzip, GenBank, EMBL) or as what `open_fasta` returned; contigs may be named in any common way.
@@ -356,45 +350,6 @@ class Model:
 
         inputs = FinetuneInputs(sequences=sequences, labels=labels, fasta=fasta, split=split, test_share=test_share)
         return finetune(self._model, inputs, folder, settings)
-
-
-def load_model(name: str | os.PathLike[str] = DEFAULT, device: str = "auto") -> Model:
-    """Load a model.
-
-    Parameters
-    ----------
-    name
-        ``default`` for the model in the package, a folder that ``titans-dna pretrain`` or ``save_pretrained`` wrote, or
-        ``owner/name`` on the Hugging Face Hub.
-    device
-        ``auto`` (a GPU if there is one), ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    InputMissing
-        If there is no such folder, or the Hub does not give it.
-    CheckpointError
-        If a file of the model is damaged.
-    ConfigError
-        If the device is not there.
-    """
-    folder = Path(name)
-    if isinstance(name, str) and not folder.exists() and name != DEFAULT and _HUB_NAME.fullmatch(name):
-        folder = _download(name)
-    return Model(load_sequence_model(folder, device))
-
-
-def _download(name: str) -> Path:
-    """Fetch the files of a model from the Hub into its cache."""
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=_HUB_FILES))
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise InputMissing(
-            f"is no folder, and the Hub does not give it ({reason[:120]}). Check the name and the network.", path=name
-        ) from error
 
 
 def _check_counts(**numbers: int) -> None:

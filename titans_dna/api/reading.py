@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import make_frame
+from titans_dna.api.frames import make_frame, without_command
 from titans_dna.api.regions import iterate_regions
 from titans_dna.api.scores import open_scores
 from titans_dna.errors import ContigUnknown, FormatError
@@ -98,7 +98,7 @@ def score_regions(model: SequenceModel, genome: Genome, given: Any) -> pd.DataFr
         output = Path(folder) / "regions.h5"
         score_region_file(model, genome, rows, RegionOutputs(table=output))
         scores = open_scores(output)
-        return scores.to_pandas()
+        return make_frame(scores.columns_of_rows(), without_command(scores.metadata))
 
 
 def mutate(model: SequenceModel, genome: Genome | None, given: Any, horizon_bp: int) -> pd.DataFrame:

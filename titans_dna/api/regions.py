@@ -140,7 +140,8 @@ def _of_frame(contigs: ContigTable, frame: pd.DataFrame) -> Iterator[PlacedRegio
     others = [find_column(frame, [name], needed=False) for name in ("strand", "name")]
     for number in range(len(frame)):
         strand, name = ("" if c is None or is_missing(c.iloc[number]) else str(c.iloc[number]) for c in others)
-        yield _of_values(contigs, number, *(c.iloc[number] for c in needed), strand or "+", name)
+        contig, start, end = (column.iloc[number] for column in needed)
+        yield _of_values(contigs, number, contig, start, end, strand or "+", name)
 
 
 def _of_values(

@@ -32,9 +32,9 @@ class Scores:
     path
         The file.
     columns
-        Names of the columns. Of variants: contig, position (1-based), id, ref, alt, llr, llr_forward, llr_reverse (nats)
-        and outcome. Of regions: contig, start, end (0-based, end excluded), name, strand, bases, log_likelihood (nats),
-        bits_per_base, memory_surprise, entropy_bits and outcome. A score that is missing is nan.
+        Names of the columns. Of variants: contig, position (1-based), id, ref, alt, llr, llr_forward, llr_reverse (in
+        nats) and outcome. Of regions: contig, start, end (0-based, end excluded), name, strand, bases, log_likelihood
+        (nats), bits_per_base, memory_surprise, entropy_bits and outcome. A score that is missing is nan.
     metadata
         What made the file, text by key; empty where the format cannot say it (``.tsv``).
     """
@@ -84,8 +84,8 @@ def open_scores(path: str | os.PathLike[str]) -> Scores:
     Parameters
     ----------
     path
-        ``.vcf``, ``.vcf.gz``, ``.bcf``, ``.tsv``, ``.tsv.gz``, ``.parquet``, ``.h5`` or ``.h5ad``. Of a VCF there is one
-        row for each ALT; a record without ALT is one row.
+        ``.vcf``, ``.vcf.gz``, ``.bcf``, ``.tsv``, ``.tsv.gz``, ``.parquet``, ``.h5`` or ``.h5ad``. Of a VCF there is
+        one row for each ALT; a record without ALT is one row.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Variants as people have them: strings, tuples, `Variant`, frames, VCF files; scored by what the command line calls."""
+"""Variants as people have them: strings, tuples, `Variant`, frames, VCF files; scored as the command line does."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_dna.api.frames import find_column, is_frame, is_missing, make_frame, require_pandas
+from titans_dna.api.frames import find_column, is_frame, is_missing, make_frame, require_pandas, without_command
 from titans_dna.api.scores import open_scores
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
@@ -81,7 +81,7 @@ def score_variants(
     if not path:
         found["id"] = listed.ids
     index = listed.labels if is_frame(given) else None
-    return make_frame(found, scores.metadata, index)
+    return make_frame(found, without_command(scores.metadata), index)
 
 
 def variant_path(given: Any) -> Path | None:
