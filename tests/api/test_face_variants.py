@@ -225,7 +225,8 @@ def test_what_is_no_variant_is_one_clear_line(model, fasta, given, message):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"), [({"horizon_bp": -1}, "horizon_bp"), ({"longest_bp": 0}, "longest_bp")]
+    ("options", "message"),
+    [({"horizon_bp": -1}, "horizon_bp"), ({"longest_bp": 0}, "longest_bp is 0; choose 1 or more")],
 )
 def test_numbers_out_of_range(model, fasta, options, message):
     with pytest.raises(td.errors.ConfigError, match=message):

@@ -158,6 +158,9 @@ class Model:
             context=context or ("region" if fasta is None else "contig"),
         )  # fmt: skip
         options.check(self._model)
+        _check_least(
+            1, **{name: bp for name, bp in (("window_bp", window_bp), ("stride_bp", stride_bp)) if bp is not None}
+        )
         if stride_bp is not None and window_bp is None:
             raise ConfigError("stride_bp needs window_bp; give both")
         if fasta is None:
@@ -233,7 +236,8 @@ class Model:
         """
         if on_mismatch not in ("skip", "error", "swap", "force"):
             raise ConfigError(f"on_mismatch is {on_mismatch!r}; choose skip, error, swap or force")
-        _check_counts(horizon_bp=horizon_bp, shuffles=shuffles, longest_bp=longest_bp - 1)
+        _check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
+        _check_least(1, longest_bp=longest_bp)
         options = ScoringOptions(
             horizon_bp=horizon_bp, longest_bp=longest_bp, on_mismatch=on_mismatch, haplotype=haplotype,
             shuffles=shuffles,
@@ -297,7 +301,7 @@ class Model:
             If pandas is not installed.
         """
         require_pandas()
-        _check_counts(horizon_bp=horizon_bp)
+        _check_least(0, horizon_bp=horizon_bp)
         if fasta is None:
             return mutate(self._model, None, read_sequences(regions)[0], horizon_bp)
         with opened(fasta) as genome:
@@ -352,10 +356,10 @@ class Model:
         return finetune(self._model, inputs, folder, settings)
 
 
-def _check_counts(**numbers: int) -> None:
+def _check_least(least: int, **numbers: int) -> None:
     for name, number in numbers.items():
-        if number < 0:
-            raise ConfigError(f"{name} is {number}; choose 0 or more")
+        if number < least:
+            raise ConfigError(f"{name} is {number}; choose {least} or more")
 
 
 def _warn_without(outcomes: Sequence[str], good: str) -> None:
