@@ -152,6 +152,7 @@ def test_every_change_of_a_sequence(model):
     ("given", "message"),
     [
         ("ACXT", r"the sequence has 'X' at base 3"),
+        ("ACGT" * 2000 + "-", r"the sequence has '-' at base 8,001"),
         (["ACGT", "AC-T"], r"sequence 1 has '-' at base 3"),
         ([b"ACGT", 5], r"sequence 1 is 5"),
         ([None], r"sequence 0 is None"),

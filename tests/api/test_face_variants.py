@@ -133,6 +133,13 @@ def test_an_indel_has_one_score_however_it_is_written(model, tmp_path):
     assert found.llr.nunique() == 1
 
 
+def test_a_long_allele_is_no_file_name(model, fasta, sequences):
+    base = sequences["chrA"][99]
+    found = model.score_variants(f"chrA:100:{base}:{base}{'ACGT' * 100}", fasta)
+    assert found.outcome.tolist() == ["scored"]
+    assert model.score_variants(f"chrA:100:{base}:{base * 5000}", fasta).outcome.tolist() == ["too_long"]
+
+
 def test_several_alts_are_rows_of_their_own(model, fasta, sequences):
     base = sequences["chrA"][99]
     one, two, three = (alt for alt in "ACGT" if alt != base)

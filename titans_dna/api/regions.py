@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from titans_dna.api.frames import find_column, is_frame, is_missing
+from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
@@ -120,7 +121,7 @@ class _Resolving(dict[str, int]):
 
 def _is_file(text: str) -> bool:
     """Tell a file of regions from a region: by its ending, or because it is there."""
-    return text.lower().endswith(_FILES) or (len(text) < 4096 and Path(text).is_file())
+    return text.lower().endswith(_FILES) or names_file(text)
 
 
 def _place(contigs: ContigTable, given: Any, number: int) -> PlacedRegion:

@@ -13,7 +13,7 @@ from titans_dna.errors import ConfigError, FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.fasta import Genome, open_fasta
 
-__all__ = ["opened", "read_sequences"]
+__all__ = ["names_file", "opened", "read_sequences"]
 
 
 @contextmanager
@@ -65,9 +65,14 @@ def read_sequences(given: Any) -> tuple[list[bytes], bool]:
     return [_bases(one, f"sequence {number}") for number, one in enumerate(given)], False
 
 
+def names_file(text: str) -> bool:
+    """Tell whether a file of this name is there; text that can be no name, for it is too long, names none."""
+    return os.path.isfile(text)  # noqa: PTH113 - Path.is_file raises where a name is too long
+
+
 def _looks_like_path(text: str) -> bool:
     """Tell a file name from bases: it has a dot, a slash or a backslash, or a file bears it."""
-    return any(mark in text for mark in "./\\") or (not _plain(text) and len(text) < 4096 and Path(text).exists())
+    return any(mark in text for mark in "./\\") or (not _plain(text) and names_file(text))
 
 
 def _plain(text: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from titans_dna.api.frames import find_column, is_frame, is_missing, make_frame, require_pandas, without_command
 from titans_dna.api.scores import open_scores
+from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
 
@@ -88,7 +89,7 @@ def variant_path(given: Any) -> Path | None:
     """Return the path of a file of variants, or None if variants themselves were given."""
     if isinstance(given, os.PathLike):
         return Path(given)
-    if isinstance(given, str) and (given.count(":") < 1 or Path(given).is_file()):
+    if isinstance(given, str) and (":" not in given or names_file(given)):
         return Path(given)
     return None
 
