@@ -34,22 +34,22 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.hdf5_reader import Embeddings, open_embeddings
 
 _HOMES = {
-    "Classifier": "api.classifier",
-    "Embeddings": "io.hdf5_reader",
-    "Fasta": "io.fasta",
-    "Interval": "genome.interval",
-    "Model": "api.model",
-    "Outcome": "inference.outcomes",
-    "Scores": "api.scores",
-    "TitansDNAError": "errors",
-    "Variant": "genome.variant",
-    "load_classifier": "api.classifier",
-    "load_model": "api.load",
-    "open_embeddings": "io.hdf5_reader",
-    "open_fasta": "io.fasta",
-    "open_scores": "api.scores",
-    "read_intervals": "io.bed",
-    "read_variants": "api.variants",
+    "Classifier": "titans_dna.api.classifier",
+    "Embeddings": "titans_dna.io.hdf5_reader",
+    "Fasta": "titans_dna.io.fasta",
+    "Interval": "titans_dna.genome.interval",
+    "Model": "titans_dna.api.model",
+    "Outcome": "titans_dna.inference.outcomes",
+    "Scores": "titans_dna.api.scores",
+    "TitansDNAError": "titans_dna.errors",
+    "Variant": "titans_dna.genome.variant",
+    "load_classifier": "titans_dna.api.classifier",
+    "load_model": "titans_dna.api.load",
+    "open_embeddings": "titans_dna.io.hdf5_reader",
+    "open_fasta": "titans_dna.io.fasta",
+    "open_scores": "titans_dna.api.scores",
+    "read_intervals": "titans_dna.io.bed",
+    "read_variants": "titans_dna.api.variants",
 }
 
 __all__ = [
@@ -78,7 +78,7 @@ def __getattr__(name: str) -> Any:
     if name == "errors":
         return importlib.import_module(f"{__name__}.errors")
     if name in _HOMES:
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+        return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
