@@ -19,9 +19,9 @@ import numpy as np
 import pyBigWig
 import pysam
 import pytest
-from titans_dna.io.tables.tsv.tsv import read_tsv, write_tsv
 
 from titans_dna.io.embeddings.reader import open_embeddings
+from titans_dna.io.tables.tsv import read_tsv, write_tsv
 from titans_dna.version import __version__
 
 OUTCOMES = {

@@ -8,7 +8,8 @@ import subprocess
 import h5py
 import pysam
 import pytest
-from titans_dna.io.tables.tsv.tsv import read_tsv
+
+from titans_dna.io.tables.tsv import read_tsv
 
 
 def test_shards_and_merge(run, model, genome, variants, tmp_path):

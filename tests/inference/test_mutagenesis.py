@@ -10,8 +10,6 @@ import pyBigWig
 import pysam
 import pytest
 import torch
-from titans_dna.io.tables.tsv.score_table_reader import open_score_table
-from titans_dna.io.tables.tsv.track_set_reader import holds_tracks
 
 from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
@@ -20,6 +18,8 @@ from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.mutagenesis import mutate_region
 from titans_dna.inference.score_variants import score_strands
+from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_tracks import merge_tracks
 from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs

@@ -10,8 +10,6 @@ import numpy as np
 import pyBigWig
 import pytest
 import torch
-from titans_dna.io.tables.tsv.score_table_reader import open_score_table
-from titans_dna.io.tables.tsv.track_set_reader import holds_tracks
 
 from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
@@ -19,6 +17,8 @@ from titans_dna.genome.shard import Shard
 from titans_dna.inference import score_regions
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
+from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from titans_dna.io.tables.tsv.score_table_reader import open_score_table
 
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.inference import branches
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.score_variants import score_strands
 from titans_dna.io.sequence import fasta as fasta_module
+from titans_dna.io.tables.score_table_reader import open_score_table
 from titans_dna.jobs import variants as variant_file
 from titans_dna.jobs.variant_scores import ScoringOptions
 

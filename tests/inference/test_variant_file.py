@@ -16,12 +16,12 @@ import numpy as np
 import pysam
 import pytest
 from pysam import bcftools
-from titans_dna.io.tables.tsv.score_table_reader import open_score_table
 
 from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import branches
 from titans_dna.io.sequence.fasta import open_fasta
+from titans_dna.io.tables.score_table_reader import open_score_table
 from titans_dna.io.variants.vcf import read_variants
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_scores import merge_scores

@@ -19,13 +19,12 @@ import atheris
 import pysam
 
 with atheris.instrument_imports(include=["titans_dna"]):
-    from titans_dna.io.tables.tsv.tsv import read_tsv
-
     from titans_dna.errors import TitansDNAError
     from titans_dna.genome import Interval, Variant
     from titans_dna.io.intervals.bed import read_intervals
     from titans_dna.io.sequence.bam import open_reads
     from titans_dna.io.sequence.fasta import open_fasta
+    from titans_dna.io.tables.tsv import read_tsv
     from titans_dna.io.variants.variant_table import open_variants
     from titans_dna.io.variants.vcf import read_variants
     from titans_dna.io.variants.vcf_header import InfoField

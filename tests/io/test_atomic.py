@@ -90,8 +90,8 @@ def test_only_dead_writers_of_this_file_on_this_host_are_cleared_away(tmp_path, 
 def test_reading_loads_no_torch_and_no_heavy_package_at_import():
     code = (
         "import sys, titans_dna.io, titans_dna.genome, titans_dna.tokenizers, titans_dna.io.sequence.fasta,"
-        " titans_dna.io.variants.vcf, titans_dna.io.intervals.bed, titans_dna.io.tables.tsv.tsv,"
-        " titans_dna.io.tables.tsv.bigwig, titans_dna.io.embeddings.writer, titans_dna.io.variants.vcf_writer\n"
+        " titans_dna.io.variants.vcf, titans_dna.io.intervals.bed, titans_dna.io.tables.tsv,"
+        " titans_dna.io.tables.bigwig, titans_dna.io.embeddings.writer, titans_dna.io.variants.vcf_writer\n"
         "heavy = {'torch', 'h5py', 'pysam', 'pyfaidx', 'pyBigWig', 'Bio', 'pandas', 'tokenizers'} & set(sys.modules)\n"
         "sys.exit(f'loaded {heavy}' if heavy else 0)"
     )

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
-from titans_dna.io.tables.tsv.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.tsv.track_set import TrackSetWriter
 
 from titans_dna.errors import OutputError
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.track_set import TrackSetWriter
 
 VALUES = np.random.default_rng(1).random(100_000).astype(np.float32)
 

@@ -11,11 +11,11 @@ import pytest
 import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
-from titans_dna.io.tables.tsv.tsv import read_tsv
 
 from titans_dna.cli import main
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.model import load_model
+from titans_dna.io.tables.tsv import read_tsv
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig

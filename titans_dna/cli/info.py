@@ -27,7 +27,7 @@ def info(path: Path) -> None:
     titans-dna info data/demo.fa
     titans-dna info default
     """
-    from titans_dna.io.tables.tsv.score_table import is_score_table
+    from titans_dna.io.tables.score_table import is_score_table
 
     if path.is_dir():
         _model(path)
@@ -103,7 +103,7 @@ def _recall(form: RecallForm | None) -> str:
 
 
 def _table(path: Path) -> None:
-    from titans_dna.io.tables.tsv.score_table_reader import holds_scores, open_score_table
+    from titans_dna.io.tables.score_table_reader import holds_scores, open_score_table
 
     if path.suffix in (".h5", ".hdf5") and not holds_scores(path):
         _embeddings(path)

@@ -28,8 +28,8 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     titans-dna merge shard*.vcf.gz --output scored.vcf.gz
     titans-dna merge part*.surprise.bw --output surprise.bw
     """
-    from titans_dna.io.tables.tsv.score_table_reader import holds_scores
-    from titans_dna.io.tables.tsv.track_set_reader import holds_tracks
+    from titans_dna.io.tables.score_table_reader import holds_scores
+    from titans_dna.io.tables.track_set_reader import holds_tracks
 
     if str(output) == "-" and not shards[0].name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
         raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")

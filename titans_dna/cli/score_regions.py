@@ -101,7 +101,7 @@ def _score_reads(
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import PlacedRegion
     from titans_dna.inference.reads import score_sequences
-    from titans_dna.io.tables.tsv.score_table import ScoreTableWriter
+    from titans_dna.io.tables.score_table import ScoreTableWriter
     from titans_dna.jobs.provenance import command_line
     from titans_dna.jobs.regions import COLUMNS, table_row
     from titans_dna.version import __version__

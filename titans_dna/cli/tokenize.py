@@ -40,7 +40,7 @@ def tokenize(
     """
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, report_names
-    from titans_dna.io.tables.tsv.tsv import write_tsv
+    from titans_dna.io.tables.tsv import write_tsv
     from titans_dna.tokenizers import named_tokenizer, read_tokenizer
     from titans_dna.tokenizers import tokenize as encode
 

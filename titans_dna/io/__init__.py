@@ -17,8 +17,8 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
     from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
     from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
-    from titans_dna.io.tables.tsv.bigwig import BigWigTrack
-    from titans_dna.io.tables.tsv.tsv import TsvWriter, read_tsv, write_tsv
+    from titans_dna.io.tables.bigwig import BigWigTrack
+    from titans_dna.io.tables.tsv import TsvWriter, read_tsv, write_tsv
     from titans_dna.io.variants.variant_table import (
         VariantColumns,
         open_variants,

@@ -13,8 +13,8 @@ from itertools import islice, takewhile
 from pathlib import Path
 
 from titans_dna.errors import FormatError, OutputError, TitansDNAError
-from titans_dna.io.tables.tsv.score_table import ScoreTableWriter, is_score_table
-from titans_dna.io.tables.tsv.score_table_reader import ScoreTable, open_score_table
+from titans_dna.io.tables.score_table import ScoreTableWriter, is_score_table
+from titans_dna.io.tables.score_table_reader import ScoreTable, open_score_table
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header, structured
 from titans_dna.io.variants.vcf_writer import MALFORMED_SHOWN, ScoredVcfWriter

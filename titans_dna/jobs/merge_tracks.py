@@ -14,11 +14,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.tables.tsv.bigwig import BigWigTrack
-from titans_dna.io.tables.tsv.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.tsv.snv_table import SnvTableWriter, read_contigs
-from titans_dna.io.tables.tsv.track_set import TrackSetWriter
-from titans_dna.io.tables.tsv.track_set_reader import TrackShard, open_track_shard
+from titans_dna.io.tables.bigwig import BigWigTrack
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.snv_table import SnvTableWriter, read_contigs
+from titans_dna.io.tables.track_set import TrackSetWriter
+from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
 

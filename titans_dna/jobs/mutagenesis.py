@@ -16,8 +16,8 @@ from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predi
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.tsv.snv_table import SnvTableWriter
-from titans_dna.io.tables.tsv.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tables.snv_table import SnvTableWriter
+from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard
 from titans_dna.jobs.work_folder import WorkFolder

@@ -17,9 +17,9 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.tsv.bigwig import BigWigTrack
-from titans_dna.io.tables.tsv.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.tsv.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tables.bigwig import BigWigTrack
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
@@ -40,9 +40,9 @@ _FIELDS = tuple(field.name for field in fields(RegionScore))
 class RegionOutputs:
     """What to write."""
 
-    table: Path  # see `titans_dna.io.tables.tsv.score_table`; "-" for standard output
+    table: Path  # see `titans_dna.io.tables.score_table`; "-" for standard output
     surprise: Path | None = None  # bigWig of the memory's surprise
-    tracks: Path | None = None  # all tracks; see `titans_dna.io.tables.tsv.track_set`
+    tracks: Path | None = None  # all tracks; see `titans_dna.io.tables.track_set`
 
     def check(self, kinds: Sequence[str]) -> None:
         """Refuse what is no format of tracks, and two outputs of one name.
@@ -165,7 +165,7 @@ def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
 
 
 def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
-    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.tsv.track_set_reader`)."""
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
     used = _used(regions, genome)
     lengths = {contig: genome.contigs.lengths[contig] for contig in used}
     held = np.array([contig in mine for contig in used], dtype=bool)

@@ -93,7 +93,7 @@ def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
 
 
 def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[str, str]:
-    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.tsv.track_set_reader`).
+    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`).
 
     Parameters
     ----------

@@ -23,7 +23,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
 from titans_dna.io.disk.atomic import disk_errors
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.tsv.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
+from titans_dna.io.tables.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
 from titans_dna.io.variants.variant_table import VariantColumns, open_variants, read_variant_strings
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord
 from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
@@ -134,7 +134,7 @@ def score_variant_file(
     inputs
         Variants, or these with what stands beside them.
     output
-        ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.tables.tsv.score_table`); ``-`` is a VCF on standard output.
+        ``.vcf.gz``, ``.vcf``, or a table (`titans_dna.io.tables.score_table`); ``-`` is a VCF on standard output.
     options
         How to score.
     shard

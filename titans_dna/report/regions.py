@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.tables.tsv.tsv import read_tsv
+from titans_dna.io.tables.tsv import read_tsv
 from titans_dna.report.projection import principal_components, umap_projection
 
 __all__ = [

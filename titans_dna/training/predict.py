@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from titans_dna.errors import CheckpointError, InputMissing
 from titans_dna.inference.model import load_model
-from titans_dna.io.tables.tsv.tsv import TsvWriter
+from titans_dna.io.tables.tsv import TsvWriter
 from titans_dna.training.finetune import HEAD, RESULT, Classifier, FinetuneConfig, classification_metrics, classify
 from titans_dna.training.labelled import USED, Row
 

@@ -3,7 +3,7 @@
 =====================  ==============================================================================================
 suffix                 layout
 =====================  ==============================================================================================
-``.tsv``, ``.tsv.gz``  a line of column names, rows; missing values ``NA`` (`titans_dna.io.tables.tsv.tsv`); only a shard
+``.tsv``, ``.tsv.gz``  a line of column names, rows; missing values ``NA`` (`titans_dna.io.tables.tsv`); only a shard
                        has its metadata above, as ``##key=value``
 ``.parquet``           Arrow columns, zstd; missing numbers are null; metadata in the file's key-value metadata
 ``.h5``                one dataset of a column each under ``/columns``, chunked and compressed; metadata as attributes
@@ -33,7 +33,7 @@ from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
-from titans_dna.io.tables.tsv.tsv import TsvWriter
+from titans_dna.io.tables.tsv import TsvWriter
 
 __all__ = ["SUFFIXES", "Column", "ScoreTableWriter", "is_score_table", "require_package"]
 

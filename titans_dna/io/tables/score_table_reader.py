@@ -1,4 +1,4 @@
-"""Tables of scores read back, in any of the formats of `titans_dna.io.tables.tsv.score_table`."""
+"""Tables of scores read back, in any of the formats of `titans_dna.io.tables.score_table`."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.io.disk.hdf5_metadata import read_metadata
 from titans_dna.io.disk.text import read_lines
-from titans_dna.io.tables.tsv.score_table import SUFFIXES, Column, is_score_table, require_package
-from titans_dna.io.tables.tsv.tsv import number_tsv
+from titans_dna.io.tables.score_table import SUFFIXES, Column, is_score_table, require_package
+from titans_dna.io.tables.tsv import number_tsv
 
 __all__ = ["ScoreTable", "holds_scores", "open_score_table"]
 

@@ -10,7 +10,7 @@ suffix                          layout
 ==============================  =====================================================================================
 
 A shard, which has the key ``shard``, says its kinds too (``tracks``), and what it holds of the whole (see
-`titans_dna.io.tables.tsv.track_set_reader`).
+`titans_dna.io.tables.track_set_reader`).
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
-from titans_dna.io.tables.tsv.bigwig import BigWigTrack
-from titans_dna.io.tables.tsv.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.bigwig import BigWigTrack
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
 __all__ = ["TrackSetWriter"]
 

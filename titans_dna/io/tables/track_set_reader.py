@@ -1,4 +1,4 @@
-"""Shards of tracks read back, in any of the formats of `titans_dna.io.tables.tsv.track_set`.
+"""Shards of tracks read back, in any of the formats of `titans_dna.io.tables.track_set`.
 
 Beside what made it, a shard says in its metadata ``tracks`` (its kinds), ``contigs`` (bases by name of all contigs of
 the run, JSON, in order) and ``rows`` (which of these it holds, as ranges).
@@ -17,9 +17,9 @@ import numpy as np
 
 from titans_dna.errors import FormatError, InputMissing
 from titans_dna.io.disk.hdf5_metadata import read_metadata
-from titans_dna.io.tables.tsv.bigwig import shard_metadata_path
-from titans_dna.io.tables.tsv.score_table import Column, is_score_table
-from titans_dna.io.tables.tsv.score_table_reader import open_score_table
+from titans_dna.io.tables.bigwig import shard_metadata_path
+from titans_dna.io.tables.score_table import Column, is_score_table
+from titans_dna.io.tables.score_table_reader import open_score_table
 
 __all__ = ["TrackShard", "holds_tracks", "open_track_shard"]
 
@@ -37,7 +37,7 @@ class TrackShard:
 
     @property
     def is_snv_table(self) -> bool:
-        """Whether it is a file of `titans_dna.io.tables.tsv.snv_table`."""
+        """Whether it is a file of `titans_dna.io.tables.snv_table`."""
         return self.path.name.endswith(".tsv.gz") and self.holds_snvs
 
     @property
