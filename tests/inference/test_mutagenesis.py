@@ -18,7 +18,7 @@ from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.mutagenesis import mutate_region
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_tracks import merge_tracks
@@ -54,7 +54,7 @@ def test_hdf5_and_resume(model, sequence, make_fasta, tmp_path):
     regions = [Interval("chrA", 5, 9, name="x"), Interval("chrA", 145, 150)]
     with make_fasta({"chrA": sequence}) as fasta:
         found = mutate_regions(model, fasta, regions, tmp_path / "e.h5", horizon_bp=8)
-        with pytest.raises(OutputError, match="no HDF5"):
+        with pytest.raises(OutputError, match=r"Choose \.h5"):
             mutate_regions(model, fasta, regions, tmp_path / "e.tsv", horizon_bp=8)
         with pytest.raises(ConfigError, match="no region"):
             mutate_regions(model, fasta, [], tmp_path / "f.h5", horizon_bp=8)
@@ -114,7 +114,7 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
     if suffix in (".bw", ".tsv"):
         assert one.read_bytes() == merged.read_bytes()
     elif suffix == ".parquet":
-        assert [*map(repr, open_score_table(one).rows())] == [*map(repr, open_score_table(merged).rows())]
+        assert [*map(repr, open_scores(one).rows())] == [*map(repr, open_scores(merged).rows())]
     elif suffix == ".h5":
         with h5py.File(one) as first, h5py.File(merged) as second:
             for name in ("chrA/A", "chrA/T", "chrB/G"):
@@ -122,7 +122,7 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
     else:
         first, second = (gzip.decompress(path.read_bytes()).splitlines() for path in (one, merged))
         assert [row for row in first if row[:2] != b"##"] == [row for row in second if row[:2] != b"##"]
-        assert not [row for row in second if row.startswith((b"##titans_dna_shard", b"##titans_dna_contigs"))]
+        assert not [row for row in second if row.startswith((b"##shard", b"##contigs"))]
         with pysam.TabixFile(str(merged)) as table:
             assert [row.split("\t")[1] for row in table.fetch("chrB", 10, 12)] == ["11", "12"]
 

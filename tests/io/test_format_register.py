@@ -59,7 +59,7 @@ def test_endings_go_by_verb_and_content():
 
 def test_a_package_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(OutputError, match=r"x.parquet: needs the package pyarrow. .* pip install 'titans-dna\[convert\]'"):
+    with pytest.raises(OutputError, match=r"x.parquet: needs the package pyarrow. .*'titans-dna\[convert\]'"):
         format_of("x.parquet", verb="score-variants")
 
 

@@ -65,6 +65,7 @@ class Format:
 _TABLES = ("score-variants", "score-regions")
 _TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
+_TEXT = ("TSV", "JSON", "HTML")  # what a device or pipe can take
 _SINKS, _TABLE, _TRACK = "tables.score_sinks:", "tables.score_table_reader:", "tables.track_set:"
 
 FORMATS = (
@@ -158,7 +159,7 @@ def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") 
     Parameters
     ----------
     path
-        Output. A device such as ``/dev/null`` has no ending, and is taken by a verb that writes one format alone.
+        Output. A device such as ``/dev/null`` has no ending, and is taken by a verb that writes one format of text alone.
     verb
         Verb that writes, with the option where it is not ``--output``; "merge" writes what merges.
     holds
@@ -171,7 +172,7 @@ def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") 
     """
     formats = _chosen(verb, holds)
     found = next((each for each in formats if each.fits(path)), None)
-    if found is None and len(formats) == 1 and _is_device(Path(path)):
+    if found is None and len(formats) == 1 and formats[0].name in _TEXT and _is_device(Path(path)):
         return formats[0]
     if found is None:
         raise OutputError(_refusal(Path(path), verb, holds), path=path)
@@ -195,7 +196,7 @@ def sniff(path: str | os.PathLike[str]) -> Format | None:
     InputMissing
         If the file is not there.
     FormatError
-        If it is HDF5 that cannot be opened.
+        If it is damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -225,7 +226,9 @@ def _is_device(path: Path) -> bool:
 
 def _refusal(path: Path, verb: str, holds: str) -> str:
     """Say what cannot be written, what can be, and who else writes it."""
-    known = next((end for each in FORMATS for end in sorted(each.endings, key=len)[::-1] if path.name.endswith(end)), "")
+    known = next(
+        (end for each in FORMATS for end in sorted(each.endings, key=len)[::-1] if path.name.endswith(end)), ""
+    )
     who = verb or "titans-dna"
     what = f" of {HOLDS[holds]}" if holds and (verb == "merge" or not verb) else ""
     said = f"{who} writes no {known}{what}" if known else f"has no ending that {who} writes{what}"
@@ -298,8 +301,8 @@ def _look_inside_text(path: Path) -> tuple[str, str]:
                 return "BCF", "variants"
             while line.startswith(b"##"):
                 line = stream.readline(1 << 20)
-    except (OSError, EOFError, zlib.error):
-        return "", ""
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
     columns = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
     if columns == ["#contig", "position", "ref", *"ACGT"]:
         return "TSV with a tabix index", "all-SNVs"
