@@ -205,7 +205,7 @@ def test_the_picture(tmp_path, suffix):
     assert len(one) > 5000
     if suffix == ".svg":
         assert one.count(b'style="fill: #2a9d4f"') >= 3  # as many A
-    with pytest.raises(OutputError, match="no picture"):
+    with pytest.raises(OutputError, match=r"Choose \.png"):
         draw_effects(tmp_path / "x.gif", "", 1, b"A", effects[:1])
     with pytest.raises(OutputError, match="cannot show 2,001 bases"):
         draw_effects(tmp_path / "x.png", "", 1, b"A" * 2001, np.zeros((2001, 4)))

@@ -478,5 +478,5 @@ def test_text_that_is_no_utf8_is_latin_1_in_tables(model, genome, tmp_path, suff
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):
     with pytest.raises(OutputError, match=r"Choose \.vcf\.gz, \.vcf, \.vcf\.bgz, \.tsv"):
         score_variant_file(model, genome, variants, tmp_path / "out.csv")
-    with pytest.raises(OutputError, match="suffix of a VCF"):
+    with pytest.raises(OutputError, match="writes no .tsv of scored variants"):
         merge_scores([variants], tmp_path / "out.csv")

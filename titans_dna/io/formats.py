@@ -159,7 +159,7 @@ def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") 
     Parameters
     ----------
     path
-        Output. A device such as ``/dev/null`` has no ending, and is taken by a verb that writes one format of text alone.
+        Output. A device such as ``/dev/null`` has no ending; a verb that writes one format of text alone takes it.
     verb
         Verb that writes, with the option where it is not ``--output``; "merge" writes what merges.
     holds
@@ -200,6 +200,9 @@ def sniff(path: str | os.PathLike[str]) -> Format | None:
     """
     path = Path(path)
     if not path.is_file():
+        if Path(f"{path}.work").is_dir():
+            what = "is not complete yet: a run is writing it, or was stopped. Wait, or run it again with --resume."
+            raise InputMissing(what, path=path)
         raise InputMissing("there is no such file. Check the path.", path=path)
     name, holds = _look_inside(path)
     named = [each for each in FORMATS if each.fits(path)]
