@@ -137,7 +137,7 @@ def test_other_inputs_give_the_same_scores(model, genome, variants, whole, tmp_p
     score_variant_file(model, genome, strings, tmp_path / "strings.tsv", options=FAST)
     rows = list(open_scores(tmp_path / "strings.tsv").rows())
     half = [x for values in wanted for x in values[: len(values) // 2]]
-    assert [float(row["llr_forward"]) for row in rows if row["llr"] != "NA"] == pytest.approx(half, abs=1e-4)
+    assert [float(row["llr_forward"]) for row in rows if np.isfinite(row["llr"])] == pytest.approx(half, abs=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -456,7 +456,9 @@ def test_pipes_are_read_like_files(model, genome, variants, tmp_path, pipe, monk
         patch.setattr(sys, "stdin", stream)
         given = VariantInputs(variants=variants, background=Path("-"))
         score_variant_file(model, genome, given, tmp_path / "given.tsv", options=FAST)
-    assert wanted.read_bytes() == (tmp_path / "piped.tsv").read_bytes() == (tmp_path / "given.tsv").read_bytes()
+    texts = [path.read_text().splitlines() for path in (wanted, tmp_path / "piped.tsv", tmp_path / "given.tsv")]
+    rows = [[line for line in text if not line.startswith("##options=")] for text in texts]  # these name the background
+    assert rows[0] == rows[1] == rows[2]
     assert "quantile" in wanted.read_text()
 
 
@@ -478,5 +480,5 @@ def test_text_that_is_no_utf8_is_latin_1_in_tables(model, genome, tmp_path, suff
 def test_a_suffix_without_a_format_is_refused_before_any_work(model, genome, variants, tmp_path):
     with pytest.raises(OutputError, match=r"Choose \.vcf\.gz, \.vcf, \.vcf\.bgz, \.tsv"):
         score_variant_file(model, genome, variants, tmp_path / "out.csv")
-    with pytest.raises(OutputError, match="writes no .tsv of scored variants"):
+    with pytest.raises(OutputError, match="no ending that merge writes for scored variants"):
         merge_scores([variants], tmp_path / "out.csv")

@@ -205,11 +205,9 @@ def sniff(path: str | os.PathLike[str]) -> Format | None:
             raise InputMissing(what, path=path)
         raise InputMissing("there is no such file. Check the path.", path=path)
     name, holds = _look_inside(path)
-    named = [each for each in FORMATS if each.fits(path)]
     if name:
-        same = [each for each in FORMATS if each.name == name and each.holds == holds]
-        return (same or [None])[0]
-    return named[0] if named else None
+        return next((each for each in FORMATS if each.name == name and each.holds == holds), None)
+    return next((each for each in FORMATS if each.fits(path)), None)
 
 
 def _load(place: str) -> Any:
@@ -233,7 +231,7 @@ def _refusal(path: Path, verb: str, holds: str) -> str:
         (end for each in FORMATS for end in sorted(each.endings, key=len)[::-1] if path.name.endswith(end)), ""
     )
     who = verb or "titans-dna"
-    what = f" of {HOLDS[holds]}" if holds and (verb == "merge" or not verb) else ""
+    what = f" for {HOLDS[holds]}" if holds and (verb == "merge" or not verb) else ""
     said = f"{who} writes no {known}{what}" if known else f"has no ending that {who} writes{what}"
     choice = endings_of(verb=verb, holds=holds)
     listed = ", ".join(choice[:-1]) + " or " + choice[-1] if len(choice) > 1 else "".join(choice)
