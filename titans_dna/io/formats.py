@@ -217,8 +217,8 @@ def _load(place: str) -> Any:
 
 def _chosen(verb: str, holds: str) -> list[Format]:
     """Return the formats that a verb writes and that hold this."""
-    wrote = [each for each in FORMATS if not verb or verb in each.verbs or (verb == "merge" and each.merges)]
-    return [each for each in wrote if not holds or each.holds == holds]
+    held = [each for each in FORMATS if each.verbs and holds in ("", each.holds)]
+    return [each for each in held if not verb or verb in each.verbs or (verb == "merge" and each.merges)]
 
 
 def _is_device(path: Path) -> bool:

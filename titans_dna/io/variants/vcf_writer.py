@@ -81,7 +81,7 @@ class ScoredVcfWriter:
         self._extra = [line if line.startswith("##") else f"##{line}" for line in header_lines]
         self._ours = {*(field.id for field in fields), *dropped}
         if not self._to_stdout:
-            format_of(output, verb="merge", holds="variants")
+            format_of(output, holds="variants")
         self._contigs: dict[str, int | None] = {}
         self._known = {kind: set(names) for kind, names in header.declared.items()}
         self._undeclared: dict[str, dict[str, None]] = {"INFO": {}, "FORMAT": {}, "FILTER": {}}
