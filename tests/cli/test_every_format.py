@@ -71,6 +71,7 @@ def test_scored_variants(make, read, run, tmp_path, ending):
     assert endings_of(verb="score-variants") == VARIANTS
     path = make("score-variants", f"v{ending}")
     scores, wanted = open_scores(path), open_scores(make("score-variants", "v.tsv"))
+    assert scores.columns == wanted.columns
     assert scores.metadata["model"] == wanted.metadata["model"]
     assert scores.metadata["command"].startswith("titans-dna ")
     rows = [row for row in scores if row["outcome"] != "malformed"]

@@ -2,7 +2,8 @@
 
 The scores stand in INFO, one value for each ALT; what they were made with stands in header lines ``##titans_dna_``. A
 record without ALT has one row, whose alt is ``.`` and whose outcome is ``no_alt``. Malformed lines of the source have
-no record: the header says how many there were (``malformed_records``).
+no record: the header says how many there were (``malformed_records``). Columns are those of a table of scores; a row
+bears the number of its record beside them, as ``record``.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SCORES = {
     "p_value": "TD_P",
 }  # fmt: skip
 _PLACE = (
-    Column("record", "integer"), Column("contig", "text"), Column("position", "integer"), Column("id", "text"),
+    Column("contig", "text"), Column("position", "integer"), Column("id", "text"),
     Column("ref", "text"), Column("alt", "text"),
 )  # fmt: skip
 
