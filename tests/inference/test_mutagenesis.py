@@ -18,8 +18,8 @@ from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.mutagenesis import mutate_region
 from titans_dna.inference.score_variants import score_strands
+from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores
-from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_tracks import merge_tracks
 from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
@@ -108,7 +108,7 @@ def test_shards_of_a_pass_are_merged(model, genome, tmp_path, suffix):
     for index in (1, 2, 3):
         write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / f"p{index}{suffix}", shard=Shard(index, 3))
     merged = tmp_path / f"all{end}"
-    assert holds_tracks(tmp_path / f"p1{end}")
+    assert sniff(tmp_path / f"p1{end}").holds == ("all-SNVs" if suffix == ".tsv.gz" else "tracks")
     assert merge_tracks([tmp_path / f"p{index}{end}" for index in (3, 1, 2)], merged) == 2
     one = tmp_path / f"one{end}"
     if suffix in (".bw", ".tsv"):

@@ -16,8 +16,8 @@ from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import score_regions
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
+from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores
-from titans_dna.io.tables.track_set_reader import holds_tracks
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks
@@ -151,7 +151,7 @@ def test_shards_of_tracks_are_merged(model, genome, rows, tmp_path, suffix, coun
         end = f".{kind}{suffix}" if kind else suffix
         shards = sorted(tmp_path.glob(f"p?{end}"), reverse=True)
         assert len(shards) == count
-        assert all(holds_tracks(path) for path in shards)
+        assert all(sniff(path).holds == "tracks" for path in shards)
         assert merge_tracks(shards, tmp_path / f"all{end}") == 3
         one, merged = tmp_path / f"one{end}", tmp_path / f"all{end}"
         if suffix == ".h5":

@@ -22,7 +22,7 @@ from titans_dna.io.formats import Format, sniff
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import ScoreTable
 
-__all__ = ["TrackShard", "holds_tracks", "open_arrays", "open_bigwig", "open_track_shard"]
+__all__ = ["TrackShard", "open_arrays", "open_bigwig", "open_track_shard"]
 
 _BASES = 1 << 18  # read at once
 _PLACE = (Column("contig", "text"), Column("start", "integer"))
@@ -157,9 +157,3 @@ def open_track_shard(path: str | os.PathLike[str]) -> TrackShard:
             f"is no shard of tracks: it was not made with --shard.{where} Give the shards of one run.", path=path
         ) from None
     return TrackShard(table=table, format=found, kinds=kinds, lengths=lengths)
-
-
-def holds_tracks(path: Path) -> bool:
-    """Tell a file of tracks from others."""
-    found = sniff(path)
-    return found is not None and found.holds in ("tracks", "all-SNVs")
