@@ -23,7 +23,6 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.api.classifier import Classifier, load_classifier
     from titans_dna.api.load import load_model
     from titans_dna.api.model import Model
-    from titans_dna.api.scores import Scores, open_scores
     from titans_dna.api.variants import read_variants
     from titans_dna.errors import TitansDNAError
     from titans_dna.genome.interval import Interval
@@ -31,6 +30,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.inference.outcomes import Outcome
     from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
     from titans_dna.io.intervals.bed import read_intervals
+    from titans_dna.io.scores import Scores, open_scores
     from titans_dna.io.sequence.fasta import Fasta, open_fasta
 
 _HOMES = {
@@ -40,14 +40,14 @@ _HOMES = {
     "Interval": "titans_dna.genome.interval",
     "Model": "titans_dna.api.model",
     "Outcome": "titans_dna.inference.outcomes",
-    "Scores": "titans_dna.api.scores",
+    "Scores": "titans_dna.io.scores",
     "TitansDNAError": "titans_dna.errors",
     "Variant": "titans_dna.genome.variant",
     "load_classifier": "titans_dna.api.classifier",
     "load_model": "titans_dna.api.load",
     "open_embeddings": "titans_dna.io.embeddings.reader",
     "open_fasta": "titans_dna.io.sequence.fasta",
-    "open_scores": "titans_dna.api.scores",
+    "open_scores": "titans_dna.io.scores",
     "read_intervals": "titans_dna.io.intervals.bed",
     "read_variants": "titans_dna.api.variants",
 }

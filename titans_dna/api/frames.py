@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from titans_dna.errors import ConfigError, FormatError
+from titans_dna.io.scores import open_scores
 
 if TYPE_CHECKING:
     from types import ModuleType
 
     import pandas as pd
 
-__all__ = ["find_column", "is_frame", "is_missing", "make_frame", "require_pandas", "without_command"]
+__all__ = ["find_column", "frame_of_file", "is_frame", "is_missing", "make_frame", "require_pandas"]
 
 
 def require_pandas() -> ModuleType:
@@ -40,15 +42,18 @@ def make_frame(columns: Mapping[str, Any], said: Mapping[str, str] | None = None
     return frame
 
 
+def frame_of_file(path: Path) -> pd.DataFrame:
+    """Return the scores in a file as a frame, but for the command line, which a notebook has not."""
+    require_pandas()
+    frame = open_scores(path).to_pandas()
+    frame.attrs.pop("command", None)
+    return frame
+
+
 def is_frame(given: object) -> TypeGuard[pd.DataFrame]:
     """Tell whether something is a pandas frame, without loading pandas."""
     pandas = sys.modules.get("pandas")
     return pandas is not None and isinstance(given, pandas.DataFrame)
-
-
-def without_command(said: Mapping[str, str]) -> dict[str, str]:
-    """Return what made some scores, but for the command line, which a notebook has not."""
-    return {key: text for key, text in said.items() if key != "command"}
 
 
 def find_column(frame: pd.DataFrame, names: Iterable[str], *, needed: bool = True) -> Any:

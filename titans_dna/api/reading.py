@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import make_frame, without_command
+from titans_dna.api.frames import frame_of_file, make_frame
 from titans_dna.api.regions import iterate_regions
-from titans_dna.api.scores import open_scores
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
@@ -94,8 +93,7 @@ def score_regions(model: SequenceModel, genome: Genome, given: Any) -> pd.DataFr
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "regions.h5"
         score_region_file(model, genome, placed, RegionOutputs(table=output))
-        scores = open_scores(output)
-        return make_frame(scores.columns_of_rows(), without_command(scores.metadata))
+        return frame_of_file(output)
 
 
 def mutate(model: SequenceModel, genome: Genome | None, given: Any, horizon_bp: int) -> pd.DataFrame:

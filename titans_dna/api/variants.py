@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_dna.api.frames import find_column, is_frame, is_missing, make_frame, require_pandas, without_command
-from titans_dna.api.scores import open_scores
+from titans_dna.api.frames import find_column, is_frame, is_missing, require_pandas
 from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
@@ -77,12 +76,12 @@ def score_variants(
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "scores.h5"
         score_variant_file(model, genome, inputs, output, options=options)
-        scores = open_scores(output)
-        found = scores.columns_of_rows()
+        found = frame_of_file(output)
     if not path:
         found["id"] = listed.ids
-    index = listed.labels if is_frame(given) else None
-    return make_frame(found, without_command(scores.metadata), index)
+    if is_frame(given):
+        found.index = require_pandas().Index(listed.labels)
+    return found
 
 
 def variant_path(given: Any) -> Path | None:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 @options.region
 @options.reads
 @click.option(
-    "--track", type=options.FILE, callback=options.check_folder,
+    "--track", type=options.FILE, callback=options.check_output,
     help="bigWig of the memory's surprise at every base of the contigs read.",
 )  # fmt: skip
 @click.option(
-    "--tracks", type=options.FILE, callback=options.check_folder,
+    "--tracks", type=options.FILE, callback=options.check_output,
     help="Log-likelihood, entropy, surprise and forgetting of each layer, at every base: NAME.bw for a bigWig of each "
     "kind, or one .tsv.gz, .parquet or .h5 (start 0-based).",
 )  # fmt: skip
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.device
 @options.output(
-    "Table (.tsv, .tsv.gz, .parquet, .h5, .h5ad, - for standard output); start 0-based, end excluded.", streams=True
+    f"Table ({options.endings('score-regions')}, - for standard output); start 0-based, end excluded.", streams=True
 )
 def score_regions(
     model_folder: Path,

@@ -16,10 +16,11 @@ from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
+from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
@@ -32,7 +33,6 @@ COLUMNS = (
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
-_HOLD_NOTHING = (".gz", ".tsv", ".parquet", ".h5")  # formats of tracks that may be without a value; a bigWig may not
 _FIELDS = tuple(field.name for field in fields(RegionScore))
 
 
@@ -55,10 +55,13 @@ class RegionOutputs:
             If two of the files to be written are one.
         """
         named = [path for path in (self.table, self.surprise) if path is not None and str(path) != "-"]
+        if str(self.table) != "-":
+            format_of(self.table, verb="score-regions")
+        if self.surprise is not None:
+            format_of(self.surprise, verb="score-regions --track")
         if self.tracks is not None:
-            check_track_path(self.tracks)
-            each = [self.tracks.with_name(f"{self.tracks.stem}.{kind}.bw") for kind in kinds]
-            named += each if self.tracks.suffix == ".bw" else [self.tracks]
+            each = format_of(self.tracks, verb="score-regions --tracks").name == "bigWig"
+            named += bigwig_paths(self.tracks, kinds).values() if each else [self.tracks]
         found: set[Path] = set()
         for path in (path.resolve() for path in named if path.is_file() or not path.exists()):
             if path in found:
@@ -209,13 +212,15 @@ def _write_tracks(
     def arrays(contig: str) -> dict[str, np.ndarray]:
         return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
 
-    told = {**metadata, "tracks": "surprise"} if "shard" in metadata else None
+    is_shard = "shard" in metadata
+    told = {**metadata, "tracks": "surprise"} if is_shard else metadata
 
     def worth(path: Path | None, kinds: Sequence[str]) -> bool:
         """Tell whether there is anything to write; a shard without anything is written too, for a merge to count."""
-        if path is None or told:
+        if path is None or is_shard:
             return path is not None
-        valued = bool(lengths) and (path.suffix in _HOLD_NOTHING or all(_has_values(lengths, arrays, k) for k in kinds))
+        may_be_empty = format_of(path, holds="tracks").name != "bigWig"
+        valued = bool(lengths) and (may_be_empty or all(_has_values(lengths, arrays, kind) for kind in kinds))
         if not valued:
             logger.warning("%s is not written: no base of the regions' contigs has a value", path)
         return valued
@@ -227,7 +232,7 @@ def _write_tracks(
                 for start in range(0, bases, 1 << 18):
                     bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
     if outputs.tracks and worth(outputs.tracks, kinds):
-        with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
+        with write_tracks(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:
                 tracks.add(contig, arrays(contig))
 

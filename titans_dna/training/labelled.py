@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -161,7 +162,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
-    reader = csv.DictReader(_lines(path), delimiter=delimiter)
+    lines = itertools.dropwhile(lambda line: line.startswith("##"), _lines(path))
+    reader = csv.DictReader(lines, delimiter=delimiter)
     columns = set(reader.fieldnames or ())
     intervals = {"contig", "start", "end"} <= columns
     if (taught and "label" not in columns) or not (intervals or "sequence" in columns):
