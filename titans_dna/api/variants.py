@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_dna.api.frames import find_column, is_frame, is_missing, require_pandas
+from titans_dna.api.frames import find_column, frame_of_file, is_frame, is_missing, require_pandas
 from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
