@@ -1,12 +1,13 @@
-"""What the pages take from elsewhere in the project, by a comment that stands alone on its line.
+"""What the pages take from elsewhere in the project, by comments. All but the last stand alone on their line.
 
 <!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
 <!-- picture: ablations -->     benchmarks/results/ablations.svg, as an image
 <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/variants/vcf -->  what titans_dna/io/variants/vcf.py says of itself, its format
-<!-- readme: Outcomes -->       that section of README.md
 <!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
+<!-- value: variants_speed | ratio | measured -->  one cell of a table in benchmarks/results: its row, told by what its
+                               first columns say (separated by "; "), and its column; so no figure is typed by hand
 """
 
 from __future__ import annotations
@@ -22,13 +23,15 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|help): ([\w/, ]+) -->$", re.MULTILINE)
+_VALUE = re.compile(r"<!-- value: ([\w]+) \| ([^|\n]+) \| ([^|\n]+) -->")
 _CLAIMS = re.compile(r"^<!-- (end of )?claims.* -->\n", re.MULTILINE)  # where benchmarks/evidence/claims.py writes
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page's marks (called by MkDocs)."""
     filled = _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+    filled = _VALUE.sub(lambda match: _value(match[1], tuple(match[2].split("; ")), match[3]), filled)
     return _CLAIMS.sub("", filled)
 
 
@@ -54,6 +57,22 @@ def _results(name: str) -> str:
     facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
     table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
     return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _value(name: str, row: tuple[str, ...], column: str) -> str:
+    """Return a cell of a result as its table shows it.
+
+    Raises
+    ------
+    ValueError
+        If the table has no such column, or not exactly one such row.
+    """
+    text = (PROJECT / "benchmarks/results" / f"{name}.md").read_text(encoding="utf-8")
+    columns, _, *rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    found = [cells for cells in rows if tuple(cells[: len(row)]) == row]
+    if len(found) != 1 or column not in columns:
+        raise ValueError(f"{name}: {len(found)} rows begin with {'; '.join(row)!r}; its columns are {columns}")
+    return found[0][columns.index(column)].strip()
 
 
 def _script(result: str) -> str:
@@ -96,13 +115,6 @@ def _docstring(module: str) -> str:
     return re.sub(r"^=+ +=+$.*^=+ +=+$", r"```text\n\g<0>\n```", docstring, flags=re.MULTILINE | re.DOTALL)
 
 
-def _readme(heading: str) -> str:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, f"README.md has no section {heading!r}"
-    return re.sub(r"^<!-- .* -->\n+", "", section[1], flags=re.MULTILINE).strip()  # marks of other scripts
-
-
 def _help(_: str) -> str:
     import click
 
@@ -120,5 +132,5 @@ def _help(_: str) -> str:
 
 FILL = {
     "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring,
-    "readme": _readme, "help": _help,
+    "help": _help,
 }  # fmt: skip

@@ -133,7 +133,6 @@ def test_marks_are_filled(script, project):
     assert "<!-- " in text
     assert "<!-- " not in filled
     assert "| `samples` | needed |" in filled  # of the schema
-    assert "`TD_OUTCOME`" in filled  # of the README
     assert "Specification: VCFv4.2" in filled  # of a docstring
     assert filled.count("<svg ") == len(re.findall("<!-- figure: ", text))
 
@@ -141,5 +140,17 @@ def test_marks_are_filled(script, project):
 def test_a_result_that_is_not_there_says_how_to_make_it(script):
     hooks = script("hooks")
     assert "python benchmarks/nothing.py" in hooks.on_page_markdown("<!-- results: nothing -->")
-    with pytest.raises(AssertionError, match="no section"):
-        hooks.on_page_markdown("<!-- readme: Nothing of that name -->")
+
+
+def test_a_value_is_a_cell_of_a_committed_result(script, project):
+    hooks = script("hooks")
+    table = (project / "benchmarks/results/variants_speed.md").read_text()
+    cell = re.search(r"^\| ratio \| times \| (\S+) \|", table, re.MULTILINE)[1]
+    assert hooks.on_page_markdown("it is <!-- value: variants_speed | ratio | measured --> times") == f"it is {cell} times"
+    two = hooks.on_page_markdown("<!-- value: memory_layer | 1; forward; titans-pytorch | speed ratio -->")
+    assert two == "1"
+    for wrong in ("no such row | measured", "ratio | no such column"):
+        with pytest.raises(ValueError, match="variants_speed: . rows begin with"):
+            hooks.on_page_markdown(f"<!-- value: variants_speed | {wrong} -->")
+    with pytest.raises(ValueError, match="2 rows begin with '1; forward'"):
+        hooks.on_page_markdown("<!-- value: memory_layer | 1; forward | speed ratio -->")
