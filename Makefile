@@ -1,5 +1,5 @@
 # make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
-# make evidence: what the README claims, tested at a small budget, into build/evidence.
+# make evidence: what the documentation claims, tested at a small budget, into build/evidence.
 # make docs: the documentation, into build/docs. make wheel: build the wheel and try it in an empty environment.
 
 PYTHON ?= python3
@@ -31,6 +31,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
+	@$(BIN)/python benchmarks/demo.py --say
 	$(BIN)/snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
 	@echo
 	@echo "The results are in $(CURDIR)/$(RESULTS):"
