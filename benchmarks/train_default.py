@@ -251,7 +251,7 @@ def main() -> None:
     commit, run = record.machine()["commit"], settings(arguments.data.resolve(), arguments)
     with progress_bar("training", run.training.steps * run.training.lanes * run.training.window_tokens) as advance:
         resume = bool(checkpoints(arguments.output))
-        result = pretrain_model(arguments.output, run, resume=resume, advance=advance)
+        result = pretrain_model(arguments.output, run, resume=resume, overwrite=not resume, advance=advance)
     print(result.summary)
     if not result.finished:
         raise SystemExit(REQUEUE)

@@ -100,7 +100,7 @@ rule pretrain:
         " else titans-dna pretrain --fasta {input.fasta:q} {params.holdout} {params.aliases} --config {params.config:q} --steps {params.steps}"
         " --tokenizer {params.tokenizer:q} --lanes {params.lanes} --window-tokens {params.window} --learning-rate {params.rate}"
         " --soft-mask-weight {params.soft_mask} --evaluate-every {params.evaluate_every} --save-every {params.save_every}"
-        " --seed {params.seed} --device {params.device} {params.recall} --output {params.run:q} > {log:q} 2>&1;"
+        " --seed {params.seed} --device {params.device} {params.recall} --overwrite --output {params.run:q} > {log:q} 2>&1;"
         " fi && cp -R {params.run:q}/. {params.model:q} && rm -rf {params.run:q}"
 
 

@@ -31,6 +31,7 @@ def places(tmp_path, model, genome, variants, bed) -> dict[str, Path]:
     (tmp_path / "build.vcf").write_text(head + rows)
     (tmp_path / "contigs.vcf").write_text(head + rows.replace("chrA", "chr7"))
     (tmp_path / "text.vcf").write_text("hello\n")
+    (tmp_path / "x.bw").touch()
     (tmp_path / "bad.bed").write_text("chrA\tfive\t9\nchrA\t7\n")
     table = "contig\tstart\tend\nchrA\t0\t9\nchrA\tx\t9\n"
     (tmp_path / "bad.tsv").write_text("##shard=1/1\n##rows=2:0-2\n" + table)

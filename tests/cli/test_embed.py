@@ -98,7 +98,7 @@ def test_conversion_by_the_command_line(embed, run, bed, tmp_path):
     assert "5 regions" in result.stderr
     result = run("convert", path, tmp_path / "e.txt")
     assert result.exit_code == 1
-    assert "no conversion" in result.stderr
+    assert "no ending that convert writes" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -340,7 +340,7 @@ def test_two_runs_do_not_write_one_file(run, asked, tmp_path):
 
 def test_what_is_no_file_is_refused_before_any_work(run, asked, tmp_path):
     for path in (tmp_path, Path("-")):
-        with pytest.raises(OutputError, match="Name one"):
+        with pytest.raises(OutputError, match="no ending that embed writes"):
             run(path, asked)
 
 

@@ -15,13 +15,14 @@ from titans_dna.errors import FormatError, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
 from titans_dna.inference import score_regions
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
-from titans_dna.io.tables.score_table_reader import open_score_table
-from titans_dna.io.tables.track_set_reader import holds_tracks
+from titans_dna.io.formats import sniff
+from titans_dna.io.scores import open_scores
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks
-from titans_dna.jobs.regions import RegionOutputs, RegionRow, score_region_file
+from titans_dna.jobs.regions import RegionOutputs, score_region_file
 from titans_dna.model.memory import NeuralMemory
 
 BASES = 140
@@ -98,8 +99,8 @@ def test_only_layers_with_a_memory_have_tracks_and_the_surprise_is_theirs(make_m
 @pytest.fixture(scope="module")
 def rows():
     regions = [("chrB", 5, 50), ("chrA", 0, BASES), ("chrC", 0, 30), ("chrA", 20, 40)]
-    good = [RegionRow(asked=Interval(*r), placed=Interval(*r), outcome="ok", contig=r[0]) for r in regions]
-    lost = RegionRow(asked=Interval("chrZ", 1, 2), placed=None, outcome="contig_unknown", contig="")
+    good = [PlacedRegion(asked=Interval(*r), contig=r[0], start=r[1], end=r[2], outcome="ok") for r in regions]
+    lost = PlacedRegion(asked=Interval("chrZ", 1, 2), contig="", start=1, end=2, outcome="contig_unknown")
     return [*good[:2], lost, *good[2:]]
 
 
@@ -119,7 +120,7 @@ def test_every_format_holds_the_same_numbers(model, genome, rows, tmp_path, suff
                 assert np.isnan(file[f"chrC/{kind}"][:]).all()
         else:
             found = np.full(BASES, np.nan)
-            for row in open_score_table(tmp_path / f"t{suffix}").rows():
+            for row in open_scores(tmp_path / f"t{suffix}").rows():
                 if row["contig"] == "chrA":
                     found[int(row["start"])] = float(row[kind])
         assert found == pytest.approx(wanted[kind], abs=1e-4, nan_ok=True), kind
@@ -132,7 +133,7 @@ def test_shards_of_regions_are_merged(model, genome, rows, tmp_path, suffix):
         score_region_file(model, genome, rows, RegionOutputs(table=path), shard=Shard(index, 2))
     score_region_file(model, genome, rows, RegionOutputs(table=tmp_path / f"one{suffix}"))
     assert merge_scores(paths, tmp_path / f"all{suffix}") == 5
-    one, merged = (list(open_score_table(tmp_path / f"{name}{suffix}").rows()) for name in ("one", "all"))
+    one, merged = (list(open_scores(tmp_path / f"{name}{suffix}").rows()) for name in ("one", "all"))
     assert [repr(row) for row in one] == [repr(row) for row in merged]
     assert [row["contig"] for row in one] == ["chrB", "chrA", "chrZ", "chrC", "chrA"]
     if suffix == ".tsv":
@@ -151,15 +152,13 @@ def test_shards_of_tracks_are_merged(model, genome, rows, tmp_path, suffix, coun
         end = f".{kind}{suffix}" if kind else suffix
         shards = sorted(tmp_path.glob(f"p?{end}"), reverse=True)
         assert len(shards) == count
-        assert all(holds_tracks(path) for path in shards)
+        assert all(sniff(path).holds == "tracks" for path in shards)
         assert merge_tracks(shards, tmp_path / f"all{end}") == 3
         one, merged = tmp_path / f"one{end}", tmp_path / f"all{end}"
         if suffix == ".h5":
             assert numbers(one) == numbers(merged)
         elif suffix == ".parquet":
-            assert [repr(row) for row in open_score_table(one).rows()] == [
-                repr(row) for row in open_score_table(merged).rows()
-            ]
+            assert [repr(row) for row in open_scores(one).rows()] == [repr(row) for row in open_scores(merged).rows()]
         else:
             assert one.read_bytes() == merged.read_bytes()
 
@@ -237,5 +236,5 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(model, genome, rows, tmp_path, 
 
 
 def test_a_track_of_no_known_format_is_refused(model, genome, rows, tmp_path):
-    with pytest.raises(OutputError, match=r"Choose one of \.bw"):
+    with pytest.raises(OutputError, match=r"no ending that score-regions --tracks writes\. Choose \.bw"):
         score_region_file(model, genome, rows, RegionOutputs(table=tmp_path / "r.tsv", tracks=tmp_path / "t.wig"))

@@ -90,7 +90,7 @@ def test_reads_of_a_region_with_filters_orientation_and_clipping(tmp_path):
             list(reads.reads(Interval("chr9", 0, 5)))
 
 
-def test_depth_and_coverage_count_what_counts(tmp_path):
+def test_depth_counts_what_counts(tmp_path):
     with open_reads(write_bam(tmp_path / "a.bam")) as reads:
         depth = reads.depth(Interval("chr1", 0, 9999))
         assert depth.shape == (3000,)
@@ -98,8 +98,6 @@ def test_depth_and_coverage_count_what_counts(tmp_path):
         assert depth[500:505].tolist() == [1] * 5
         assert depth[1000] == 20
         assert depth[DELETED[0]] < depth[DELETED[0] - 1]
-        assert reads.coverage(Interval("chr1", 490, 510)).tolist() == [False] * 10 + [True] * 10
-        assert reads.coverage(Interval("chr1", 500, 510), min_depth=2).tolist() == [False] * 5 + [True] * 5
         assert reads.depth(Interval("chr1", 515, 516), keep=ReadFilter(duplicates=True))[0] == depth[515] + 1
         assert reads.depth(Interval("chr2", 0, 50)).tolist() == [0] * 50
 
@@ -165,7 +163,7 @@ def test_unsorted_sam_and_missing_or_old_indexes_are_mended_in_the_cache(tmp_pat
             found = sorted(r.name for r in reads.reads(Interval("chr1", 900, 1100)))
             expected = expected or found
             assert found == expected, path
-            assert reads.coverage(Interval("chr1", 1000, 1001))[0]
+            assert reads.depth(Interval("chr1", 1000, 1001))[0]
     assert "is older than" in caplog.text
     assert sorted(tmp_path.iterdir()) == before
 

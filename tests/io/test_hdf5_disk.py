@@ -11,7 +11,7 @@ import pytest
 
 from titans_dna.errors import OutputError
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.track_set import TrackSetWriter
+from titans_dna.io.tables.track_set import write_tracks
 
 VALUES = np.random.default_rng(1).random(100_000).astype(np.float32)
 
@@ -35,12 +35,12 @@ def write_table(path):
             table.write({"score": value})
 
 
-def write_tracks(path):
-    with TrackSetWriter(path, {"a": len(VALUES)}, ["A"], {}) as tracks:
+def write_arrays(path):
+    with write_tracks(path, {"a": len(VALUES)}, ["A"], {}) as tracks:
         tracks.add("a", {"A": VALUES})
 
 
-@pytest.mark.parametrize(("write", "suffix"), [(write_table, ".h5"), (write_table, ".parquet"), (write_tracks, ".h5")])
+@pytest.mark.parametrize(("write", "suffix"), [(write_table, ".h5"), (write_table, ".parquet"), (write_arrays, ".h5")])
 def test_what_does_not_fit_is_one_line(tmp_path, write, suffix):
     pytest.importorskip("pyarrow" if suffix == ".parquet" else "h5py")
     with pytest.raises(OutputError, match=f"t{suffix}: the file is too large"), small_files():

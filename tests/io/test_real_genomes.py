@@ -6,9 +6,7 @@ import pysam
 import pysam.bcftools
 import pytest
 
-from titans_dna.errors import FormatError
 from titans_dna.io import open_fasta, read_intervals, read_variants
-from titans_dna.io.sequence.fasta import fetch_circular
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
 pytestmark = pytest.mark.real
@@ -81,17 +79,3 @@ def test_start_codons_of_e_coli_stand_where_its_annotation_says(shared_data):
             sequence = fasta.fetch(place.contig, place.start, place.end)
             starts += (sequence if gene.strand == "+" else reverse_complement(sequence))[:3] in (b"ATG", b"GTG", b"TTG")
     assert starts > 0.98 * len(genes) > 4000
-
-
-def test_a_circular_contig_is_read_across_its_origin(shared_data):
-    with open_fasta(shared_data / "genomes" / "ecoli_k12_NC_000913.3.gbff.gz") as fasta:
-        name, length = "NC_000913.3", 4_641_652
-        around = fetch_circular(fasta, name, -5, 5)
-        assert around == fasta.fetch(name, length - 5, length) + fasta.fetch(name, 0, 5)
-        assert fetch_circular(fasta, name, length - 5, length + 5) == around
-        assert fetch_circular(fasta, name, 10, 20) == fasta.fetch(name, 10, 20)
-        with pytest.raises(FormatError, match="longer than"):
-            fetch_circular(fasta, name, 0, length + 1)
-    with open_fasta(shared_data / "genomes" / "phix174_NC_001422.1.fa") as linear:
-        assert fetch_circular(linear, "NC_001422.1", -5, 5) == linear.fetch("NC_001422.1", 0, 5)
-        assert fetch_circular(linear, "NC_001422.1", -5, 5, circular=True)[5:] == linear.fetch("NC_001422.1", 0, 5)

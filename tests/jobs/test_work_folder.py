@@ -1,5 +1,6 @@
 """A work folder is ours only where it holds our job file; nothing else is touched."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,7 +18,7 @@ PART = {"x": np.arange(3)}
 
 def leave_unfinished(output, job=None):
     """Leave the folder of a run that was killed after its first part."""
-    with pytest.raises(KeyboardInterrupt), WorkFolder(output, job or {}, resume=False) as work:
+    with contextlib.suppress(KeyboardInterrupt), WorkFolder(output, job or {}, resume=False) as work:
         work.keep("0", PART)
         raise KeyboardInterrupt
     return work.path

@@ -19,7 +19,6 @@ from titans_dna.model.frozen import forget, frozen_memories
 from titans_dna.model.hub import PretrainedBackbone
 from titans_dna.model.state import attach, concatenate, detach, map_tensors, move, select, where
 from titans_dna.model.state_file import load_state, save_state
-from titans_dna.model.strands import EquivariantFeatures, two_strand_log_probabilities
 from titans_dna.recall import RecallForm
 
 COMPLEMENT = torch.tensor([3, 2, 1, 0, 4, 5, 6])
@@ -285,17 +284,6 @@ def test_slots_without_a_place_have_no_weight(model, copies):
     every = model.stream(copies, recalled=recalled._replace(every_slot=True))
     close(every.hidden, model.stream(copies).hidden)
     torch.testing.assert_close(every.logits, model.stream(copies).logits, rtol=0, atol=1e-5)
-
-
-def test_both_strands_recall(model, copies):
-    features = EquivariantFeatures(model, COMPLEMENT, 5)
-    ids = copies[:, 1:]
-    here, there = features(ids), features(features.reverse_complement(ids))
-    half = here.shape[-1] // 2
-    close(here, torch.cat([there[..., half:], there[..., :half]], -1).flip(1))
-    both = two_strand_log_probabilities(model, ids, COMPLEMENT, 5)
-    turned = two_strand_log_probabilities(model, COMPLEMENT[ids.flip(1)], COMPLEMENT, 5)
-    torch.testing.assert_close(both, turned.flip(1)[..., COMPLEMENT[:4]], rtol=0, atol=1e-6)
 
 
 def test_a_hub_folder_recalls_as_before(make_model, copies, tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from titans_dna.report.gather import ReportInputs, gather_inputs
 from titans_dna.report.regions import class_of, main_classes, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import read_evaluation, read_model_run
 from titans_dna.report.summaries import flattened, provenance, truth_rows
-from titans_dna.report.track import read_track
+from titans_dna.report.track import read_tracks
 from titans_dna.report.variants import read_scored_variants
 
 
@@ -138,7 +138,7 @@ def test_main_classes():
 
 
 def test_track_bins(inputs):
-    track = read_track(inputs.track, bins=60)
+    (track,) = read_tracks(inputs.track, bins=60)
     assert (track.contig, track.length_bp, track.contigs, track.covered_bp) == ("chrA", 60_000, 2, 54_002)
     assert np.isnan(track.mean[54:]).all()
     assert np.isfinite(track.mean[:54]).all()
@@ -153,7 +153,7 @@ def test_a_contig_without_values_is_passed_over(tmp_path):
     with pyBigWig.open(str(path), "w") as track:
         track.addHeader([("long", 500), ("short", 10)])
         track.addEntries(["short"], [2], ends=[4], values=[1.5])
-    profile = read_track(path)
+    (profile,) = read_tracks(path)
     assert (profile.contig, len(profile.mean)) == ("short", 10)
     assert np.nanmax(profile.maximum) == 1.5
 

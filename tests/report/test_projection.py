@@ -89,7 +89,7 @@ def test_umap_is_drawn_where_it_is_installed(path, monkeypatch):
     assert page.count("principal component 1") == 1
 
 
-def test_files_are_told_by_their_names(inputs, tmp_path):
+def test_files_are_told_by_what_they_hold(inputs, tmp_path):
     files = [inputs.embeddings, inputs.model, inputs.track, inputs.evaluation, inputs.variants, inputs.regions]
     result = CliRunner().invoke(report, [*map(str, files), "-o", str(tmp_path / "r.html")], catch_exceptions=False)
     assert result.exit_code == 0
@@ -100,6 +100,7 @@ def test_files_are_told_by_their_names(inputs, tmp_path):
     assert (tmp_path / "two.html").read_text().count("<svg ") == 2
     for part in ("embeddings", "track", "evaluation", "scores", "regions", "training"):
         assert f'<section id="{part}">' in page
+    (tmp_path / "x.txt").write_text("hello\n")
     for files, said in (([inputs.embeddings] * 2, "second file"), ([tmp_path / "x.txt"], "no known kind")):
         with pytest.raises(ConfigError, match=said):
             CliRunner().invoke(report, [*map(str, files), "-o", str(tmp_path / "s.html")], catch_exceptions=False)

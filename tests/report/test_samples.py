@@ -16,7 +16,8 @@ from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.report.gather import ReportInputs, gather_inputs
 from titans_dna.report.links import link_address, link_pattern
 from titans_dna.report.page import render_page
-from titans_dna.report.statistics import read_sample, sample_statistics
+from titans_dna.report.samples import read_sample
+from titans_dna.report.statistics import sample_statistics
 
 
 @pytest.fixture

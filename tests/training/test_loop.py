@@ -155,15 +155,19 @@ def test_bfloat16_learns_too():
     assert rows[-1].bits_per_base < 0.6
 
 
+def rate(step: int, run: TrainingConfig) -> float:
+    return learning_rate(step, run.steps, run.learning_rate, warmup=run.warmup, final=run.final_rate)
+
+
 def test_the_learning_rate_rises_and_falls():
     config = TrainingConfig(steps=100, warmup=0.1, learning_rate=1.0, final_rate=0.1)
-    rates = [learning_rate(step, config) for step in range(100)]
+    rates = [rate(step, config) for step in range(100)]
     assert rates[:10] == pytest.approx([0.1 * (i + 1) for i in range(10)])
     assert rates[10] == pytest.approx(1.0)
     assert rates[55] == pytest.approx(0.55)
     assert all(a > b for a, b in itertools.pairwise(rates[10:]))
-    assert learning_rate(100, config) == pytest.approx(0.1)
-    assert learning_rate(0, TrainingConfig(steps=1)) == pytest.approx(TrainingConfig().learning_rate)
+    assert rate(100, config) == pytest.approx(0.1)
+    assert rate(0, TrainingConfig(steps=1)) == pytest.approx(TrainingConfig().learning_rate)
 
 
 def test_decay_is_for_matrices_alone():

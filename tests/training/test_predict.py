@@ -15,13 +15,14 @@ from safetensors.torch import save_file
 from titans_dna.cli import main
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.model import load_model
+from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.tsv import read_tsv
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer, named_tokenizer
 from titans_dna.training.finetune import FinetuneConfig, finetune_model
-from titans_dna.training.labelled import read_labelled
+from titans_dna.training.labelled import read_labelled, read_rows
 from titans_dna.training.predict import load_classifier
 
 SMALL = {"width": 16, "layers": 1, "attention_heads": 2, "memory_heads": 1, "window_tokens": 16, "chunk_tokens": 8}
@@ -76,6 +77,24 @@ def test_predictions_are_those_of_the_test(made, rows, tmp_path):
         p = {name: float(row[f"p_{name}"]) for name in ("at", "gc")}
         assert math.isclose(sum(p.values()), 1.0, abs_tol=1e-6)
         assert row["predicted"] == max(p, key=lambda name: p[name])
+
+
+def test_classes_are_scores_that_say_what_made_them(made, rows, tmp_path):
+    (tmp_path / "t.csv").write_text("name,sequence\n" + "".join(f"n{i},{s}\n" for i, (s, *_) in enumerate(rows[:3])))
+    for name in ("p.tsv", "p.tsv.gz"):
+        assert predict("--model", made[0], "--data", tmp_path / "t.csv", "-o", tmp_path / name).exit_code == 0
+        scores = open_scores(tmp_path / name)
+        assert [*scores.metadata] == ["version", "model", "input", "command"]
+        assert scores.metadata["input"] == "t.csv"
+        frame = scores.to_pandas()
+        assert (frame["p_at"] + frame["p_gc"]).tolist() == pytest.approx([1.0] * 3, abs=1e-6)
+        assert frame["start"].isna().all()  # sequences lie on no contig
+        told = CliRunner().invoke(main, ["info", str(tmp_path / name)])
+        assert "rows               3" in told.output
+    (tmp_path / "again.tsv").write_text((tmp_path / "p.tsv").read_text().replace("predicted", "sequence"))
+    assert [row.example.name for row in read_rows(tmp_path / "again.tsv", None, taught=False)] == ["n0", "n1", "n2"]
+    told = CliRunner().invoke(main, ["info", str(made[0] / "finetune.json")])
+    assert "figure value" in told.output
 
 
 def test_labels_may_be_missing_and_bad_rows_keep_their_line(made, tmp_path):

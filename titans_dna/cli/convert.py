@@ -11,7 +11,7 @@ from titans_dna.cli import options
 
 @click.command("convert", short_help="Embeddings to h5ad, parquet or npy, and back.")
 @click.argument("source", type=options.FILE)
-@click.argument("target", type=options.FILE, callback=options.check_folder)
+@click.argument("target", type=options.FILE, callback=options.check_place)
 def convert(source: Path, target: Path) -> None:
     """Convert embeddings; the suffixes of SOURCE and TARGET say from what to what.
 
@@ -22,7 +22,7 @@ def convert(source: Path, target: Path) -> None:
     titans-dna convert embeddings.h5 embeddings.h5ad
     titans-dna convert embeddings.parquet embeddings.h5
     """
-    from titans_dna.io.embeddings.formats import convert_embeddings
+    from titans_dna.io.embeddings.convert import convert_embeddings
 
     regions = convert_embeddings(source, target)
     click.echo(f"{target}: {regions:,} regions", err=True)

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
 @options.shard
 @options.resume
 @options.device
-@options.output("HDF5 file.")
+@options.output("HDF5 file (.h5); see convert for other formats.")
 def embed(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
     window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str,

@@ -36,6 +36,7 @@ def evaluate(
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.jobs.provenance import command_line
     from titans_dna.training.evaluation import evaluate_model, held_out_contigs
 
     model = load_model(model_folder, device)
@@ -46,6 +47,7 @@ def evaluate(
         with progress_bar("evaluating", total) as advance:
             result = evaluate_model(model, source, chosen, window_tokens or _window(model_folder), advance)
         report_names(source)
+    result["command"] = command_line()
     with atomic_path(output) as temporary:
         temporary.write_text(json.dumps(result, indent=2) + "\n")
     click.echo(f"bits per base over {result['bases']:,} bases of {', '.join(chosen)}")

@@ -18,23 +18,30 @@ if TYPE_CHECKING:
 @click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
 @click.argument("path", type=options.FILE, callback=options.find_model)
 def info(path: Path) -> None:
-    """Say what a model folder, a sequence file, a file of embeddings or a table of scores holds.
+    """Say what a model folder, a sequence file, or a file that titans-dna wrote holds.
 
-    Sequence is FASTA, GenBank or EMBL; embeddings are HDF5 of embed; tables end in .tsv, .tsv.gz, .parquet, .h5, .h5ad.
+    Sequence is FASTA, GenBank or EMBL. Of scores, tracks, embeddings, classes and figures in every format that a verb
+    writes, the number of rows is told, the columns, and what made them.
 
     \b
     titans-dna info model/
     titans-dna info data/demo.fa
     titans-dna info default
     """
-    from titans_dna.io.tables.score_table import is_score_table
+    from titans_dna.io.formats import sniff
 
     if path.is_dir():
         _model(path)
-    elif is_score_table(path) or path.suffix == ".hdf5":
-        _table(path)
-    else:
+        return
+    found = sniff(path)
+    if found is None:
         _fasta(path)
+    elif found.name == "NumPy":
+        _vectors(path)
+    elif found.holds == "embeddings":
+        _embeddings(path)
+    else:
+        _scores(path)
 
 
 def _rows(rows: dict[str, object]) -> None:
@@ -102,21 +109,27 @@ def _recall(form: RecallForm | None) -> str:
     return f"{form.places} places in {reach}, by words {words}; {form.bytes_per_base:.1f} bytes a base, and its tables"
 
 
-def _table(path: Path) -> None:
-    from titans_dna.io.tables.score_table_reader import holds_scores, open_score_table
+def _scores(path: Path) -> None:
+    from titans_dna.io.scores import open_scores
 
-    if path.suffix in (".h5", ".hdf5") and not holds_scores(path):
-        _embeddings(path)
-        return
-    table = open_score_table(path)
+    table = open_scores(path)
     rows = sum(1 for _ in table.rows())
     _rows({"rows": f"{rows:,}", "columns": " ".join(column.name for column in table.columns), **table.metadata})
 
 
-def _embeddings(path: Path) -> None:
-    from titans_dna.io.embeddings.reader import open_embeddings
+def _vectors(path: Path) -> None:
+    import numpy as np
 
-    with open_embeddings(path) as embeddings:
+    from titans_dna.io.disk.beside import read_beside
+
+    regions, width = np.load(path, mmap_mode="r").shape
+    _rows({"regions": f"{regions:,}", "width": width, **read_beside(path)})
+
+
+def _embeddings(path: Path) -> None:
+    from titans_dna.io.embeddings.convert import as_hdf5
+
+    with as_hdf5(path) as embeddings:
         _rows({"regions": f"{len(embeddings):,}", "width": embeddings.width, **embeddings.attributes})
 
 

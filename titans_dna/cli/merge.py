@@ -28,36 +28,41 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     titans-dna merge shard*.vcf.gz --output scored.vcf.gz
     titans-dna merge part*.surprise.bw --output surprise.bw
     """
-    from titans_dna.io.tables.score_table_reader import holds_scores
-    from titans_dna.io.tables.track_set_reader import holds_tracks
+    from titans_dna.io.formats import HOLDS, sniff
 
-    if str(output) == "-" and not shards[0].name.endswith((".vcf", ".vcf.gz", ".vcf.bgz")):
-        raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")
     if any(output.resolve() == path.resolve() for path in shards):
         raise ConfigError(f"--output {output} is one of the shards. Choose another file.")
-    if holds_tracks(shards[0]):
+    found = sniff(shards[0])
+    held = found.holds if found else ""
+    if str(output) == "-" and held != "variants":
+        raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")
+    if held in ("tracks", "all-SNVs"):
         from titans_dna.jobs.merge_tracks import merge_tracks
 
         options.refuse_useless("virtual", where="for tracks such as " + str(shards[0]))
-
         contigs = merge_tracks(shards, output)
         click.echo(f"{output}: tracks of {contigs:,} contigs of {len(shards)} shards", err=True)
-        return
-    if holds_scores(shards[0]):
+    elif held in ("scores", "variants"):
         from titans_dna.jobs.merge_scores import merge_scores
 
         if virtual:
             raise ConfigError("--virtual is for embeddings; scores are copied")
         rows = merge_scores(shards, output)
         click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
-        return
+    elif found and held == "embeddings" and found.merges:
+        _merge_embeddings(shards, output, virtual)
+    else:
+        what = f"holds {HOLDS[held]} ({found.name})" if found else "is of no format that titans-dna writes"
+        raise ConfigError(f"{shards[0]}: {what}, and cannot be merged; give shards of embeddings (.h5) or of scores")
+
+
+def _merge_embeddings(shards: tuple[Path, ...], output: Path, virtual: bool) -> None:
     from titans_dna.cli.progress import progress_bar
     from titans_dna.io.embeddings.merge import merge_embeddings
+    from titans_dna.io.formats import format_of
     from titans_dna.jobs.provenance import command_line
 
-    other = [path for path in shards if path.suffix not in (".h5", ".hdf5")]
-    if other:
-        raise ConfigError(f"{other[0]}: cannot be merged; give shards of embeddings (.h5) or of scores")
+    format_of(output, verb="merge", holds="embeddings")
     with progress_bar("merging", 0, unit="rows") as advance:
         rows = merge_embeddings(shards, output, virtual=virtual, command=command_line(), progress=advance)
     click.echo(f"{output}: {rows:,} regions of {len(shards)} shards", err=True)

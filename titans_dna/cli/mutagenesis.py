@@ -9,6 +9,7 @@ import click
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import Shard
+from titans_dna.io.formats import format_of
 
 
 @click.command("mutagenesis", short_help="Score every single-base change of a region.")
@@ -22,7 +23,7 @@ from titans_dna.genome.shard import Shard
     help="Bases behind a change whose probabilities count.",
 )  # fmt: skip
 @click.option(
-    "--picture", type=options.FILE, callback=options.check_folder,
+    "--picture", type=options.FILE, callback=options.check_output,
     help="Sequence logo scaled by effect (.png, .svg, .pdf); of the first region.",
 )  # fmt: skip
 @click.option(
@@ -37,7 +38,10 @@ from titans_dna.genome.shard import Shard
 @options.shard
 @options.resume
 @options.device
-@options.output("HDF5 (.h5). With --all-snvs: .tsv.gz (bgzip and tabix, 1-based), NAME.bw (one for each base) or .h5.")
+@options.output(
+    "HDF5 (.h5). With --all-snvs: .tsv.gz (bgzip and tabix, 1-based), NAME.bw (one for each base) or .h5.",
+    callback=options.check_place,
+)
 def mutagenesis(
     model_folder: Path,
     fasta: Path,
@@ -67,7 +71,7 @@ def mutagenesis(
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
-    from titans_dna.report.logo import check_picture_path, draw_effects
+    from titans_dna.report.logo import draw_effects
 
     if all_snvs == bool(regions or bed):
         raise ConfigError("give regions (--region, --bed), or --all-snvs for whole contigs")
@@ -77,8 +81,7 @@ def mutagenesis(
         options.refuse_useless("horizon_bp", "picture", where="with --all-snvs")
     else:
         options.refuse_useless("contigs", "strand", where="without --all-snvs")
-    if picture:
-        check_picture_path(picture)
+    format_of(output, verb="mutagenesis --all-snvs" if all_snvs else "mutagenesis")
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) as source, progress_bar("mutating", 0) as advance:
         if all_snvs:

@@ -11,6 +11,7 @@ from click.core import ParameterSource
 from titans_dna.checkpoints import model_folder
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.io.formats import endings_of, format_of
 
 FILE = click.Path(path_type=Path)
 
@@ -125,14 +126,14 @@ def reads(command: Any) -> Any:
 
 
 _RESULTS = (
-    click.option("--variants", type=FILE, help="VCF or BCF written by `score-variants`."),
+    click.option("--variants", type=FILE, help="Scores written by `score-variants` or `mutagenesis`, in any format."),
     click.option("--truth-field", default="", metavar="ID", help="INFO field of the variants with their true class."),
     click.option(
         "--truth-positive", default="breaking", show_default=True, metavar="VALUE", help="The class to score high."
     ),
     click.option("--regions", type=FILE, help="Table written by `score-regions`."),
-    click.option("--track", type=FILE, help="bigWig written by `score-regions --track`."),
-    click.option("--embeddings", type=FILE, help="HDF5 file written by `embed`."),
+    click.option("--track", type=FILE, help="Track or tracks written by `score-regions` or `mutagenesis --all-snvs`."),
+    click.option("--embeddings", type=FILE, help="Embeddings written by `embed`, or .h5ad or .parquet of `convert`."),
 )  # fmt: skip
 
 
@@ -143,21 +144,35 @@ def results(command: Any) -> Any:
     return command
 
 
-def check_folder(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+def check_place(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse a file in a folder that is not there, before any work is done for it."""
     if path is not None and str(path) != "-" and not path.parent.is_dir():
         raise OutputError(f"the folder {str(path.parent)!r} does not exist. Make it first.", path=path)
     return path
 
 
+def check_output(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
+    """Refuse an ending that the verb does not write too, as far as formats are registered for it."""
+    option = max(parameter.opts, key=len)
+    verb = f"{context.info_name}" + ("" if option == "--output" else f" {option}")
+    if path is not None and str(path) != "-" and endings_of(verb=verb):
+        format_of(path, verb=verb)
+    return check_place(context, parameter, path)
+
+
 def check_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse standard output too."""
     if str(path) == "-":
         raise ConfigError(f"--output is - for standard output, which {context.info_name} cannot write to. Name a file.")
-    return check_folder(context, parameter, path)
+    return check_output(context, parameter, path)
+
+
+def endings(verb: str, holds: str = "") -> str:
+    """Return the endings that a verb writes, for its help."""
+    return ", ".join(endings_of(verb=verb, holds=holds))
 
 
 def output(help_text: str, *, streams: bool = False, callback: Any = check_file) -> Any:
     """Return the ``--output`` option; its folder must exist unless ``callback=None``, ``-`` needs ``streams``."""
-    check = check_folder if streams else callback
+    check = check_output if streams else callback
     return click.option("--output", "-o", type=FILE, required=True, help=help_text, callback=check)

@@ -16,7 +16,7 @@ from titans_dna.cli import options
 @click.option("--fasta", type=options.FILE, help="Genome of intervals.")
 @options.aliases
 @options.device
-@options.output("Table of tab-separated columns, .gz too; - for standard output.", streams=True)
+@options.output(f"Table ({options.endings('predict')}, - for standard output).", streams=True)
 def predict(
     model_folder: Path, data: Path, fasta: Path | None, aliases: Path | None, device: str, output: Path
 ) -> None:
@@ -33,8 +33,10 @@ def predict(
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.jobs.provenance import command_line
     from titans_dna.training.labelled import read_rows
     from titans_dna.training.predict import load_classifier, predict_classes, write_predictions
+    from titans_dna.version import __version__
 
     classifier = load_classifier(model_folder, device)
     with open_genome(fasta, aliases) if fasta else nullcontext() as genome:
@@ -43,7 +45,11 @@ def predict(
             report_names(genome)
     with progress_bar("predicting", len(rows), "sequences") as advance:
         found = predict_classes(classifier, rows, advance)
-        counts = write_predictions(output, classifier.classes, found)
+        metadata = {
+            "version": __version__, "model": f"{classifier.name} sha256={classifier.weights_sha256}",
+            "input": data.name, "command": command_line(),
+        }  # fmt: skip
+        counts = write_predictions(output, classifier.classes, found, metadata)
     report_outcomes(counts.outcomes)
     if counts.metrics:
         click.echo("  ".join(f"{metric} {value:.4f}" for metric, value in counts.metrics.items()), err=True)

@@ -66,7 +66,10 @@ from titans_dna.cli import options
 @options.device
 @click.option("--output", "-o", type=options.FILE, help="Folder of the model; made if need be.")
 @click.option("--resume", type=options.FILE, metavar="DIR", help="Go on with the run in DIR, with its own settings.")
-def pretrain(output: Path | None, resume: Path | None, **settings: Any) -> None:
+@click.option(
+    "--overwrite", is_flag=True, help="Replace the run or the model in --output once the new one is complete."
+)
+def pretrain(output: Path | None, resume: Path | None, overwrite: bool, **settings: Any) -> None:
     """Train a model on the contigs of FASTA files.
 
     A run keeps checkpoints in its folder. After a crash --resume goes on as if nothing had happened. On SIGTERM or
@@ -83,6 +86,8 @@ def pretrain(output: Path | None, resume: Path | None, **settings: Any) -> None:
     from titans_dna.training.run import REQUEUE, pretrain_model, read_settings
 
     if resume is not None:
+        if overwrite:
+            raise click.UsageError("--resume goes on with a run and --overwrite replaces it. Choose one of them.")
         run, folder = read_settings(resume), resume
     elif output is None or not settings["fastas"]:
         raise click.UsageError("give --fasta and --output to start a run, or --resume to go on with one")
@@ -91,7 +96,7 @@ def pretrain(output: Path | None, resume: Path | None, **settings: Any) -> None:
     training = run.training
     bases = sum(training.lanes * training.window_at(step) for step in range(training.steps))
     with progress_bar("training", bases) as advance:
-        result = pretrain_model(folder, run, resume=resume is not None, advance=advance)
+        result = pretrain_model(folder, run, resume=resume is not None, overwrite=overwrite, advance=advance)
     click.echo(result.summary, err=not result.finished)
     if not result.finished:
         raise SystemExit(REQUEUE)

@@ -13,13 +13,6 @@ from titans_dna.errors import ConfigError
 __all__ = ["report"]
 
 
-#: What a file given without an option is, by the end of its name; a folder is a model.
-PARTS = {
-    ".h5": "embeddings", ".hdf5": "embeddings", ".json": "evaluation", ".bw": "track", ".vcf": "variants",
-    ".vcf.gz": "variants", ".bcf": "variants", ".tsv": "regions", ".tsv.gz": "regions",
-}  # fmt: skip
-
-
 @click.command("report", short_help="Write one self-contained HTML page about a run.")
 @click.argument("files", nargs=-1, type=options.FILE)
 @click.option(
@@ -36,7 +29,7 @@ PARTS = {
     help="JSON written by `statistics`, a row of a table over samples. Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--tracks", type=options.FILE, multiple=True, help="bigWig written by `score-regions --tracks`. Repeatable."
+    "--tracks", type=options.FILE, multiple=True, help="Tracks written by `score-regions --tracks`. Repeatable."
 )
 @click.option(
     "--label", default="", metavar="COLUMN",
@@ -53,7 +46,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     """Write one self-contained HTML page about a run.
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
-    FILES are told by their names: .h5, .json, .bw, .vcf.gz, .tsv, or the folder of a model.
+    FILES are told by what they hold: variants, regions, tracks, embeddings, figures, or the folder of a model.
 
     \b
     titans-dna report embeddings.h5 --label strand --output report.html
@@ -63,18 +56,20 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     from titans_dna.report.gather import ReportInputs, gather_inputs
     from titans_dna.report.links import link_pattern
     from titans_dna.report.page import render_page
+    from titans_dna.report.parts import part_of
 
-    given["tracks"] = list(given["tracks"])
+    several = {"tracks": list(given["tracks"]), "samples": list(given["samples"])}
     for path in files:
-        part = "model" if path.is_dir() else next((p for end, p in PARTS.items() if path.name.endswith(end)), "")
+        part = part_of(path)
         if part == "track" and given[part]:
-            given["tracks"].append(path)
-            continue
-        if not part or given[part]:
-            what = f"is a second file of {part}" if part else "is of no known kind; name its part by an option"
-            raise ConfigError(f"{path}: {what}")
-        given[part] = path
-    given["tracks"] = tuple(given["tracks"])
+            part = "tracks"
+        if part in several:
+            several[part].append(path)
+        elif given[part]:
+            raise ConfigError(f"{path}: is a second file of {part}")
+        else:
+            given[part] = path
+    given |= {part: tuple(paths) for part, paths in several.items()}
     inputs = ReportInputs(**given, folder=output.resolve().parent)
     page = render_page(gather_inputs(inputs), title=title, link=link_pattern(link))
     with atomic_path(output) as temporary:

@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 @options.region
 @options.reads
 @click.option(
-    "--track", type=options.FILE, callback=options.check_folder,
+    "--track", type=options.FILE, callback=options.check_output,
     help="bigWig of the memory's surprise at every base of the contigs read.",
 )  # fmt: skip
 @click.option(
-    "--tracks", type=options.FILE, callback=options.check_folder,
+    "--tracks", type=options.FILE, callback=options.check_output,
     help="Log-likelihood, entropy, surprise and forgetting of each layer, at every base: NAME.bw for a bigWig of each "
     "kind, or one .tsv.gz, .parquet or .h5 (start 0-based).",
 )  # fmt: skip
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 @options.resume
 @options.device
 @options.output(
-    "Table (.tsv, .tsv.gz, .parquet, .h5, .h5ad, - for standard output); start 0-based, end excluded.", streams=True
+    f"Table ({options.endings('score-regions')}, - for standard output); start 0-based, end excluded.", streams=True
 )
 def score_regions(
     model_folder: Path,
@@ -68,7 +68,7 @@ def score_regions(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
     from titans_dna.inference.model import load_model
-    from titans_dna.jobs.regions import RegionOutputs, RegionRow, score_region_file
+    from titans_dna.jobs.regions import RegionOutputs, score_region_file
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
@@ -79,13 +79,9 @@ def score_regions(
         return
     with open_genome(fasta, aliases, choice) as source:
         placed = place_regions(source, bed, regions)
-        rows = [
-            RegionRow(asked=p.asked, placed=p.placed if p.outcome == "ok" else None, outcome=p.outcome, contig=p.contig)
-            for p in placed
-        ]
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
-            score_region_file(model, source, rows, outputs, shard=shard, resume=resume, advance=advance)
+            score_region_file(model, source, placed, outputs, shard=shard, resume=resume, advance=advance)
         report_names(source)
     warn_unused(placed)
 
@@ -103,10 +99,11 @@ def _score_reads(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
     from titans_dna.genome.interval import Interval
+    from titans_dna.inference.placing import PlacedRegion
     from titans_dna.inference.reads import score_sequences
     from titans_dna.io.tables.score_table import ScoreTableWriter
     from titans_dna.jobs.provenance import command_line
-    from titans_dna.jobs.regions import COLUMNS, RegionRow, table_row
+    from titans_dna.jobs.regions import COLUMNS, table_row
     from titans_dna.version import __version__
 
     metadata = {
@@ -119,7 +116,9 @@ def _score_reads(
             reads, again = tee(reads_of(aligned, placed, choice))
             for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
                 place = Interval(read.contig, read.start, read.end, read.strand, read.name)
-                row = RegionRow(asked=place, placed=None, outcome="empty", contig=read.contig)
+                row = PlacedRegion(
+                    asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty"
+                )  # fmt: skip
                 writer.write(table_row(row, score if read.sequence else None))
                 rows += 1
         report_names(aligned)

@@ -57,7 +57,7 @@ from titans_dna.errors import ConfigError
 @options.resume
 @options.device
 @options.output(
-    "VCF (.vcf.gz with index, .vcf, - for standard output) or table (.tsv, .tsv.gz, .parquet, .h5, .h5ad).",
+    f"VCF (.vcf.gz with index, .vcf, - for standard output) or table ({options.endings('score-variants', 'scores')}).",
     streams=True,
 )
 def score_variants(

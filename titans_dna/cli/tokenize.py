@@ -24,7 +24,9 @@ COLUMNS = ("contig", "start", "end", "id", "token", "masked", "region")
 @options.aliases
 @options.bed
 @options.region
-@options.output("Table (.tsv, .tsv.gz, - for standard output); start 0-based, end excluded.", streams=True)
+@options.output(
+    f"Table ({options.endings('tokenize')}, - for standard output); start 0-based, end excluded.", streams=True
+)
 def tokenize(
     tokenizer: str, model_folder: Path | None, fasta: Path, aliases: Path | None, bed: Path | None,
     regions: tuple[str, ...], output: Path,
@@ -41,8 +43,10 @@ def tokenize(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.io.tables.tsv import write_tsv
+    from titans_dna.jobs.provenance import command_line
     from titans_dna.tokenizers import named_tokenizer, read_tokenizer
     from titans_dna.tokenizers import tokenize as encode
+    from titans_dna.version import __version__
 
     if model_folder is not None:
         options.refuse_useless("tokenizer", where="beside --model")
@@ -63,7 +67,10 @@ def tokenize(
                     values = (region.contig, start, end, number, words[number], masked, region.asked.name)
                     yield dict(zip(COLUMNS, values, strict=True))
 
-        written = write_tsv(output, COLUMNS, rows())
+        metadata = {
+            "version": __version__, "tokenizer": chosen.kind, "reference": fasta.name, "command": command_line()
+        }  # fmt: skip
+        written = write_tsv(output, COLUMNS, rows(), metadata)
         report_names(source)
     warn_unused(placed)
     click.echo(f"{written:,} tokens", err=True)

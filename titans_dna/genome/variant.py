@@ -29,7 +29,9 @@ __all__ = ["Fetch", "Variant"]
 Fetch = Callable[[int, int], bytes]
 
 _FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 20  # bases compared at once while a placement is shifted
-_STRING = re.compile(r"(?P<contig>\S+)[:](?P<position>[0-9][0-9,]{0,17}):(?P<ref>[^:\s>]+)[:>](?P<alt>\S+)", re.ASCII)
+_STRING = re.compile(
+    r"(?P<contig>\S+)[:](?P<position>[0-9][0-9,]{0,17})(?::|(?=[A-Za-z]+>))(?P<ref>[^:\s>]+)[:>](?P<alt>\S+)", re.ASCII
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Read ``contig:position:ref:alt`` (or ``contig:position:ref>alt``), 1-based.
+        """Read ``contig:position:ref:alt``, 1-based; ``contig:position:ref>alt`` and ``contig:positionref>alt`` too.
 
         Raises
         ------

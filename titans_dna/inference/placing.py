@@ -22,6 +22,11 @@ class PlacedRegion:
     outcome: str  # "ok", "contig_unknown", "beyond_contig", "empty" or "malformed"
 
     @property
+    def usable(self) -> bool:
+        """Whether there are bases to read."""
+        return self.outcome == "ok"
+
+    @property
     def placed(self) -> Interval:
         """The region under the contig's name in the FASTA."""
         return Interval(self.contig, self.start, self.end, self.asked.strand, self.asked.name)
@@ -41,7 +46,7 @@ def place_interval(contigs: ContigTable, asked: Interval) -> PlacedRegion:
 def tiled(placed: Iterable[PlacedRegion], window_bp: int, stride_bp: int) -> Iterator[PlacedRegion]:
     """Cut every usable region into windows, from left to right; the last one of a region may be shorter."""
     for region in placed:
-        if region.outcome != "ok":
+        if not region.usable:
             yield region
             continue
         for tile in iterate_tiles(region.placed, window_bp, stride_bp):

@@ -12,11 +12,13 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.io.embeddings.reader import Embeddings, Selection, open_embeddings
     from titans_dna.io.embeddings.writer import EmbeddingWriter
+    from titans_dna.io.formats import Format, format_of, sniff
     from titans_dna.io.intervals.bed import IntervalRecord, iterate_intervals, iterate_records, read_intervals
+    from titans_dna.io.scores import Scores, open_scores
     from titans_dna.io.sequence.aliases import read_aliases
     from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
     from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
-    from titans_dna.io.sequence.fasta import Fasta, Genome, fetch_circular, open_fasta
+    from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
     from titans_dna.io.tables.bigwig import BigWigTrack
     from titans_dna.io.tables.tsv import TsvWriter, read_tsv, write_tsv
     from titans_dna.io.variants.variant_table import (
@@ -42,6 +44,11 @@ _HOMES = {
     "consensus_sequence": "sequence.consensus",
     "open_reads": "sequence.bam",
     "BigWigTrack": "tables.bigwig",
+    "Format": "formats",
+    "Scores": "scores",
+    "format_of": "formats",
+    "open_scores": "scores",
+    "sniff": "formats",
     "EmbeddingWriter": "embeddings.writer",
     "Embeddings": "embeddings.reader",
     "Fasta": "sequence.fasta",
@@ -53,7 +60,6 @@ _HOMES = {
     "VariantReader": "variants.vcf",
     "VcfRecord": "variants.vcf",
     "atomic_path": "disk.atomic",
-    "fetch_circular": "sequence.fasta",
     "IntervalRecord": "intervals.bed",
     "iterate_intervals": "intervals.bed",
     "iterate_records": "intervals.bed",
@@ -73,12 +79,14 @@ __all__ = [
     "EmbeddingWriter",
     "Embeddings",
     "Fasta",
+    "Format",
     "Genome",
     "InfoField",
     "IntervalRecord",
     "ReadFilter",
     "SampleGenome",
     "ScoredVcfWriter",
+    "Scores",
     "Selection",
     "TsvWriter",
     "VariantColumns",
@@ -86,12 +94,13 @@ __all__ = [
     "VcfRecord",
     "atomic_path",
     "consensus_sequence",
-    "fetch_circular",
+    "format_of",
     "iterate_intervals",
     "iterate_records",
     "open_embeddings",
     "open_fasta",
     "open_reads",
+    "open_scores",
     "open_variants",
     "read_aliases",
     "read_intervals",
@@ -99,6 +108,7 @@ __all__ = [
     "read_variant_strings",
     "read_variant_table",
     "read_variants",
+    "sniff",
     "write_scored",
     "write_tsv",
 ]

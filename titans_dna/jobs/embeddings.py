@@ -20,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import OutputError
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
@@ -28,6 +27,7 @@ from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.pooling import have_vectors
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
 from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
+from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
@@ -128,12 +128,11 @@ def plan_embeddings(
     counts, spool, stream = array("q"), RegionSpool(), iter(regions)
     while block := list(islice(stream, ROWS)):
         for row, region in enumerate(block, spool.rows):
-            usable = region.outcome == "ok"
-            if usable:
+            if region.usable:
                 for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
                     column.append(value)
             if options.pooling.ragged:
-                counts.append(region.end - region.start if usable else 0)
+                counts.append(region.end - region.start if region.usable else 0)
         spool.append(block)
     groups: list[Group] = []
     for contig, found in columns.items():
@@ -185,8 +184,7 @@ def write_embeddings(
     FormatError
         If a feature does not fit the type of the file.
     """
-    if output.is_dir() or str(output) == "-":
-        raise OutputError("is no file, which HDF5 needs. Name one.", path=output)
+    format_of(output, verb="embed")
     contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
     columns = plan.options.columns(model)
     job = {

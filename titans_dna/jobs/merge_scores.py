@@ -12,9 +12,11 @@ from dataclasses import replace
 from itertools import islice, takewhile
 from pathlib import Path
 
-from titans_dna.errors import FormatError, OutputError, TitansDNAError
-from titans_dna.io.tables.score_table import ScoreTableWriter, is_score_table
-from titans_dna.io.tables.score_table_reader import ScoreTable, open_score_table
+from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.io.formats import format_of, sniff
+from titans_dna.io.scores import open_scores
+from titans_dna.io.tables.score_table import ScoreTableWriter
+from titans_dna.io.variants.scored_vcf import OURS, metadata_of
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header, structured
 from titans_dna.io.variants.vcf_writer import MALFORMED_SHOWN, ScoredVcfWriter
@@ -22,13 +24,7 @@ from titans_dna.jobs.provenance import HOW, command_line, metadata_of_whole
 from titans_dna.jobs.shards import merge_order
 from titans_dna.jobs.variants import EXTRA, FIELDS
 
-OURS = "##titans_dna_"
 _OUR_IDS = frozenset(field.id for field in (*FIELDS, *EXTRA.values()))
-_SCORES = {
-    "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
-    "entropy_bits",
-}  # fmt: skip
-_INTEGERS = {"position", "start", "end", "bases"}
 
 
 def merge_scores(paths: Sequence[Path], output: Path) -> int:
@@ -48,9 +44,12 @@ def merge_scores(paths: Sequence[Path], output: Path) -> int:
     OutputError
         If the output cannot be written.
     """
-    if is_score_table(output):
-        return _merge_tables(paths, output)
-    return _merge_vcfs(paths, output)
+    if str(output) == "-":
+        return _merge_vcfs(paths, output)
+    found = sniff(paths[0])
+    held = found.holds if found else "scores"
+    format_of(output, verb="merge", holds=held)
+    return _merge_vcfs(paths, output) if held == "variants" else _merge_tables(paths, output)
 
 
 def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> list[tuple[int, int]]:
@@ -78,7 +77,7 @@ def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> l
 
 
 def _merge_tables(paths: Sequence[Path], output: Path) -> int:
-    tables = [_typed(open_score_table(path)) for path in paths]
+    tables = [open_scores(path) for path in paths]
     order = check_shards(paths, [table.metadata for table in tables])
     if any(table.columns != tables[0].columns for table in tables):
         raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
@@ -95,16 +94,7 @@ def _merge_tables(paths: Sequence[Path], output: Path) -> int:
     return writer.rows
 
 
-def _typed(table: ScoreTable) -> ScoreTable:
-    """Give the columns of a TSV their kinds."""
-    kinds = {**dict.fromkeys(_SCORES, "score"), **dict.fromkeys(_INTEGERS, "integer")}
-    columns = tuple(replace(column, kind=kinds.get(column.name, column.kind)) for column in table.columns)
-    return replace(table, columns=columns)
-
-
 def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
-    if not (str(output) == "-" or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
-        raise OutputError("ends in no suffix of a VCF. Shards of VCF make .vcf.gz or .vcf.", path=output)
     with ExitStack() as stack:
         readers = [stack.enter_context(read_variants(path)) for path in paths]
         metadata = [_metadata(reader.header) for reader in readers]
@@ -131,9 +121,8 @@ def _take(reader: VariantReader, count: int, path: Path) -> Iterator[VcfRecord]:
 
 
 def _metadata(header: VcfHeader) -> dict[str, str]:
-    """Return the titans_dna lines of a header, but for those that stand for records."""
-    pairs = [line.removeprefix(OURS).partition("=") for line in header.lines if line.startswith(OURS)]
-    return {key: value for key, _, value in pairs if not key.startswith(("malformed", "dropped"))}
+    """Return what the header says of the run, but for what stands for records."""
+    return {key: value for key, value in metadata_of(header).items() if not key.startswith(("malformed", "dropped"))}
 
 
 def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str], dict[str, int]]:

@@ -14,10 +14,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
+from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.tables.snv_table import SnvTableWriter, read_contigs
-from titans_dna.io.tables.track_set import TrackSetWriter
+from titans_dna.io.tables.track_set import write_tracks
 from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
@@ -45,37 +46,32 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
     OutputError
         If the output has another format, or cannot be written.
     """
-    suffix = _suffix(paths[0])
-    if _suffix(output) != suffix:
-        raise OutputError(f"ends in another suffix. Shards of {suffix} make {suffix}.", path=output)
-    if other := [path for path in paths if _suffix(path) != suffix]:
-        raise FormatError(f"is not {suffix} as {paths[0].name} is. Give the shards of one run.", path=other[0])
     shards = [open_track_shard(path) for path in paths]
-    _check_layout(shards, output)
+    _check_formats(shards, output)
     order = check_shards(paths, [shard.metadata for shard in shards])
     names = iter(shards[0].lengths)
     source = {next(names): shards[place] for place, count in order for _ in range(count)}
-    if shards[0].is_snv_table:
+    if shards[0].format.holds == "all-SNVs":
         contigs = {shard.path: _Ahead(read_contigs(shard.path)) for shard in shards}
         with SnvTableWriter(output, _whole(shards[0])) as table:
             for contig, shard in source.items():
                 table.copy(contigs[shard.path].take(contig), shard.lengths[contig])
-    elif shards[0].is_table:
+    elif shards[0].format.name in ("TSV", "Parquet"):
         _copy_rows(shards, source, output)
     else:
         _copy_arrays(shards, source, output)
     return len(source)
 
 
-def _check_layout(shards: Sequence[TrackShard], output: Path) -> None:
-    """Refuse to make a .tsv of single-base changes into a .tsv.gz or back: these have other columns."""
-    if not shards[0].holds_snvs:
-        return
-    wanted = ".tsv.gz" if shards[0].is_snv_table else shards[0].path.suffix
-    if other := [shard.path for shard in shards if shard.is_snv_table != shards[0].is_snv_table]:
-        raise FormatError(f"is not {wanted} as {shards[0].path.name} is. Give the shards of one run.", path=other[0])
-    if output.name.endswith(".tsv.gz") != shards[0].is_snv_table:
-        raise OutputError(f"ends in another suffix. Shards of {wanted} make {wanted}.", path=output)
+def _check_formats(shards: Sequence[TrackShard], output: Path) -> None:
+    """Refuse shards of several formats, and to make another one of them."""
+    first = shards[0]
+    ending = next(end for end in first.format.endings if first.path.name.endswith(end))
+    if other := [shard.path for shard in shards if shard.format is not first.format]:
+        raise FormatError(f"is not {ending} as {first.path.name} is. Give the shards of one run.", path=other[0])
+    verb = "mutagenesis --all-snvs" if first.holds_snvs else "score-regions --tracks"
+    if format_of(output, verb=verb) is not first.format:
+        raise OutputError(f"ends in another suffix. Shards of {ending} make {ending}.", path=output)
 
 
 class _Ahead(Generic[Row]):
@@ -93,10 +89,6 @@ class _Ahead(Generic[Row]):
         self._next = next(self._contigs, None)
 
 
-def _suffix(path: Path) -> str:
-    return ".tsv" if path.name.endswith((".tsv", ".tsv.gz")) else path.suffix
-
-
 def _whole(shard: TrackShard) -> dict[str, str]:
     kept = {key: value for key, value in metadata_of_whole(shard.metadata).items() if key not in _OWN}
     return {**kept, "command": command_line()}
@@ -106,7 +98,7 @@ def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], outp
     """Copy the rows contig by contig; every shard is read once."""
     columns = [Column("contig", "text"), Column("start", "integer")]
     columns += [Column(kind, "score") for kind in shards[0].kinds]
-    contigs = {shard.path: _Ahead(groupby(shard.rows(), lambda row: str(row["contig"]))) for shard in shards}
+    contigs = {shard.path: _Ahead(groupby(shard.table, lambda row: str(row["contig"]))) for shard in shards}
     with ScoreTableWriter(output, columns, _whole(shards[0])) as writer:
         for contig, shard in source.items():
             for row in contigs[shard.path].take(contig):
@@ -126,13 +118,13 @@ def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], ou
             source[contig].fill(contig, found)
             return found
 
-        if output.suffix == ".bw":
-            with BigWigTrack(output, lengths) as bigwig:
+        if shards[0].format.name == "bigWig":
+            with BigWigTrack(output, lengths, _whole(shards[0])) as bigwig:
                 for contig, bases in lengths.items():
                     (values,) = arrays(contig).values()
                     for start in range(0, bases, _BASES):
                         bigwig.add(contig, start, np.asarray(values[start : start + _BASES]))
             return
-        with TrackSetWriter(output, lengths, kinds, _whole(shards[0])) as tracks:
+        with write_tracks(output, lengths, kinds, _whole(shards[0])) as tracks:
             for contig in lengths:
                 tracks.add(contig, arrays(contig))

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import numpy as np
 
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
+from titans_dna.io.disk.hdf5_metadata import write_metadata
+from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.snv_table import SnvTableWriter
-from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tables.track_set import write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard
 from titans_dna.jobs.work_folder import WorkFolder
@@ -38,9 +40,7 @@ def mutate_regions(
 ) -> list[RegionEffects]:
     """Score all single-base changes of regions and write them to HDF5.
 
-    ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
-    columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
-    A region that is given twice is written once.
+    The layout stands in `titans_dna.io.tables.mutagenesis`. A region that is given twice is written once.
 
     Raises
     ------
@@ -49,8 +49,7 @@ def mutate_regions(
     ConfigError
         If there is no region, or the unfinished run is another one.
     """
-    if output.suffix not in (".h5", ".hdf5"):
-        raise OutputError("is no HDF5 file by its name. Choose .h5.", path=output)
+    format_of(output, verb="mutagenesis")
     if not regions:
         raise ConfigError("there is no region to change. Give --region or --bed.")
     regions = list({str(replace(region, name="")): region for region in regions}.values())  # exons of isoforms repeat
@@ -80,7 +79,7 @@ def mutate_regions(
 
 def _write_effects(output: Path, found: Sequence[RegionEffects], metadata: dict[str, str]) -> None:
     with atomic_path(output) as temporary, new_hdf5(temporary) as file:
-        file.attrs.update(metadata)
+        write_metadata(file, metadata)
         for effects in found:
             group = file.create_group(str(replace(effects.region, name="")))
             values = {
@@ -132,7 +131,7 @@ def write_all_snvs(
     ConfigError
         If the unfinished run is another one.
     """
-    check_track_path(output)
+    made = format_of(output, verb="mutagenesis --all-snvs")
     chosen = {contig: genome.contigs.lengths[contig] for contig in genome.contigs.names if contig in set(contigs)}
     parts = assign([float(bases) for bases in chosen.values()], shard.count)
     mine = np.array([part == shard.index for part in parts], dtype=bool)
@@ -167,12 +166,12 @@ def write_all_snvs(
                 whole[:, start : start + _BASES] = np.mean([part[:, start : start + _BASES] for part in parts], axis=0)
             return whole
 
-        if output.name.endswith(".tsv.gz"):
+        if made.holds == "all-SNVs":
             told = metadata | ({"tracks": "A C G T"} if "shard" in metadata else {})
             with SnvTableWriter(output, told) as table:
                 for contig in lengths:
                     table.add(contig, genome.sequence(contig), mean(contig))
         else:
-            with TrackSetWriter(output, lengths, tuple("ACGT"), metadata) as tracks:
+            with write_tracks(output, lengths, tuple("ACGT"), metadata) as tracks:
                 for contig in lengths:
                     tracks.add(contig, dict(zip("ACGT", mean(contig), strict=True)))

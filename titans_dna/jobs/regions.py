@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
+from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.track_set import TrackSetWriter, check_track_path
+from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
@@ -32,18 +33,7 @@ COLUMNS = (
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
-_HOLD_NOTHING = (".gz", ".tsv", ".parquet", ".h5")  # formats of tracks that may be without a value; a bigWig may not
 _FIELDS = tuple(field.name for field in fields(RegionScore))
-
-
-@dataclass(frozen=True, kw_only=True)
-class RegionRow:
-    """A region as it was asked for and as it is read."""
-
-    asked: Interval
-    placed: Interval | None  # on the sequence's own contig; None where it cannot be used
-    outcome: str  # "ok", or why it cannot be used
-    contig: str  # name in the sequence; "" if unknown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,10 +55,13 @@ class RegionOutputs:
             If two of the files to be written are one.
         """
         named = [path for path in (self.table, self.surprise) if path is not None and str(path) != "-"]
+        if str(self.table) != "-":
+            format_of(self.table, verb="score-regions")
+        if self.surprise is not None:
+            format_of(self.surprise, verb="score-regions --track")
         if self.tracks is not None:
-            check_track_path(self.tracks)
-            each = [self.tracks.with_name(f"{self.tracks.stem}.{kind}.bw") for kind in kinds]
-            named += each if self.tracks.suffix == ".bw" else [self.tracks]
+            each = format_of(self.tracks, verb="score-regions --tracks").name == "bigWig"
+            named += bigwig_paths(self.tracks, kinds).values() if each else [self.tracks]
         found: set[Path] = set()
         for path in (path.resolve() for path in named if path.is_file() or not path.exists()):
             if path in found:
@@ -79,7 +72,7 @@ class RegionOutputs:
 def score_region_file(
     model: SequenceModel,
     genome: Genome,
-    regions: Sequence[RegionRow],
+    regions: Sequence[PlacedRegion],
     outputs: RegionOutputs,
     *,
     shard: Shard = WHOLE,
@@ -127,7 +120,7 @@ def score_region_file(
             part = work.part(str(number))
             if part is None:
                 scores = score_contig_regions(
-                    model, genome.sequence(contig), [r for row in rows if (r := regions[row].placed)], tracks=arrays,
+                    model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
                     checkpoint=work.checkpoint(str(number), model.weights_sha256),
                     progress=lambda done: advance(done, total),
                 )  # fmt: skip
@@ -151,7 +144,7 @@ def score_region_file(
     return outcomes
 
 
-def hash_regions(regions: Sequence[RegionRow]) -> str:
+def hash_regions(regions: Sequence[PlacedRegion]) -> str:
     """Return a checksum of the regions asked for."""
     digest = hashlib.sha256()
     for region in regions:
@@ -159,7 +152,7 @@ def hash_regions(regions: Sequence[RegionRow]) -> str:
     return digest.hexdigest()
 
 
-def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
+def table_row(region: PlacedRegion, score: RegionScore | None) -> dict[str, Any]:
     """Return one row of the table."""
     asked = region.asked
     outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
@@ -168,13 +161,13 @@ def table_row(region: RegionRow, score: RegionScore | None) -> dict[str, Any]:
     return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
 
 
-def _used(regions: Sequence[RegionRow], genome: Genome) -> list[str]:
+def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     """Return the contigs that have usable regions, in the order of the sequence."""
-    found = {region.contig for region in regions if region.placed is not None}
+    found = {region.contig for region in regions if region.usable}
     return [contig for contig in genome.contigs.names if contig in found]
 
 
-def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
+def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
     """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
     used = _used(regions, genome)
     lengths = {contig: genome.contigs.lengths[contig] for contig in used}
@@ -182,20 +175,20 @@ def _shard_of(regions: Sequence[RegionRow], genome: Genome, mine: Mapping[str, l
     return describe_track_shard(lengths, held)
 
 
-def _contigs_of(regions: Sequence[RegionRow], genome: Genome, shard: Shard) -> dict[str, list[int]]:
+def _contigs_of(regions: Sequence[PlacedRegion], genome: Genome, shard: Shard) -> dict[str, list[int]]:
     """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
     used = _used(regions, genome)
     rows: dict[str, list[int]] = {contig: [] for contig in used}
     for row, region in enumerate(regions):
-        if region.placed is not None:
+        if region.usable:
             rows[region.contig].append(row)
     parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
     return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
 
 
-def _rows_of(regions: Sequence[RegionRow], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
+def _rows_of(regions: Sequence[PlacedRegion], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
     """Return which rows this shard writes; those that cannot be scored are the first shard's."""
-    mine = np.array([region.placed is None and shard.index == 1 for region in regions], dtype=bool)
+    mine = np.array([not region.usable and shard.index == 1 for region in regions], dtype=bool)
     for rows in work_of.values():
         mine[rows] = True
     return mine
@@ -219,13 +212,15 @@ def _write_tracks(
     def arrays(contig: str) -> dict[str, np.ndarray]:
         return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
 
-    told = {**metadata, "tracks": "surprise"} if "shard" in metadata else None
+    is_shard = "shard" in metadata
+    told = {**metadata, "tracks": "surprise"} if is_shard else metadata
 
     def worth(path: Path | None, kinds: Sequence[str]) -> bool:
         """Tell whether there is anything to write; a shard without anything is written too, for a merge to count."""
-        if path is None or told:
+        if path is None or is_shard:
             return path is not None
-        valued = bool(lengths) and (path.suffix in _HOLD_NOTHING or all(_has_values(lengths, arrays, k) for k in kinds))
+        may_be_empty = format_of(path, holds="tracks").name != "bigWig"
+        valued = bool(lengths) and (may_be_empty or all(_has_values(lengths, arrays, kind) for kind in kinds))
         if not valued:
             logger.warning("%s is not written: no base of the regions' contigs has a value", path)
         return valued
@@ -237,7 +232,7 @@ def _write_tracks(
                 for start in range(0, bases, 1 << 18):
                     bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
     if outputs.tracks and worth(outputs.tracks, kinds):
-        with TrackSetWriter(outputs.tracks, lengths, kinds, metadata) as tracks:
+        with write_tracks(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:
                 tracks.add(contig, arrays(contig))
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.alleles import AlleleTable, read_alleles
 from titans_dna.inference.calibration import length_class, quantiles
@@ -22,8 +22,9 @@ from titans_dna.inference.haplotype import sample_column
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
 from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.score_table import SUFFIXES, Column, ScoreTableWriter, is_score_table
+from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.variants.variant_table import VariantColumns, open_variants, read_variant_strings
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord
 from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
@@ -147,11 +148,11 @@ def score_variant_file(
     Raises
     ------
     OutputError
-        If the suffix of ``output`` is not known, or it cannot be written.
+        If the ending of ``output`` is not known, or it cannot be written.
     ReferenceMismatch, FormatError, InputMissing, ConfigError
         If the input cannot be used.
     """
-    _check_suffix(output)
+    table_wanted = str(output) != "-" and format_of(output, verb="score-variants").holds == "scores"
     with tempfile.TemporaryDirectory() as folder:
         asked = inputs if isinstance(inputs, VariantInputs) else VariantInputs(variants=inputs)
         source = _spooled(asked, Path(folder))
@@ -177,17 +178,10 @@ def score_variant_file(
             common = read_background(run, background) if background else None
             scores = score_table(run, table, chosen, records=source.open, sample_column=column)
             results = _results(source, table, chosen, scores, common)
-            write = _write_table if is_score_table(output) else _write_vcf
+            write = _write_table if table_wanted else _write_vcf
             write(source, output, results, metadata, fasta, options.horizon_bp)
     rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
     return count_outcomes(table.outcomes[row] for row in rows)
-
-
-def _check_suffix(output: Path) -> None:
-    if not (str(output) == "-" or is_score_table(output) or output.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))):
-        raise OutputError(
-            f"ends in no known suffix. Choose .vcf.gz, .vcf or one of {', '.join(SUFFIXES)}.", path=output
-        )
 
 
 def _spooled(inputs: VariantInputs, folder: Path) -> VariantInputs:

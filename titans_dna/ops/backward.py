@@ -49,6 +49,7 @@ def run_memory(
 ) -> tuple[Tensor, ...]:
     """Return reads (N, R, C, D), losses (N, R, C) and the states after N chunks; shapes as in ``chunked``."""
     group = Group(k, offsets, gates, frozen, states, gain if form.norm else None)
+    # autograd.Function takes tensors one by one, so the group is taken apart here and put together inside.
     tensors: list[Tensor] = []
     shape = map_tensors(group, lambda x: note(x, tensors))
     return _MemoryGroup.apply(shape, form, q, *tensors)
@@ -64,6 +65,7 @@ class _MemoryGroup(torch.autograd.Function):
         trace, after = write_chunks(*keys, form, learning)
         queries = read_chunks(q, trace, group.gates, group.frozen, group.gain, form)
         if learning:
+            # Kept through save_for_backward, not on ctx: only so does autograd free them and notice in-place changes.
             saved: list[Tensor] = []
             ctx.form, blank = form, q.new_empty(0)
             ctx.shape = map_tensors((group, trace, queries), lambda x: note(x, saved, blank))
@@ -79,6 +81,7 @@ class _MemoryGroup(torch.autograd.Function):
         reads_ = torch.zeros_like(queries.reads) if reads_ is None else reads_
         loss_ = torch.zeros_like(trace.keys.loss) if loss_ is None else loss_
         states_ = [torch.zeros_like(z) if x is None else x for x, z in zip(after_, group.states, strict=True)]
+        # Reads first: their gradients at the written values are needed by every chunk on the way back.
         back = _through_reads(reads_, group, trace, queries, ctx.form)
         gradient = _through_writes(back, loss_, states_, group, trace, ctx.form)
         tensors: list[Tensor] = []
@@ -109,6 +112,7 @@ def _through_reads(y_: Tensor, group: Group, trace: Trace, queries: QueryPass, f
             gain_, z_ = (y_ * normal).sum((0, 2)).unsqueeze(1), y_ * group.gain
         z_ = through_norm(z_, queries.outputs[-1], mean, inverse)
     frozen_, written = [], []
+    # All chunks at once: a read depends on the state before its chunk, which is known from the forward pass.
     for matrix in range(form.depth - 1, -1, -1):
         x, index = queries.inputs[matrix], matrix - form.first_written
         if index < 0:
@@ -129,6 +133,7 @@ def _through_read(
     """Return the gradients of one written matrix: x, inputs, deltas, steps, states, writes, reads."""
     a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
     step, state = trace.steps[index].unsqueeze(-2), trace.states[index]
+    # The read was  x (reads . state) - (weight * x a^T) delta:  the state, and what the chunk has written so far.
     ways_ = (z_ @ state.mT).unflatten(-1, (gates.reads.shape[-1], -1))
     reads_ = torch.linalg.vecdot(ways_, x.unsqueeze(-2))
     state_ = flat_ways(x, gates.reads).mT @ z_
@@ -153,6 +158,7 @@ def _through_writes(
     ]
     frozen_, gain_ = list(back.frozen), back.gain
     rows: list[tuple[Tensor, Tensor, tuple[tuple[Tensor, ...], ...]]] = []
+    # The only loop over chunks: the gradient at a state adds what later chunks read of it, so it runs backwards.
     for n in range(count - 1, -1, -1):
         chunk, border = traces[n], reads[n]
         error_loss_, inputs_, deltas_, gates_ = loss_[n], [], [], []
@@ -160,7 +166,7 @@ def _through_writes(
             written = _through_write(states_[i], border, gate, chunk, i, form)
             step_ = border.steps[i] + torch.linalg.vecdot(written.weights, gate.carry)
             input_, delta_ = written.inputs, written.deltas
-            if form.bounded:
+            if form.bounded:  # the step was shrunk by a bound that depends on inputs, deltas and loss in its turn
                 bound = bounds[i].backward(n, share * step_, input_)
                 step_, error_loss_ = bound.step, error_loss_ + bound.loss
                 input_, delta_ = bound.inputs, torch.addcmul(delta_, bound.scaled, bound.root)
@@ -169,6 +175,7 @@ def _through_writes(
             gates_.append((step_, written.weights * chunk.steps[i].unsqueeze(-1), written.transfer))
             states_[i] = written.state
         keys = _through_keys(inputs_, deltas_, error_loss_, chunk, group, form)
+        # The key pass ran on the states too; its weights are the first way of each state.
         for i, weight_ in enumerate(keys.weights[first:]):
             states_[i][:, : weight_.shape[1]] += weight_
         frozen_ = [x + y for x, y in zip(frozen_, keys.weights[:first], strict=True)]
@@ -239,6 +246,7 @@ def _through_keys(
     weights = [*group.frozen, *(z[:, : z.shape[1] // ways] for z in trace.states)]
     weights_: list[Tensor | None] = [None] * form.depth
     outputs_: list[Tensor | None] = [None] * form.depth
+    # Deltas were made by a backward pass of the memory: going through them runs forwards, with second derivatives.
     for matrix in range(first, last):
         i, z = matrix - first, keys.outputs[matrix]
         back_ = through_activation(deltas_[i], z, form)
@@ -246,6 +254,7 @@ def _through_keys(
         weights_[matrix + 1] = torch.bmm(back_.mT, keys.deltas[i + 1])
         deltas_[i + 1] = torch.baddbmm(deltas_[i + 1], back_, weights[matrix + 1])
     error_, outputs_[last], gain_ = _through_error(deltas_[-1], loss_, keys, group.gain, form)
+    # Then the ordinary backward pass through the outputs, with what the second derivatives added to them.
     for matrix in range(last, -1, -1):
         z_, a = outputs_[matrix], keys.inputs[matrix]
         assert z_ is not None
@@ -274,6 +283,7 @@ def _through_error(
     if gain is not None:
         gain_ = (2.0 * pull_ * keys.error + error_ * normal).sum(1, keepdim=True)
         normal_ = error_ * gain
+    # The norm's own gradient was part of delta, so its mean and its scale are gone through a second time.
     scaled = inverse * delta_
     along_pull, along_scaled = (pull * normal).mean(-1, keepdim=True), (scaled * normal).mean(-1, keepdim=True)
     normal_ = normal_ - scaled * along_pull - pull * along_scaled

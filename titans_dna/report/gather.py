@@ -17,8 +17,8 @@ from titans_dna.report.run import (
     read_evaluation,
     read_model_run,
 )
-from titans_dna.report.statistics import SampleRow, read_sample
-from titans_dna.report.track import TrackProfile, read_track
+from titans_dna.report.samples import SampleRow, read_sample
+from titans_dna.report.track import TrackProfile, read_tracks
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
 __all__ = ["ReportData", "ReportInputs", "gather_inputs"]
@@ -36,13 +36,13 @@ class ReportInputs:
 
     model: Path | None = None  # directory written by `pretrain`
     evaluation: Path | None = None  # JSON written by `evaluate`
-    variants: Path | None = None  # VCF or BCF written by `score-variants`
+    variants: Path | None = None  # what `score-variants` or `mutagenesis` wrote
     truth_field: str = ""  # INFO field with the true class of a variant, empty for none
     truth_positive: str = "breaking"  # value of that field for the class that should score high; all other values: not
     regions: Path | None = None  # table written by `score-regions`
-    track: Path | None = None  # bigWig written by `score-regions --track`
-    tracks: tuple[Path, ...] = ()  # bigWigs written by `score-regions --tracks`, named NAME.KIND.bw
-    embeddings: Path | None = None  # HDF5 written by `embed`
+    track: Path | None = None  # what `score-regions --track` wrote
+    tracks: tuple[Path, ...] = ()  # what `score-regions --tracks` wrote; bigWigs are named NAME.KIND.bw
+    embeddings: Path | None = None  # what `embed` or `convert` wrote
     classifier: Path | None = None  # finetune.json written by `finetune`
     samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one of each sample
     folder: Path | None = None  # of the page, for links to the samples' own pages; None for no links
@@ -105,7 +105,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         variants=read_scored_variants(inputs.variants, truth_field=inputs.truth_field) if inputs.variants else None,
         truth_positive=inputs.truth_positive,
         regions=read_scored_regions(inputs.regions) if inputs.regions else None,
-        tracks=tuple(map(read_track, tracks)),
+        tracks=tuple(track for path in tracks for track in read_tracks(path)),
         embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
         if inputs.embeddings
         else None,

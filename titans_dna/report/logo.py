@@ -10,19 +10,13 @@ import numpy as np
 
 from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.formats import format_of
 
-__all__ = ["check_picture_path", "draw_effects"]
+__all__ = ["draw_effects"]
 
 LETTERS = "ACGT"
 COLOURS = {"A": "#2a9d4f", "C": "#2466b0", "G": "#e09b1b", "T": "#c8372d"}
-SUFFIXES = (".png", ".svg", ".pdf")
 LONGEST = 2000  # bases of a picture
-
-
-def check_picture_path(path: Path) -> None:
-    """Refuse a suffix that no picture has."""
-    if path.suffix not in SUFFIXES:
-        raise OutputError(f"is no picture by its name. Choose one of {', '.join(SUFFIXES)}.", path=path)
 
 
 def draw_effects(path: Path, title: str, first_position: int, reference: bytes, effects: np.ndarray) -> None:
@@ -49,7 +43,7 @@ def draw_effects(path: Path, title: str, first_position: int, reference: bytes, 
     OutputError
         If the suffix is unknown, or the region is too long to be drawn.
     """
-    check_picture_path(path)
+    format_of(path, verb="mutagenesis --picture")
     if len(reference) > LONGEST:
         raise OutputError(f"cannot show {len(reference):,} bases. Draw at most {LONGEST:,}.", path=path)
     import matplotlib as mpl

@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError
-from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
+from titans_dna.io.embeddings.convert import as_hdf5
+from titans_dna.io.embeddings.reader import Embeddings
+from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.tsv import read_tsv
 from titans_dna.report.projection import principal_components, umap_projection
 
@@ -120,7 +122,7 @@ def main_classes(classes: Sequence[str], most: int = 6) -> tuple[str, ...]:
 
 
 def read_scored_regions(path: Path) -> ScoredRegions:
-    """Read the table that ``titans-dna score-regions`` wrote, plain or gzipped.
+    """Read the table that ``titans-dna score-regions`` wrote, in any of its formats.
 
     Raises
     ------
@@ -130,7 +132,7 @@ def read_scored_regions(path: Path) -> ScoredRegions:
         If a column is missing or a value is no number.
     """
     rows = []
-    for number, row in enumerate(read_tsv(path), 1):
+    for number, row in enumerate(open_scores(path), 1):
         try:
             rows.append(_region(row))
         except (KeyError, ValueError) as error:
@@ -149,7 +151,7 @@ def read_embedded_regions(
     Parameters
     ----------
     path
-        HDF5 file of `titans-dna embed`.
+        File of `titans-dna embed` or `convert`.
     most
         Regions that are shown.
     label
@@ -164,7 +166,7 @@ def read_embedded_regions(
     FormatError
         If it is not a file of embeddings, or there is no such column.
     """
-    with open_embeddings(path) as source:
+    with as_hdf5(path) as source:
         count, width, attributes = len(source), source.width, source.attributes
         rows = np.arange(0, count, max(1, math.ceil(count / most)))
         if source.ragged:
@@ -207,20 +209,15 @@ def _classes(source: Embeddings, rows: NDArray[np.int64], label: str, labels: Pa
     return [class_of(str(name), str(contig)) for name, contig in pairs]
 
 
-def _region(row: Mapping[str, str]) -> ScoredRegion:
+def _region(row: Mapping[str, Any]) -> ScoredRegion:
     """One row of the table."""
     return ScoredRegion(
         contig=row["contig"],
-        start=int(row["start"]),
-        end=int(row["end"]),
+        start=row["start"],
+        end=row["end"],
         name="" if row["name"] in (".", "") else row["name"],
         strand=row["strand"],
-        bits_per_base=_number(row["bits_per_base"]),
-        memory_surprise=_number(row.get("memory_surprise")),
+        bits_per_base=row["bits_per_base"],
+        memory_surprise=row.get("memory_surprise", math.nan),
         outcome=row["outcome"],
     )
-
-
-def _number(value: str | None) -> float:
-    """A number, or nan for what is empty or not given."""
-    return math.nan if value is None or value in ("", ".", "NA") else float(value)

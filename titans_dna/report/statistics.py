@@ -1,4 +1,4 @@
-"""The figures of one sample: written as JSON by `titans-dna statistics`, and read again for a table over samples.
+"""The figures of one sample: written as JSON by `titans-dna statistics`, and read again by `titans_dna.report.samples`.
 
 ::
 
@@ -15,46 +15,21 @@ A part that was not given is left out; a figure that is not defined is null. Qua
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.report.gather import ReportData
 from titans_dna.report.summaries import truth_rows
 from titans_dna.version import __version__
 
-if TYPE_CHECKING:
-    from titans_dna.report.gather import ReportData
-
-__all__ = ["SampleRow", "read_sample", "sample_statistics"]
+__all__ = ["sample_statistics"]
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
-MEDIAN = "0.5"
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleRow:
-    """One line of the table over samples; a count is None, a figure nan, where the sample has no such part."""
-
-    sample: str  # name
-    page: str  # relative path of the sample's own page, "" for none
-    alleles: int | None  # ALT alleles in its variants
-    scored: int | None  # of these, those with a score
-    median_llr: float  # nats
-    area: float  # AUROC against the truth, of the group to be quoted
-    interval: tuple[float, float]  # its 95% confidence interval
-    regions: int | None  # regions in its table of scores
-    regions_scored: int | None  # of these, those with a score
-    bits_per_base: float  # median over regions
-    embedded: int | None  # regions in its embeddings
-    surprise: float  # mean surprise of the memory along the longest contig
 
 
 def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = ()) -> dict[str, Any]:
@@ -89,52 +64,6 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
     return found
 
 
-def read_sample(path: Path, beside: Path | None = None) -> SampleRow:
-    """Read the statistics of a sample as a line of the table.
-
-    Parameters
-    ----------
-    path
-        JSON of `titans-dna statistics`.
-    beside
-        Folder of the page that is to link to ``report.html`` beside the file, where there is one; None for no links.
-
-    Raises
-    ------
-    InputMissing
-        If there is no such file.
-    FormatError
-        If it holds no such statistics.
-    """
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-        return _row(values, _page(path, beside))
-    except FileNotFoundError as error:
-        raise InputMissing("no such file (sample). Write it with `titans-dna statistics`.", path=path) from error
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        what = f"no statistics of a sample ({error!r}). Write them with `titans-dna statistics`."
-        raise FormatError(what, path=path) from error
-
-
-def _row(values: Mapping[str, Any], page: str) -> SampleRow:
-    variants, regions = values.get("variants"), values.get("regions")
-    best = (variants or {}).get("separation") or [{}]
-    return SampleRow(
-        sample=str(values["sample"]),
-        page=page,
-        alleles=int(variants["alleles"]) if variants else None,
-        scored=_scored(variants["outcomes"]) if variants else None,
-        median_llr=_number(variants["llr"].get(MEDIAN)) if variants else math.nan,
-        area=_number(best[0].get("auroc")),
-        interval=(_number(best[0].get("auroc_low")), _number(best[0].get("auroc_high"))),
-        regions=int(regions["regions"]) if regions else None,
-        regions_scored=_scored(regions["outcomes"]) if regions else None,
-        bits_per_base=_number(regions["bits_per_base"].get(MEDIAN)) if regions else math.nan,
-        embedded=int(values["embeddings"]["regions"]) if "embeddings" in values else None,
-        surprise=_number(values.get("tracks", {}).get("surprise", {}).get("mean")),
-    )
-
-
 def _variants(data: ReportData, holdout: Collection[str]) -> dict[str, Any]:
     assert data.variants is not None
     separation = [
@@ -155,11 +84,6 @@ def _variants(data: ReportData, holdout: Collection[str]) -> dict[str, Any]:
     }
 
 
-def _scored(outcomes: Mapping[str, int]) -> int:
-    """How many have a score, whatever else there is to say about them."""
-    return sum(int(outcomes.get(outcome, 0)) for outcome in ("scored", "swapped", "forced"))
-
-
 def _quantiles(values: ArrayLike) -> dict[str, float]:
     numbers = np.asarray(values, dtype=np.float64)
     if not numbers.size:
@@ -167,14 +91,5 @@ def _quantiles(values: ArrayLike) -> dict[str, float]:
     return {str(q): float(v) for q, v in zip(QUANTILES, np.quantile(numbers, QUANTILES), strict=True)}
 
 
-def _page(path: Path, beside: Path | None) -> str:
-    page = path.with_name("report.html")
-    return os.path.relpath(page, beside) if beside is not None and page.is_file() else ""
-
-
 def _known(value: float) -> float | None:
     return float(value) if math.isfinite(value) else None
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)

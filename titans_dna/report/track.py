@@ -1,17 +1,23 @@
-"""A track along its longest contig, read from a bigWig and binned by mean and maximum."""
+"""Tracks along their longest contig, read from any format of tracks and binned by mean and maximum."""
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyBigWig
 from numpy.typing import NDArray
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.errors import FormatError
+from titans_dna.io.formats import sniff
+from titans_dna.io.scores import Scores, open_scores
 
-__all__ = ["TrackProfile", "describe_track", "read_track"]
+__all__ = ["TrackProfile", "describe_track", "read_tracks"]
 
 _KINDS = {
     "surprise": "Surprise of the memory{}, its loss at each base before it learns from it",
@@ -48,13 +54,13 @@ def describe_track(kind: str) -> str:
     return _KINDS[name].format(f" of layer {layer}" if layer else "") if name in _KINDS else f"Track {kind}"
 
 
-def read_track(path: Path, *, bins: int = 600) -> TrackProfile:
-    """Read the longest contig with values of a bigWig.
+def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
+    """Read the longest contig with values of each track in a file.
 
     Parameters
     ----------
     path
-        File written by ``titans-dna score-regions --track`` or ``--tracks``.
+        File written by ``titans-dna score-regions`` with ``--track`` or ``--tracks``, or by ``mutagenesis --all-snvs``.
     bins
         Most bins to make; a contig shorter than this has one per base.
 
@@ -63,10 +69,55 @@ def read_track(path: Path, *, bins: int = 600) -> TrackProfile:
     InputMissing
         If there is no such file.
     FormatError
-        If it is not a bigWig, or holds no value.
+        If it holds no tracks, or no value.
     """
-    if not path.is_file():
-        raise InputMissing("no such file. Check the path, or leave the option out.", path=path)
+    found = sniff(path)
+    if found is not None and found.name == "bigWig":
+        return (_of_bigwig(path, bins),)
+    if found is None or found.holds not in ("tracks", "all-SNVs"):
+        raise FormatError("not a readable bigWig, and no other format of tracks. Write the track again.", path=path)
+    return _of_table(open_scores(path), bins)
+
+
+def _of_table(table: Scores, bins: int) -> tuple[TrackProfile, ...]:
+    """Read tracks from rows, which come contig by contig; only the longest contig so far is kept."""
+    kinds = [column.name for column in table.columns if column.kind == "score"]
+    covered, contigs, longest = dict.fromkeys(kinds, 0), 0, ("", 0, dict[str, NDArray[np.float64]]())
+    for contig, rows in groupby(table, lambda row: str(row["contig"])):
+        values, contigs = _dense(rows, kinds), contigs + 1
+        covered = {kind: covered[kind] + int(np.isfinite(values[kind]).sum()) for kind in kinds}
+        if len(values[kinds[0]]) > longest[1]:
+            longest = (contig, len(values[kinds[0]]), values)
+    contig, length_bp, values = longest
+    if not contig:
+        raise FormatError("tracks without values. Score at least one region.", path=table.path)
+    found = []
+    for kind in kinds:
+        edges, mean, maximum = _bin(values[kind], min(bins, length_bp))
+        found.append(
+            TrackProfile(
+                kind=kind, contig=contig, length_bp=length_bp, contigs=contigs, edges=edges, mean=mean,
+                maximum=maximum, covered_bp=covered[kind],
+            )
+        )  # fmt: skip
+    return tuple(found)
+
+
+def _dense(rows: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Return a value for every base of a contig up to the last that has one, nan for a gap."""
+    places, numbers = array("q"), {kind: array("d") for kind in kinds}
+    for row in rows:
+        places.append(row["start"] if "start" in row else row["position"] - 1)
+        for kind in kinds:
+            numbers[kind].append(row[kind])
+    values = {kind: np.full(max(places) + 1, np.nan) for kind in kinds}
+    for kind in kinds:
+        values[kind][np.array(places)] = np.array(numbers[kind])
+    return values
+
+
+def _of_bigwig(path: Path, bins: int) -> TrackProfile:
+    """Read the longest contig with values of a bigWig."""
     try:
         with pyBigWig.open(str(path)) as track:
             lengths: dict[str, int] = track.chroms()
@@ -101,7 +152,14 @@ def _binned(
             for kind in ("mean", "max")
         )
         return edges, mean, maximum
-    values = np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64)
+    return _bin(np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64), bins)
+
+
+def _bin(
+    values: NDArray[np.float64], bins: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Bounds, means and maxima of equal bins of values, where nan is a gap."""
+    length_bp = len(values)
     edges = np.linspace(0, length_bp, bins + 1).round()
     first = edges[:-1].astype(np.int64)
     known = np.isfinite(values)

@@ -1,10 +1,9 @@
 """Scored variants for the report: outcomes that add up, scores by planted truth, and the most disrupted alleles.
 
-The file is a VCF or BCF written by `titans-dna score-variants`: INFO/TD_LLR (natural logarithm of the likelihood of ALT
-minus that of REF) and INFO/TD_OUTCOME, both with one value per ALT allele, and where scores were calibrated
-INFO/TD_QUANTILE and TD_P. One pass keeps the score of each scored
-allele, and truth, kind and contig of those with a truth. A record whose ALT is "." counts as one allele, "no_alt"; so
-does a malformed line of the source, of which the header gives the number alone.
+The file is one of `titans-dna score-variants` or `mutagenesis`, in any of their formats (`titans_dna.io.scores`). One
+pass keeps the score of each scored allele, and truth, kind and contig of those with a truth. A record whose ALT is "."
+counts as one allele, "no_alt"; so does a malformed line of the source, of which a VCF gives the number alone. A table
+has a row for each allele, and no records: neighbours with the same place and REF count as one.
 """
 
 from __future__ import annotations
@@ -13,17 +12,17 @@ import heapq
 import math
 from array import array
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pysam
 from numpy.typing import NDArray
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
+from titans_dna.io.scores import open_scores
 
 __all__ = ["LabelledAlleles", "ScoredAllele", "ScoredVariants", "read_scored_variants"]
 
@@ -85,14 +84,14 @@ class ScoredVariants:
 
 
 def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) -> ScoredVariants:
-    """Summarise a VCF or BCF of scored variants in one pass.
+    """Summarise a file of scored variants in one pass.
 
     Parameters
     ----------
     path
-        File written by ``titans-dna score-variants``.
+        File written by ``titans-dna score-variants`` or ``mutagenesis``.
     truth_field
-        INFO field with the true class of a record or of each ALT; empty for none.
+        INFO field, or column of a table, with the true class of a record or of each ALT; empty for none.
     top
         Number of alleles with the lowest score to keep.
 
@@ -101,16 +100,21 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) ->
     InputMissing
         If there is no such file.
     FormatError
-        If it is no VCF, or was not scored.
+        If it holds no scored variants.
     """
     tally = _Tally(top=top)
-    with _opened(path) as source:
-        tally.count("malformed", _malformed(source.header))
-        known_truth = truth_field if truth_field in source.header.info else ""
-        for record in source:
-            tally.records += 1
-            for allele in _alleles(record, known_truth):
-                tally.add(allele)
+    table = open_scores(path, info=[truth_field] if truth_field else [])
+    if not {"contig", "position", "ref", "alt", "llr"} <= {column.name for column in table.columns}:
+        raise FormatError("holds no scored variants. Score them with `titans-dna score-variants`.", path=path)
+    told = table.metadata.get("malformed_records", "")
+    tally.count("malformed", int(told) if told.isdecimal() else 0)
+    record: object = None
+    for row in table:
+        allele = _allele(row, truth_field)
+        this = row.get("record") or (row["contig"], row["position"], row.get("id"), row["ref"])
+        tally.records += this != record and allele.outcome != "malformed"
+        record = this
+        tally.add(allele)
     labelled, truths, kinds, contigs = zip(*tally.labelled, strict=True) if tally.labelled else ((), (), (), ())
     return ScoredVariants(
         records=tally.records,
@@ -169,78 +173,22 @@ class _Tally:
         push(self.heap, (-allele.llr, -self.alleles, allele))  # the number breaks ties: first come, first kept
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[pysam.VariantFile]:
-    """The file, checked to be scored; whatever breaks while it is read becomes an error of ours."""
-    if not path.is_file():
-        raise InputMissing("no such file. Check the path, or leave the option out.", path=path)
-    verbosity = pysam.set_verbosity(0)  # a file without an index is no reason to print anything
-    try:
-        with pysam.VariantFile(str(path)) as source:
-            if "TD_OUTCOME" not in source.header.info or "TD_LLR" not in source.header.info:
-                what = "has no INFO/TD_LLR and TD_OUTCOME. Score it with `titans-dna score-variants`."
-                raise FormatError(what, path=path)
-            yield source
-    except (OSError, ValueError) as error:
-        if isinstance(error, FormatError):
-            raise
-        raise FormatError(f"not a readable VCF ({error}). Score the variants again.", path=path) from error
-    finally:
-        pysam.set_verbosity(verbosity)
-
-
-def _malformed(header: pysam.VariantHeader) -> int:
-    """Malformed lines of the source, which only the header of the scored file tells of."""
-    told = [record.value or "" for record in header.records if record.key == "titans_dna_malformed_records"]
-    return int(told[0]) if told and told[0].isdecimal() else 0
-
-
-def _alleles(record: pysam.VariantRecord, truth_field: str) -> list[ScoredAllele]:
-    """The ALT alleles of a record, or one allele "." where it has none."""
-    alts = record.alts or (".",)
-    outcomes = _values(record, "TD_OUTCOME")
-    scores = [_values(record, name) for name in ("TD_LLR", "TD_LLR_FWD", "TD_LLR_REV", "TD_QUANTILE", "TD_P")]
-    truths = _values(record, truth_field) if truth_field else []
-    missing = "no_alt" if not record.alts else UNLABELLED
-    alleles = []
-    for number, alt in enumerate(alts):
-        llr, forward, reverse, quantile, p_value = (_score_at(values, number) for values in scores)
-        truth = _at(truths, number if len(truths) == len(alts) else 0)
-        alleles.append(
-            ScoredAllele(
-                contig=record.chrom,
-                position=record.pos,
-                identifier=record.id or "",
-                ref=record.ref or "N",
-                alt=alt,
-                outcome=str(_at(outcomes, number) or missing),
-                llr=llr,
-                strands=(forward, reverse),
-                quantile=quantile,
-                p_value=p_value,
-                truth=NO_TRUTH if truth is None else str(truth),
-            )
-        )
-    return alleles
-
-
-def _values(record: pysam.VariantRecord, name: str) -> list[object]:
-    """Values of an INFO field as a list, empty where it is absent."""
-    value = record.info.get(name) if name in record.header.info else None
-    if value is None:
-        return []
-    return list(value) if isinstance(value, tuple) else [value]
-
-
-def _at(values: list[object], number: int) -> object | None:
-    """The value at this 0-based index, or None."""
-    return values[number] if number < len(values) else None
-
-
-def _score_at(values: list[object], number: int) -> float:
-    """The score at this 0-based index, or nan."""
-    value = _at(values, number)
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else math.nan
+def _allele(row: Mapping[str, Any], truth_field: str) -> ScoredAllele:
+    """Return the allele of a row."""
+    llr = row["llr"]
+    return ScoredAllele(
+        contig=row["contig"],
+        position=row["position"],
+        identifier="" if row.get("id", ".") == "." else row["id"],
+        ref=row["ref"] or "N",
+        alt=row["alt"],
+        outcome=row.get("outcome", "scored" if math.isfinite(llr) else "") or UNLABELLED,
+        llr=llr,
+        strands=(row.get("llr_forward", math.nan), row.get("llr_reverse", math.nan)),
+        quantile=row.get("quantile", math.nan),
+        p_value=row.get("p_value", math.nan),
+        truth=row.get(truth_field, NO_TRUTH),
+    )
 
 
 def _known(values: array[float]) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.training.kmers import kmer_probabilities
 from titans_dna.training.labelled import LabelledData
+from titans_dna.training.optimizer import learning_rate
 
 MODES = ("full", "frozen", "last-layers")
 LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # a few hundred examples are not learned in fewer steps
@@ -171,8 +172,7 @@ def _fit(
         for start in range(0, len(order), config.batch):
             rows = order[start : start + config.batch]
             for group in optimizer.param_groups:
-                warm = min(1.0, (step + 1) / max(1, steps // 10))
-                group["lr"] = config.learning_rate * warm * 0.5 * (1 + math.cos(math.pi * step / steps))
+                group["lr"] = learning_rate(step, steps, config.learning_rate, warmup=0.1, final=0.0)
             flips = random.integers(0, 2, len(rows)) if config.both_strands else np.zeros(len(rows))
             sequences = [_strand(data.training[row], bool(flip)) for row, flip in zip(rows, flips, strict=True)]
             logits = net(*_padded(sequences, net))

@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import csv
 import gzip
+import itertools
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.intervals.bed import read_intervals
-from titans_dna.io.sequence.fasta import Fasta
+from titans_dna.io.sequence.fasta import Genome
 from titans_dna.tokenizers import NucleotideTokenizer
 
 USED = "used"
@@ -68,7 +69,7 @@ class Row:
     ids: np.ndarray  # of its bases; empty if it cannot be used
 
 
-def read_rows(path: Path, genome: Fasta | None, *, taught: bool = True) -> Iterator[Row]:
+def read_rows(path: Path, genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
     """Yield the rows of a file in its order, with their bases.
 
     Parameters
@@ -87,12 +88,17 @@ def read_rows(path: Path, genome: Fasta | None, *, taught: bool = True) -> Itera
     ConfigError
         If intervals come without a genome.
     """
-    for example in _examples(path, taught):
+    yield from read_examples(_examples(path, taught), genome, taught=taught)
+
+
+def read_examples(examples: Iterable[Example], genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
+    """Yield examples in their order, with their bases; parameters and errors as in `read_rows`."""
+    for example in examples:
         outcome, sequence = _sequence(example, genome) if example.label or not taught else ("no_label", b"")
         yield Row(example=example, outcome=outcome, ids=NucleotideTokenizer().encode(sequence))
 
 
-def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int) -> LabelledData:
+def read_labelled(path: Path, genome: Genome | None, test_share: float, seed: int) -> LabelledData:
     """Read labelled sequences or intervals and split them.
 
     Where the file names no split, ``test_share`` of each class is drawn at random for the test.
@@ -104,16 +110,26 @@ def read_labelled(path: Path, genome: Fasta | None, test_share: float, seed: int
     ConfigError
         If intervals come without a genome, or a part of the split lacks examples.
     """
-    rows = list(read_rows(path, genome))
+    return split_rows(list(read_rows(path, genome)), test_share, seed, where=str(path))
+
+
+def split_rows(rows: Sequence[Row], test_share: float, seed: int, *, where: str) -> LabelledData:
+    """Split rows as `read_labelled` does; ``where`` names them in an error.
+
+    Raises
+    ------
+    ConfigError
+        If a part of the split lacks examples.
+    """
     outcomes = Counter(row.outcome for row in rows)
     usable = [(row.example, row.ids) for row in rows if row.outcome == USED]
     classes = tuple(sorted({example.label for example, _ in usable}))
     if len(classes) < 2:
-        raise ConfigError(f"{path}: the usable rows have {len(classes)} labels; give at least two")
+        raise ConfigError(f"{where}: the usable rows have {len(classes)} labels; give at least two")
     labels = np.array([classes.index(example.label) for example, _ in usable])
     tested = _tested([example.split for example, _ in usable], labels, test_share, seed)
     if not tested.any() or len({*labels[~tested].tolist()}) < len(classes):
-        raise ConfigError(f"{path}: the split leaves a part without examples; give more rows, or another share")
+        raise ConfigError(f"{where}: the split leaves a part without examples; give more rows, or another share")
     ids = [sequence for _, sequence in usable]
     return LabelledData(
         classes=classes,
@@ -146,7 +162,8 @@ def _lines(path: Path) -> Iterator[str]:
 
 
 def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
-    reader = csv.DictReader(_lines(path), delimiter=delimiter)
+    lines = itertools.dropwhile(lambda line: line.startswith("##"), _lines(path))
+    reader = csv.DictReader(lines, delimiter=delimiter)
     columns = set(reader.fieldnames or ())
     intervals = {"contig", "start", "end"} <= columns
     if (taught and "label" not in columns) or not (intervals or "sequence" in columns):
@@ -192,7 +209,7 @@ def _record(header: str, parts: Sequence[str]) -> Example:
     return Example(label=words[-1] if len(words) > 1 else "", name=words[0], sequence="".join(parts).encode())
 
 
-def _sequence(example: Example, fasta: Fasta | None) -> tuple[str, bytes]:
+def _sequence(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
     """Return the outcome of a row and its bases."""
     if not example.contig:
         return (USED, example.sequence) if example.sequence else ("empty", b"")

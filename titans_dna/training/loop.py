@@ -116,7 +116,8 @@ class Trainer:
     def step(self) -> LogRow:
         """Take one step and return its line of the log."""
         started, count = time.monotonic(), self.counters
-        rate = learning_rate(count.step, self.config)
+        run = self.config
+        rate = learning_rate(count.step, run.steps, run.learning_rate, warmup=run.warmup, final=run.final_rate)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         batch = self.sampler.draw(self.config.window_at(count.step))

@@ -21,11 +21,24 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Adam
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, 0.95), eps=1e-8)
 
 
-def learning_rate(step: int, config: TrainingConfig) -> float:
-    """Return the rate of ``step`` (from 0): linear warm-up, then a cosine down to the final rate."""
-    warm = max(1, round(config.warmup * config.steps))
+def learning_rate(step: int, steps: int, peak: float, *, warmup: float, final: float) -> float:
+    """Return the rate of a step: linear warm-up to the peak, then a cosine down.
+
+    Parameters
+    ----------
+    step
+        From 0.
+    steps
+        Of the whole run.
+    peak
+        Highest rate.
+    warmup
+        Share of the steps in which the rate rises.
+    final
+        Last rate over the peak.
+    """
+    warm = max(1, round(warmup * steps))
     if step < warm:
-        return config.learning_rate * (step + 1) / warm
-    along = (step - warm) / max(1, config.steps - warm)
-    share = config.final_rate + (1 - config.final_rate) * 0.5 * (1 + math.cos(math.pi * along))
-    return config.learning_rate * share
+        return peak * (step + 1) / warm
+    along = (step - warm) / max(1, steps - warm)
+    return peak * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * along)))

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,8 @@ class TrainedClassifier:
     net: Classifier
     classes: tuple[str, ...]
     config: FinetuneConfig
+    name: str = ""  # of the model
+    weights_sha256: str = ""  # of the model, without the head
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,9 @@ def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"does not fit the model ({reason}). Restore the file.", path=folder / HEAD) from error
     net.head.to(model.backbone.norm.weight.device)
-    return TrainedClassifier(net=net.eval(), classes=classes, config=config)
+    return TrainedClassifier(
+        net=net.eval(), classes=classes, config=config, name=model.name, weights_sha256=model.weights_sha256
+    )
 
 
 def predict_classes(
@@ -95,8 +100,15 @@ class PredictionCounts:
     metrics: dict[str, float] | None  # None if a usable row has no label among the classes, or all have the same
 
 
-def write_predictions(output: Path, classes: Sequence[str], predictions: Iterable[Prediction]) -> PredictionCounts:
+def write_predictions(
+    output: Path,
+    classes: Sequence[str],
+    predictions: Iterable[Prediction],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> PredictionCounts:
     """Write one line per row, tab-separated: where it is, its most probable class, and the probability of each.
+
+    Above the header stands what they were made with.
 
     Raises
     ------
@@ -105,7 +117,7 @@ def write_predictions(output: Path, classes: Sequence[str], predictions: Iterabl
     """
     outcomes: Counter[str] = Counter()
     labels, kept = [], []
-    with TsvWriter(output, [*COLUMNS, *(f"p_{name}" for name in classes)]) as table:
+    with TsvWriter(output, [*COLUMNS, *(f"p_{name}" for name in classes)], metadata) as table:
         for prediction in predictions:
             row = prediction.row
             outcomes[row.outcome] += 1

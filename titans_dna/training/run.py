@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
+from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.gates import GateStatistics
-from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.device import choose_device
 from titans_dna.tokenizers import Tokenizer, load_tokenizer
-from titans_dna.training.checkpoints import FOLDER, load_snapshot
+from titans_dna.training.checkpoints import load_snapshot
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split, TrainingData, read_data
 from titans_dna.training.distributed import World, world_of_torchrun
@@ -33,11 +32,11 @@ from titans_dna.training.evaluation import bits_by_position
 from titans_dna.training.gates import held_out_gates
 from titans_dna.training.log import RunLog
 from titans_dna.training.loop import LogRow, Trainer, evaluation_sample, train
+from titans_dna.training.run_folder import BEST, SETTINGS, SPLITS, SUMMARY, forget_replaced, run_folder
 from titans_dna.training.word_counts import count_words
 from titans_dna.training.words import NUCLEOTIDES, fit_config
 from titans_dna.version import __version__
 
-SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
 SPLIT_FILES = ("holdout_bed", "aliases")
 REQUEUE = 75  # exit code of a run that was told to stop: EX_TEMPFAIL, try again later
 
@@ -114,6 +113,7 @@ def pretrain_model(
     settings: RunSettings,
     *,
     resume: bool = False,
+    overwrite: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> RunResult:
     """Train a model, or go on with its training, and write its folder.
@@ -128,6 +128,9 @@ def pretrain_model(
         The run.
     resume
         Go on from the newest whole checkpoint in ``output``.
+    overwrite
+        Whether the run may take the place of a run or a model that is in ``output``; that one is kept, in
+        ``replaced/``, until the new one is complete.
     advance
         Called with the number of bases of every step.
 
@@ -138,10 +141,13 @@ def pretrain_model(
     CheckpointError
         If there is no whole checkpoint to go on from.
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, another run is writing it, or it holds what must not be replaced.
     """
     where = choose_device(settings.device)
-    with world_of_torchrun(where) as world:
+    with (
+        world_of_torchrun(where) as world,
+        run_folder(output, resume=resume, overwrite=overwrite) if world.leads else nullcontext(),
+    ):
         torch.manual_seed(settings.training.seed)
         data = read_data(settings.sources, settings.split, settings.tokenizer)
         model = Backbone(fit_config(settings.backbone, settings.tokenizer))
@@ -202,6 +208,7 @@ def _run(
     if world.leads:
         record = {**_record(settings, data, trainer), **_findings(settings, data, trainer, weights)}
         _save(output, settings, weights, {SUMMARY: json.dumps(record, indent=2) + "\n"})
+        forget_replaced(output)
     row = last.get("validation") or last.get("train")
     parameters = sum(x.numel() for x in trainer.model.parameters())
     bits = f", {row.bits_per_base:.4f} bits per base ({row.split})" if row else ""
@@ -223,17 +230,10 @@ def _count(model: Backbone, data: TrainingData) -> None:
 
 
 def _begin(output: Path, settings: RunSettings, data: TrainingData) -> None:
-    """Write down what the run is, and remove what an earlier run of that name left."""
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(output / FOLDER, ignore_errors=True)
-        for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
-            with atomic_path(output / name) as temporary:
-                temporary.write_text(text)
-    except OutputError:
-        raise
-    except OSError as error:
-        raise OutputError(f"cannot write the run: {error.strerror}. Choose another --output.", path=output) from error
+    """Write down what the run is."""
+    for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
+        with disk_errors(output), atomic_path(output / name) as temporary:
+            temporary.write_text(text)
 
 
 def _save(folder: Path, settings: RunSettings, weights: dict[str, Tensor], texts: dict[str, str]) -> None:

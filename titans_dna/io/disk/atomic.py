@@ -1,7 +1,7 @@
 """Outputs appear whole or not at all: written under a temporary name in the same folder, renamed when complete.
 
-The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what, so that what a killed writer has
-left can be told from what others, on other hosts too, are writing (`drop_leftovers`). The time at which the process
+The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what, so that what a killed writer
+has left can be told from what others, on other hosts too, are writing (`drop_leftovers`). The time at which the process
 started tells it from a later one of the same number: in a container every run may be process 1.
 """
 

@@ -53,6 +53,10 @@ class Embeddings:
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "_opened": None}
 
+    def __repr__(self) -> str:
+        each = "one vector per base" if self.ragged else "one vector each"
+        return f"Embeddings({self.path!r}, {len(self):,} regions, {each} of {self.width:,} numbers)"
+
     def __len__(self) -> int:
         return int(self._file["regions/start"].shape[0])
 
@@ -202,6 +206,18 @@ class Embeddings:
         """Yield regions and vectors, so many rows at a time."""
         for start in range(0, len(self), rows):
             yield self.intervals(start, start + rows), self.vectors(start, start + rows)
+
+    def to_pandas(self) -> Any:
+        """Read everything into a frame (see `titans_dna.io.embeddings.frames.embeddings_frame`)."""
+        from titans_dna.io.embeddings.frames import embeddings_frame
+
+        return embeddings_frame(self)
+
+    def to_anndata(self) -> Any:
+        """Read everything into AnnData (see `titans_dna.io.embeddings.frames.embeddings_anndata`)."""
+        from titans_dna.io.embeddings.frames import embeddings_anndata
+
+        return embeddings_anndata(self)
 
     def close(self) -> None:
         """Close the file."""

@@ -20,8 +20,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.bgzf import is_bgzf, require_end
 from titans_dna.io.disk.cache import cache_entry, store
+from titans_dna.io.disk.closing import Closing
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
@@ -92,7 +92,7 @@ class Read:
     mapping_quality: int  # Phred
 
 
-class AlignedReads:
+class AlignedReads(Closing):
     """Reads of one file; made by `open_reads`, and a context manager."""
 
     def __init__(self, path: Path, used: Path, file: Any, contigs: ContigTable, reference: Path | None) -> None:
@@ -102,14 +102,6 @@ class AlignedReads:
         self.reference = reference  # FASTA for CRAM
         self.left_out: Counter[str] = Counter()  # reads that `reads` met and did not give, by reason
         self._file = file
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
@@ -194,12 +186,6 @@ class AlignedReads:
                 table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
                 counts[table[:, 0] - 1 - place.start] = table[:, 1]
         return counts
-
-    def coverage(
-        self, interval: Interval, *, min_depth: int = 1, keep: ReadFilter = ReadFilter()
-    ) -> np.ndarray[Any, Any]:
-        """Tell which bases of an interval at least `min_depth` reads cover: bool, its length."""
-        return self.depth(interval, keep=keep) >= min_depth
 
     def samtools(self, command: str, *arguments: str) -> str:
         """Run one of samtools' commands on the file through pysam and give what it prints.

@@ -12,14 +12,14 @@ import hashlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 
 from titans_dna.errors import FormatError, ReferenceMismatch
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
+from titans_dna.io.disk.closing import Closing
 from titans_dna.io.sequence.bam import AlignedReads, ReadFilter
 from titans_dna.io.sequence.fasta import Fasta
 
@@ -48,7 +48,7 @@ class ConsensusOptions:
         return (*options, "-A") if self.ambiguous else options
 
 
-class SampleGenome:
+class SampleGenome(Closing):
     """The reference as one sample has it, by its reads; a context manager.
 
     Parameters
@@ -93,14 +93,6 @@ class SampleGenome:
             raise ReferenceMismatch(
                 f"shares no contig with {reference.path}. Give the genome it is aligned to.", path=reads.path
             )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     @property
     def path(self) -> Path:

@@ -23,18 +23,18 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.disk.closing import Closing
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
-__all__ = ["Fasta", "Genome", "fetch_circular", "open_fasta"]
+__all__ = ["Fasta", "Genome", "open_fasta"]
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Genome(Protocol):
         ...
 
 
-class Fasta:
+class Fasta(Closing):
     """Sequences of one file; made by `open_fasta`, and a context manager.
 
     Bases are given as they stand in the file: case, IUPAC codes and all.
@@ -112,14 +112,6 @@ class Fasta:
         self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
         self._aliases = tuple(aliases)
         self._md5: dict[str, str] = {}
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __repr__(self) -> str:
         return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
@@ -225,40 +217,6 @@ def open_fasta(
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
     return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
-
-
-def fetch_circular(genome: Genome, contig: str, start: int, end: int, *, circular: bool | None = None) -> bytes:
-    """Read bases start to end (0-based half-open) of a circular contig, across its origin where they lie on both
-    sides of it.
-
-    Parameters
-    ----------
-    genome
-        Where to read.
-    contig
-        Name or alias.
-    start, end
-        Either may lie outside the contig; -5 to 5 are the ten bases around the origin.
-    circular
-        Whether the contig is a circle; asked of the file when left out. A linear contig is clamped, as `Fasta.fetch`
-        does.
-
-    Raises
-    ------
-    FormatError
-        If the span is longer than the circle.
-    """
-    name = genome.contigs.require(contig)
-    length = genome.contigs.lengths[name]
-    if not (name in genome.circular if circular is None else circular):
-        return genome.fetch(name, start, end)
-    if end - start > length:
-        raise FormatError(
-            f"{end - start} bases are longer than the circle {name!r}, which has {length:,}. Ask for fewer."
-        )
-    first = start % length
-    last = first + max(end - start, 0)
-    return genome.fetch(name, first, last) + (genome.fetch(name, 0, last - length) if last > length else b"")
 
 
 def _open_plain(path: Path, on_stale: str) -> Source:

@@ -1,16 +1,14 @@
 """Genome tracks as bigWig: one number for each base, gaps where there is none.
 
-A bigWig cannot say what it was made with. A shard has that beside it, in ``PATH.json``: text by key. A shard without
-any value is an empty file, for a bigWig without values cannot be read.
+A bigWig cannot say what it was made with, so that lies beside it (`titans_dna.io.disk.beside`). A shard without any
+value is an empty file, for a bigWig without values cannot be read.
 """
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,8 +16,9 @@ import numpy as np
 
 from titans_dna.errors import ContigUnknown, FormatError, OutputError
 from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.beside import write_beside
 
-__all__ = ["BigWigTrack", "shard_metadata_path"]
+__all__ = ["BigWigTrack"]
 
 _CHUNK = 1 << 18  # values handed over at once
 
@@ -33,8 +32,8 @@ class BigWigTrack:
         Output, usually ``.bw``.
     lengths
         Bases of every contig, in the order in which values will come.
-    shard
-        What a shard was made with, by key; None for a whole track.
+    metadata
+        What the track was made with, by key; a shard has the key ``shard``. Nothing is written beside it without any.
 
     Raises
     ------
@@ -43,9 +42,10 @@ class BigWigTrack:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], lengths: Mapping[str, int], shard: Mapping[str, str] | None = None
+        self, path: str | os.PathLike[str], lengths: Mapping[str, int], metadata: Mapping[str, str] | None = None
     ) -> None:
-        self.path, self.lengths, self.shard = os.fspath(path), dict(lengths), shard
+        self.path, self.lengths, self.metadata = os.fspath(path), dict(lengths), dict(metadata or {})
+        self.is_shard = "shard" in self.metadata
         self.values = 0  # values written so far
         self._order = {name: number for number, name in enumerate(self.lengths)}
         self._last: tuple[int, int] = (-1, 0)
@@ -63,15 +63,14 @@ class BigWigTrack:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._file.close()
-        if error is None and not self.values and self.shard is None:
+        if error is None and not self.values and not self.is_shard:
             error = OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
             self._stack.__exit__(type(error), error, None)
             raise error
-        if error is None and self.shard is not None:
-            if not self.values:
-                self._temporary.write_bytes(b"")
-            with atomic_path(shard_metadata_path(self.path)) as beside:
-                beside.write_text(json.dumps(dict(self.shard), indent=1) + "\n")
+        if error is None and not self.values:
+            self._temporary.write_bytes(b"")
+        if error is None and self.metadata:
+            write_beside(self.path, self.metadata)
         self._stack.__exit__(kind, error, trace)
 
     def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
@@ -105,8 +104,3 @@ class BigWigTrack:
                 self._file.addEntries(contig, start + at, values=piece.tolist(), span=1, step=1)
                 self.values += len(piece)
         self._last = (place[0], end)
-
-
-def shard_metadata_path(path: str | os.PathLike[str]) -> Path:
-    """Return where the metadata of a bigWig shard are."""
-    return Path(f"{os.fspath(path)}.json")

@@ -1,102 +1,115 @@
-"""Tables of scores read back, in any of the formats of `titans_dna.io.tables.score_table`."""
+"""Tables of scores read back, in any of the formats of `titans_dna.io.tables.score_table`.
+
+The columns of a TSV have no kinds in the file; their names tell (`kind_of`).
+"""
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from titans_dna.errors import FormatError, InputMissing, TitansDNAError
+from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.disk.hdf5_metadata import read_metadata
-from titans_dna.io.disk.text import read_lines
-from titans_dna.io.tables.score_table import SUFFIXES, Column, is_score_table, require_package
-from titans_dna.io.tables.tsv import number_tsv
+from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.tsv import number_tsv, read_head
 
-__all__ = ["ScoreTable", "holds_scores", "open_score_table"]
+__all__ = ["Scores", "kind_of", "open_anndata", "open_hdf5", "open_parquet", "open_tsv"]
 
 _ROWS = 1 << 16  # rows read at once
+_INTEGERS = {"position", "start", "end", "bases"}
+_SCORES = {
+    "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
+    "entropy_bits", "masked", "A", "C", "G", "T",
+}  # fmt: skip
+_MISSING = ("NA", "", ".")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ScoreTable:
-    """A table of scores that is read: what made it, and its rows."""
+class Scores:
+    """A file of scores, opened by `titans_dna.open_scores`. Iterating gives one dict for each row, typed by column.
+
+    Of variants the columns are contig, position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (in nats),
+    what was asked for beside them, and outcome. Of regions: contig, start, end (0-based, end excluded), name, strand,
+    bases, log_likelihood (nats), bits_per_base, memory_surprise, entropy_bits and outcome.
+    """
 
     path: Path
     columns: tuple[Column, ...]
-    metadata: dict[str, str]
+    metadata: dict[str, str]  # what the scores were made with
+    read: Callable[[Scores], Iterable[dict[str, Any]]]  # reads the rows from the start
+
+    def __repr__(self) -> str:
+        names = ", ".join(column.name for column in self.columns)
+        return f"Scores({str(self.path)!r}, {len(self):,} rows: {names})"
+
+    def __len__(self) -> int:
+        """Return the number of rows; they are read to be counted."""
+        return sum(1 for _ in self.rows())
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return self.rows()
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows, typed by column; missing scores are nan."""
-        yield from _READERS[_kind(self.path)][1](self)
+        """Yield the rows, typed by column; missing scores are nan, missing integers None."""
+        yield from self.read(self)
+
+    def to_pandas(self) -> Any:
+        """Return all rows as a data frame; what the scores were made with is its ``attrs``.
+
+        Raises
+        ------
+        ConfigError
+            If pandas is not installed.
+        """
+        if importlib.util.find_spec("pandas") is None:
+            raise ConfigError("pandas is not installed. Run: pip install 'titans-dna[pandas]'")
+        import pandas as pd
+
+        makers: dict[str, Callable[[], Any]] = {"score": lambda: array("d"), "integer": list, "text": list}
+        held = {column.name: makers[column.kind]() for column in self.columns}
+        for row in self.rows():
+            for name, values in held.items():
+                values.append(row[name])
+        types = {"score": "float64", "integer": "Int64", "text": "object"}
+        frame = pd.DataFrame({c.name: pd.Series(held[c.name], dtype=types[c.kind]) for c in self.columns})
+        whole = [c.name for c in self.columns if c.kind == "integer" and frame[c.name].notna().all()]
+        frame = frame.astype(dict.fromkeys(whole, "int64"))
+        frame.attrs.update(self.metadata)
+        return frame
 
 
-def open_score_table(path: str | os.PathLike[str], columns: Sequence[Column] = ()) -> ScoreTable:
-    """Open a table of scores.
+def kind_of(name: str, names: Sequence[str]) -> str:
+    """Return the kind of a column of a TSV; all but the place are scores in tracks, as in ``p_CLASS`` of predict.
 
-    Parameters
-    ----------
-    path
-        A file of `ScoreTableWriter`.
-    columns
-        Kinds of the columns of a TSV, which does not say them; a column that is not named is text.
-
-    Raises
-    ------
-    InputMissing
-        If the file is not there.
-    FormatError
-        If it is no table of scores.
-    OutputError
-        If a package that reads it is not installed.
+    Examples
+    --------
+    >>> kind_of("llr", ["contig", "llr"]), kind_of("surprise_layer2", ["contig", "start", "surprise_layer2"])
+    ('score', 'score')
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputMissing("there is no such file. Check the path.", path=path)
-    if not is_score_table(path):
-        raise FormatError(f"ends in no known suffix. Give one of {', '.join(SUFFIXES)}.", path=path)
-    try:
-        found, metadata = _READERS[_kind(path)][0](path, {column.name: column.kind for column in columns})
-    except TitansDNAError:
-        raise
-    except (OSError, KeyError, ValueError) as error:
-        raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
-    return ScoreTable(path=path, columns=tuple(Column(*pair) for pair in found), metadata=metadata)
+    if name in _INTEGERS:
+        return "integer"
+    of_tracks = list(names[:2]) == ["contig", "start"] and list(names[2:3]) != ["end"] and name != "contig"
+    of_classes = "predicted" in names and name.startswith("p_")
+    return "score" if name in _SCORES or of_tracks or of_classes else "text"
 
 
-def holds_scores(path: Path) -> bool:
-    """Tell a file of scores, VCF or table, from one of embeddings: by its suffix, or for HDF5 by what it says."""
-    if path.suffix in (".h5", ".hdf5") and path.is_file():
-        import h5py
-
-        try:
-            with h5py.File(path, "r") as file:
-                return "titans_dna_scores" in file.attrs
-        except OSError:
-            return False
-    return is_score_table(path) or path.name.endswith((".vcf", ".vcf.gz", ".vcf.bgz"))
+def open_tsv(path: str | os.PathLike[str]) -> Scores:
+    """Open a TSV."""
+    names, metadata = read_head(path)
+    columns = tuple(Column(name, kind_of(name, names)) for name in names)
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_tsv_rows)
 
 
-def _kind(path: Path) -> str:
-    return ".tsv" if path.name.endswith((".tsv", ".tsv.gz")) else path.suffix
-
-
-def _tsv_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    metadata: dict[str, str] = {}
-    for _, line in read_lines(path):
-        if not line.startswith("##"):
-            return [(name, kinds.get(name, "text")) for name in line.split("\t")], metadata
-        key, _, value = line.removeprefix("##").strip().partition("=")
-        metadata[key] = value
-    raise FormatError("is empty. A table begins with a line of column names.", path=path)
-
-
-def _tsv_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _tsv_rows(table: Scores) -> Iterator[dict[str, Any]]:
     convert: dict[str, Any] = {
         "text": str,
-        "integer": int,
-        "score": lambda text: float("nan") if text == "NA" else float(text),
+        "integer": lambda text: None if text == "NA" else int(text),
+        "score": lambda text: float("nan") if text in _MISSING else float(text),
     }
     kinds = {column.name: convert[column.kind] for column in table.columns}
     for line, row in number_tsv(table.path):
@@ -109,18 +122,19 @@ def _tsv_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
         yield typed
 
 
-def _parquet_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
-    require_package("pyarrow", path)
+def open_parquet(path: str | os.PathLike[str]) -> Scores:
+    """Open a Parquet file."""
     import pyarrow.parquet as pq
 
     schema = pq.read_schema(path)
     raw = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
     metadata = {k.removeprefix("titans_dna."): v for k, v in raw.items() if k.startswith("titans_dna.")}
     names = {"string": "text", "int64": "integer", "float": "score"}
-    return [(field.name, names[str(field.type)]) for field in schema], metadata
+    columns = tuple(Column(field.name, names[str(field.type)]) for field in schema)
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_parquet_rows)
 
 
-def _parquet_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _parquet_rows(table: Scores) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     scores = [column.name for column in table.columns if column.kind == "score"]
@@ -130,19 +144,20 @@ def _parquet_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
                 yield {**row, **{name: float("nan") for name in scores if row[name] is None}}
 
 
-def _hdf5_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def open_hdf5(path: str | os.PathLike[str]) -> Scores:
+    """Open a table in HDF5."""
     import h5py
 
     with h5py.File(path, "r") as file:
         if "titans_dna_scores" not in file.attrs:
             raise FormatError("is HDF5, but no table of scores. Make it again.", path=path)
-        pairs = list(zip(file.attrs["columns"], file.attrs["kinds"], strict=True))
+        columns = _columns(file.attrs["columns"], file.attrs["kinds"])
         ours = ("columns", "kinds", "titans_dna_scores")
         metadata = {key: text for key, text in read_metadata(file).items() if key not in ours}
-        return [(str(a), str(b)) for a, b in pairs], metadata
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_hdf5_rows)
 
 
-def _hdf5_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _hdf5_rows(table: Scores) -> Iterator[dict[str, Any]]:
     import h5py
 
     with h5py.File(table.path, "r") as file:
@@ -156,18 +171,18 @@ def _hdf5_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
                 yield {column.name: value for column, value in zip(table.columns, values, strict=True)}
 
 
-def _anndata_head(path: Path, kinds: Mapping[str, str]) -> tuple[list[tuple[str, str]], dict[str, str]]:
+def open_anndata(path: str | os.PathLike[str]) -> Scores:
+    """Open an AnnData file."""
     import h5py
 
-    require_package("anndata", path)
     with h5py.File(path, "r") as file:
         group = file["uns/titans_dna"]
-        names, found = (group[key].asstr()[:].tolist() for key in ("columns", "kinds"))
+        columns = _columns(*(group[key].asstr()[:] for key in ("columns", "kinds")))
         metadata = {key: group[key].asstr()[()] for key in group if key not in ("columns", "kinds")}
-    return list(zip(names, found, strict=True)), metadata
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_anndata_rows)
 
 
-def _anndata_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
+def _anndata_rows(table: Scores) -> Iterator[dict[str, Any]]:
     import anndata
 
     data = anndata.read_h5ad(table.path)
@@ -178,9 +193,5 @@ def _anndata_rows(table: ScoreTable) -> Iterator[dict[str, Any]]:
         yield {column.name: value for column, value in zip(table.columns, values, strict=True)}
 
 
-_READERS: dict[str, Any] = {
-    ".tsv": (_tsv_head, _tsv_rows),
-    ".parquet": (_parquet_head, _parquet_rows),
-    ".h5": (_hdf5_head, _hdf5_rows),
-    ".h5ad": (_anndata_head, _anndata_rows),
-}
+def _columns(names: Iterable[Any], kinds: Iterable[Any]) -> tuple[Column, ...]:
+    return tuple(Column(str(name), str(kind)) for name, kind in zip(names, kinds, strict=True))

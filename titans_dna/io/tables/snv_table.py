@@ -21,6 +21,7 @@ import numpy as np
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.bgzf import require_end
+from titans_dna.io.tables.tsv import metadata_lines
 
 __all__ = ["SnvTableWriter", "read_contigs"]
 
@@ -50,8 +51,8 @@ class SnvTableWriter:
         self._index = self._temporary.with_name(self._temporary.name + ".index")
         self._stack.callback(self._index.unlink, missing_ok=True)
         self._file = pysam.BGZFile(str(self._temporary), "wb", index=None)
-        for key, value in self.metadata.items():
-            self._file.write(f"##titans_dna_{key}={value}\n".encode())
+        for line in metadata_lines(self.metadata):
+            self._file.write(f"{line}\n".encode())
         self._file.write(b"#contig\tposition\tref\tA\tC\tG\tT\n")
         return self
 

@@ -1,13 +1,12 @@
-"""Several numbers for each base along contigs, by suffix: a bigWig of each kind, one table, or one HDF5 file.
+"""Several numbers for each base along contigs, by the ending: a bigWig of each kind, one table, or one HDF5 file.
 
-==============================  =====================================================================================
-suffix                          layout
-==============================  =====================================================================================
-``.bw``                         ``NAME.KIND.bw`` for each kind
-``.tsv``, ``.tsv.gz``           contig, start (0-based), one column of each kind; a base without any number has no row
-``.parquet``                    the same
-``.h5``                         ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes
-==============================  =====================================================================================
+=============  ======================================================================================================
+format         layout
+=============  ======================================================================================================
+bigWig         ``NAME.KIND.bw`` for each kind; metadata beside each (`titans_dna.io.disk.beside`)
+TSV, Parquet   contig, start (0-based), one column of each kind; a base without any number has no row
+HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes
+=============  ======================================================================================================
 
 A shard, which has the key ``shard``, says its kinds too (``tracks``), and what it holds of the whole (see
 `titans_dna.io.tables.track_set_reader`).
@@ -16,105 +15,141 @@ A shard, which has the key ``shard``, says its kinds too (``tracks``), and what 
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
+from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
-__all__ = ["TrackSetWriter"]
+__all__ = ["Arrays", "BigWigs", "Rows", "TrackWriter", "bigwig_paths", "write_tracks"]
 
-_SUFFIXES = (".bw", ".tsv", ".tsv.gz", ".parquet", ".h5")
 _BASES = 1 << 18  # handed over at once
 
 
-class TrackSetWriter:
+class TrackWriter(ABC):
     """Write tracks contig by contig; a context manager, and only its clean end makes the files appear.
 
     Parameters
     ----------
     path
-        Output; the format goes by its suffix.
+        Output.
     lengths
         Bases of every contig, in the order in which they will come.
     kinds
         Names of the tracks.
     metadata
         What they were made with.
+    """
+
+    def __init__(
+        self, path: Path, lengths: Mapping[str, int], kinds: Sequence[str], metadata: Mapping[str, str]
+    ) -> None:
+        self.path, self.lengths, self.kinds, self.metadata = path, dict(lengths), tuple(kinds), dict(metadata)
+        if "shard" in self.metadata:
+            self.metadata["tracks"] = " ".join(self.kinds)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @abstractmethod
+    def open(self, stack: ExitStack) -> None:
+        """Enter what is to be left at the end."""
+
+    def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
+        """Write all tracks of one contig, (bases,) each."""
+        for start in range(0, self.lengths[contig], _BASES):
+            part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
+            self.add_part(contig, start, part)
+
+    @abstractmethod
+    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Write some bases of a contig, from ``start`` (0-based) on."""
+
+
+class BigWigs(TrackWriter):
+    """A bigWig of each kind."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        self._tracks = {}
+        for kind, path in bigwig_paths(self.path, self.kinds).items():
+            told = {**self.metadata, "tracks": kind} if "shard" in self.metadata else self.metadata
+            self._tracks[kind] = stack.enter_context(BigWigTrack(path, self.lengths, told))
+
+    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Write some bases."""
+        for kind, track in self._tracks.items():
+            track.add(contig, start, part[kind])
+
+
+class Rows(TrackWriter):
+    """A table."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        columns = [Column("contig", "text"), Column("start", "integer")]
+        columns += [Column(kind, "score") for kind in self.kinds]
+        self._table = stack.enter_context(ScoreTableWriter(self.path, columns, self.metadata))
+
+    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Write some bases."""
+        rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
+        named = {"contig": [contig] * len(rows), "start": rows + start}
+        self._table.write_columns({**named, **{kind: part[kind][rows] for kind in self.kinds}})
+
+
+class Arrays(TrackWriter):
+    """One HDF5 file."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        self._file = stack.enter_context(new_hdf5(stack.enter_context(atomic_path(self.path))))
+        write_metadata(self._file, self.metadata)
+
+    def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
+        """Write one contig."""
+        packed: dict[str, Any] = {}
+        if bases := self.lengths[contig]:  # an empty dataset has no chunks
+            packed = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4}
+        for kind in self.kinds:
+            self._file.create_dataset(
+                f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
+            )
+
+    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
+        """Refuse a part: contigs are written whole."""
+        raise NotImplementedError
+
+
+def write_tracks(
+    path: str | os.PathLike[str], lengths: Mapping[str, int], kinds: Sequence[str], metadata: Mapping[str, str]
+) -> TrackWriter:
+    """Return the writer that the ending of a path asks for; parameters as in `TrackWriter`.
 
     Raises
     ------
     OutputError
-        If the suffix is unknown.
+        If the ending is unknown.
     """
-
-    def __init__(
-        self,
-        path: str | os.PathLike[str],
-        lengths: Mapping[str, int],
-        kinds: Sequence[str],
-        metadata: Mapping[str, str],
-    ) -> None:
-        self.path, self.lengths, self.kinds, self.metadata = Path(path), dict(lengths), tuple(kinds), dict(metadata)
-        if "shard" in self.metadata:
-            self.metadata["tracks"] = " ".join(self.kinds)
-        check_track_path(self.path)
-
-    def __enter__(self) -> Self:
-        self._stack = ExitStack()
-        self._bigwigs: dict[str, BigWigTrack] = {}
-        self._table: ScoreTableWriter | None = None
-        self._file: Any = None
-        if self.path.suffix == ".bw":
-            for kind in self.kinds:
-                name = self.path.with_name(f"{self.path.stem}.{kind}.bw")
-                told = {**self.metadata, "tracks": kind} if "shard" in self.metadata else None
-                self._bigwigs[kind] = self._stack.enter_context(BigWigTrack(name, self.lengths, told))
-        elif self.path.suffix == ".h5":
-            self._file = self._stack.enter_context(new_hdf5(self._stack.enter_context(atomic_path(self.path))))
-            write_metadata(self._file, self.metadata)
-        else:
-            columns = [Column("contig", "text"), Column("start", "integer")]
-            columns += [Column(kind, "score") for kind in self.kinds]
-            self._table = self._stack.enter_context(ScoreTableWriter(self.path, columns, self.metadata))
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
-        """Write all tracks of one contig, (bases,) each."""
-        if self._file is not None:
-            packed: dict[str, Any] = {}
-            if bases := self.lengths[contig]:  # an empty dataset has no chunks
-                packed = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4}
-            for kind in self.kinds:
-                self._file.create_dataset(
-                    f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
-                )
-            return
-        for start in range(0, self.lengths[contig], _BASES):
-            part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
-            for kind, bigwig in self._bigwigs.items():
-                bigwig.add(contig, start, part[kind])
-            if self._table is not None:
-                rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
-                named = {"contig": [contig] * len(rows), "start": rows + start}
-                self._table.write_columns({**named, **{kind: part[kind][rows] for kind in self.kinds}})
+    writer: TrackWriter = format_of(path, holds="tracks").load_writer()(Path(path), lengths, kinds, metadata)
+    return writer
 
 
-def check_track_path(path: Path) -> None:
-    """Refuse a path whose suffix says no format."""
-    if not path.name.endswith(_SUFFIXES):
-        raise OutputError(f"ends in no known suffix. Choose one of {', '.join(_SUFFIXES)}.", path=path)
+def bigwig_paths(path: Path, kinds: Sequence[str]) -> dict[str, Path]:
+    """Return the file of each kind."""
+    return {kind: path.with_name(f"{path.stem}.{kind}{path.suffix}") for kind in kinds}

@@ -1,4 +1,4 @@
-"""Shards of tracks read back, in any of the formats of `titans_dna.io.tables.track_set`.
+"""Tracks read back, in any of the formats of `titans_dna.io.tables.track_set`: as rows, or contig by contig as arrays.
 
 Beside what made it, a shard says in its metadata ``tracks`` (its kinds), ``contigs`` (bases by name of all contigs of
 the run, JSON, in order) and ``rows`` (which of these it holds, as ranges).
@@ -15,50 +15,106 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.errors import FormatError
+from titans_dna.io.disk.beside import path_beside, read_beside
 from titans_dna.io.disk.hdf5_metadata import read_metadata
-from titans_dna.io.tables.bigwig import shard_metadata_path
-from titans_dna.io.tables.score_table import Column, is_score_table
-from titans_dna.io.tables.score_table_reader import open_score_table
+from titans_dna.io.formats import Format, sniff
+from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table_reader import Scores
 
-__all__ = ["TrackShard", "holds_tracks", "open_track_shard"]
+__all__ = ["TrackShard", "open_arrays", "open_bigwig", "open_track_shard"]
 
 _BASES = 1 << 18  # read at once
+_PLACE = (Column("contig", "text"), Column("start", "integer"))
+
+
+def open_bigwig(path: str | os.PathLike[str]) -> Scores:
+    """Open a bigWig as a table of one score; the last part of its name before the ending says which."""
+    path = Path(path)
+    kind = path.stem.rpartition(".")[2]
+    columns = (*_PLACE, Column(kind, "score"))
+    return Scores(path=path, columns=columns, metadata=read_beside(path), read=_bigwig_rows)
+
+
+def open_arrays(path: str | os.PathLike[str]) -> Scores:
+    """Open tracks in HDF5 as a table with a score of each kind."""
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        metadata = read_metadata(file)
+        kinds = list(dict.fromkeys(kind for group in _contigs(file).values() for kind in group))
+    columns = (*_PLACE, *(Column(kind, "score") for kind in kinds))
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_array_rows)
+
+
+def _contigs(file: Any) -> dict[str, Any]:
+    """Return the groups of tracks; metadata too long for an attribute lies in a group too."""
+    return {
+        name: group for name, group in file.items()
+        if hasattr(group, "items") and all(data.ndim == 1 for data in group.values())
+    }  # fmt: skip
+
+
+def _array_rows(table: Scores) -> Iterator[dict[str, Any]]:
+    import h5py
+
+    with h5py.File(table.path, "r") as file:
+        for contig, group in _contigs(file).items():
+            bases = max((len(data) for data in group.values()), default=0)
+            for start in range(0, bases, _BASES):
+                part = {kind: group[kind][start : start + _BASES] for kind in group}
+                yield from _rows(contig, start, part)
+
+
+def _bigwig_rows(table: Scores) -> Iterator[dict[str, Any]]:
+    import pyBigWig
+
+    if not table.path.stat().st_size:  # a shard without values
+        return
+    kind = table.columns[-1].name
+    with pyBigWig.open(str(table.path)) as track:
+        for contig, bases in track.chroms().items():
+            for start in range(0, bases, _BASES):
+                values = track.values(contig, start, min(start + _BASES, bases), numpy=True)
+                yield from _rows(contig, start, {kind: values})
+
+
+def _rows(contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield a row for every base with any number."""
+    values = np.stack(list(part.values()))
+    places = np.flatnonzero(np.isfinite(values).any(0))
+    for place, numbers in zip(places.tolist(), values[:, places].T.tolist(), strict=True):
+        yield {"contig": contig, "start": start + place, **dict(zip(part, numbers, strict=True))}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackShard:
     """Tracks of some contigs of a run."""
 
-    path: Path
+    table: Scores
+    format: Format
     kinds: tuple[str, ...]
     lengths: dict[str, int]  # bases of all contigs of the run, in its order
-    metadata: dict[str, str]
 
     @property
-    def is_snv_table(self) -> bool:
-        """Whether it is a file of `titans_dna.io.tables.snv_table`."""
-        return self.path.name.endswith(".tsv.gz") and self.holds_snvs
+    def path(self) -> Path:
+        """The file."""
+        return self.table.path
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """What it was made with."""
+        return self.table.metadata
 
     @property
     def holds_snvs(self) -> bool:
         """Whether its numbers are ln P of four bases, in whatever format."""
         return "kind=all-snvs" in self.metadata.get("options", "").split()
 
-    @property
-    def is_table(self) -> bool:
-        """Whether its numbers are rows, to be copied by ``rows``, and not arrays, to be read by ``fill``."""
-        return self.path.suffix != ".h5" and is_score_table(self.path)
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a table, typed."""
-        kinds = [Column(kind, "score") for kind in self.kinds]
-        yield from open_score_table(self.path, [Column("start", "integer"), *kinds]).rows()
-
     def fill(self, contig: str, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
-        """Read all tracks of one contig into arrays (bases,), nan for a gap, at constant memory."""
+        """Read all tracks of one contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
         starts = range(0, self.lengths[contig], _BASES)
-        if self.path.suffix == ".h5":
+        if self.format.name == "HDF5":
             import h5py
 
             with h5py.File(self.path, "r") as file:
@@ -88,42 +144,16 @@ def open_track_shard(path: str | os.PathLike[str]) -> TrackShard:
     FormatError
         If it is no shard of tracks.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputMissing("there is no such file. Check the path.", path=path)
-    metadata = _metadata(path)
+    path, found = Path(path), sniff(path)
     try:
-        lengths = {str(name): int(bases) for name, bases in json.loads(metadata["contigs"]).items()}
-        kinds = tuple(metadata["tracks"].split())
+        if found is None or found.holds not in ("tracks", "all-SNVs"):
+            raise KeyError("tracks")
+        table = found.load_reader()(path)
+        lengths = {str(name): int(bases) for name, bases in json.loads(table.metadata["contigs"]).items()}
+        kinds = tuple(table.metadata["tracks"].split())
     except (KeyError, ValueError):
-        where = f" {shard_metadata_path(path).name} must lie beside it." if path.suffix == ".bw" else ""
+        where = f" {path_beside(path).name} must lie beside it." if found and found.name == "bigWig" else ""
         raise FormatError(
             f"is no shard of tracks: it was not made with --shard.{where} Give the shards of one run.", path=path
         ) from None
-    return TrackShard(path=path, kinds=kinds, lengths=lengths, metadata=metadata)
-
-
-def holds_tracks(path: Path) -> bool:
-    """Tell a shard of tracks from other shards."""
-    return path.suffix == ".bw" or (path.is_file() and "tracks" in _metadata(path))
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    """Return what a file says of itself; nothing where it is no file of tracks."""
-    if path.suffix == ".bw":
-        beside = shard_metadata_path(path)
-        try:
-            found = json.loads(beside.read_text()) if beside.is_file() else {}
-        except ValueError:
-            return {}
-        return {str(key): str(value) for key, value in found.items()}
-    if path.suffix == ".h5":
-        import h5py
-
-        try:
-            with h5py.File(path, "r") as file:
-                return read_metadata(file)
-        except OSError:
-            return {}
-    found = open_score_table(path).metadata if is_score_table(path) else {}
-    return {key.removeprefix("titans_dna_"): text for key, text in found.items()}
+    return TrackShard(table=table, format=found, kinds=kinds, lengths=lengths)

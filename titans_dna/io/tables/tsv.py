@@ -1,8 +1,11 @@
 """Tab-separated tables with one header line, plain or gzip-compressed by suffix, complete or absent.
 
+What a table was made with stands above its header, as lines ``##key=value``; pandas skips them with ``comment="#"``,
+R's ``read.table`` by itself. The header line bears no ``#``.
+
 Written: numbers in full (floats with nine significant digits, which hold a 32-bit float exactly), missing values
 (None, NaN) as ``NA``, truth as ``true`` and ``false``; tabs and line breaks inside text become blanks. Read: the
-same, and comment lines (``##``) above the header are skipped.
+same; the ``##`` lines are skipped (`read_tsv`) or read (`read_head`).
 """
 
 from __future__ import annotations
@@ -13,14 +16,14 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Self
 
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.atomic import atomic_path, full_disk
 from titans_dna.io.disk.text import read_lines
 
-__all__ = ["TsvWriter", "number_tsv", "read_tsv", "write_tsv"]
+__all__ = ["TsvWriter", "metadata_lines", "number_tsv", "read_head", "read_tsv", "write_tsv"]
 
 _BLANKS = str.maketrans("\t\n\r", "   ")
 
@@ -34,13 +37,14 @@ class TsvWriter:
         Output; compressed if it ends in ``.gz``; ``-`` is standard output.
     columns
         Column names.
-    comments
-        Lines above the header, written behind ``##``.
+    metadata
+        What the table was made with, by key.
     """
 
-    def __init__(self, path: str | os.PathLike[str], columns: Sequence[str], *, comments: Sequence[str] = ()) -> None:
-        self.path, self.columns, self.rows = os.fspath(path), tuple(columns), 0
-        self._comments = comments
+    def __init__(
+        self, path: str | os.PathLike[str], columns: Sequence[str], metadata: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
+        self.path, self.columns, self.metadata, self.rows = os.fspath(path), tuple(columns), metadata, 0
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -54,8 +58,8 @@ class TsvWriter:
                 if self.path.endswith(".gz"):
                     packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
                     self._stream = stack.enter_context(packed)
-            for comment in self._comments:
-                self._put([f"##{comment.translate(_BLANKS)}"])
+            for line in metadata_lines(self.metadata):
+                self._put([line])
             self._put(self.columns)
             self._stack = stack.pop_all()
         return self
@@ -82,9 +86,14 @@ class TsvWriter:
         self._stream.write(("\t".join(cells) + "\n").encode("utf-8", "surrogateescape"))
 
 
-def write_tsv(path: str | os.PathLike[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> int:
+def write_tsv(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    rows: Iterable[Mapping[str, Any]],
+    metadata: Mapping[str, str] = MappingProxyType({}),
+) -> int:
     """Write a table and give its number of rows; parameters as in `TsvWriter`."""
-    with TsvWriter(path, columns) as writer:
+    with TsvWriter(path, columns, metadata) as writer:
         for row in rows:
             writer.write(row)
     return writer.rows
@@ -126,6 +135,28 @@ def number_tsv(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, st
         yield number, dict(zip(columns, cells, strict=True))
     if not columns:
         raise FormatError("is empty. A table begins with a line of column names.", path=path)
+
+
+def metadata_lines(metadata: Mapping[str, str]) -> list[str]:
+    """Return what a table was made with as lines above its header, without their ends."""
+    return [f"##{key}={text}".translate(_BLANKS) for key, text in metadata.items()]
+
+
+def read_head(path: str | os.PathLike[str]) -> tuple[list[str], dict[str, str]]:
+    """Return the column names of a table, and what it was made with.
+
+    Raises
+    ------
+    InputMissing, FormatError
+        As `read_tsv` does.
+    """
+    metadata: dict[str, str] = {}
+    for _, line in read_lines(path):
+        if not line.startswith("##"):
+            return line.removeprefix("#").split("\t"), metadata
+        key, _, value = line.removeprefix("##").strip().partition("=")
+        metadata[key] = value
+    raise FormatError("is empty. A table begins with a line of column names.", path=path)
 
 
 def _text(value: Any) -> str:

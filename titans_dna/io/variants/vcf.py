@@ -5,8 +5,7 @@ read becomes a record with a `VcfRecord.problem`, never an exception: columns mi
 ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
 bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
 
-Not checked here: whether INFO and FORMAT fit their declarations (`vcf_check` does), and REF against a
-sequence.
+Not checked here: whether INFO and FORMAT fit their declarations, and REF against a sequence.
 
 Specification: VCFv4.2 to v4.5, https://samtools.github.io/hts-specs.
 """
@@ -24,12 +23,12 @@ import tempfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, BinaryIO, NamedTuple, Self
 
 from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.disk.closing import Closing
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header
 
 __all__ = ["VariantReader", "VcfRecord", "parse_line", "read_variants"]
@@ -88,7 +87,7 @@ class VcfRecord(NamedTuple):
         return [Variant(self.contig, self.position, self.ref, alt, self.id) for alt in self.alts]
 
 
-class VariantReader:
+class VariantReader(Closing):
     """Iterate the records of one VCF or BCF; made by `read_variants`, and a context manager.
 
     Attributes
@@ -116,14 +115,6 @@ class VariantReader:
         reader = cls(path, header, iter(()), 1, [])
         reader._records = reader._count(records)
         return reader
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __iter__(self) -> Iterator[VcfRecord]:
         return self._records

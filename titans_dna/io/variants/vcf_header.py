@@ -1,8 +1,8 @@
 """The header of a VCF: its lines as they stand, what they declare, and what a copy of it must add.
 
 Read: ``##key=value``, ``##key=<ID=...,...>`` and the ``#CHROM`` line with its eight fixed columns, FORMAT and
-samples. A line that is none of these before ``#CHROM``, or other column names, are a `FormatError`. Everything else
-about the header is checked in `titans_dna.io.variants.vcf_check` only.
+samples. A line that is none of these before ``#CHROM``, or other column names, are a `FormatError`. Nothing
+else about the header is checked.
 """
 
 from __future__ import annotations

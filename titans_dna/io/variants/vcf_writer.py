@@ -28,6 +28,7 @@ from typing import Any, Self
 from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.bgzf import END_BLOCK
+from titans_dna.io.formats import format_of
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
 from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
 from titans_dna.io.variants.vcf_samples import SampleColumns
@@ -79,8 +80,8 @@ class ScoredVcfWriter:
         self._lengths = dict(contig_lengths or {})
         self._extra = [line if line.startswith("##") else f"##{line}" for line in header_lines]
         self._ours = {*(field.id for field in fields), *dropped}
-        if not (self._packed or self._to_stdout or self.output.suffix == ".vcf"):
-            raise OutputError("ends neither in .vcf.gz nor .vcf. Choose one of them.", path=output)
+        if not self._to_stdout:
+            format_of(output, holds="variants")
         self._contigs: dict[str, int | None] = {}
         self._known = {kind: set(names) for kind, names in header.declared.items()}
         self._undeclared: dict[str, dict[str, None]] = {"INFO": {}, "FORMAT": {}, "FILTER": {}}

@@ -1,4 +1,4 @@
-"""The VCF specification's own files: what must pass is read whole, what must fail is refused or named."""
+"""The VCF specification's own files: what must pass is read whole, and htslib reads every scored copy."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 import pysam
 import pytest
 
-from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.errors import TitansDNAError
 from titans_dna.io import InfoField, read_variants, write_scored
-from titans_dna.io.variants.vcf_check import check_vcf, require_valid
 
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture" / "vcf_4.2"
 PASSED, FAILED = sorted(TORTURE.glob("passed/*.vcf")), sorted(TORTURE.glob("failed/*.vcf"))
@@ -25,26 +24,12 @@ def test_the_set_is_whole(shared_data):
 
 
 @pytest.mark.parametrize("path", PASSED, ids=lambda p: p.stem)
-def test_what_must_pass_is_read_whole_without_a_note(path):
+def test_what_must_pass_is_read_whole(path):
     with read_variants(path) as reader:
         records = list(reader)
     assert [r.problem for r in records] == [""] * len(data_lines(path))
-    assert check_vcf(path) == []
     expected = [(r.chrom, r.pos, r.ref, r.alts or ()) for r in pysam.VariantFile(str(path))]
     assert [(r.contig, r.position, r.ref, r.alts) for r in records] == expected
-
-
-@pytest.mark.parametrize("path", FAILED, ids=lambda p: p.stem)
-def test_what_must_fail_is_refused_or_named(path):
-    try:
-        notes = check_vcf(path)
-    except FormatError as error:
-        assert "\n" not in str(error)  # noqa: PT017
-        return
-    assert notes
-    assert all(note.what and "\n" not in note.what and note.line > 0 for note in notes)
-    with pytest.raises(FormatError, match=r"\.vcf:[0-9]+: "):
-        require_valid(path)
 
 
 @pytest.mark.parametrize("path", FAILED + PASSED, ids=lambda p: p.stem)
@@ -68,22 +53,6 @@ HEAD = (
     '##FORMAT=<ID=Q,Number=1,Type=Float,Description="q">\n'
 )
 COLUMNS = "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tS1\tS2\n"
-
-
-@pytest.mark.parametrize(
-    ("line", "what"),
-    [
-        ("1\t10\t.\tA\tG\t.\t.\tX=1\tGT\t0|1\t1", "INFO X=1 has 1 values, not Number=R"),
-        ("1\t10\t.\tA\tG\t.\t.\tX=1,y\tGT\t0|1\t1", "INFO X=1,y is not of type Integer"),
-        ("1\t10\t.\tA\tG\t.\t.\t.\tGT:Q\t0|2:1\t1", "sample 1: GT is '0|2'"),
-        ("1\t10\t.\tA\tG\t.\t.\t.\tGT:Q\t0|1:1\t1:1,2", "sample 2: Q has 2 values, not Number=1"),
-        ("1\t10\t.\tA\tG\t.\t.\t.\tQ:GT\t1:0\t1:0", "FORMAT is 'Q:GT'"),
-        ("1\t10\ta;;b\tA\tG\t.\t.\t.\tGT\t0\t0", "ID is 'a;;b'"),
-    ],
-)
-def test_each_fault_is_named_with_its_value(write, line, what):
-    (note,) = check_vcf(write("a.vcf", HEAD + COLUMNS + line + "\n"))
-    assert (note.line, note.what) == (6, what)
 
 
 def test_a_broken_sample_is_left_out_of_the_copy_and_named(write, tmp_path):

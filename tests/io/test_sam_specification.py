@@ -1,4 +1,4 @@
-"""The SAM specification's own files: what must pass is read, the fault of what must fail is named."""
+"""The SAM specification's own files: what must pass is read, what must fail is read or refused with one line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,9 @@ from hypothesis import strategies as st
 from titans_dna.errors import TitansDNAError
 from titans_dna.genome import Interval
 from titans_dna.io import open_reads
-from titans_dna.io.sequence.sam_check import check_sam
 
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture" / "sam"
 PASSED, FAILED = sorted(TORTURE.glob("passed/*.sam")), sorted(TORTURE.glob("failed/*.sam"))
-SAME = "hdr.HD3"  # this one must fail, says the set, but it is byte by byte passed/hdr.HD6.sam
 
 
 @pytest.fixture(autouse=True)
@@ -38,16 +36,12 @@ def test_the_set_is_whole(shared_data):
 
 
 @pytest.mark.parametrize("path", PASSED, ids=lambda p: p.stem)
-def test_what_must_pass_is_read_without_a_note(path):
-    assert check_sam(path) == []
+def test_what_must_pass_is_read(path):
     assert read_all(path) >= 0
 
 
 @pytest.mark.parametrize("path", FAILED, ids=lambda p: p.stem)
-def test_the_fault_of_what_must_fail_is_named(path):
-    notes = check_sam(path)
-    assert notes or path.stem == SAME
-    assert all(note.what and "\n" not in note.what for note in notes)
+def test_what_must_fail_is_read_or_refused(path):
     try:
         read_all(path)
     except TitansDNAError as error:
@@ -85,7 +79,6 @@ CELL = st.sampled_from(
 def test_any_lines_are_read_or_refused(tmp_path, lines, headed):
     path = tmp_path / "fuzz.sam"
     path.write_text("".join(f"{line}\n" for line in ["@SQ\tSN:c\tLN:9"] * headed + lines))
-    check_sam(path)
     try:
         read_all(path)
     except TitansDNAError as error:

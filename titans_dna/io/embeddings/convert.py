@@ -4,7 +4,8 @@
                attributes; uns["contigs"]: name, length, md5
     .parquet   the same columns and ``embedding``, a list of numbers (a list of lists in a ragged file); attributes and
                contigs as JSON in the schema's metadata under "titans_dna". Row groups of about 4 MB of vectors
-    .npy       the vectors alone, in the order of rows; so there is no way back from it
+    .npy       the vectors alone, in the order of rows, the attributes beside it (`titans_dna.io.disk.beside`); so there
+               is no way back from it
 
 A ragged file fits neither AnnData nor a plain matrix, and goes to Parquet only. Vectors pass block by block, so memory
 does not grow with them. AnnData and Parquet need the extra: pip install 'titans-dna[convert]'.
@@ -12,9 +13,10 @@ does not grow with them. AnnData and Parquet need the extra: pip install 'titans
 
 from __future__ import annotations
 
-import importlib
 import json
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,47 +24,78 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
+from titans_dna.io.disk.beside import write_beside
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
 from titans_dna.io.embeddings.writer import EmbeddingWriter
+from titans_dna.io.formats import FORMATS, Format, endings_of, format_of, require_package, sniff
 
-__all__ = ["convert_embeddings"]
+__all__ = ["as_hdf5", "convert_embeddings"]
 
 COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
-HDF5 = (".h5", ".hdf5")
 BLOCK_BYTES = 4 << 20
 KEY = b"titans_dna"
 
 
 def convert_embeddings(source: Path, target: Path) -> int:
-    """Convert a file of embeddings by the suffixes of the two names; return the number of regions.
+    """Convert a file of embeddings by the endings of the two names; return the number of regions.
 
     Raises
     ------
     ConfigError
-        If there is no such conversion, it would lose something on the way back, or a package is not installed.
+        If there is no such conversion, or it would lose something on the way back.
     FormatError, InputMissing
-        If the source cannot be read as what its suffix says.
+        If the source cannot be read as what its ending says.
     OutputError
-        If the target cannot be written.
+        If the target cannot be written, or a package is not installed.
     """
-    if source.suffix in HDF5 and target.suffix in _WRITERS:
+    made, read = format_of(target, verb="convert"), _format_read(source)
+    if read.name == "HDF5" and made.name != "HDF5":
         with open_embeddings(source) as embeddings, atomic_path(target) as temporary, disk_errors(target):
             if embeddings.shard_rows is not None:
                 raise ConfigError(f"{source}: is shard {embeddings.attributes['shard']}. Merge the shards first.")
-            if embeddings.ragged and target.suffix != ".parquet":
+            if embeddings.ragged and made.name != "Parquet":
                 raise ConfigError(f"{source}: has one vector per base, which only .parquet can hold. Convert to that.")
-            _WRITERS[target.suffix](embeddings, temporary)
+            made.load_writer()(embeddings, temporary)
+            if made.name == "NumPy":
+                write_beside(target, embeddings.attributes)
             return len(embeddings)
-    if source.suffix in _READERS and target.suffix in HDF5:
-        if not source.is_file():
-            raise InputMissing("there is no such file. Check the path.", path=source)
-        return _READERS[source.suffix](source, target)
-    if source.suffix == ".npy":
+    if not read.reader:
         raise ConfigError(f"{source}: holds vectors without their regions, so no .h5 can be made of it.")
-    known = f".h5 to {', '.join(_WRITERS)}; {', '.join(_READERS)} to .h5"
-    raise ConfigError(
-        f"no conversion from {source.suffix or source.name!r} to {target.suffix or target.name!r}: {known}"
-    )
+    if read.name == made.name or made.name != "HDF5":
+        raise ConfigError(f"{source}: no conversion from {read.name} to {made.name}. Convert to .h5 or from it.")
+    if not source.is_file():
+        raise InputMissing("there is no such file. Check the path.", path=source)
+    require_package(read, source)
+    regions: int = read.load_reader()(source, target)
+    return regions
+
+
+@contextmanager
+def as_hdf5(path: Path) -> Iterator[Embeddings]:
+    """Open embeddings of any format; those that are not HDF5 are read by way of a copy in a temporary folder.
+
+    Raises
+    ------
+    ConfigError, FormatError, InputMissing, OutputError
+        As `convert_embeddings` does.
+    """
+    found = sniff(path)
+    with tempfile.TemporaryDirectory() as folder:
+        if found is not None and found.holds == "embeddings" and found.name != "HDF5":
+            copy = Path(folder) / "embeddings.h5"
+            convert_embeddings(path, copy)
+            path = copy
+        with open_embeddings(path) as embeddings:
+            yield embeddings
+
+
+def _format_read(source: Path) -> Format:
+    """Return the format that the name of a source says."""
+    found = [each for each in FORMATS if each.holds == "embeddings" and each.fits(source)]
+    if not found:
+        known = ", ".join(endings_of(holds="embeddings"))
+        raise ConfigError(f"{source}: no conversion from such a name. Give one of {known}.")
+    return found[0]
 
 
 def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
@@ -80,7 +113,7 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
         start = end
 
 
-def _to_npy(embeddings: Embeddings, path: Path) -> None:
+def write_npy(embeddings: Embeddings, path: Path) -> None:
     """Write the vectors behind a header of NumPy's own."""
     shape = (len(embeddings), embeddings.width)
     dtype = embeddings.vectors(0, 0).dtype
@@ -91,11 +124,12 @@ def _to_npy(embeddings: Embeddings, path: Path) -> None:
             stream.write(np.ascontiguousarray(embeddings.vectors(start, end)).tobytes())
 
 
-def _to_h5ad(embeddings: Embeddings, path: Path) -> None:
+def write_h5ad(embeddings: Embeddings, path: Path) -> None:
     """Write AnnData: coordinates by anndata itself, vectors block by block into an array of its layout."""
+    import anndata.io as elements
     import h5py
+    import pandas
 
-    pandas, elements = _load("pandas"), _load("anndata.io")
     table = pandas.DataFrame({key: embeddings.column(key) for key in COLUMNS})
     table.index = table.index.astype(str)
     contigs = embeddings.contigs
@@ -119,11 +153,11 @@ def _to_h5ad(embeddings: Embeddings, path: Path) -> None:
             data[start:end] = embeddings.vectors(start, end)
 
 
-def _from_h5ad(source: Path, target: Path) -> int:
-    """Read back what `_to_h5ad` wrote."""
+def read_h5ad(source: Path, target: Path) -> int:
+    """Read back what `write_h5ad` wrote."""
+    import anndata.io as elements
     import h5py
 
-    elements = _load("anndata.io")
     try:
         with h5py.File(source, "r") as file:
             attributes = {key: _plain(value) for key, value in elements.read_elem(file["uns/titans_dna"]).items()}
@@ -145,9 +179,11 @@ def _from_h5ad(source: Path, target: Path) -> int:
         raise FormatError(f"is no AnnData file made of embeddings ({error}).", path=source) from error
 
 
-def _to_parquet(embeddings: Embeddings, path: Path) -> None:
+def write_parquet(embeddings: Embeddings, path: Path) -> None:
     """Write one row per region."""
-    arrow, parquet = _load("pyarrow"), _load("pyarrow.parquet")
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
     number = arrow.from_numpy_dtype(embeddings.vectors(0, 0).dtype)
     vector = arrow.list_(number, embeddings.width)
     kinds = [arrow.int64() if key in ("start", "end") else arrow.string() for key in COLUMNS]
@@ -167,9 +203,11 @@ def _to_parquet(embeddings: Embeddings, path: Path) -> None:
             writer.write_batch(arrow.record_batch([*columns, vectors], schema=schema))
 
 
-def _from_parquet(source: Path, target: Path) -> int:
-    """Read back what `_to_parquet` wrote."""
-    arrow, parquet = _load("pyarrow"), _load("pyarrow.parquet")
+def read_parquet(source: Path, target: Path) -> int:
+    """Read back what `write_parquet` wrote."""
+    import pyarrow as arrow
+    import pyarrow.parquet as parquet
+
     try:
         file = parquet.ParquetFile(source)
         said = json.loads(file.schema_arrow.metadata[KEY])
@@ -191,22 +229,8 @@ def _from_parquet(source: Path, target: Path) -> int:
     return int(file.metadata.num_rows)
 
 
-def _load(name: str) -> Any:
-    """Import an optional package."""
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise ConfigError(
-            f"{name.partition('.')[0]} is not installed. Run: pip install 'titans-dna[convert]'"
-        ) from error
-
-
 def _plain(value: Any) -> Any:
     """Return an attribute as it was before anndata stored it."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return value.item() if isinstance(value, np.generic) else value
-
-
-_WRITERS: Mapping[str, Any] = {".h5ad": _to_h5ad, ".parquet": _to_parquet, ".npy": _to_npy}
-_READERS: Mapping[str, Any] = {".h5ad": _from_h5ad, ".parquet": _from_parquet}

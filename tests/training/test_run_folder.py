@@ -1,0 +1,128 @@
+"""What is in the folder of a run is never replaced unasked, and weights never stand beside the record of other ones."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from titans_dna.cli import main
+
+
+def call(*words: object):
+    return CliRunner().invoke(main, [str(word) for word in words])
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+@pytest.fixture
+def short(arguments) -> list[str]:
+    return [*arguments, "--steps", "4"]
+
+
+@pytest.fixture
+def finished(short, tmp_path) -> Path:
+    assert call(*short, "--output", tmp_path / "model").exit_code == 0
+    return tmp_path / "model"
+
+
+def wait_for(path: Path, process) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", ["checkpoints/mine.txt", "config.json", "model.safetensors", "log.csv", "best/mine"])
+@pytest.mark.parametrize("overwrite", [[], ["--overwrite"]])
+def test_a_folder_of_somebody_else_is_refused_and_left_as_it_is(short, tmp_path, name, overwrite):
+    path = tmp_path / "proj" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("mine")
+    before = contents(tmp_path)
+    result = call(*short, *overwrite, "--output", tmp_path / "proj")
+    assert result.exit_code == 1
+    assert "which no pretraining run has made" in result.output
+    assert contents(tmp_path) == before
+
+
+def test_other_files_of_a_user_stay_where_they_are(short, tmp_path):
+    (tmp_path / "proj" / "data").mkdir(parents=True)
+    (tmp_path / "proj" / "data" / "notes.txt").write_text("mine")
+    assert call(*short, "--output", tmp_path / "proj").exit_code == 0
+    assert call(*short, "--overwrite", "--seed", 4, "--output", tmp_path / "proj").exit_code == 0
+    assert (tmp_path / "proj" / "data" / "notes.txt").read_text() == "mine"
+
+
+def test_a_finished_model_is_replaced_only_if_asked_for(short, finished):
+    before = contents(finished)
+    result = call(*short, "--seed", 4, "--output", finished)
+    assert result.exit_code == 1
+    assert "holds a finished model" in result.output
+    assert "--overwrite" in result.output
+    assert contents(finished) == before
+    assert call(*short, "--seed", 4, "--overwrite", "--output", finished).exit_code == 0
+    assert json.loads((finished / "training.json").read_text())["seed"] == 4
+    assert contents(finished)["model.safetensors"] != before["model.safetensors"]
+    assert not (finished / "replaced").exists()
+    assert contents(finished).keys() == before.keys()
+
+
+def test_a_retraining_that_is_killed_leaves_no_old_weights_beside_a_new_record(arguments, start, finished):
+    before = contents(finished)
+    process = start(*arguments, "--steps", 100_000, "--holdout", "c2", "--overwrite", "--output", finished)
+    wait_for(finished / "replaced" / "model.safetensors", process)
+    wait_for(finished / "checkpoints", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (finished / "model.safetensors").exists()
+    assert contents(finished / "replaced") == before
+    result = call(*arguments, "--output", finished)
+    assert result.exit_code == 1
+    assert "unfinished run" in result.output
+    assert "--resume" in result.output
+    assert call(*arguments, "--steps", 4, "--overwrite", "--output", finished).exit_code == 0
+    assert contents(finished).keys() == before.keys()
+
+
+def test_two_runs_in_one_folder(arguments, start, tmp_path):
+    folder = tmp_path / "model"
+    first = start(*arguments, "--steps", 100_000, "--output", folder)
+    try:
+        wait_for(folder / "log.csv", first)
+        for words in ((*arguments, "--output", folder), (*arguments, "--overwrite", "--output", folder)):
+            result = call(*words)
+            assert result.exit_code == 1
+            assert "another run is writing it" in result.output
+        assert "another run is writing it" in call("pretrain", "--resume", folder).output
+        assert first.poll() is None
+    finally:
+        first.kill()
+        first.communicate()
+
+
+def test_what_a_killed_run_left_of_a_checkpoint_goes(arguments, finished):
+    partial = finished / "checkpoints" / ".partial-1-step-00000008"
+    partial.mkdir()
+    (partial / "weights.safetensors").write_text("half")
+    (finished / "model.safetensors").unlink()
+    assert call("pretrain", "--resume", finished).exit_code == 0
+    assert not partial.exists()
+
+
+def test_resume_and_overwrite_exclude_each_other(finished):
+    result = call("pretrain", "--resume", finished, "--overwrite")
+    assert result.exit_code == 2
+    assert "Choose one of them" in result.output

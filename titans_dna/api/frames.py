@@ -1,0 +1,80 @@
+"""pandas, which is optional: asked for where a frame is made, and never loaded for anything else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard
+
+from titans_dna.errors import ConfigError, FormatError
+from titans_dna.io.scores import open_scores
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    import pandas as pd
+
+__all__ = ["find_column", "frame_of_file", "is_frame", "is_missing", "make_frame", "require_pandas"]
+
+
+def require_pandas() -> ModuleType:
+    """Import pandas.
+
+    Raises
+    ------
+    ConfigError
+        If it is not installed.
+    """
+    try:
+        import pandas
+    except ImportError as error:
+        raise ConfigError(
+            "a frame needs pandas, which is not installed. Run: pip install 'titans-dna[pandas]'"
+        ) from error
+    return pandas
+
+
+def make_frame(columns: Mapping[str, Any], said: Mapping[str, str] | None = None, index: Any = None) -> pd.DataFrame:
+    """Make a frame of columns; ``said`` becomes its ``attrs``, which tell what made it."""
+    frame = require_pandas().DataFrame(dict(columns), index=index)
+    frame.attrs.update(said or {})
+    return frame
+
+
+def frame_of_file(path: Path) -> pd.DataFrame:
+    """Return the scores in a file as a frame, but for the command line, which a notebook has not."""
+    require_pandas()
+    frame = open_scores(path).to_pandas()
+    frame.attrs.pop("command", None)
+    return frame
+
+
+def is_frame(given: object) -> TypeGuard[pd.DataFrame]:
+    """Tell whether something is a pandas frame, without loading pandas."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(given, pandas.DataFrame)
+
+
+def find_column(frame: pd.DataFrame, names: Iterable[str], *, needed: bool = True) -> Any:
+    """Return the first column that has one of these names, in any case; None if there is none and it is not needed.
+
+    Raises
+    ------
+    FormatError
+        If it is needed and not there.
+    """
+    names = tuple(names)
+    places = {str(column).lower(): place for place, column in reversed(list(enumerate(frame.columns)))}
+    for name in names:
+        if name in places:
+            return frame.iloc[:, places[name]]
+    if needed:
+        shown = ", ".join(map(str, list(frame.columns)[:8])) or "none"
+        raise FormatError(f"the frame has no column {' or '.join(names)}; it has {shown}. Rename a column.")
+    return None
+
+
+def is_missing(value: object) -> bool:
+    """Tell whether a cell is empty: None, nan, or what pandas calls missing."""
+    return value is None or value != value or type(value).__name__ in ("NAType", "NaTType")

@@ -1,0 +1,370 @@
+"""A model in a notebook: what people have goes in, frames and arrays come out."""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from titans_dna.api.frames import require_pandas
+from titans_dna.api.reading import base_likelihoods, embed_regions, embed_sequences, mutate, score_regions
+from titans_dna.api.regions import is_single_region
+from titans_dna.api.sequences import opened, read_sequences
+from titans_dna.api.variants import score_variants
+from titans_dna.errors import ConfigError
+from titans_dna.inference.embed import STRANDS, EmbedOptions
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.pooling import Pooling
+from titans_dna.jobs.variant_scores import ScoringOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import pandas as pd
+
+    from titans_dna.api.classifier import Classifier
+
+__all__ = ["Model"]
+
+logger = logging.getLogger(__name__)
+
+
+class Model:
+    """A model that reads DNA; made by `titans_dna.load_model`.
+
+    Every call begins with a fresh memory, so no result depends on an earlier call. Genomes are given as a path (FASTA,
+    plain, gzip or bgzip, GenBank, EMBL) or as what `open_fasta` returned; contigs may be named in any common way.
+    Regions written as text are 1-based with the end included; intervals, tuples, frames and BED count from 0 and leave
+    the end out. Positions of variants are 1-based.
+    """
+
+    def __init__(self, sequence_model: SequenceModel) -> None:
+        self._model = sequence_model
+
+    def __repr__(self) -> str:
+        return f"Model({self.name!r}, {self.parameters:,} parameters, {self.device})"
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self._model.name
+
+    @property
+    def parameters(self) -> int:
+        """Number of its weights."""
+        return sum(weight.numel() for weight in self._model.backbone.parameters())
+
+    @property
+    def device(self) -> str:
+        """Where it computes: ``cpu`` or ``cuda:0``."""
+        return str(next(self._model.backbone.parameters()).device)
+
+    @property
+    def width(self) -> int:
+        """Features of a base, and so of an embedding of one layer."""
+        return self._model.backbone.config.width
+
+    def log_likelihood(self, sequences: Any, *, strand: str = "forward") -> np.ndarray | list[np.ndarray]:
+        """Return ln P of every base, given all bases before it.
+
+        Each sequence is read by itself from a fresh memory, behind a start token; so the first base has a value too,
+        and others in the list change nothing.
+
+        Parameters
+        ----------
+        sequences
+            Bases as str or bytes (lower case is read as upper case), a list, array or Series of them, a frame with a
+            column ``sequence``, or the path of a FASTA, each contig of which is a sequence.
+        strand
+            ``forward``, ``reverse`` (given the bases behind it, on the other strand), or ``both``: the mean of the two.
+
+        Returns
+        -------
+        numpy.ndarray or list of numpy.ndarray
+            (bases,) float32 in nats, in the order of the sequence whatever the strand; nan where the base is N or
+            another ambiguity code. A list of them if several sequences were given.
+
+        Raises
+        ------
+        FormatError, InputMissing
+            If a letter is no nucleotide, or the file is not there.
+        ConfigError
+            If the strand is unknown.
+        """
+        if strand not in STRANDS:
+            raise ConfigError(f"strand is {strand!r}; choose forward, reverse or both")
+        read, single = read_sequences(sequences)
+        found = [base_likelihoods(self._model, sequence, STRANDS[strand]) for sequence in read]
+        return found[0] if single else found
+
+    def embed(
+        self,
+        inputs: Any,
+        fasta: Any = None,
+        *,
+        pooling: str = "mean",
+        layers: str | int | Sequence[str | int] = "final",
+        strand: str = "forward",
+        context: str | None = None,
+        window_bp: int | None = None,
+        stride_bp: int | None = None,
+    ) -> np.ndarray | list[np.ndarray]:
+        """Return one vector for each sequence, or for each region of a genome.
+
+        N and other ambiguity codes are left out of every vector.
+
+        Parameters
+        ----------
+        inputs
+            Without ``fasta``: sequences, as in `log_likelihood`. With it: regions as text, `Interval`, tuples (contig,
+            start, end), a frame with columns contig, start and end, the path of a BED or GTF file, or None for whole
+            contigs.
+        fasta
+            The genome of the regions.
+        pooling
+            From bases to a vector: ``mean``, ``max``, ``last``, ``center``, ``bins:N`` (N means, one behind the other)
+            or ``none`` (a vector for every base).
+        layers
+            ``final``, or numbers of blocks (0: token embedding); of several, the vectors stand one behind the other.
+        strand
+            ``forward``, ``reverse`` or ``both`` (the mean of the two).
+        context
+            Of regions: ``contig`` (the default) reads a region with the memory of all before it on its contig,
+            ``region`` each by itself. Sequences are always read by themselves.
+        window_bp, stride_bp
+            Cut the regions into windows of so many bases, one every stride (the window if left out).
+
+        Returns
+        -------
+        numpy.ndarray or list of numpy.ndarray
+            (inputs, numbers) float32, where numbers = `width` x layers x bins; (numbers,) for a single sequence or
+            region that is not cut into windows. With a pooling of ``none`` (bases, numbers), and a list of these for
+            several inputs. Rows without a known base, and regions that are not on the genome, are nan; a warning is
+            logged that says how many there are, and why.
+
+        Raises
+        ------
+        FormatError, InputMissing, ContigUnknown
+            If an input cannot be read, or a region given as text lies on no contig of the genome.
+        ConfigError
+            If an option is unknown, or changes nothing for these inputs.
+        """
+        names = (layers,) if isinstance(layers, str | int) else tuple(layers)
+        options = EmbedOptions(
+            pooling=Pooling.parse(pooling), layers=tuple(map(str, names)), strand=strand,
+            context=context or ("region" if fasta is None else "contig"),
+        )  # fmt: skip
+        options.check(self._model)
+        _check_least(
+            1, **{name: bp for name, bp in (("window_bp", window_bp), ("stride_bp", stride_bp)) if bp is not None}
+        )
+        if stride_bp is not None and window_bp is None:
+            raise ConfigError("stride_bp needs window_bp; give both")
+        if fasta is None:
+            if context == "contig" or window_bp is not None:
+                raise ConfigError(
+                    "sequences have no contig before them and no windows; give a fasta, or leave these out"
+                )
+            read, single = read_sequences(inputs)
+            found, outcomes = embed_sequences(self._model, read, options)
+        else:
+            single = window_bp is None and is_single_region(inputs)
+            with opened(fasta) as genome:
+                found, outcomes = embed_regions(self._model, genome, inputs, options, (window_bp, stride_bp))
+        _warn_without(outcomes, "embedded")
+        return found[0] if single else found
+
+    def score_variants(
+        self,
+        variants: Any,
+        fasta: Any,
+        *,
+        horizon_bp: int = 128,
+        longest_bp: int = 1000,
+        on_mismatch: str = "skip",
+        haplotype: str = "",
+        background: str | os.PathLike[str] | None = None,
+        shuffles: int = 0,
+    ) -> pd.DataFrame:
+        """Score variants by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
+
+        REF is compared with the genome, and indels are placed leftmost; so a variant has one score however it is
+        written. One that cannot be scored has nan and an outcome that says why, never 0.
+
+        Parameters
+        ----------
+        variants
+            ``"chr1:1001:A:G"`` or ``"chr1:1001A>G"`` (1-based), a `Variant`, a tuple (contig, position, ref, alt), a
+            list of these, a frame with columns contig or chrom, position or pos, ref and alt, or the path of a VCF, BCF
+            or table.
+        fasta
+            The genome.
+        horizon_bp
+            Bases behind the variant whose probabilities count.
+        longest_bp
+            Longest allele that is scored.
+        on_mismatch
+            Where REF is not what the genome has: ``skip`` (no score), ``error``, ``swap`` (exchange REF and ALT if ALT
+            fits) or ``force`` (compare the two alleles as they are written).
+        haplotype
+            Sample of the VCF whose phased neighbours are applied first.
+        background
+            File of common variants; each score gets its ``quantile`` among theirs.
+        shuffles
+            Dinucleotide-shuffled surroundings for an empirical ``p_value``; 0 for none.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each variant in the order of the input, and one for each ALT where there are several: contig,
+            position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (nats; negative where ALT is less likely)
+            and outcome (`Outcome`; ``scored`` for most). The index is that of the frame if one was given. A variant
+            that cannot be read has an empty contig, position 0 and the outcome ``malformed``.
+
+        Raises
+        ------
+        ReferenceMismatch
+            If no variant lies on a contig of the genome, or most of twenty or more have a REF that the genome has not:
+            then it is another genome.
+        FormatError, InputMissing
+            If the input is none of the above, or a file cannot be read.
+        ConfigError
+            If options do not go together, or pandas is not installed.
+        """
+        if on_mismatch not in ("skip", "error", "swap", "force"):
+            raise ConfigError(f"on_mismatch is {on_mismatch!r}; choose skip, error, swap or force")
+        _check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
+        _check_least(1, longest_bp=longest_bp)
+        options = ScoringOptions(
+            horizon_bp=horizon_bp, longest_bp=longest_bp, on_mismatch=on_mismatch, haplotype=haplotype,
+            shuffles=shuffles,
+        )  # fmt: skip
+        common = None if background is None else Path(background)
+        with opened(fasta) as genome:
+            return score_variants(self._model, variants, genome, options, common)
+
+    def score_regions(self, regions: Any, fasta: Any) -> pd.DataFrame:
+        """Score regions, each read with the memory of its whole contig before it.
+
+        Parameters
+        ----------
+        regions
+            As in `embed`; None for whole contigs.
+        fasta
+            The genome.
+
+        Returns
+        -------
+        pandas.DataFrame
+            One row for each region in the order of the input: contig, start, end (0-based, end excluded), name, strand,
+            bases (known ones), log_likelihood (nats), bits_per_base, memory_surprise (mean loss of the memories),
+            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, or why it is not.
+
+        Raises
+        ------
+        FormatError, InputMissing, ContigUnknown
+            If a region given as text lies on no contig, or a file cannot be read.
+        ConfigError
+            If pandas is not installed.
+        """
+        require_pandas()
+        with opened(fasta) as genome:
+            return score_regions(self._model, genome, regions)
+
+    def mutagenesis(self, regions: Any, fasta: Any = None, *, horizon_bp: int = 128) -> pd.DataFrame:
+        """Score all three single-base changes of every base by ln P(change) - ln P(reference), on both strands.
+
+        Parameters
+        ----------
+        regions
+            Regions of a genome, as in `embed`; without ``fasta`` sequences, as in `log_likelihood`.
+        fasta
+            The genome; each change is scored given the whole contig.
+        horizon_bp
+            Bases behind a change whose probabilities count.
+
+        Returns
+        -------
+        pandas.DataFrame
+            Three rows for each base: contig (``sequence0``, ``sequence1``, ... for sequences), position (1-based), ref,
+            alt, llr, llr_forward, llr_reverse (nats) and outcome. An unknown base has four rows, nan and the outcome
+            ``reference_n``.
+
+        Raises
+        ------
+        ContigUnknown, FormatError, InputMissing
+            If a region is not on the genome, or an input cannot be read.
+        ConfigError
+            If pandas is not installed.
+        """
+        require_pandas()
+        _check_least(0, horizon_bp=horizon_bp)
+        if fasta is None:
+            return mutate(self._model, None, read_sequences(regions)[0], horizon_bp)
+        with opened(fasta) as genome:
+            return mutate(self._model, genome, regions, horizon_bp)
+
+    def finetune(
+        self,
+        sequences: Any,
+        labels: Iterable[Any] | None = None,
+        *,
+        fasta: Any = None,
+        folder: str | os.PathLike[str] | None = None,
+        split: Iterable[str] | None = None,
+        test_share: float = 0.2,
+        **settings: Any,
+    ) -> Classifier:
+        """Train a classifier of sequences on a copy of this model, and test it beside a regression on k-mers.
+
+        Parameters
+        ----------
+        sequences
+            As in `log_likelihood`; with ``fasta`` regions, as in `embed`.
+        labels
+            A class for each; None takes the column ``label`` of a frame, or the names of the regions.
+        fasta
+            The genome of regions.
+        folder
+            Where to keep the classifier, for `load_classifier` and ``titans-dna predict``; None keeps it in memory.
+        split
+            ``train`` or ``test`` for each; drawn at random if left out.
+        test_share
+            Share of each class that is tested, where there is no split.
+        **settings
+            ``mode`` (full, frozen or last-layers), ``last_layers``, ``epochs``, ``batch``, ``learning_rate``,
+            ``weight_decay``, ``both_strands``, ``kmer_bases``, ``seed``: those of ``titans-dna finetune``.
+
+        Returns
+        -------
+        Classifier
+            With ``predict`` and the metrics on the tested examples. The model itself is not changed.
+
+        Raises
+        ------
+        ConfigError
+            If there are fewer than two classes, or settings are unknown or out of range.
+        FormatError, InputMissing, OutputError
+            If an input cannot be read, or the folder cannot be written.
+        """
+        from titans_dna.api.classifier import FinetuneInputs, finetune
+
+        inputs = FinetuneInputs(sequences=sequences, labels=labels, fasta=fasta, split=split, test_share=test_share)
+        return finetune(self._model, inputs, folder, settings)
+
+
+def _check_least(least: int, **numbers: int) -> None:
+    for name, number in numbers.items():
+        if number < least:
+            raise ConfigError(f"{name} is {number}; choose {least} or more")
+
+
+def _warn_without(outcomes: Sequence[str], good: str) -> None:
+    """Log how many inputs have no vector, and why."""
+    bad = [outcome for outcome in outcomes if outcome != good]
+    if bad:
+        reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
+        logger.warning("%s of %s inputs have no vector: %s", f"{len(bad):,}", f"{len(outcomes):,}", reasons)

@@ -1,0 +1,163 @@
+"""Regions as people have them: strings, intervals, tuples, frames, BED and GTF files; placed on a genome's contigs.
+
+A region written as text is 1-based with its end included, as in samtools. Everything else counts from 0 and leaves the
+end out, as in BED. A row that cannot be read, or that lies outside the genome, is data: it is placed with an outcome
+that says why it cannot be used.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from titans_dna.api.frames import find_column, is_frame, is_missing
+from titans_dna.api.sequences import names_file
+from titans_dna.errors import FormatError, TitansDNAError
+from titans_dna.genome.contigs import ContigTable
+from titans_dna.genome.interval import Interval
+from titans_dna.inference.placing import PlacedRegion, place_interval
+from titans_dna.io.intervals.bed import iterate_records
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MALFORMED", "is_single_region", "iterate_regions", "parse_region", "place_file"]
+
+MALFORMED = "malformed"  # outcome of a row that is no interval; its name says what is wrong
+_CONTIG = ("contig", "chrom", "chr", "#chrom", "chromosome", "seqname", "seqid")
+_FILES = (".bed", ".gtf", ".gff", ".gff2", ".gff3", ".gz", ".bgz")
+
+
+def is_single_region(given: object) -> bool:
+    """Tell one region from several."""
+    return isinstance(given, Interval) or (isinstance(given, str) and not _is_file(given))
+
+
+def iterate_regions(contigs: ContigTable, given: Any) -> Iterator[PlacedRegion]:
+    """Yield regions in their order, placed on contigs.
+
+    Parameters
+    ----------
+    contigs
+        Of the genome.
+    given
+        ``"chr1:1001-2000"``, an `Interval`, a tuple (contig, start, end), a list of these; a frame with columns
+        contig, start, end and if it likes strand and name; the path of a BED or GTF file; None for whole contigs.
+
+    Raises
+    ------
+    FormatError, ContigUnknown
+        If a string is no region of the genome, or a file holds none.
+    InputMissing
+        If the file is not there.
+    """
+    if given is None:
+        for contig, length in contigs.lengths.items():
+            yield place_interval(contigs, Interval(contig, 0, length, name=contig))
+    elif isinstance(given, os.PathLike) or (isinstance(given, str) and _is_file(given)):
+        yield from place_file(contigs, Path(given))
+    elif is_frame(given):
+        yield from _of_frame(contigs, given)
+    elif is_single_region(given):
+        yield _place(contigs, given, 0)
+    elif isinstance(given, Iterable):
+        for number, one in enumerate(given):
+            yield _place(contigs, one, number)
+    else:
+        raise FormatError(f"{given!r:.60} is no region. Write 'chr1:1001-2000', an Interval, or a list of them.")
+
+
+def parse_region(contigs: ContigTable, text: str) -> PlacedRegion:
+    """Place a region written as text, 1-based with its end included, under any name of its contig.
+
+    Raises
+    ------
+    FormatError, ContigUnknown
+        If it is no region of the genome.
+    """
+    return place_interval(contigs, Interval.parse(text, _Resolving(contigs)))
+
+
+def place_file(contigs: ContigTable, path: Path) -> Iterator[PlacedRegion]:
+    """Yield the regions of a BED or GTF file; a broken line is a region that cannot be used.
+
+    Raises
+    ------
+    FormatError
+        If no line is good.
+    InputMissing
+        If the file is not there.
+    """
+    broken, good = None, False
+    for record in iterate_records(path):
+        if record.problem:
+            broken = broken or record
+            yield _malformed(f"line {record.line} is {record.problem}")
+            continue
+        good = True
+        for asked in record.intervals:
+            yield place_interval(contigs, asked)
+    if not good and broken:
+        raise FormatError(broken.problem.removeprefix("malformed: "), path=path, line=broken.line)
+    if not good:
+        raise FormatError("holds no interval. Check that it is the file you mean.", path=path)
+
+
+class _Resolving(dict[str, int]):
+    """Lengths by any name of a contig."""
+
+    def __init__(self, contigs: ContigTable) -> None:
+        super().__init__(contigs.lengths)
+        self._contigs = contigs
+
+    def __missing__(self, name: str) -> int:
+        return self[self._contigs.require(name)]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._contigs.resolve(name) is not None
+
+
+def _is_file(text: str) -> bool:
+    """Tell a file of regions from a region: by its ending, or because it is there."""
+    return text.lower().endswith(_FILES) or names_file(text)
+
+
+def _place(contigs: ContigTable, given: Any, number: int) -> PlacedRegion:
+    """Place one item of a list."""
+    if isinstance(given, str):
+        return parse_region(contigs, given)
+    if isinstance(given, Interval):
+        return place_interval(contigs, given)
+    if isinstance(given, tuple | list) and 3 <= len(given) <= 5:
+        return _of_values(contigs, number, *given)
+    raise FormatError(f"region {number} is {given!r:.40}. Write 'chr1:1001-2000', an Interval or (contig, start, end).")
+
+
+def _of_frame(contigs: ContigTable, frame: pd.DataFrame) -> Iterator[PlacedRegion]:
+    """Yield the rows of a frame."""
+    needed = [find_column(frame, names) for names in (_CONTIG, ("start", "chromstart"), ("end", "chromend"))]
+    others = [find_column(frame, [name], needed=False) for name in ("strand", "name")]
+    for number in range(len(frame)):
+        strand, name = ("" if c is None or is_missing(c.iloc[number]) else str(c.iloc[number]) for c in others)
+        contig, start, end = (column.iloc[number] for column in needed)
+        yield _of_values(contigs, number, contig, start, end, strand or "+", name)
+
+
+def _of_values(
+    contigs: ContigTable, number: int, contig: Any, start: Any, end: Any, strand: str = "+", name: str = ""
+) -> PlacedRegion:
+    """Place one row, 0-based with its end left out."""
+    try:
+        if is_missing(contig) or is_missing(start) or is_missing(end) or start != int(start) or end != int(end):
+            return _malformed(f"row {number} is malformed: {contig}, {start}, {end} are not contig, start and end")
+        return place_interval(contigs, Interval(str(contig), int(start), int(end), strand, str(name)))
+    except TitansDNAError as error:
+        return _malformed(f"row {number} is malformed: {error.what}")
+    except (TypeError, ValueError):
+        return _malformed(f"row {number} is malformed: {start!r:.40} and {end!r:.40} are not whole numbers")
+
+
+def _malformed(what: str) -> PlacedRegion:
+    return PlacedRegion(asked=Interval(".", 0, 0, ".", what), contig="", start=0, end=0, outcome=MALFORMED)

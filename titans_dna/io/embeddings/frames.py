@@ -1,0 +1,70 @@
+"""A file of embeddings in memory, as a pandas frame or as AnnData."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from titans_dna.errors import ConfigError
+
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+
+    from titans_dna.io.embeddings.reader import Embeddings
+
+__all__ = ["embeddings_anndata", "embeddings_frame"]
+
+COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
+
+
+def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
+    """Return a row for each region: contig, start, end (0-based, end excluded), strand, name, outcome, and its vector.
+
+    The numbers of the vector are columns ``e0``, ``e1``, ...; in a file of one vector per base, the column
+    ``embedding`` holds an array (bases, width) for each region. The frame's ``attrs`` say what the
+    vectors were made with.
+
+    Raises
+    ------
+    ConfigError
+        If pandas is not installed.
+    """
+    pandas = _load("pandas", "pandas")
+    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    if embeddings.ragged:
+        table["embedding"] = [embeddings[row] for row in range(len(embeddings))]
+    else:
+        names = [f"e{number}" for number in range(embeddings.width)]
+        table = pandas.concat([table, pandas.DataFrame(embeddings.vectors(), columns=names)], axis=1)
+    table.attrs.update(embeddings.attributes)
+    return table
+
+
+def embeddings_anndata(embeddings: Embeddings) -> ad.AnnData:
+    """Return AnnData as `titans-dna convert` writes it: vectors in ``X``, regions in ``obs``, attributes in ``uns``.
+
+    Raises
+    ------
+    ConfigError
+        If anndata is not installed, or the file has one vector per base.
+    """
+    if embeddings.ragged:
+        raise ConfigError(f"{embeddings.path}: has one vector per base, which AnnData cannot hold. Use to_pandas.")
+    anndata, pandas = _load("anndata", "convert"), _load("pandas", "pandas")
+    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    table.index = table.index.astype(str)
+    names = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
+    contigs = embeddings.contigs
+    lengths, sums = [pair[0] for pair in contigs.values()], [pair[1] for pair in contigs.values()]
+    found = pandas.DataFrame({"length": lengths, "md5": sums}, index=pandas.Index(list(contigs), dtype=object))
+    uns = {"titans_dna": embeddings.attributes, "contigs": found}
+    return anndata.AnnData(X=embeddings.vectors(), obs=table, var=names, uns=uns)
+
+
+def _load(name: str, extra: str) -> Any:
+    """Import an optional package."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{name} is not installed. Run: pip install 'titans-dna[{extra}]'") from error

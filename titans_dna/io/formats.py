@@ -1,0 +1,319 @@
+"""The register of formats: what each holds, how its names end, who writes and reads it, and whether shards merge.
+
+Every other part of the package asks here what an ending means. Nothing else is imported until a reader or a writer is
+asked for, so this module costs nothing to load. A name says the format of what is written (`format_of`); what is read
+is told by its bytes, and by its name only where they say nothing (`sniff`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import importlib.util
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from titans_dna.errors import FormatError, InputMissing, OutputError
+
+__all__ = ["FORMATS", "Format", "endings_of", "format_of", "require_package", "sniff"]
+
+#: What a file can hold, in words.
+HOLDS = {
+    "variants": "scored variants",
+    "scores": "a table of scores",
+    "tracks": "tracks, one number or several for each base",
+    "all-SNVs": "ln P of A, C, G and T at every base",
+    "mutagenesis": "single-base changes of regions",
+    "embeddings": "embeddings of regions",
+    "classes": "predicted classes",
+    "tokens": "tokens of sequence",
+    "figures": "figures of an evaluation, a classifier or a sample",
+    "page": "a page to be looked at",
+    "picture": "a picture",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One format of one kind of content."""
+
+    name: str  # in words
+    holds: str  # a key of `HOLDS`
+    endings: tuple[str, ...]  # of file names, the preferred one first
+    verbs: tuple[str, ...] = ()  # verbs that write it, with the option where it is not --output
+    writer: str = ""  # "module:name" below titans_dna.io, empty where the verb writes it itself
+    reader: str = ""  # "module:name" below titans_dna.io of a function that takes a path
+    merges: bool = False  # whether `titans-dna merge` makes one file of its shards
+    package: str = ""  # optional package that it needs
+
+    def fits(self, path: str | os.PathLike[str]) -> bool:
+        """Tell whether a path ends as files of this format do."""
+        return os.fspath(path).endswith(self.endings)
+
+    def load_writer(self) -> Any:
+        """Import the writer."""
+        return _load(self.writer)
+
+    def load_reader(self) -> Any:
+        """Import the reader."""
+        return _load(self.reader)
+
+
+_TABLES = ("score-variants", "score-regions")
+_TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
+_TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
+_TEXT = ("TSV", "JSON", "HTML")  # what a device or pipe can take
+_SINKS, _TABLE, _TRACK = "tables.score_sinks:", "tables.score_table_reader:", "tables.track_set:"
+
+FORMATS = (
+    Format(
+        name="VCF", holds="variants", endings=(".vcf.gz", ".vcf", ".vcf.bgz"), verbs=("score-variants",),
+        writer="variants.vcf_writer:ScoredVcfWriter", reader="variants.scored_vcf:open_scored_vcf", merges=True,
+    ),
+    Format(
+        name="BCF", holds="variants", endings=(".bcf",), reader="variants.scored_vcf:open_scored_vcf",
+    ),
+    Format(
+        name="TSV", holds="scores", endings=_TSV, verbs=_TABLES, writer=_SINKS + "TsvSink", reader=_TABLE + "open_tsv",
+        merges=True,
+    ),
+    Format(
+        name="Parquet", holds="scores", endings=(".parquet",), verbs=_TABLES, writer=_SINKS + "ParquetSink",
+        reader=_TABLE + "open_parquet", merges=True, package="pyarrow",
+    ),
+    Format(
+        name="HDF5", holds="scores", endings=_HDF5, verbs=_TABLES, writer=_SINKS + "Hdf5Sink",
+        reader=_TABLE + "open_hdf5", merges=True,
+    ),
+    Format(
+        name="AnnData", holds="scores", endings=(".h5ad",), verbs=_TABLES, writer=_SINKS + "AnnDataSink",
+        reader=_TABLE + "open_anndata", merges=True, package="anndata",
+    ),
+    Format(
+        name="TSV with a tabix index", holds="all-SNVs", endings=(".tsv.gz",), verbs=("mutagenesis --all-snvs",),
+        writer="tables.snv_table:SnvTableWriter", reader=_TABLE + "open_tsv", merges=True,
+    ),
+    Format(
+        name="bigWig", holds="tracks", endings=(".bw",), verbs=("score-regions --track", *_TRACKS),
+        writer=_TRACK + "BigWigs", reader="tables.track_set_reader:open_bigwig", merges=True,
+    ),
+    Format(
+        name="TSV", holds="tracks", endings=_TSV, verbs=_TRACKS, writer=_TRACK + "Rows", reader=_TABLE + "open_tsv",
+        merges=True,
+    ),
+    Format(
+        name="Parquet", holds="tracks", endings=(".parquet",), verbs=_TRACKS, writer=_TRACK + "Rows",
+        reader=_TABLE + "open_parquet", merges=True, package="pyarrow",
+    ),
+    Format(
+        name="HDF5", holds="tracks", endings=_HDF5, verbs=_TRACKS, writer=_TRACK + "Arrays",
+        reader="tables.track_set_reader:open_arrays", merges=True,
+    ),
+    Format(
+        name="HDF5", holds="mutagenesis", endings=_HDF5, verbs=("mutagenesis",),
+        reader="tables.mutagenesis:open_mutagenesis",
+    ),
+    Format(
+        name="HDF5", holds="embeddings", endings=_HDF5, verbs=("embed", "convert"),
+        writer="embeddings.writer:EmbeddingWriter", reader="embeddings.reader:open_embeddings", merges=True,
+    ),
+    Format(
+        name="AnnData", holds="embeddings", endings=(".h5ad",), verbs=("convert",),
+        writer="embeddings.convert:write_h5ad", reader="embeddings.convert:read_h5ad", package="anndata",
+    ),
+    Format(
+        name="Parquet", holds="embeddings", endings=(".parquet",), verbs=("convert",),
+        writer="embeddings.convert:write_parquet", reader="embeddings.convert:read_parquet", package="pyarrow",
+    ),
+    Format(
+        name="NumPy", holds="embeddings", endings=(".npy",), verbs=("convert",), writer="embeddings.convert:write_npy",
+    ),
+    Format(
+        name="TSV", holds="classes", endings=_TSV, verbs=("predict",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
+    Format(
+        name="TSV", holds="tokens", endings=_TSV, verbs=("tokenize",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
+    Format(
+        name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
+        reader="tables.figures:open_figures",
+    ),
+    Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
+    Format(name="picture", holds="picture", endings=(".png", ".svg", ".pdf"), verbs=("mutagenesis --picture",)),
+)  # fmt: skip
+
+
+def endings_of(*, verb: str = "", holds: str = "") -> tuple[str, ...]:
+    """Return the endings that a verb can write, or that what is held can have; the preferred one first."""
+    return tuple(dict.fromkeys(end for found in _chosen(verb, holds) for end in found.endings))
+
+
+def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") -> Format:
+    """Return the format that a path to be written asks for.
+
+    Parameters
+    ----------
+    path
+        Output. A device such as ``/dev/null`` has no ending; a verb that writes one format of text alone takes it.
+    verb
+        Verb that writes, with the option where it is not ``--output``; "merge" writes what merges.
+    holds
+        What is written, a key of `HOLDS`; empty for all that the verb writes.
+
+    Raises
+    ------
+    OutputError
+        If the verb cannot write what the path's ending says, or a package for it is not installed.
+    """
+    formats = _chosen(verb, holds)
+    found = next((each for each in formats if each.fits(path)), None)
+    if found is None and len(formats) == 1 and formats[0].name in _TEXT and _is_device(Path(path)):
+        return formats[0]
+    if found is None:
+        raise OutputError(_refusal(Path(path), verb, holds), path=path)
+    require_package(found, path)
+    return found
+
+
+def require_package(found: Format, path: str | os.PathLike[str]) -> None:
+    """Raise if the package that a format needs is not installed."""
+    if found.package and importlib.util.find_spec(found.package) is None:
+        raise OutputError(
+            f"needs the package {found.package}. Install it with: pip install 'titans-dna[convert]'.", path=path
+        )
+
+
+def sniff(path: str | os.PathLike[str]) -> Format | None:
+    """Tell what a file is by its bytes, or by its name where they do not say; None where it is no format of ours.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there.
+    FormatError
+        If it is damaged.
+    """
+    path = Path(path)
+    if not path.is_file():
+        if Path(f"{path}.work").is_dir():
+            what = "is not complete yet: a run is writing it, or was stopped. Wait, or run it again with --resume."
+            raise InputMissing(what, path=path)
+        raise InputMissing("there is no such file. Check the path.", path=path)
+    name, holds = _look_inside(path)
+    if name:
+        return next((each for each in FORMATS if each.name == name and each.holds == holds), None)
+    return next((each for each in FORMATS if each.fits(path)), None)
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(importlib.import_module(f"titans_dna.io.{module}"), name)
+
+
+def _chosen(verb: str, holds: str) -> list[Format]:
+    """Return the formats that a verb writes and that hold this."""
+    held = [each for each in FORMATS if each.verbs and holds in ("", each.holds)]
+    return [each for each in held if not verb or verb in each.verbs or (verb == "merge" and each.merges)]
+
+
+def _is_device(path: Path) -> bool:
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def _refusal(path: Path, verb: str, holds: str) -> str:
+    """Say what cannot be written, what can be, and who else writes it."""
+    known = next(
+        (end for each in FORMATS for end in sorted(each.endings, key=len)[::-1] if path.name.endswith(end)), ""
+    )
+    who = verb or "titans-dna"
+    what = f" for {HOLDS[holds]}" if holds and (verb == "merge" or not verb) else ""
+    said = f"{who} writes no {known}{what}" if known else f"has no ending that {who} writes{what}"
+    choice = endings_of(verb=verb, holds=holds)
+    listed = ", ".join(choice[:-1]) + " or " + choice[-1] if len(choice) > 1 else "".join(choice)
+    later = verb in ("embed", "merge") and known in endings_of(verb="convert", holds="embeddings")
+    more = f", and make {known} of it with `titans-dna convert`" if later and holds in ("", "embeddings") else ""
+    return f"{said}. Choose {listed}{more}."
+
+
+def _look_inside(path: Path) -> tuple[str, str]:
+    """Return name and content of a format by the bytes of a file; empty text where they do not tell."""
+    with path.open("rb") as file:
+        head = file.read(8)
+    if head == b"\x89HDF\r\n\x1a\n":
+        return _look_inside_hdf5(path)
+    if head[:4] == b"PAR1":
+        return "Parquet", _content_of_parquet(path)
+    if head[:4] in (b"\x26\xfc\x8f\x88", b"\x88\x8f\xfc\x26"):
+        return "bigWig", "tracks"
+    if head[:6] == b"\x93NUMPY":
+        return "NumPy", "embeddings"
+    return _look_inside_text(path)
+
+
+def _look_inside_hdf5(path: Path) -> tuple[str, str]:
+    import h5py
+
+    try:
+        with h5py.File(path, "r") as file:
+            if "titans_dna_scores" in file.attrs:
+                return "HDF5", "scores"
+            if "uns/titans_dna" in file:
+                return "AnnData", "scores" if "kinds" in file["uns/titans_dna"] else "embeddings"
+            if "regions" in file and "embeddings" in file:
+                return "HDF5", "embeddings"
+            kind = str(file.attrs.get("options", "")).split()
+            if "kind=mutagenesis" in kind:
+                return "HDF5", "mutagenesis"
+            return ("HDF5", "tracks") if kind else ("", "")
+    except OSError as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+
+
+def _content_of_parquet(path: Path) -> str:
+    if importlib.util.find_spec("pyarrow") is None:
+        return "scores"
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        schema = pq.read_schema(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    if "embedding" in schema.names:
+        return "embeddings"
+    return _content_of_columns(schema.names)
+
+
+def _look_inside_text(path: Path) -> tuple[str, str]:
+    """Look at the first lines of a text; the column names of a table say what it holds."""
+    try:
+        with path.open("rb") as raw:
+            packed = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream: Any = gzip.GzipFile(fileobj=raw) if packed else raw
+            line = stream.readline(1 << 20)
+            if line.startswith(b"##fileformat=VCF"):
+                return "VCF", "variants"
+            if line.startswith(b"BCF"):
+                return "BCF", "variants"
+            while line.startswith(b"##"):
+                line = stream.readline(1 << 20)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    columns = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
+    if columns == ["#contig", "position", "ref", *"ACGT"]:
+        return "TSV with a tabix index", "all-SNVs"
+    held = _content_of_columns(columns) if columns[0] in ("contig", "name") else ""
+    return ("TSV", held) if held else ("", "")
+
+
+def _content_of_columns(columns: list[str]) -> str:
+    if columns[:2] == ["contig", "start"] and columns[2:3] != ["end"]:
+        return "tracks"
+    if "predicted" in columns:
+        return "classes"
+    return "tokens" if "token" in columns else "scores"

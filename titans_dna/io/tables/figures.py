@@ -1,0 +1,49 @@
+"""Figures in JSON, as evaluate, finetune and statistics write them, read as a table of names and numbers.
+
+A figure within others is named by all keys on the way, with dots: ``variants.outcomes.scored``. Text is metadata.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from titans_dna.errors import FormatError
+from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table_reader import Scores
+
+__all__ = ["open_figures"]
+
+
+def open_figures(path: str | os.PathLike[str]) -> Scores:
+    """Open a file of figures.
+
+    Raises
+    ------
+    FormatError
+        If it holds no JSON object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(f"is no JSON ({error}). Make it again.", path=path) from None
+    if not isinstance(found, dict):
+        raise FormatError("holds no JSON object. Make it again.", path=path)
+    flat = dict(_flat(found, ""))
+    rows = [{"figure": name, "value": float(v)} for name, v in flat.items() if not isinstance(v, str)]
+    metadata = {name: text for name, text in flat.items() if isinstance(text, str)}
+    columns = (Column("figure", "text"), Column("value", "score"))
+    return Scores(path=Path(path), columns=columns, metadata=metadata, read=lambda _: rows)
+
+
+def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Yield names and single values; what is not known is nan."""
+    pairs = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else None
+    if pairs is None:
+        yield name, float("nan") if value is None else value
+        return
+    for key, inner in pairs:
+        yield from _flat(inner, f"{name}.{key}" if name else str(key))

@@ -1,0 +1,157 @@
+"""What takes the rows of a table of scores, one class for each format (see `titans_dna.io.tables.score_table`)."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.hdf5_file import new_hdf5
+from titans_dna.io.disk.hdf5_metadata import write_metadata
+from titans_dna.io.tables.tsv import TsvWriter
+
+__all__ = ["AnnDataSink", "Column", "Hdf5Sink", "ParquetSink", "Sink", "TsvSink"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: ``text``, ``integer`` or ``score`` (a 32-bit float, missing where there is none)."""
+
+    name: str
+    kind: str
+
+
+class Sink(ABC):
+    """A context manager that takes columns of some rows at a time; only its clean end makes the file appear."""
+
+    as_given: ClassVar[bool] = False  # whether values come as they are, and not in arrays by the kind of their column
+
+    def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
+        self.path, self.columns, self.metadata = path, columns, metadata
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self.open(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    @abstractmethod
+    def open(self, stack: ExitStack) -> None:
+        """Enter what is to be left at the end."""
+
+    @abstractmethod
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Take columns of some rows, by name."""
+
+
+class TsvSink(Sink):
+    """Lines of text, in full precision."""
+
+    as_given = True
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        self._names = [column.name for column in self.columns]
+        self._writer = stack.enter_context(TsvWriter(self.path, self._names, self.metadata))
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write some rows."""
+        for row in zip(*(values[name] for name in self._names), strict=True):
+            self._writer.write(dict(zip(self._names, row, strict=True)))
+
+
+class ParquetSink(Sink):
+    """Row groups of an Arrow table."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        types = {"text": pa.string(), "integer": pa.int64(), "score": pa.float32()}
+        fields = [pa.field(column.name, types[column.kind]) for column in self.columns]
+        self._schema = pa.schema(fields, metadata={f"titans_dna.{k}": v for k, v in self.metadata.items()})
+        temporary = stack.enter_context(atomic_path(self.path))
+        self._writer = stack.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write some rows."""
+        import pyarrow as pa
+
+        arrays = [
+            pa.array(values[column.name], type=field.type, from_pandas=column.kind == "score")
+            for column, field in zip(self.columns, self._schema, strict=True)
+        ]
+        self._writer.write_table(pa.Table.from_arrays(arrays, schema=self._schema))
+
+
+class Hdf5Sink(Sink):
+    """Growing datasets."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        import h5py
+
+        types = {"text": h5py.string_dtype("utf-8"), "integer": np.dtype("i8"), "score": np.dtype("f4")}
+        self._file = stack.enter_context(new_hdf5(stack.enter_context(atomic_path(self.path))))
+        self._file.attrs["titans_dna_scores"] = 1
+        write_metadata(self._file, self.metadata)
+        self._file.attrs["columns"] = [column.name for column in self.columns]
+        self._file.attrs["kinds"] = [column.kind for column in self.columns]
+        for column in self.columns:
+            self._file.create_dataset(
+                f"columns/{column.name}", (0,), types[column.kind], maxshape=(None,), chunks=(4096,),
+                compression="gzip", compression_opts=4, shuffle=True, track_times=False,
+            )  # fmt: skip
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write some rows."""
+        for column in self.columns:
+            dataset = self._file[f"columns/{column.name}"]
+            before = len(dataset)
+            dataset.resize(before + len(values[column.name]), axis=0)
+            dataset[before:] = values[column.name]
+
+
+class AnnDataSink(Sink):
+    """Everything in memory until the end."""
+
+    def open(self, stack: ExitStack) -> None:
+        """Make the file."""
+        self._parts: list[Mapping[str, Any]] = []
+        self._temporary = stack.enter_context(atomic_path(self.path))
+        stack.push(self._save)
+
+    def write(self, values: Mapping[str, Any]) -> None:
+        """Write some rows."""
+        self._parts.append(values)
+
+    def _save(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None:
+            return
+        import anndata
+        import pandas as pd
+
+        def joined(name: str) -> np.ndarray[Any, np.dtype[Any]]:
+            return np.concatenate([np.asarray(part[name]) for part in self._parts])
+
+        scores = [column.name for column in self.columns if column.kind == "score"]
+        others = {column.name: joined(column.name) for column in self.columns if column.kind != "score"}
+        index = pd.Index([str(number) for number in range(len(next(iter(others.values()))))], name="row")
+        table = anndata.AnnData(
+            X=np.stack([joined(name) for name in scores], 1).astype(np.float32),
+            obs=pd.DataFrame(others, index=index),
+            var=pd.DataFrame(index=pd.Index(scores, name="score")),
+            uns={"titans_dna": {**self.metadata, "columns": [c.name for c in self.columns],
+                                "kinds": [c.kind for c in self.columns]}},
+        )  # fmt: skip
+        table.write_h5ad(self._temporary, compression="gzip")

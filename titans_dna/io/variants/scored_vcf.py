@@ -1,0 +1,105 @@
+"""Scored variants of a VCF or BCF, read as a table with a row for each ALT.
+
+The scores stand in INFO, one value for each ALT; what they were made with stands in header lines ``##titans_dna_``. A
+record without ALT has one row, whose alt is ``.`` and whose outcome is ``no_alt``. Malformed lines of the source have
+no record: the header says how many there were (``malformed_records``). Columns are those of a table of scores; a row
+bears the number of its record beside them, as ``record``.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from titans_dna.errors import FormatError
+from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table_reader import Scores
+from titans_dna.io.variants.vcf import VcfRecord, read_variants
+from titans_dna.io.variants.vcf_header import VcfHeader
+
+__all__ = ["metadata_of", "open_scored_vcf"]
+
+OURS = "##titans_dna_"
+_SCORES = {
+    "llr": "TD_LLR", "llr_forward": "TD_LLR_FWD", "llr_reverse": "TD_LLR_REV", "quantile": "TD_QUANTILE",
+    "p_value": "TD_P",
+}  # fmt: skip
+_PLACE = (
+    Column("contig", "text"), Column("position", "integer"), Column("id", "text"),
+    Column("ref", "text"), Column("alt", "text"),
+)  # fmt: skip
+
+
+def open_scored_vcf(path: str | os.PathLike[str], info: Sequence[str] = ()) -> Scores:
+    """Open a VCF or BCF of scored variants.
+
+    Parameters
+    ----------
+    path
+        File of ``titans-dna score-variants``.
+    info
+        IDs of INFO whose text is wanted in columns of these names; what the header does not declare is left out.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there.
+    FormatError
+        If it is no VCF, or was not scored.
+    """
+    with read_variants(path) as reader:
+        header = reader.header
+    declared = header.declared["INFO"]
+    if not {"TD_LLR", "TD_OUTCOME"} <= declared:
+        raise FormatError("has no INFO/TD_LLR and TD_OUTCOME. Score it with `titans-dna score-variants`.", path=path)
+    scores = {name: key for name, key in _SCORES.items() if key in declared}
+    wanted = [key for key in info if key in declared]
+    columns = (*_PLACE, *(Column(name, "score") for name in scores), Column("outcome", "text"))
+    columns += tuple(Column(key, "text") for key in wanted)
+    read = partial(_rows, scores=scores, info=wanted)
+    return Scores(path=Path(path), columns=columns, metadata=metadata_of(header), read=read)
+
+
+def metadata_of(header: VcfHeader) -> dict[str, str]:
+    """Return what the header says the scores were made with, but for the text of records that could not be copied."""
+    pairs = [line.removeprefix(OURS).partition("=") for line in header.lines if line.startswith(OURS)]
+    return {key: value for key, _, value in pairs if key not in ("malformed", "dropped")}
+
+
+def _rows(table: Scores, scores: dict[str, str], info: Sequence[str]) -> Iterator[dict[str, Any]]:
+    with read_variants(table.path) as reader:
+        for number, record in enumerate(reader, 1):
+            if record.problem:
+                raise FormatError(f"record is {record.problem}. Score it again.", path=table.path, line=record.line)
+            yield from _of_record(number, record, scores, info)
+
+
+def _of_record(number: int, record: VcfRecord, scores: dict[str, str], info: Sequence[str]) -> Iterator[dict[str, Any]]:
+    told = record.info()
+    alts = record.alts or (".",)
+    values = {name: told.get(key, "").split(",") for name, key in {**scores, "outcome": "TD_OUTCOME"}.items()}
+    texts = {key: told.get(key, "").split(",") for key in info}
+    place = {"record": number, "contig": record.contig, "position": record.position, "id": record.id, "ref": record.ref}
+    for at, alt in enumerate(alts):
+        row: dict[str, Any] = {**place, "alt": alt}
+        row |= {name: _number(_at(values[name], at)) for name in scores}
+        row["outcome"] = _at(values["outcome"], at) or ("" if record.alts else "no_alt")
+        yield row | {key: _at(found, at if len(found) == len(alts) else 0) for key, found in texts.items()}
+
+
+def _at(values: Sequence[str], place: int) -> str:
+    """Return a value; nothing where it is missing."""
+    return values[place] if place < len(values) and values[place] != "." else ""
+
+
+def _number(text: str) -> float:
+    """Return a score, nan where there is none."""
+    try:
+        found = float(text) if text else math.nan
+    except ValueError:
+        return math.nan
+    return found if math.isfinite(found) else math.nan

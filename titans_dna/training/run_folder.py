@@ -1,0 +1,86 @@
+"""The folder of a pretraining run: who may write into it, and what becomes of a model that is there already.
+
+A new run asks for a folder that holds nothing of the names it writes. An unfinished run can go on, and a finished model
+can be replaced if that is asked for: until the new one is complete, the old one stays whole in ``replaced/``, so that
+weights and the record of what they have learned from always belong together. One run at a time, by a lock.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from titans_dna.errors import OutputError
+from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.io.disk.discard import discard
+from titans_dna.io.disk.lock import lock_file
+from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
+from titans_dna.training.checkpoints import FOLDER
+from titans_dna.training.log import EVENTS, GATES, LOG
+
+SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
+LOCK, REPLACED = ".titans-dna.lock", "replaced"
+MADE = (WEIGHTS, CONFIG, TOKENIZER, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
+FILES = ("*.safetensors", "*.json", SPLITS, LOG, GATES, "events.out.tfevents.*")  # in it and in its folders
+
+
+@contextmanager
+def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Hold the folder of a run while the block runs.
+
+    Parameters
+    ----------
+    output
+        The folder; made if need be.
+    resume
+        The run that is there goes on; else a new one begins.
+    overwrite
+        Whether a new run may take the place of a run or a model that is there.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made, if another run is writing into it, or if it holds what must not be replaced.
+    """
+    with disk_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with lock_file(output / LOCK, output):
+        try:
+            if not resume:
+                _make_room(output, overwrite)
+            for leftover in (output / FOLDER).glob(".partial-*"):  # of a checkpoint that was never completed
+                discard(leftover, FILES)
+            yield
+        finally:
+            (output / LOCK).unlink(missing_ok=True)
+
+
+def forget_replaced(output: Path) -> None:
+    """Remove the run that a new one, which is complete now, has replaced."""
+    discard(output / REPLACED, FILES)
+
+
+def _make_room(output: Path, overwrite: bool) -> None:
+    """See that nothing of the names of a run is there; set an earlier run aside if it may be replaced."""
+    there = [name for name in MADE if os.path.lexists(output / name)]
+    if not there:
+        return
+    foreign = SETTINGS not in there or any((output / name).is_symlink() for name in there)
+    if foreign:
+        raise OutputError(f"holds {there[0]}, which no pretraining run has made. Choose another --output.", path=output)
+    finished = WEIGHTS in there
+    if not overwrite:
+        what = "a finished model" if finished else "an unfinished run"
+        go_on = "" if finished else f"Go on with it by --resume {output}. "
+        raise OutputError(f"holds {what}. {go_on}Choose another --output, or replace it with --overwrite.", path=output)
+    aside = output / REPLACED
+    if os.path.lexists(aside):  # what is there replaces an older model, but was never completed
+        for name in there:
+            discard(output / name, FILES) if (output / name).is_dir() else (output / name).unlink()
+        return
+    with disk_errors(output):
+        aside.mkdir()
+        for name in there:
+            (output / name).rename(aside / name)
