@@ -1,11 +1,13 @@
-"""What the pages take from elsewhere in the project, by comments. All but the last stand alone on their line.
+"""What the pages take from elsewhere in the project, by comments. All but values stand alone on their line.
 
 <!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
 <!-- picture: ablations -->     benchmarks/results/ablations.svg, as an image
 <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/variants/vcf -->  what titans_dna/io/variants/vcf.py says of itself, its format
+<!-- sizes: named -->          the named sizes of models, from titans_dna/model/config.py
 <!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
+<!-- claim: evidence_recall_bits | merely read -->  the claims of a result in whose text these words stand
 <!-- value: variants_speed | ratio | measured -->  one cell of a table in benchmarks/results: its row, told by what its
                                first columns say (separated by "; "), and its column; so no figure is typed by hand
 """
@@ -23,7 +25,8 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|help): ([\w/, ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|help|sizes): ([\w/, ]+) -->$", re.MULTILINE)
+_CLAIM = re.compile(r"^<!-- claim: (\w+) \| (.+) -->$", re.MULTILINE)
 _VALUE = re.compile(r"<!-- value: ([\w]+) \| ([^|\n]+) \| ([^|\n]+) -->")
 _CLAIMS = re.compile(r"^<!-- (end of )?claims.* -->\n", re.MULTILINE)  # where benchmarks/evidence/claims.py writes
 
@@ -31,6 +34,7 @@ _CLAIMS = re.compile(r"^<!-- (end of )?claims.* -->\n", re.MULTILINE)  # where b
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page's marks (called by MkDocs)."""
     filled = _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+    filled = _CLAIM.sub(lambda match: _claim(match[1], match[2]), filled)
     filled = _VALUE.sub(lambda match: _value(match[1], tuple(match[2].split("; ")), match[3]), filled)
     return _CLAIMS.sub("", filled)
 
@@ -57,6 +61,22 @@ def _results(name: str) -> str:
     facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
     table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
     return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _claim(name: str, words: str) -> str:
+    """Return a table of the claims of a result that hold the words.
+
+    Raises
+    ------
+    ValueError
+        If none does.
+    """
+    claims = json.loads((PROJECT / "benchmarks/results" / f"{name}.json").read_text(encoding="utf-8"))["claims"]
+    found = [claim for claim in claims if words in claim["claim"]]
+    if not found:
+        raise ValueError(f"{name}: no claim holds {words!r}")
+    rows = [f"| {claim['claim']} | {claim['target']} | {claim['measured']} | {claim['verdict']} |" for claim in found]
+    return "\n".join(["| claim | target | measured | verdict |", "|---|---|---|---|", *rows])
 
 
 def _value(name: str, row: tuple[str, ...], column: str) -> str:
@@ -130,7 +150,22 @@ def _help(_: str) -> str:
     return "\n\n".join(parts)
 
 
+def _sizes(_: str) -> str:
+    import torch
+
+    from titans_dna.model.backbone import Backbone
+    from titans_dna.model.config import SIZES
+
+    rows = ["| size | parameters | weights in memory | layers x width | attention window |", "|---|---|---|---|---|"]
+    for name, config in SIZES.items():
+        with torch.device("meta"):  # counts weights without making them
+            count = sum(weight.numel() for weight in Backbone(config).parameters())
+        shape = f"{config.layers} x {config.width}"
+        rows.append(f"| `{name}` | {count:,} | {4 * count / 1e6:,.1f} MB | {shape} | {config.window_tokens} tokens |")
+    return "\n".join(rows)
+
+
 FILL = {
     "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring,
-    "help": _help,
+    "help": _help, "sizes": _sizes,
 }  # fmt: skip

@@ -14,7 +14,7 @@ PAGES = sorted((PROJECT / "docs" / "pages").rglob("*.md"))
 NAMES = [str(page.relative_to(PROJECT / "docs" / "pages")) for page in PAGES]
 
 # What no test of this file runs: conda, containers, larger machines, and what continuous integration runs by itself.
-LEFT_OUT = {"apptainer", "conda", "docker", "make", "pip", "snakemake", "titans-dna", "torchrun"}
+LEFT_OUT = {"apptainer", "conda", "docker", "hf", "make", "pip", "python", "snakemake", "titans-dna", "torchrun"}
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +154,13 @@ def test_a_value_is_a_cell_of_a_committed_result(script, project):
             hooks.on_page_markdown(f"<!-- value: variants_speed | {wrong} -->")
     with pytest.raises(ValueError, match="2 rows begin with '1; forward'"):
         hooks.on_page_markdown("<!-- value: memory_layer | 1; forward | speed ratio -->")
+
+
+def test_a_claim_is_shown_with_its_verdict(script):
+    hooks = script("hooks")
+    table = hooks.on_page_markdown("<!-- claim: evidence_recall_bits | after K-12 -->").splitlines()
+    assert table[0] == "| claim | target | measured | verdict |"
+    assert len(table) == 3
+    assert table[2].startswith("| Bits per base of E. coli W after K-12")
+    with pytest.raises(ValueError, match="no claim holds"):
+        hooks.on_page_markdown("<!-- claim: evidence_recall_bits | of unicorns -->")
