@@ -164,3 +164,21 @@ def test_a_claim_is_shown_with_its_verdict(script):
     assert table[2].startswith("| Bits per base of E. coli W after K-12")
     with pytest.raises(ValueError, match="no claim holds"):
         hooks.on_page_markdown("<!-- claim: evidence_recall_bits | of unicorns -->")
+
+
+def test_the_page_on_the_code_names_every_folder_and_the_order_of_the_contract(project):
+    import tomllib
+
+    page = (project / "docs" / "pages" / "architecture.md").read_text()
+    named = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE)
+    folders = {path.parent.name for path in (project / "titans_dna").glob("*/__init__.py")}
+    assert set(named) == folders | {"errors"}
+    contract = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    level = {
+        name.strip().removeprefix("titans_dna."): number
+        for number, line in enumerate(contract["layers"])
+        for name in line.split("|")
+    }
+    assert [level[name] for name in named] == sorted(level.values())
+    rooms = {path.parent.name for path in (project / "titans_dna" / "io").glob("*/__init__.py")}
+    assert all(f"`{room}/`" in page for room in rooms)
