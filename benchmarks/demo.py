@@ -1,7 +1,7 @@
 """How long `make demo` takes, from the times that Snakemake kept of its jobs.
 
-    make demo && python benchmarks/demo.py     # writes benchmarks/results/demo.md
-    python benchmarks/demo.py --say            # one line about it, which `make demo` begins with
+make demo && python benchmarks/demo.py     # writes benchmarks/results/demo.md
+python benchmarks/demo.py --say            # one line about it, which `make demo` begins with
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def say(result: Path) -> str:
     """Return the line about it."""
     known = json.loads(result.read_text())
     minutes, cpu = known["minutes"], known["machine"]["cpu"]
-    return f"The demo took {minutes:.0f} minutes on a busy machine ({cpu}). If it is stopped, `make demo` goes on with it."
+    return f"The demo took {minutes:.0f} minutes on a busy machine ({cpu}); if it is stopped, `make demo` goes on."
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
     python recipe/lint.py         # prints one line for each fault, exit code 1 if there is one
 
-Rules: bioconda-utils lint, as of version 3 (names of its checks in brackets). That the environment solves, that the address
-answers and that the package builds is not checked here.
+Where a rule is a check of bioconda-utils, the name of the check stands in brackets. That the environment solves, that
+the address answers and that the package builds is not checked here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,9 @@ def faults(recipe: dict[str, Any]) -> Iterator[str]:
     if not re.fullmatch(r"[a-z0-9_.-]+", name):
         yield f"package: the name {name!r} has other letters than a-z, 0-9, _, . and -"
     if not isinstance(version, str):
-        yield "package: the version is no text; put it between quotes [version_not_string]"
+        yield "package: the version is no text; put it between quotes"
+    if str(version).startswith("v"):
+        yield "package: the version begins with v [version_starts_with_v]"
     if set(source) & {"path", "git_url", "hg_url", "svn_url"} or not str(source.get("url", "")).startswith("https://"):
         yield "source: give the https address of a released archive [uses_vcs_url]"
     if not str(source.get("url", "")).endswith(f"/{name.replace('-', '_')}-{version}.tar.gz"):
@@ -39,25 +41,32 @@ def faults(recipe: dict[str, Any]) -> Iterator[str]:
         yield "source: sha256 is missing; run make sdist [missing_hash]"
     if not isinstance(build.get("number"), int):
         yield "build: number is missing [missing_build_number]"
-    if build.get("noarch") != "python" or build.get("skip"):
-        yield "build: pure Python is noarch: python, and skips nothing [should_be_noarch_python, should_not_be_noarch_skip]"
+    if build.get("noarch") != "python":
+        yield "build: pure Python is noarch: python [should_be_noarch_python]"
+    if build.get("skip"):
+        yield "build: noarch skips nothing [should_not_be_noarch_skip]"
     if not build.get("run_exports"):
         yield "build: run_exports is missing [missing_run_exports]"
     if build.get("script") != INSTALL:
-        yield f"build: the script is not {INSTALL!r} [should_not_use_setup_py]"
+        yield f"build: the script is not {INSTALL!r} [setup_py_install_args]"
     host = [spec.split()[0] for spec in needed.get("host", ())]
     if not {"python", "pip"} <= set(host) or needed.get("build"):
-        yield "requirements: host needs python and pip; build stays empty without a compiler [compilers_must_be_in_build]"
+        yield "requirements: host needs python and pip; build stays empty where nothing is compiled"
+    if "setuptools" in {spec.split()[0] for spec in needed.get("run", ())}:
+        yield "requirements: setuptools is not needed to run [uses_setuptools]"
     for spec in [*needed.get("host", ()), *needed.get("run", ())]:
-        if re.search(r"\S+[<>=]", spec.split()[0]):
+        if re.search(r"^\S+[!~<=>]", spec.split()[0]):
             yield f"requirements: {spec!r} has no space before its range [version_constraints_missing_whitespace]"
     if not any(recipe.get("test", {}).get(kind) for kind in ("commands", "imports")):
         yield "test: there is none [missing_tests]"
-    for key in ("home", "summary", "license", "license_family", "license_file"):
+    for key in ("home", "summary", "license"):
         if not about.get(key):
             yield f"about: {key} is missing [missing_{key}]"
-    if len(about.get("summary", "")) > 200:
-        yield "about: the summary is longer than 200 letters [summary_too_long]"
+    for key in ("license_family", "license_file"):
+        if not about.get(key):
+            yield f"about: {key} is missing"
+    if len(about.get("summary", "")) > 120:
+        yield "about: the summary is longer than 120 letters [long_summary]"
     if str(about.get("license_file", "")).startswith(".."):
         yield "about: license_file is looked up in the source distribution"
 

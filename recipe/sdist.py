@@ -1,6 +1,6 @@
 """Build the source distribution of what is committed, byte for byte the same each time, and write it into the recipe.
 
-    python recipe/sdist.py        # dist/titans_dna-VERSION.tar.gz; version, url and sha256 of recipe/meta.yaml, and labels
+    python recipe/sdist.py        # dist/titans_dna-VERSION.tar.gz; version and checksum where they stand
 
 What is packed is the last commit, not the working tree. The recipe itself is not in it, so its checksum can be.
 """

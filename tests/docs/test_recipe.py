@@ -38,18 +38,20 @@ def test_the_recipe_has_no_fault_and_all_places_name_one_version(lint, recipe, p
 @pytest.mark.parametrize(
     ("section", "key", "value", "rule"),
     [
-        ("package", "version", 0.1, "version_not_string"),
+        ("package", "version", 0.1, "put it between quotes"),
         ("source", "path", "..", "uses_vcs_url"),
         ("source", "url", "https://example.org/titans_dna-9.tar.gz", "not that of the source distribution"),
         ("source", "sha256", "0" * 64, "missing_hash"),
+        ("package", "version", "v0.1.0", "version_starts_with_v"),
+        ("requirements", "run", ["setuptools >=77"], "uses_setuptools"),
         ("build", "number", None, "missing_build_number"),
         ("build", "noarch", "generic", "should_be_noarch_python"),
         ("build", "run_exports", [], "missing_run_exports"),
-        ("build", "script", "python setup.py install", "should_not_use_setup_py"),
+        ("build", "script", "python setup.py install", "setup_py_install_args"),
         ("requirements", "host", ["python"], "host needs python and pip"),
         ("requirements", "run", ["numpy>=1"], "version_constraints_missing_whitespace"),
         ("about", "home", "", "missing_home"),
-        ("about", "summary", "x" * 201, "summary_too_long"),
+        ("about", "summary", "x" * 121, "long_summary"),
         ("about", "license_file", "../LICENSE", "looked up in the source distribution"),
     ],
 )
