@@ -1,6 +1,7 @@
 # make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
-# make evidence: what the README claims, tested at a small budget, into build/evidence.
+# make evidence: what the documentation claims, tested at a small budget, into build/evidence.
 # make docs: the documentation, into build/docs. make wheel: build the wheel and try it in an empty environment.
+# make sdist: the source distribution of the last commit, into dist, and its checksum into the conda recipe.
 
 PYTHON ?= python3
 CORES ?= 2
@@ -15,7 +16,7 @@ RESULTS := results/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-slurm evidence lint docs wheel install clean distclean
+.PHONY: demo test test-slurm evidence lint docs wheel sdist install clean distclean
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 
@@ -31,6 +32,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@touch $@
 
 demo: $(STAMP)
+	@$(BIN)/python benchmarks/demo.py --say
 	$(BIN)/snakemake --cores $(CORES) $(SNAKEMAKE_ARGS)
 	@echo
 	@echo "The results are in $(CURDIR)/$(RESULTS):"
@@ -63,6 +65,10 @@ wheel:
 	recipe/install.sh build/wheel/venv/bin/python "$$(echo build/wheel/*.whl)"
 	recipe/try.sh build/wheel/venv data
 
+sdist: $(STAMP)
+	$(BIN)/python recipe/sdist.py
+	$(BIN)/python recipe/lint.py
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -70,6 +76,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 	$(BIN)/snakefmt --check Snakefile pipelines/rules
 	$(BIN)/snakemake --lint
+	$(BIN)/python recipe/lint.py
 
 clean:
 	rm -rf results .snakemake build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

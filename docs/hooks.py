@@ -1,12 +1,15 @@
-"""What the pages take from elsewhere in the project, by a comment that stands alone on its line.
+"""What the pages take from elsewhere in the project, by comments. All but values stand alone on their line.
 
 <!-- figure: mac -->            docs/pages/figures/mac.svg, inside the page, so that it follows light and dark
 <!-- picture: ablations -->     benchmarks/results/ablations.svg, as an image
 <!-- results: memory_layer -->  the table of benchmarks/results/memory_layer.md, or how to measure it
 <!-- schemas: pipelines -->     the keys of every pipelines/schemas/*.schema.yaml
 <!-- docstring: io/variants/vcf -->  what titans_dna/io/variants/vcf.py says of itself, its format
-<!-- readme: Outcomes -->       that section of README.md
+<!-- sizes: named -->          the named sizes of models, from titans_dna/model/config.py
 <!-- help: verbs -->            what `titans-dna VERB --help` prints, for every verb
+<!-- claim: evidence_recall_bits | merely read -->  the claims of a result in whose text these words stand
+<!-- value: variants_speed | ratio | measured -->  one cell of a table in benchmarks/results: its row, told by what its
+                               first columns say (separated by "; "), and its column; so no figure is typed by hand
 """
 
 from __future__ import annotations
@@ -22,13 +25,17 @@ from typing import Any
 import yaml
 
 PROJECT = Path(__file__).resolve().parents[1]
-_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|readme|help): ([\w/, ]+) -->$", re.MULTILINE)
+_MARK = re.compile(r"^<!-- (figure|picture|results|schemas|docstring|help|sizes): ([\w/, ]+) -->$", re.MULTILINE)
+_CLAIM = re.compile(r"^<!-- claim: (\w+) \| (.+) -->$", re.MULTILINE)
+_VALUE = re.compile(r"<!-- value: ([\w]+) \| ([^|\n]+) \| ([^|\n]+) -->")
 _CLAIMS = re.compile(r"^<!-- (end of )?claims.* -->\n", re.MULTILINE)  # where benchmarks/evidence/claims.py writes
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
     """Fill a page's marks (called by MkDocs)."""
     filled = _MARK.sub(lambda match: FILL[match[1]](match[2]), markdown)
+    filled = _CLAIM.sub(lambda match: _claim(match[1], match[2]), filled)
+    filled = _VALUE.sub(lambda match: _value(match[1], tuple(match[2].split("; ")), match[3]), filled)
     return _CLAIMS.sub("", filled)
 
 
@@ -54,6 +61,38 @@ def _results(name: str) -> str:
     facts = ", ".join(line.removeprefix("- ") for line in lines if line.startswith("- "))
     table = "\n".join(line.replace("| None |", "| |") for line in lines if line.startswith("|"))
     return f"**{title.removeprefix('# ')}** ({command}; {facts})\n\n{table}"
+
+
+def _claim(name: str, words: str) -> str:
+    """Return a table of the claims of a result that hold the words.
+
+    Raises
+    ------
+    ValueError
+        If none does.
+    """
+    claims = json.loads((PROJECT / "benchmarks/results" / f"{name}.json").read_text(encoding="utf-8"))["claims"]
+    found = [claim for claim in claims if words in claim["claim"]]
+    if not found:
+        raise ValueError(f"{name}: no claim holds {words!r}")
+    rows = [f"| {claim['claim']} | {claim['target']} | {claim['measured']} | {claim['verdict']} |" for claim in found]
+    return "\n".join(["| claim | target | measured | verdict |", "|---|---|---|---|", *rows])
+
+
+def _value(name: str, row: tuple[str, ...], column: str) -> str:
+    """Return a cell of a result as its table shows it.
+
+    Raises
+    ------
+    ValueError
+        If the table has no such column, or not exactly one such row.
+    """
+    text = (PROJECT / "benchmarks/results" / f"{name}.md").read_text(encoding="utf-8")
+    columns, _, *rows = [line.strip("| ").split(" | ") for line in text.splitlines() if line.startswith("|")]
+    found = [cells for cells in rows if tuple(cells[: len(row)]) == row]
+    if len(found) != 1 or column not in columns:
+        raise ValueError(f"{name}: {len(found)} rows begin with {'; '.join(row)!r}; its columns are {columns}")
+    return found[0][columns.index(column)].strip()
 
 
 def _script(result: str) -> str:
@@ -96,13 +135,6 @@ def _docstring(module: str) -> str:
     return re.sub(r"^=+ +=+$.*^=+ +=+$", r"```text\n\g<0>\n```", docstring, flags=re.MULTILINE | re.DOTALL)
 
 
-def _readme(heading: str) -> str:
-    text = (PROJECT / "README.md").read_text(encoding="utf-8")
-    section = re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.MULTILINE | re.DOTALL)
-    assert section, f"README.md has no section {heading!r}"
-    return re.sub(r"^<!-- .* -->\n+", "", section[1], flags=re.MULTILINE).strip()  # marks of other scripts
-
-
 def _help(_: str) -> str:
     import click
 
@@ -118,7 +150,22 @@ def _help(_: str) -> str:
     return "\n\n".join(parts)
 
 
+def _sizes(_: str) -> str:
+    import torch
+
+    from titans_dna.model.backbone import Backbone
+    from titans_dna.model.config import SIZES
+
+    rows = ["| size | parameters | weights in memory | layers x width | attention window |", "|---|---|---|---|---|"]
+    for name, config in SIZES.items():
+        with torch.device("meta"):  # counts weights without making them
+            count = sum(weight.numel() for weight in Backbone(config).parameters())
+        shape = f"{config.layers} x {config.width}"
+        rows.append(f"| `{name}` | {count:,} | {4 * count / 1e6:,.1f} MB | {shape} | {config.window_tokens} tokens |")
+    return "\n".join(rows)
+
+
 FILL = {
     "figure": _figure, "picture": _picture, "results": _results, "schemas": _schemas, "docstring": _docstring,
-    "readme": _readme, "help": _help,
+    "help": _help, "sizes": _sizes,
 }  # fmt: skip

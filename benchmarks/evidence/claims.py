@@ -1,4 +1,4 @@
-"""Gather the claims of all evidence into the tables of the README and the documentation; a test holds them equal.
+"""Gather the claims of all evidence into the tables of the documentation; a test holds them equal.
 
 python benchmarks/evidence/claims.py            # print the table of all
 python benchmarks/evidence/claims.py --write    # between the marks in the files
@@ -14,7 +14,6 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 RESULTS = PROJECT / "benchmarks" / "results"
 FILES: dict[str, tuple[str, ...]] = {  # file, and the results whose claims it shows; none for all
-    "README.md": ("evidence_recall_bits",),
     "docs/pages/evidence.md": (),
 }
 ORDER = (

@@ -14,7 +14,7 @@ PAGES = sorted((PROJECT / "docs" / "pages").rglob("*.md"))
 NAMES = [str(page.relative_to(PROJECT / "docs" / "pages")) for page in PAGES]
 
 # What no test of this file runs: conda, containers, larger machines, and what continuous integration runs by itself.
-LEFT_OUT = {"apptainer", "conda", "docker", "make", "pip", "snakemake", "titans-dna", "torchrun"}
+LEFT_OUT = {"apptainer", "conda", "docker", "hf", "make", "pip", "python", "snakemake", "titans-dna", "torchrun"}
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,6 @@ def test_marks_are_filled(script, project):
     assert "<!-- " in text
     assert "<!-- " not in filled
     assert "| `samples` | needed |" in filled  # of the schema
-    assert "`TD_OUTCOME`" in filled  # of the README
     assert "Specification: VCFv4.2" in filled  # of a docstring
     assert filled.count("<svg ") == len(re.findall("<!-- figure: ", text))
 
@@ -141,5 +140,46 @@ def test_marks_are_filled(script, project):
 def test_a_result_that_is_not_there_says_how_to_make_it(script):
     hooks = script("hooks")
     assert "python benchmarks/nothing.py" in hooks.on_page_markdown("<!-- results: nothing -->")
-    with pytest.raises(AssertionError, match="no section"):
-        hooks.on_page_markdown("<!-- readme: Nothing of that name -->")
+
+
+def test_a_value_is_a_cell_of_a_committed_result(script, project):
+    hooks = script("hooks")
+    table = (project / "benchmarks/results/variants_speed.md").read_text()
+    cell = re.search(r"^\| ratio \| times \| (\S+) \|", table, re.MULTILINE)[1]
+    filled = hooks.on_page_markdown("it is <!-- value: variants_speed | ratio | measured --> times")
+    assert filled == f"it is {cell} times"
+    two = hooks.on_page_markdown("<!-- value: memory_layer | 1; forward; titans-pytorch | speed ratio -->")
+    assert two == "1"
+    for wrong in ("no such row | measured", "ratio | no such column"):
+        with pytest.raises(ValueError, match=r"variants_speed: \d rows begin with"):
+            hooks.on_page_markdown(f"<!-- value: variants_speed | {wrong} -->")
+    with pytest.raises(ValueError, match="2 rows begin with '1; forward'"):
+        hooks.on_page_markdown("<!-- value: memory_layer | 1; forward | speed ratio -->")
+
+
+def test_a_claim_is_shown_with_its_verdict(script):
+    hooks = script("hooks")
+    table = hooks.on_page_markdown("<!-- claim: evidence_recall_bits | after K-12 -->").splitlines()
+    assert table[0] == "| claim | target | measured | verdict |"
+    assert len(table) == 3
+    assert table[2].startswith("| Bits per base of E. coli W after K-12")
+    with pytest.raises(ValueError, match="no claim holds"):
+        hooks.on_page_markdown("<!-- claim: evidence_recall_bits | of unicorns -->")
+
+
+def test_the_page_on_the_code_names_every_folder_and_the_order_of_the_contract(project):
+    import tomllib
+
+    page = (project / "docs" / "pages" / "architecture.md").read_text()
+    named = re.findall(r"^\| `(\w+)(?:/|\.py)` \|", page, re.MULTILINE)
+    folders = {path.parent.name for path in (project / "titans_dna").glob("*/__init__.py")}
+    assert set(named) == folders | {"errors"}
+    contract = tomllib.loads((project / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"][0]
+    level = {
+        name.strip().removeprefix("titans_dna."): number
+        for number, line in enumerate(contract["layers"])
+        for name in line.split("|")
+    }
+    assert [level[name] for name in named] == sorted(level.values())
+    rooms = {path.parent.name for path in (project / "titans_dna" / "io").glob("*/__init__.py")}
+    assert all(f"`{room}/`" in page for room in rooms)
