@@ -89,7 +89,7 @@ def _bases(given: Any, which: str) -> bytes:
     Raises
     ------
     FormatError
-        If it is none.
+        If it holds letters that are no nucleotides.
     """
     if _is_biopython(given):
         given = bytes(getattr(given, "seq", given))

@@ -66,7 +66,7 @@ class EmbedOptions:
         Raises
         ------
         ConfigError
-            If there is one.
+            If a layer is asked for that the model does not have.
         """
         known = ("final", *map(str, range(model.backbone.config.layers + 1)))
         for layer in self.layers:

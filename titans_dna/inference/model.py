@@ -29,7 +29,7 @@ class SequenceModel:
 
     @property
     def pad(self) -> int:
-        """Id of what is no sequence."""
+        """Id of padding, which belongs to no sequence."""
         return self.tokenizer.targets + 2
 
 
@@ -39,7 +39,7 @@ def require_single_bases(model: SequenceModel, what: str) -> None:
     Raises
     ------
     ConfigError
-        If it is one.
+        If the model's tokens have several bases.
     """
     if not isinstance(model.tokenizer, NucleotideTokenizer):
         raise ConfigError(

@@ -112,7 +112,7 @@ class CopyMemory:
         Parameters
         ----------
         ids
-            (n,) 0 to 3 for bases, anything above for what is none.
+            (n,) 0 to 3 for bases, anything above for N and other tokens that are no bases.
         """
         for start in range(0, len(ids), 1 << 20):
             piece = np.ascontiguousarray(ids[start : start + (1 << 20)], dtype=np.uint8)
@@ -237,7 +237,7 @@ def recall(state: RecallState, ids: np.ndarray, *, sources: bool = False) -> Fou
     state
         Of a new memory, or from an earlier call.
     ids
-        (T,) integers: 0 to 3 for bases, anything above for what is none.
+        (T,) integers: 0 to 3 for bases, anything above for N and other tokens that are no bases.
     sources
         Whether to say where on the tape each place lies.
 

@@ -169,7 +169,7 @@ def _size(value: int) -> str:
 
 
 def _breakable(text: object) -> Markup:
-    """The same, escaped, with a place to break the line behind each mark that names are put together with."""
+    """Return the text escaped for HTML; a long name may be broken over lines after an underscore, a dot or a slash."""
     return Markup("<wbr>").join(Markup.escape(part) for part in re.split(r"(?<=[._:;/|=])(?=\w)", _visible(text)))
 
 

@@ -26,7 +26,7 @@ def part_of(path: Path) -> str:
     Raises
     ------
     ConfigError
-        If it is for none.
+        If a report shows no such file.
     InputMissing, FormatError
         If there is no such file, or it is damaged.
     """
