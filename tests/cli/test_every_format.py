@@ -73,7 +73,7 @@ def test_scored_variants(make, read, run, tmp_path, ending):
     scores, wanted = open_scores(path), open_scores(make("score-variants", "v.tsv"))
     assert scores.columns == wanted.columns
     assert scores.metadata["model"] == wanted.metadata["model"]
-    assert scores.metadata["command"].startswith("titans-dna ")
+    assert scores.metadata["command"].startswith("titans-dna")
     rows = [row for row in scores if row["outcome"] != "malformed"]
     others = [row for row in wanted if row["outcome"] != "malformed"]
     for row, other in zip(rows, others, strict=True):
@@ -177,7 +177,7 @@ def test_embeddings(make, read, run, tmp_path, ending):
 def test_figures_and_tokens(make, read, run, genome, tmp_path):
     path = make("evaluate", "e.json", "--contig", "2")
     scores = open_scores(path)
-    assert scores.metadata["command"].startswith("titans-dna ")
+    assert scores.metadata["command"].startswith("titans-dna")
     assert {row["figure"]: row["value"] for row in scores}["bits_per_base"] > 1
     read(make("score-regions", "r.tsv"), "regions")
     for name, part in ((path, "evaluation"), (tmp_path / "s.json", "samples")):

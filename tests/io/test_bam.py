@@ -309,3 +309,10 @@ def test_a_real_cram_is_refused_with_a_piece_of_its_reference(shared_data, real_
             open_reads(old, piece)
         with pytest.raises(ReferenceMismatch, match="10,199,999 bases"):
             open_reads(real_cram[0], piece)
+
+
+def test_a_header_with_a_nul_byte_is_refused_with_one_line(tmp_path):
+    path = tmp_path / "nul.sam"
+    path.write_bytes(b"@SQ\tSN:c\tLN:9\x00/\x00\nr\t0\tc\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
+    with pytest.raises(FormatError, match=r"nul\.sam.*header is damaged"):
+        open_reads(path)

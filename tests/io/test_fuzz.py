@@ -11,14 +11,12 @@ SCRIPT = Path(__file__).with_name("fuzz_readers.py")
 SEEDS = {
     "fasta": b"\x00>a b\nACGT\nAC\n>b\nNN\n",
     "vcf": b"\x011\t10\trs1\tA\tG,<DEL>\t50\tPASS\tAF=0.5\n1\tx\t.\tA\t*\t.\t.\t.\n",
-    "whole_vcf": b'\x02##fileformat=VCFv4.2\n##INFO=<ID=A,Number=1,Type=Integer,Description="x">\n'
-    b"#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n1\t1\t.\tA\tG\t.\t.\tA=1\n",
-    "bed": b"\x03chr1\t0\t10\tn\t0\t+\t0\t0\t0\t1\t5,\t0,\n",
-    "gff": b"\x04c\tx\texon\t1\t5\t.\t+\t.\tID=a;Name=b\n",
-    "table": b"\x051\t5\tA\tG\n1:5:A:G\n",
-    "strings": b"\x06chr1:1,000-2,000",
-    "copy": b"\x081\t10\trs1\tA\tG,<DEL>\t50\tPASS\tI=5;X=a\tGT:Q\t0|1:1.5\t1\n",
-    "sam": b"\x07@SQ\tSN:c\tLN:9\nr\t0\tc\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\tNM:i:1\n",
+    "bed": b"\x02chr1\t0\t10\tn\t0\t+\t0\t0\t0\t1\t5,\t0,\n",
+    "gff": b"\x03c\tx\texon\t1\t5\t.\t+\t.\tID=a;Name=b\n",
+    "table": b"\x041\t5\tA\tG\n1:5:A:G\n",
+    "strings": b"\x05chr1:1,000-2,000",
+    "copy": b"\x071\t10\trs1\tA\tG,<DEL>\t50\tPASS\tI=5;X=a\tGT:Q\t0|1:1.5\t1\n",
+    "sam": b"\x06@SQ\tSN:c\tLN:9\nr\t0\tc\t1\t60\t4M\t*\t0\t0\tACGT\tIIII\tNM:i:1\n",
 }
 
 

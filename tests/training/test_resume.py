@@ -171,6 +171,6 @@ def test_settings_survive_the_file(whole):
 def test_a_folder_of_another_run_is_begun_anew(arguments, tmp_path, toy):
     folder = tmp_path / "model"
     assert call(*arguments, "--steps", 8, "--output", folder).exit_code == 0
-    assert call(*arguments, "--steps", 2, "--output", folder).exit_code == 0
+    assert call(*arguments, "--steps", 2, "--overwrite", "--output", folder).exit_code == 0
     assert [path.name for path in checkpoints(folder)] == ["step-00000002"]
     assert pretrain_model(folder, read_settings(folder), resume=True).finished

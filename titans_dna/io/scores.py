@@ -50,4 +50,10 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
         raise
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
+    names = [column.name for column in table.columns]
+    if not table.metadata and "outcome" not in names:  # any table with tabs in it can be read, but is not ours
+        raise FormatError(
+            f"has no column outcome and does not say what made it, so it holds no scores; it has {', '.join(names[:8])}.",
+            path=path,
+        )
     return table

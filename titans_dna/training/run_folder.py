@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from titans_dna.errors import OutputError
@@ -44,6 +44,7 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
     OutputError
         If the folder cannot be made, if another run is writing into it, or if it holds what must not be replaced.
     """
+    made = not output.exists()
     with disk_errors(output):
         output.mkdir(parents=True, exist_ok=True)
     with lock_file(output / LOCK, output):
@@ -55,6 +56,9 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
             yield
         finally:
             (output / LOCK).unlink(missing_ok=True)
+            if made:  # a run that was refused leaves no empty folder
+                with suppress(OSError):
+                    output.rmdir()
 
 
 def forget_replaced(output: Path) -> None:

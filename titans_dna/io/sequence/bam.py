@@ -273,7 +273,10 @@ def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[
     with pysam.AlignmentFile(
         str(path), check_sq=False, reference_filename=None if fasta is None else str(fasta)
     ) as file:
-        header = file.header.to_dict()
+        try:
+            header = file.header.to_dict()
+        except (AssertionError, ValueError, KeyError) as error:  # pysam asserts that lines of the header are whole
+            raise FormatError(f"its header is damaged ({error}). Copy the file again.", path=path) from None
         lengths = dict(zip(file.references, file.lengths, strict=True))
         by_position = header.get("HD", {}).get("SO") == "coordinate" and not file.is_sam
     if not lengths:
