@@ -53,7 +53,7 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
     names = [column.name for column in table.columns]
     if not table.metadata and "outcome" not in names:  # any table with tabs in it can be read, but is not ours
         raise FormatError(
-            f"has no column outcome and does not say what made it, so it holds no scores; it has {', '.join(names[:8])}.",
+            f"has no column outcome and does not say what made it: it holds no scores. It has {', '.join(names[:8])}.",
             path=path,
         )
     return table
