@@ -6,7 +6,7 @@ FROM python:3.12-slim
 
 LABEL org.opencontainers.image.title="titans-dna" \
       org.opencontainers.image.description="Long-sequence modelling of genomes with Titans: memory that learns at test time" \
-      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.version="0.2.0" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.authors="The titans-dna authors" \
       org.opencontainers.image.url="https://pypi.org/project/titans-dna/" \
