@@ -44,6 +44,7 @@ SLOT = np.uint32(0x9E3779B1)
 SPAN = 32  # bases whose outcomes are kept
 NEWEST = np.uint32(1 << 31)  # the bit of the newest outcome
 LEAST_OF_16 = 8  # hits of the last 16 below which a place is dropped
+CHANCE_RUN = 2  # bases by which one run may be longer than another by chance: the newer of two such places leads
 STRIDE = 4  # where all slots are taken, or a place has not missed for SPAN bases, others are looked for so seldom
 
 
@@ -357,13 +358,20 @@ def advance(
 
 @njit(cache=KEPT, inline="always")
 def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: int) -> int:
-    """Return the base of the place that has gone longest without a miss, the newest of equals; 4 if none leads."""
+    """Return the base of the place that leads: the newest of those that have gone longest without a miss, or nearly so.
+
+    4 if none leads.
+    """
+    longest = 0
+    for j in range(count):
+        longest = max(longest, places[j, 3])
+    if leading_run == 0 or longest < leading_run:
+        return 4
     best = -1
     for j in range(count):
-        run = places[j, 3] - places[best, 3] if best >= 0 else 1
-        if run > 0 or (run == 0 and places[j, 0] > places[best, 0]):
+        if places[j, 3] >= max(leading_run, longest - CHANCE_RUN) and (best < 0 or places[j, 0] > places[best, 0]):
             best = j
-    return foretold[best] if best >= 0 and leading_run > 0 and places[best, 3] >= leading_run else 4
+    return foretold[best]
 
 
 @njit(cache=KEPT, nogil=True)
