@@ -44,7 +44,8 @@ SLOT = np.uint32(0x9E3779B1)
 SPAN = 32  # bases whose outcomes are kept
 NEWEST = np.uint32(1 << 31)  # the bit of the newest outcome
 LEAST_OF_16 = 8  # hits of the last 16 below which a place is dropped
-CHANCE_RUN = 2  # bases by which one run may be longer than another by chance: the newer of two such places leads
+CHANCE_RUN = 2  # bases by which one run may be longer than another by chance: the newer of two such places leads,
+SURE_RUN = 4  # if its run is so much longer than the least of a leader; else a near copy catches up with the exact one
 STRIDE = 4  # where all slots are taken, or a place has not missed for SPAN bases, others are looked for so seldom
 
 
@@ -369,7 +370,9 @@ def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: in
         return 4
     best = -1
     for j in range(count):
-        if places[j, 3] >= max(leading_run, longest - CHANCE_RUN) and (best < 0 or places[j, 0] > places[best, 0]):
+        if places[j, 3] >= min(longest, max(leading_run + SURE_RUN, longest - CHANCE_RUN)) and (
+            best < 0 or places[j, 0] > places[best, 0]
+        ):
             best = j
     return foretold[best]
 

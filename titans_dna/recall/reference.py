@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from titans_dna.recall.form import CHUNK, RecallForm
-from titans_dna.recall.kernels import CHANCE_RUN, LEAST_OF_16, SPAN, STRIDE
+from titans_dna.recall.kernels import CHANCE_RUN, LEAST_OF_16, SPAN, STRIDE, SURE_RUN
 from titans_dna.recall.record import AGE_AT, HELD_AT, HITS_AT, INVERTED_AT, LAST_AT, RUN_AT
 
 WIDE = (1 << 64) - 1
@@ -74,7 +74,7 @@ class ReferenceRecall:
         longest = max((place.run for place in self.places), default=0)
         if not 0 < self.form.leading_run <= longest:
             return self.places
-        least = max(self.form.leading_run, longest - CHANCE_RUN)
+        least = min(longest, max(self.form.leading_run + SURE_RUN, longest - CHANCE_RUN))
         best = max((place for place in self.places if place.run >= least), key=lambda place: place.position)
         base = self._foretold(best.position, best.direction)
         return [place for place in self.places if self._foretold(place.position, place.direction) == base]
