@@ -459,13 +459,8 @@ def follow(
             if sole < 4 and foretold[j] != sole:
                 continue
             position = places[j, 0]
-            codes[i, slot] = record_of(
-                foretold[j],
-                np.uint32(places[j, 2]),
-                places[j, 3],
-                max(1, now + 1 - position),
-                places[j, 1] < 0,
-            )
+            hits, distance = np.uint32(places[j, 2]), max(1, now + 1 - position)
+            codes[i, slot] = record_of(foretold[j], hits, places[j, 3], distance, places[j, 1] < 0)
             if len(sources):
                 sources[i, slot] = position
             slot += 1
