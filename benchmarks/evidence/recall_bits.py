@@ -59,7 +59,7 @@ EXAMPLE_BP = 6_000  # of the figure that shows where each base's help came from
 CHOSEN_ON = (
     "human chr22:20,000,001-21,000,000 and yeast IV:1-700,000, both of the training set; the first nine forms of words "
     "were compared on chr20, and leading_run was first tried on needles, chr20 and yeast XII, so these two are not "
-    "wholly untouched"
+    "wholly untouched; which of two leading places is heard was chosen on needles of another seed"
 )
 LOSS = 0.001  # bits that a copy memory may cost where there is nothing to recall
 

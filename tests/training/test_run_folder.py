@@ -76,19 +76,19 @@ def test_a_finished_model_is_replaced_only_if_asked_for(short, finished):
     assert call(*short, "--seed", 4, "--overwrite", "--output", finished).exit_code == 0
     assert json.loads((finished / "training.json").read_text())["seed"] == 4
     assert contents(finished)["model.safetensors"] != before["model.safetensors"]
-    assert not (finished / "replaced").exists()
+    assert not (finished / ".titans-dna-replaced").exists()
     assert contents(finished).keys() == before.keys()
 
 
 def test_a_retraining_that_is_killed_leaves_no_old_weights_beside_a_new_record(arguments, start, finished):
     before = contents(finished)
     process = start(*arguments, "--steps", 100_000, "--holdout", "c2", "--overwrite", "--output", finished)
-    wait_for(finished / "replaced" / "model.safetensors", process)
+    wait_for(finished / ".titans-dna-replaced" / "model.safetensors", process)
     wait_for(finished / "checkpoints", process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     assert not (finished / "model.safetensors").exists()
-    assert contents(finished / "replaced") == before
+    assert contents(finished / ".titans-dna-replaced") == before
     result = call(*arguments, "--output", finished)
     assert result.exit_code == 1
     assert "unfinished run" in result.output
@@ -126,3 +126,35 @@ def test_resume_and_overwrite_exclude_each_other(finished):
     result = call("pretrain", "--resume", finished, "--overwrite")
     assert result.exit_code == 2
     assert "Choose one of them" in result.output
+
+
+def test_a_users_folder_called_replaced_is_no_matter(short, finished):
+    (finished / "replaced").mkdir()
+    (finished / "replaced" / "run.json").write_text("mine")
+    assert call(*short, "--seed", 4, "--overwrite", "--output", finished).exit_code == 0
+    assert (finished / "replaced" / "run.json").read_text() == "mine"
+    assert (finished / "model.safetensors").is_file()
+
+
+def test_a_model_beside_the_one_it_replaced_is_not_lost(arguments, start, short, finished):
+    """A run that was killed between its last two moves leaves both; the newer one is the one to keep."""
+    older = finished / ".titans-dna-replaced"
+    older.mkdir()
+    (older / "run.json").write_text("{}")
+    before = contents(finished)
+    process = start(*arguments, "--steps", 100_000, "--overwrite", "--output", finished)
+    wait_for(finished / "log.csv", process)
+    wait_for(older / "model.safetensors", process)
+    process.kill()
+    process.communicate()
+    assert contents(older) == {name: digest for name, digest in before.items() if not name.startswith(".titans-dna")}
+
+
+def test_a_model_that_a_killed_run_has_not_completed_neither_blocks_nor_stays(short, finished):
+    for folder in (finished, finished / "best"):
+        partial = folder.parent / f".{folder.name}.partial-1"
+        partial.mkdir()
+        (partial / "config.json").write_text("{}")
+    assert call(*short, "--overwrite", "--output", finished).exit_code == 0
+    assert not list(finished.glob(".best.partial-*"))
+    assert not list(finished.parent.glob(".model.partial-*"))

@@ -5,10 +5,11 @@ Nothing is ever unpickled. The folder appears whole or not at all: it is written
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
-import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,10 +59,11 @@ def save_checkpoint(
     OutputError
         If the place cannot be written.
     """
-    partial = folder.parent / f".{folder.name}.partial-{os.getpid()}"
+    partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial.mkdir()
+        # A name of its own: in a container the run that was killed while it saved had the same process number.
+        partial = Path(tempfile.mkdtemp(prefix=_partial_prefix(folder), dir=folder.parent))
         config = {"format_version": FORMAT_VERSION, "backbone": backbone.config.to_dict()}
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
         (partial / TOKENIZER).write_text(json.dumps(tokenizer, indent=2) + "\n")
@@ -79,7 +81,17 @@ def save_checkpoint(
     except OSError as error:
         raise OutputError(f"cannot write the model: {error.strerror}. Choose another --output.", path=folder) from error
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        if partial is not None:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+def partial_folders(folder: Path) -> list[Path]:
+    """Return what runs that were killed while they wrote a model folder have left beside it."""
+    return list(folder.parent.glob(f"{glob.escape(_partial_prefix(folder))}*"))
+
+
+def _partial_prefix(folder: Path) -> str:
+    return f".{folder.name}.partial-"
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpoint:

@@ -34,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 FOLDER, KEPT = "checkpoints", 2
 WEIGHTS, OPTIMIZER, LANES, RUN = "weights.safetensors", "optimizer.safetensors", "lanes.safetensors", "run.json"
+SNAPSHOT_FILES = (WEIGHTS, OPTIMIZER, LANES, RUN)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,7 +130,7 @@ def pretrain_model(
         Go on from the newest whole checkpoint in ``output``.
     overwrite
         Whether the run may take the place of a run or a model that is in ``output``; that one is kept, in
-        ``replaced/``, until the new one is complete.
+        ``.titans-dna-replaced/``, until the new one is complete.
     advance
         Called with the number of bases of every step.
 

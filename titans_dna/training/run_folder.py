@@ -1,8 +1,9 @@
 """The folder of a pretraining run: who may write into it, and what becomes of a model that is there already.
 
-A new run asks for a folder that holds nothing of the names it writes. An unfinished run can go on, and a finished model
-can be replaced if that is asked for: until the new one is complete, the old one stays whole in ``replaced/``, so that
-weights and the record of what they have learned from always belong together. One run at a time, by a lock.
+A new run asks for a folder that holds nothing of the names it writes. An unfinished run can go on, or make room for
+another; a finished model can be replaced if that is asked for. Until the new one is complete, the old one stays whole
+in ``.titans-dna-replaced/``, so that weights and the record of what they have learned from always belong together. One
+run at a time, by a lock.
 """
 
 from __future__ import annotations
@@ -16,14 +17,15 @@ from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import disk_errors
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
-from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS
-from titans_dna.training.checkpoints import FOLDER
+from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, partial_folders
+from titans_dna.training.checkpoints import FOLDER, SNAPSHOT_FILES
 from titans_dna.training.log import EVENTS, GATES, LOG
 
 SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
-LOCK, REPLACED = ".titans-dna.lock", "replaced"
-MADE = (WEIGHTS, CONFIG, TOKENIZER, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
-FILES = ("*.safetensors", "*.json", SPLITS, LOG, GATES, "events.out.tfevents.*")  # in it and in its folders
+LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # hidden: nobody else gives such names
+MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
+MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
+FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*")
 
 
 @contextmanager
@@ -51,8 +53,7 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
         try:
             if not resume:
                 _make_room(output, overwrite)
-            for leftover in (output / FOLDER).glob(".partial-*"):  # of a checkpoint that was never completed
-                discard(leftover, FILES)
+            _drop_leftovers(output)
             yield
         finally:
             (output / LOCK).unlink(missing_ok=True)
@@ -64,6 +65,12 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
 def forget_replaced(output: Path) -> None:
     """Remove the run that a new one, which is complete now, has replaced."""
     discard(output / REPLACED, FILES)
+
+
+def _drop_leftovers(output: Path) -> None:
+    """Remove checkpoints and models that a killed run has not completed; who holds the lock knows that nobody will."""
+    for leftover in (*(output / FOLDER).glob(".partial-*"), *partial_folders(output), *partial_folders(output / BEST)):
+        discard(leftover, FILES)
 
 
 def _make_room(output: Path, overwrite: bool) -> None:
@@ -79,12 +86,12 @@ def _make_room(output: Path, overwrite: bool) -> None:
         what = "a finished model" if finished else "an unfinished run"
         go_on = "" if finished else f"Go on with it by --resume {output}. "
         raise OutputError(f"holds {what}. {go_on}Choose another --output, or replace it with --overwrite.", path=output)
-    aside = output / REPLACED
-    if os.path.lexists(aside):  # what is there replaces an older model, but was never completed
-        for name in there:
-            discard(output / name, FILES) if (output / name).is_dir() else (output / name).unlink()
+    if not finished:
+        for path in (output / name for name in there):
+            discard(path, FILES) if path.is_dir() else path.unlink()
         return
+    forget_replaced(output)  # left by a run that was killed at its very end, when what it made was complete
     with disk_errors(output):
-        aside.mkdir()
+        (output / REPLACED).mkdir(exist_ok=True)
         for name in there:
-            (output / name).rename(aside / name)
+            (output / name).rename(output / REPLACED / name)

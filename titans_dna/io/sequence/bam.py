@@ -30,7 +30,7 @@ from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.bgzf import is_bgzf, require_end
 from titans_dna.io.disk.cache import cache_entry, store
-from titans_dna.io.disk.closing import Closing
+from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 

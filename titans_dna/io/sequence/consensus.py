@@ -19,7 +19,7 @@ import numpy as np
 from titans_dna.errors import FormatError, ReferenceMismatch
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
-from titans_dna.io.disk.closing import Closing
+from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.bam import AlignedReads, ReadFilter
 from titans_dna.io.sequence.fasta import Fasta
 

@@ -30,7 +30,7 @@ import numpy as np
 from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
-from titans_dna.io.disk.closing import Closing
+from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 

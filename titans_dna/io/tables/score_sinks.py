@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 
 from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
 from titans_dna.io.tables.tsv import TsvWriter
@@ -27,26 +28,13 @@ class Column:
     kind: str
 
 
-class Sink(ABC):
+class Sink(Opening):
     """A context manager that takes columns of some rows at a time; only its clean end makes the file appear."""
 
     as_given: ClassVar[bool] = False  # whether values come as they are, and not in arrays by the kind of their column
 
     def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
         self.path, self.columns, self.metadata = path, columns, metadata
-
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.open(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._stack.__exit__(kind, error, trace)
-
-    @abstractmethod
-    def open(self, stack: ExitStack) -> None:
-        """Enter what is to be left at the end."""
 
     @abstractmethod
     def write(self, values: Mapping[str, Any]) -> None:

@@ -15,15 +15,16 @@ A shard, which has the key ``shard``, says its kinds too (``tracks``), and what 
 from __future__ import annotations
 
 import os
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
 from titans_dna.io.formats import format_of
@@ -33,9 +34,10 @@ from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 __all__ = ["Arrays", "BigWigs", "Rows", "TrackWriter", "bigwig_paths", "write_tracks"]
 
 _BASES = 1 << 18  # handed over at once
+Tracks = Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]  # (bases,) by kind
 
 
-class TrackWriter(ABC):
+class TrackWriter(Opening):
     """Write tracks contig by contig; a context manager, and only its clean end makes the files appear.
 
     Parameters
@@ -57,28 +59,14 @@ class TrackWriter(ABC):
         if "shard" in self.metadata:
             self.metadata["tracks"] = " ".join(self.kinds)
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self.open(stack)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        self._stack.__exit__(kind, error, trace)
-
     @abstractmethod
-    def open(self, stack: ExitStack) -> None:
-        """Enter what is to be left at the end."""
-
-    def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
+    def add(self, contig: str, values: Tracks) -> None:
         """Write all tracks of one contig, (bases,) each."""
-        for start in range(0, self.lengths[contig], _BASES):
-            part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
-            self.add_part(contig, start, part)
 
-    @abstractmethod
-    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Write some bases of a contig, from ``start`` (0-based) on."""
+    def parts(self, contig: str, values: Tracks) -> Iterator[tuple[int, dict[str, np.ndarray[Any, Any]]]]:
+        """Yield the first base (0-based) of each part of a contig, and its tracks, which may lie on disk."""
+        for start in range(0, self.lengths[contig], _BASES):
+            yield start, {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
 
 
 class BigWigs(TrackWriter):
@@ -91,10 +79,11 @@ class BigWigs(TrackWriter):
             told = {**self.metadata, "tracks": kind} if "shard" in self.metadata else self.metadata
             self._tracks[kind] = stack.enter_context(BigWigTrack(path, self.lengths, told))
 
-    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Write some bases."""
-        for kind, track in self._tracks.items():
-            track.add(contig, start, part[kind])
+    def add(self, contig: str, values: Tracks) -> None:
+        """Write one contig."""
+        for start, part in self.parts(contig, values):
+            for kind, track in self._tracks.items():
+                track.add(contig, start, part[kind])
 
 
 class Rows(TrackWriter):
@@ -106,11 +95,12 @@ class Rows(TrackWriter):
         columns += [Column(kind, "score") for kind in self.kinds]
         self._table = stack.enter_context(ScoreTableWriter(self.path, columns, self.metadata))
 
-    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Write some bases."""
-        rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
-        named = {"contig": [contig] * len(rows), "start": rows + start}
-        self._table.write_columns({**named, **{kind: part[kind][rows] for kind in self.kinds}})
+    def add(self, contig: str, values: Tracks) -> None:
+        """Write one contig."""
+        for start, part in self.parts(contig, values):
+            rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
+            named = {"contig": [contig] * len(rows), "start": rows + start}
+            self._table.write_columns({**named, **{kind: part[kind][rows] for kind in self.kinds}})
 
 
 class Arrays(TrackWriter):
@@ -121,7 +111,7 @@ class Arrays(TrackWriter):
         self._file = stack.enter_context(new_hdf5(stack.enter_context(atomic_path(self.path))))
         write_metadata(self._file, self.metadata)
 
-    def add(self, contig: str, values: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
+    def add(self, contig: str, values: Tracks) -> None:
         """Write one contig."""
         packed: dict[str, Any] = {}
         if bases := self.lengths[contig]:  # an empty dataset has no chunks
@@ -130,10 +120,6 @@ class Arrays(TrackWriter):
             self._file.create_dataset(
                 f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
             )
-
-    def add_part(self, contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> None:
-        """Refuse a part: contigs are written whole."""
-        raise NotImplementedError
 
 
 def write_tracks(

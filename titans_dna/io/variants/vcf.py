@@ -28,7 +28,7 @@ from typing import IO, Any, BinaryIO, NamedTuple, Self
 from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
-from titans_dna.io.disk.closing import Closing
+from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header
 
 __all__ = ["VariantReader", "VcfRecord", "parse_line", "read_variants"]
