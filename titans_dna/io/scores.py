@@ -50,10 +50,8 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
         raise
     except (OSError, KeyError, ValueError) as error:
         raise FormatError(f"is no table of scores ({error}). Make it again.", path=path) from None
-    names = [column.name for column in table.columns]
-    if not table.metadata and "outcome" not in names:  # any table with tabs in it can be read, but is not ours
-        raise FormatError(
-            f"has no column outcome and does not say what made it: it holds no scores. It has {', '.join(names[:8])}.",
-            path=path,
-        )
+    scored = any(column.kind == "score" or column.name == "outcome" for column in table.columns)
+    if not table.metadata and not scored:  # any text with tabs in it can be read as a table
+        names = ", ".join(column.name for column in table.columns[:8])
+        raise FormatError(f"holds no scores: no column bears the name of one. It has {names}.", path=path)
     return table
