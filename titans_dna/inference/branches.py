@@ -124,6 +124,8 @@ class _Reading:
         self, checkpoint: Checkpoint | None, progress: Callable[[int], None] | None
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         last = max(self.ends, default=0)
+        # At fixed inputs everything that waits is read, so that a run that was killed goes on with the same batches:
+        # what is in a batch must not depend on where the run was cut.
         settle = range(SETTLE_INPUTS, last, SETTLE_INPUTS)
         position, state = self._take_up(checkpoint.load() if checkpoint else None)
         if progress and position:
@@ -183,6 +185,7 @@ class _Reading:
         if first == last:
             self._read_waiting(everything=self._lags(high))
             return
+        # Rows of one batch must end their chunks together, so states wait with those of the same place in a chunk.
         phase = self.backbone.config.phase(high)
         own: dict[int, StreamState] = {}
         for index in self.order[first:last].tolist():
@@ -211,6 +214,7 @@ class _Reading:
         for queue in self.queues.values():
             if not (everything or len(queue) >= WAITING_BATCHES * self.batch):
                 continue
+            # Of like length, so that little is padded; by number where equal, so that batches are always the same.
             queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
             while queue:
                 self._read_batch(queue[: self.batch])

@@ -61,6 +61,7 @@ def bounded_step(
     matrices: int,
 ) -> Bound:
     """Return the steps that a chunk may take without overshooting; ``earlier`` is that of ``earlier_steps``."""
+    # The gradient of a matrix is an outer product, so the overlap of two is a product of two inner products.
     overlap = (gram(scale_deltas(deltas, loss)) * inputs_gram).abs_()
     before = torch.linalg.vecdot(overlap, earlier) + 1.0
     after = torch.addcmul(before, overlap.diagonal(dim1=-2, dim2=-1), step, value=0.5 * matrices)
@@ -74,6 +75,7 @@ class BoundedStep:
         scaled, product = scale_deltas(deltas, loss), gram(inputs)
         deltas_gram = gram(scaled)
         overlap = deltas_gram * product
+        # Made for all chunks in one batch; the loop over chunks then needs a few small products only.
         signs = torch.sign(overlap) * (0.5 * matrices * step).unsqueeze(-2)
         self._inputs, self._scaled = inputs.unbind(0), scaled.unbind(0)
         self._overlap = (overlap.abs_() * (0.5 * matrices)).unbind(0)

@@ -43,6 +43,7 @@ def chunk_gates(
 ) -> tuple[ChunkGates, ...]:
     """Return the products of gates (L, N, R, C) of all chunks N of each of L written matrices, made in one batch."""
     keep = 1.0 - forgetting
+    # A token that is not active writes nothing and lets everything pass, as if it were not there.
     if active is not None:
         step = step * active
         keep = torch.where(active, keep, 1.0)
@@ -54,6 +55,7 @@ def chunk_gates(
         writes = retention if active is None else retention * active.unsqueeze(-2)
         gates = ChunkGates(step, writes, b[..., None], writes[..., -1, :, None], b[..., -1:, None])
         return tuple(unstack_tensors(gates, len(step)))
+    # One product for both decays: a batch of two is faster than two calls.
     squares, prefixes = decay_products(torch.stack([keep, momentum]))
     (retention, carry), (b, m) = squares.unbind(0), prefixes.unbind(0)
     writes = retention @ (carry if active is None else carry * active.unsqueeze(-1))
@@ -107,6 +109,7 @@ def write_chunks(
     for buffer, state in zip(buffers, states, strict=True):
         buffer[0] = state
     traces = []
+    # Keys go chunk by chunk, for the gradients of a chunk are taken at the state that the chunk before has left.
     for n, (key, offset) in enumerate(zip(k.unbind(0), offsets.unbind(0), strict=True)):
         weights = (*frozen, *(z[:, : z.shape[1] // ways] for z in states))
         found = run_keys(key, offset, weights, gain, form)
@@ -114,7 +117,7 @@ def write_chunks(
         for index, (state, delta) in enumerate(zip(states, found.deltas, strict=True)):
             g, a = products[index][n], found.inputs[first + index]
             step = g.step
-            if form.bounded:
+            if form.bounded:  # many like tokens in one chunk would together step far beyond their target
                 product = gram(a) if first + index else key_gram[n]
                 bounds.append(bounded_step(step, product, delta, found.loss, earlier[index][n], len(gates)))
                 step = step_share(form) * bounds[-1].step
@@ -153,6 +156,7 @@ def read_chunks(
     q: Tensor, trace: Trace, gates: tuple[ChunkGates, ...], frozen: Matrices, gain: Tensor | None, form: MemoryForm
 ) -> QueryPass:
     """Read a group of chunks with queries (N, R, C, D); ``trace`` is that of its keys, stacked."""
+    # All chunks at once: a read changes nothing, and the states at the borders are known from the keys.
     xs, zs, products = [q], [], []
     for matrix in range(form.depth):
         x, index = xs[-1], matrix - form.first_written

@@ -211,6 +211,7 @@ def write_words(
         else:  # the parent's word counts for the spacing too, as if one store held both
             found = newest_before(parent, np.uint32(address), parent_limit)
             last = entry_end(parent[3], found) - offset if found != 0 else -(1 << 62)
+        # A tandem repeat would fill its address with itself, and hide every older copy.
         if at - last < spacing:
             continue
         entry = at + 1 if len(ends) == 1 else count + 1
@@ -363,6 +364,7 @@ def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: in
 
     4 if none leads.
     """
+    # Two readings of one word are equally long but for a base or two that agree by chance before it.
     longest = 0
     for j in range(count):
         longest = max(longest, places[j, 3])
@@ -423,6 +425,7 @@ def follow(
         now, token = start + i, np.int64(ids[i])
         limit = now // CHUNK * CHUNK
         oldest = max(floor, now + 1 - horizon) if horizon > 0 else floor
+        # Words are written at borders of absolute position, so a stream that is cut elsewhere finds the same.
         if now == limit and written < now:
             for kind in range(len(lengths)):
                 counts[kind] = write_words(
@@ -439,6 +442,8 @@ def follow(
         reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
         known += 1
         count = advance(own, parent, base, oldest, token, places, foretold, count)
+        # Looking words up costs most. Where a place has not missed for long it is done seldom, but not never: a better
+        # or a newer copy may begin.
         enough = count == len(places)
         for j in range(count):
             enough = enough or places[j, 3] >= SPAN
