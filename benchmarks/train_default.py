@@ -17,6 +17,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -83,8 +84,18 @@ def prepare(data: Path, folder: Path) -> dict[str, Path]:
     return paths
 
 
+def backbone(arguments: argparse.Namespace):
+    """Return the default size, or a variant of it to compare the default with."""
+    from titans_dna.model.config import MEMORY_BLOCKS, named_config
+
+    config = named_config("default")
+    if not arguments.block:
+        return config
+    layers = config.memory_layers if arguments.block in MEMORY_BLOCKS else ()
+    return replace(config, block=arguments.block, memory_layers=layers)
+
+
 def settings(data: Path, arguments: argparse.Namespace):
-    from titans_dna.model.config import named_config
     from titans_dna.training.config import TrainingConfig
     from titans_dna.training.data import Source, Split
     from titans_dna.training.run import RunSettings
@@ -95,7 +106,7 @@ def settings(data: Path, arguments: argparse.Namespace):
             *(Source(path=paths[name], weight=weight) for name, weight in GENOMES.items()),
             Source(path=arguments.output / "data" / PLANTED, weight=PLANTED_WEIGHT),
         ),
-        backbone=named_config("default"),
+        backbone=backbone(arguments),
         training=TrainingConfig(
             steps=arguments.steps, lanes=16, window_tokens=arguments.window_tokens, restart=arguments.restart,
             random_share=0.25, learning_rate=arguments.learning_rate, soft_mask_weight=1.0,
@@ -235,6 +246,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--block", help="another block than the default's, to compare it with; not to be installed")
     parser.add_argument("--install", action="store_true", help="copy the finished model into the package")
     arguments = parser.parse_args()
     if arguments.install:
