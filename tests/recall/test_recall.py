@@ -78,6 +78,40 @@ def test_a_haplotype_reads_as_if_it_had_been_read_alone(cut: int) -> None:
     assert again.state.memory is state.memory
 
 
+@pytest.mark.parametrize("cut", [1, 63, 64, 65, 1000, 3001])
+@pytest.mark.parametrize("name", ["default", "small index", "every address has a row"])
+def test_a_haplotype_over_a_strand_over_relatives_reads_as_if_all_were_one_tape(name: str, cut: int) -> None:
+    form, rng = FORMS[name], np.random.default_rng(cut)
+    known = np.append(patchwork(6399, 21), 4)  # a multiple of the chunk, and a gap at its end
+    ids = np.concatenate([patchwork(4000, 23)[:2000], mutated(known[500:2500], 0.05, rng)])
+    branch = np.concatenate([rng.integers(0, 4, 20), ids[cut : cut + 300], known[3000:3300], ids[:200]])
+    relatives = CopyMemory(form)
+    relatives.append(known)
+    beginning = RecallState(memory=relatives, position=relatives.end, leaves=True)
+    strand = recall(beginning, ids[:cut], sources=True)
+    assert strand.state.memory.parent is relatives
+    assert strand.state.memory.nbytes < relatives.nbytes / 2 or cut > 1000
+    on = recall(strand.state, ids[cut:], sources=True)
+    haplotype = recall(strand.state, branch, sources=True)
+    twig = recall(recall(strand.state, branch[:111]).state, ids[:300], sources=True)
+    again = recall(beginning, ids[::-1], sources=True)
+
+    def alone(*parts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        codes, sources = ReferenceRecall(form).read(np.concatenate([known, *parts]))
+        return codes, sources
+
+    for found, parts in (
+        (on, (ids[:cut], ids[cut:])), (haplotype, (ids[:cut], branch)),
+        (twig, (ids[:cut], branch[:111], ids[:300])), (again, (ids[::-1],)),
+    ):  # fmt: skip
+        codes, sources = alone(*parts)
+        assert found.sources is not None
+        assert (found.sources >= 0).any()
+        np.testing.assert_array_equal(found.codes, codes[-len(found.codes) :])
+        np.testing.assert_array_equal(found.sources, sources[-len(found.codes) :])
+    assert relatives.end == len(known)
+
+
 def test_what_was_appended_is_recalled_as_what_was_read() -> None:
     ids = patchwork(5000, 9)
     memory = CopyMemory(RecallForm())

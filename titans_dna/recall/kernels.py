@@ -4,9 +4,11 @@ A store is the tape (two bits a base), a bit per token that is no base, and for 
 holds the newest entry of an address, ``previous`` the one before each entry. Nothing is ever changed behind a position
 once it was read past, so a reader that stands further back sees what it saw then: entries at or beyond its own chunk
 border are passed over. A reader of a haplotype has a store of its own over a parent, of which it sees what was written
-before ``seam``.
+before ``seam``; the parent may lie over one more store in the same way: a haplotype over a strand over relatives. A
+``Frame`` says where on the common scale of positions they begin and how far each is seen.
 
-Sizes are powers of two and every index is taken modulo them: a bounded memory is a ring, an unbounded one never wraps.
+Sizes of what is written are powers of two and every index is taken modulo them: a bounded memory is a ring, an
+unbounded one never wraps.
 
 What is called at every token is inlined: a call counts the references of each array that it is given, up and down, and
 with fourteen arrays that took nearly half of the time.
@@ -37,6 +39,7 @@ def _nothing() -> None:
 
 
 KEPT = _can_be_kept()
+Frame = tuple[int, int, int, int]  # base of the own store and its seam, base of the parent and its seam
 ODD = np.uint64(0x5555555555555555)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 MIX = np.uint64(0xD6E8FEB86659FD93)
@@ -58,16 +61,25 @@ def hashed(word: np.uint64) -> np.uint64:
 
 
 @njit(cache=KEPT, inline="always")
+def place_in(size: int, at: int) -> int:
+    """Return an index into an array: modulo its length where that is a power of two, else no more than the last.
+
+    Memories in files are as long as what they hold, and no index of theirs may lead out of them.
+    """
+    return at & (size - 1) if size & (size - 1) == 0 else min(at, size - 1)
+
+
+@njit(cache=KEPT, inline="always")
 def base_at(tape: np.ndarray, at: int) -> int:
     """Return the base at an offset of a store."""
-    word = tape[(at >> 5) & (len(tape) - 1)]
+    word = tape[place_in(len(tape), at >> 5)]
     return np.int64((word >> np.uint64((at & 31) * 2)) & np.uint64(3))
 
 
 @njit(cache=KEPT, inline="always")
 def is_gap(gaps: np.ndarray, at: int) -> bool:
     """Tell whether the token at an offset is no base."""
-    return (gaps[(at >> 6) & (len(gaps) - 1)] >> np.uint64(at & 63)) & np.uint64(1) != 0
+    return (gaps[place_in(len(gaps), at >> 6)] >> np.uint64(at & 63)) & np.uint64(1) != 0
 
 
 @njit(cache=KEPT, inline="always")
@@ -78,10 +90,10 @@ def window_at(tape: np.ndarray, at: int) -> np.uint64:
             return np.uint64(0)
         return tape[0] << np.uint64(-at * 2)
     shift, word = np.uint64((at & 31) * 2), at >> 5
-    low = tape[word & (len(tape) - 1)] >> shift
+    low = tape[place_in(len(tape), word)] >> shift
     if shift == 0:
         return low
-    return low | (tape[(word + 1) & (len(tape) - 1)] << (np.uint64(64) - shift))
+    return low | (tape[place_in(len(tape), word + 1)] << (np.uint64(64) - shift))
 
 
 @njit(cache=KEPT, inline="always")
@@ -115,13 +127,37 @@ def ones(x: np.uint32) -> int:
 
 
 @njit(cache=KEPT, inline="always")
-def foretold_at(own: Any, parent: Any, base: int, position: int, direction: int) -> int:
+def token_in(store: Any, at: int) -> int:
+    """Return the base at an offset of a store, or 4 where there is none."""
+    return 4 if is_gap(store[1], at) else base_at(store[0], at)
+
+
+@njit(cache=KEPT, inline="always")
+def token_at(stores: Any, frame: Frame, position: int) -> int:
+    """Return the base at an absolute position, or 4 where the tape holds none."""
+    # No array is handed on: each that is costs a count of its references.
+    if position >= frame[0]:
+        return token_in(stores[0], position - frame[0])
+    if position >= frame[2]:
+        return token_in(stores[1], position - frame[2])
+    return token_in(stores[2], position)
+
+
+@njit(cache=KEPT, inline="always")
+def window_of(stores: Any, frame: Frame, start: int) -> np.uint64:
+    """Return the 32 bases from an absolute position on, of the store that holds the first of them."""
+    if start >= frame[0] or frame[0] == 0:
+        return window_at(stores[0][0], start - frame[0])
+    if start >= frame[2] or frame[2] == 0:
+        return window_at(stores[1][0], start - frame[2])
+    return window_at(stores[2][0], start)
+
+
+@njit(cache=KEPT, inline="always")
+def foretold_at(stores: Any, frame: Frame, position: int, direction: int) -> int:
     """Return the base that a place at an absolute position foretells, or 4 where the tape holds no base."""
-    store, at = (own, position - base) if position >= base else (parent, position)
-    if is_gap(store[1], at):
-        return 4
-    token = base_at(store[0], at)
-    return token if direction > 0 else 3 - token
+    token = token_at(stores, frame, position)
+    return token if direction > 0 or token > 3 else 3 - token
 
 
 @njit(cache=KEPT)
@@ -163,7 +199,7 @@ def entry_end(ends: np.ndarray, entry: np.uint32) -> int:
     """Return the offset of the last base of an entry's word; entries count from 1."""
     if len(ends) == 1:  # every word has an entry of its own, numbered by its offset
         return np.int64(entry) - 1
-    return np.int64(ends[(np.int64(entry) - 1) & (len(ends) - 1)])
+    return np.int64(ends[place_in(len(ends), np.int64(entry) - 1)])
 
 
 @njit(cache=KEPT, inline="always")
@@ -172,7 +208,7 @@ def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
     keys, heads, previous, ends = index
     entry = heads[slot_of(keys, heads, address)]
     while entry != 0 and entry_end(ends, entry) >= limit:
-        entry = previous[(np.int64(entry) - 1) & (len(previous) - 1)]
+        entry = previous[place_in(len(previous), np.int64(entry) - 1)]
     return entry
 
 
@@ -187,13 +223,15 @@ def address_of(word: np.uint64, mask: np.uint64, index_bits: int, sample_every: 
 
 @njit(cache=KEPT)
 def write_words(
-    tape: np.ndarray, gaps: np.ndarray, index: Any, parent: Any, count: int, start: int, end: int,
-    parent_limit: int, offset: int, word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
+    tape: np.ndarray, gaps: np.ndarray, indexes: Any, kind: int, frame: Frame, count: int, start: int, end: int,
+    word_bases: int, mask: np.uint64, index_bits: int, sample_every: int, spacing: int,
 ) -> int:  # fmt: skip
     """Write the words that end at offsets ``start`` to ``end``; return the number of entries then held.
 
-    ``parent_limit`` is the seam in the parent's offsets, ``offset`` what turns an own offset into the parent's.
+    ``indexes`` are those of all words: of the own store, which is written, of its parent, and of the parent's.
     """
+    index, parent, grand = indexes[0][kind], indexes[1][kind], indexes[2][kind]
+    base, seam, parent_base, parent_seam = frame
     keys, heads, previous, ends = index
     known = 0
     for at in range(max(0, start - word_bases + 1), end):
@@ -209,8 +247,12 @@ def write_words(
         if newest != 0:
             last = entry_end(ends, newest)
         else:  # the parent's word counts for the spacing too, as if one store held both
-            found = newest_before(parent, np.uint32(address), parent_limit)
-            last = entry_end(parent[3], found) - offset if found != 0 else -(1 << 62)
+            found = newest_before(parent, np.uint32(address), seam - parent_base)
+            if found != 0:
+                last = entry_end(parent[3], found) + parent_base - base
+            else:
+                found = newest_before(grand, np.uint32(address), parent_seam)
+                last = entry_end(grand[3], found) - base if found != 0 else -(1 << 62)
         # A tandem repeat would fill its address with itself, and hide every older copy.
         if at - last < spacing:
             continue
@@ -290,31 +332,34 @@ def try_place(
 
 @njit(cache=KEPT, inline="always")
 def find_places(
-    own: Any, parent: Any, index: Any, parent_index: Any, base: int, seam: int, now: int, limit: int, oldest: int,
-    places: np.ndarray, foretold: np.ndarray, count: int, recent: np.uint64, reverse: np.uint64, word_bases: int,
-    mask: np.uint64, index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
+    stores: Any, indexes: Any, kind: int, frame: Frame, now: int, limit: int, oldest: int, places: np.ndarray,
+    foretold: np.ndarray, count: int, recent: np.uint64, reverse: np.uint64, word_bases: int, mask: np.uint64,
+    index_bits: int, sample_every: int, matches: int, accepted: int, direction: int,
 ) -> int:  # fmt: skip
     """Try the newest entries of the word that ends at ``now``, or of its reverse complement; all positions absolute."""
+    base, seam, parent_base, parent_seam = frame
     word = recent >> np.uint64(64 - 2 * word_bases) if direction > 0 else reverse
     address = address_of(word, mask, index_bits, sample_every)
     if address < 0:
         return count
-    tried, from_own = 0, True
-    entry = newest_before(index, np.uint32(address), limit - base)
+    tried, level, chain, offset = 0, 0, indexes[0][kind], base
+    entry = newest_before(chain, np.uint32(address), limit - base)
     while tried < matches:
-        if entry == 0 and from_own:  # the own store is newer than all that its parent may show
-            from_own = False
-            entry = newest_before(parent_index, np.uint32(address), min(seam, limit))
+        # A store is newer than all that the one under it may show.
+        if entry == 0 and level == 0 and seam > 0:
+            level, chain, offset = 1, indexes[1][kind], parent_base
+            entry = newest_before(chain, np.uint32(address), min(seam, limit) - parent_base)
+        if entry == 0 and level == 1 and parent_seam > 0:
+            level, chain, offset = 2, indexes[2][kind], 0
+            entry = newest_before(chain, np.uint32(address), min(parent_seam, limit))
         if entry == 0:
             break
-        chain = index if from_own else parent_index
-        end = entry_end(chain[3], entry) + (base if from_own else 0)
+        end = entry_end(chain[3], entry) + offset
         if end - word_bases + 1 < oldest:
             break
         tried += 1
         start = end - SPAN + 1 if direction > 0 else end - word_bases + 1
-        held_here = start >= base or base == 0
-        window = window_at(own[0], start - base) if held_here else window_at(parent[0], start)
+        window = window_of(stores, frame, start)
         differ = window ^ (recent if direction > 0 else reverse)
         agree = every_other_bit(~(differ | (differ >> np.uint64(1))))
         if direction > 0:
@@ -327,17 +372,17 @@ def find_places(
         if known < SPAN:
             agree = agree >> np.uint32(SPAN - known) << np.uint32(SPAN - known)
         if ones(np.uint32(agree)) >= accepted and position >= oldest:
-            token = foretold_at(own, parent, base, position, direction)
+            token = foretold_at(stores, frame, position, direction)
             if token < 4:
                 count = try_place(places, foretold, count, position, direction, np.uint32(agree), token)
-        entry = chain[2][(np.int64(entry) - 1) & (len(chain[2]) - 1)]
+        entry = chain[2][place_in(len(chain[2]), np.int64(entry) - 1)]
     return count
 
 
 @njit(cache=KEPT)
 def advance(
-    own: Any, parent: Any, base: int, oldest: int, token: int, places: np.ndarray, foretold: np.ndarray, count: int
-) -> int:  # fmt: skip
+    stores: Any, frame: Frame, oldest: int, token: int, places: np.ndarray, foretold: np.ndarray, count: int
+) -> int:
     """Hold what every place foretold against the token and move it on; return the number of places that stay."""
     kept = 0
     for j in range(count):
@@ -349,7 +394,7 @@ def advance(
         position += direction
         if position < oldest or ones(hits >> np.uint32(16)) < LEAST_OF_16:
             continue
-        following = foretold_at(own, parent, base, position, direction)
+        following = foretold_at(stores, frame, position, direction)
         if following > 3:
             continue
         places[kept, 0], places[kept, 1], places[kept, 2] = position, direction, np.int64(hits)
@@ -381,7 +426,7 @@ def leader(places: np.ndarray, foretold: np.ndarray, count: int, leading_run: in
 
 @njit(cache=KEPT, nogil=True)
 def follow(
-    own: Any, parent: Any, indexes: Any, parent_indexes: Any, counts: np.ndarray, written: int, base: int, seam: int,
+    stores: Any, indexes: Any, frame: Frame, counts: np.ndarray, written: int,
     start: int, ids: np.ndarray, floor: int, horizon: int, places: np.ndarray, count: int, lengths: np.ndarray,
     masks: np.ndarray, samples: np.ndarray, index_bits: int, matches: int, accepted: int, spacing: int, inverted: bool,
     leading_run: int, codes: np.ndarray, sources: np.ndarray,
@@ -390,16 +435,16 @@ def follow(
 
     Parameters
     ----------
-    own, parent
-        Tape and gaps of the store that is written, and of the one under it.
-    indexes, parent_indexes
-        For every word length ``(keys, heads, previous, ends)``.
+    stores
+        Tape and gaps of the store that is written, of the one under it, and of the one under that.
+    indexes
+        Of the three, for every word ``(keys, heads, previous, ends)``.
+    frame
+        Where they begin, and up to where the words of the lower ones are seen.
     counts
         Entries held per word length; brought up to date.
     written
         Position up to which the words of the own store are written.
-    base, seam
-        First position of the own tape; position before which the parent's words are seen.
     start, ids
         Where the reader stands, and what it reads.
     floor, horizon
@@ -411,16 +456,16 @@ def follow(
     codes, sources
         (T, S) to be filled: the record of every place after each token, and its position; ``sources`` may have no row.
     """
+    base = frame[0]
     foretold = np.empty(len(places), dtype=np.int64)  # base of each place
     for j in range(count):
-        foretold[j] = foretold_at(own, parent, base, places[j, 0], places[j, 1])
+        foretold[j] = foretold_at(stores, frame, places[j, 0], places[j, 1])
     recent, reverse, known = np.uint64(0), np.uint64(0xFFFFFFFFFFFFFFFF), 0
     for at in range(max(0, start - SPAN), start):
-        gap = is_gap(own[1], at - base) if at >= base else is_gap(parent[1], at)
-        token = base_at(own[0], at - base) if at >= base else base_at(parent[0], at)
-        recent = (recent >> np.uint64(2)) | (np.uint64(token) << np.uint64(62))
-        reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
-        known = 0 if gap else known + 1
+        token = token_at(stores, frame, at)
+        known = 0 if token > 3 else known + 1
+        recent = (recent >> np.uint64(2)) | (np.uint64(token & 3) << np.uint64(62))
+        reverse = (reverse << np.uint64(2)) | np.uint64(3 - (token & 3))
     for i in range(len(ids)):
         now, token = start + i, np.int64(ids[i])
         limit = now // CHUNK * CHUNK
@@ -429,8 +474,8 @@ def follow(
         if now == limit and written < now:
             for kind in range(len(lengths)):
                 counts[kind] = write_words(
-                    own[0], own[1], indexes[kind], parent_indexes[kind], counts[kind], written - base, now - base,
-                    seam, base, lengths[kind], masks[kind], index_bits, samples[kind], spacing,
+                    stores[0][0], stores[0][1], indexes, kind, frame, counts[kind], written - base, now - base,
+                    lengths[kind], masks[kind], index_bits, samples[kind], spacing,
                 )  # fmt: skip
             written = now
         if token > 3:  # no base: it ends every place, and no word reaches over it
@@ -441,7 +486,7 @@ def follow(
         recent = (recent >> np.uint64(2)) | (np.uint64(token) << np.uint64(62))
         reverse = (reverse << np.uint64(2)) | np.uint64(3 - token)
         known += 1
-        count = advance(own, parent, base, oldest, token, places, foretold, count)
+        count = advance(stores, frame, oldest, token, places, foretold, count)
         # Looking words up costs most. Where a place has not missed for long it is done seldom, but not never: a better
         # or a newer copy may begin.
         enough = count == len(places)
@@ -453,9 +498,8 @@ def follow(
                     continue
                 for direction in (1, -1) if inverted else (1, 1):
                     count = find_places(
-                        own, parent, indexes[kind], parent_indexes[kind], base, seam, now, limit, oldest, places,
-                        foretold, count, recent, reverse, lengths[kind], masks[kind], index_bits, samples[kind],
-                        matches, accepted, direction,
+                        stores, indexes, kind, frame, now, limit, oldest, places, foretold, count, recent, reverse,
+                        lengths[kind], masks[kind], index_bits, samples[kind], matches, accepted, direction,
                     )  # fmt: skip
                     if not inverted:
                         break

@@ -79,6 +79,25 @@ class CopyMemory:
         arrays = [self._tape, self._gaps, *(array for index in self._indexes for array in index)]
         return sum(array.nbytes for array in arrays)
 
+    @property
+    def store(self) -> tuple[np.ndarray, np.ndarray]:
+        """Tape and gaps, as the loops take them."""
+        return self._tape, self._gaps
+
+    @property
+    def indexes(self) -> tuple[Index, ...]:
+        """The index of each word."""
+        return tuple(self._indexes)
+
+    @property
+    def words(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Lengths of the words, their masks, and of how many one is written."""
+        return self._lengths, self._masks, np.array(self.form.sample_every)
+
+    def lay(self, ids: np.ndarray) -> None:
+        """Add ids to the tape alone; no word of them can be found."""
+        self._put(np.ascontiguousarray(ids, dtype=np.uint8))
+
     def ids(self, start: int, end: int) -> np.ndarray:
         """Return the ids of positions ``start`` to ``end`` (half-open), uint8; ``GAP`` where there is no base."""
         if start < self.base:
@@ -157,11 +176,11 @@ class CopyMemory:
     def _write_words(self, end: int) -> None:
         if end <= self.written:
             return
-        parents = _indexes_of(self.parent, len(self._indexes))
+        indexes = self._chains()
         for kind, (word, mask) in enumerate(zip(self.form.words, self._masks, strict=True)):
             self._counts[kind] = _loops().write_words(
-                self._tape, self._gaps, self._indexes[kind], parents[kind], self._counts[kind],
-                self.written - self.base, end - self.base, self.seam, self.base, len(word), mask, self.form.index_bits,
+                self._tape, self._gaps, indexes, kind, self._frame, self._counts[kind],
+                self.written - self.base, end - self.base, len(word), mask, self.form.index_bits,
                 self.form.sample_every[kind], self.form.spacing_bases,
             )  # fmt: skip
         self.written = end
@@ -169,10 +188,11 @@ class CopyMemory:
     def fork(self, position: int) -> CopyMemory:
         """Return a memory that goes on from a position with ids of its own; this one stays as it is."""
         over = CopyMemory(self.form)
-        over.parent = self if self.parent is None else self.parent  # what lies over a parent is copied: it is short
-        over.seam = position // CHUNK * CHUNK if self.parent is None else self.seam
-        if self.parent is None:  # at a chunk border its last words may still wait for the token after them
-            self._write_words(over.seam)
+        if self.parent is not None and self.parent.parent is not None:  # the third of three is copied: it is short
+            over.parent, over.seam = self.parent, self.seam
+        else:
+            over.parent, over.seam = self, position // CHUNK * CHUNK
+            self._write_words(over.seam)  # at a chunk border its last words may still wait for the token after them
         over.base = over.end = max(0, over.seam - CHUNK)
         over.written = over.seam
         over.append(self.ids(over.base, position))
@@ -183,26 +203,36 @@ class CopyMemory:
         sources: np.ndarray,
     ) -> int:  # fmt: skip
         """Read ids that the tape holds from ``start`` on; see ``kernels.follow``."""
-        form, parent = self.form, self.parent
-        under = (parent._tape, parent._gaps) if parent else (self._tape[:1], self._gaps[:1])
+        form = self.form
+        stores = tuple(m.store if m else (_NOTHING, _NOTHING) for m in self._levels())
         count, self.written = _loops().follow(
-            (self._tape, self._gaps), under, tuple(self._indexes), _indexes_of(parent, len(self._indexes)),
-            self._counts, self.written, self.base, self.seam, start, ids, floor, form.horizon_bases, places, count,
-            self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches, form.accepted_hits,
-            form.spacing_bases, form.inverted, form.leading_run, codes, sources,
+            stores, self._chains(), self._frame, self._counts, self.written, start, ids, floor, form.horizon_bases,
+            places, count, self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches,
+            form.accepted_hits, form.spacing_bases, form.inverted, form.leading_run, codes, sources,
         )  # fmt: skip
         return count
+
+    def _levels(self) -> tuple[CopyMemory | None, CopyMemory | None, CopyMemory | None]:
+        """Return this memory, the one under it, and the one under that."""
+        return self, self.parent, self.parent.parent if self.parent else None
+
+    def _chains(self) -> tuple[tuple[Index, ...], ...]:
+        """Return the indexes of each of the three."""
+        return tuple(m.indexes if m else (_NO_INDEX,) * len(self._indexes) for m in self._levels())
+
+    @property
+    def _frame(self) -> tuple[int, int, int, int]:
+        """Where this memory and the one under it begin, and up to where the words of the lower ones are seen."""
+        under = self.parent
+        return (self.base, self.seam, under.base, under.seam) if under else (self.base, self.seam, 0, 0)
 
     def oldest_reader(self) -> int:
         """Return the first position from which the memory can still be read on: a ring forgets what lies behind it."""
         return max(0, self.end - self.form.lag_tokens) if self._ring else 0
 
 
-_NOTHING: Index = tuple(np.zeros(2, dtype=np.uint32) for _ in range(4))  # type: ignore[assignment]
-
-
-def _indexes_of(memory: CopyMemory | None, kinds: int) -> tuple[Index, ...]:
-    return tuple(memory._indexes) if memory else (_NOTHING,) * kinds
+_NOTHING = np.zeros(2, dtype=np.uint64)
+_NO_INDEX: Index = tuple(np.zeros(2, dtype=np.uint32) for _ in range(4))  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, kw_only=True)
