@@ -61,7 +61,7 @@ def stream_lanes(
     if state is None:
         state = model.initial_state(len(rows))
     else:
-        state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position))
+        state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position), model.read_before)
     last = max(ends, default=0)
     for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
         going = tuple(lane for lane in rows if ends[lane] > position)

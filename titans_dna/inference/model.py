@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from titans_dna.checkpoints import model_folder
@@ -10,6 +10,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
 from titans_dna.model.device import choose_device
+from titans_dna.recall import Relatives
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, load_tokenizer
 
 
@@ -21,6 +22,29 @@ class SequenceModel:
     tokenizer: Tokenizer
     name: str
     weights_sha256: str
+
+    relatives: Relatives | None = None  # what was read before every stream
+
+    def behind(self, relatives: Relatives) -> SequenceModel:
+        """Return the model as it reads with these relatives in its copy memory.
+
+        Raises
+        ------
+        ConfigError
+            If it has no copy memory, or one of other settings.
+        """
+        form = self.backbone.config.recall
+        if form is None:
+            raise ConfigError(
+                f"{self.name} has no copy memory, so relatives would change nothing; leave them out, or use a model "
+                "that was trained with --recall"
+            )
+        if form != relatives.memory.form:
+            raise ConfigError(
+                f"the memory of relatives was made with other settings than those of {self.name}; make it again with "
+                "remember --model"
+            )
+        return replace(self, backbone=self.backbone.behind(relatives.memory), relatives=relatives)
 
     @property
     def bos(self) -> int:

@@ -78,7 +78,10 @@ def stream_bases(
     device = next(model.parameters()).device
     targets, start = model.config.targets, position
     first = 0 if new_bases is None else int(new_bases[:position].sum(dtype=np.int64))
-    state = model.initial_state(1) if state is None else attach(state, lambda _: inputs_before(ids, bos, position))
+    if state is None:
+        state = model.initial_state(1)
+    else:
+        state = attach(state, lambda _: inputs_before(ids, bos, position), model.read_before)
     for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
         read = read_inputs(ids, bos, start, end)
         out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)

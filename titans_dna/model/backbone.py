@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import numpy as np
 import torch
@@ -19,7 +20,7 @@ from titans_dna.model.norm import RMSNorm
 from titans_dna.model.state import StreamState, concatenate
 from titans_dna.model.trust import Trust
 from titans_dna.model.word_counts import WordCounts
-from titans_dna.recall import RecallLanes
+from titans_dna.recall import CopyMemory, RecallLanes
 
 
 class StreamOutput(NamedTuple):
@@ -46,6 +47,8 @@ class Backbone(nn.Module):
     Ids below ``config.targets`` are bases (or words); all others (N, padding, start) write nothing to a memory and are
     attended to by no other token.
     """
+
+    read_before: CopyMemory | None = None  # what every stream has in its copy memory before its first token
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -75,10 +78,24 @@ class Backbone(nn.Module):
                 if isinstance(module, NeuralMemory):
                     module.start_as_induction()
 
+    def behind(self, memory: CopyMemory) -> Self:
+        """Return this backbone, sharing its weights, with streams that begin behind what a copy memory has read.
+
+        Raises
+        ------
+        ConfigError
+            If the memory's settings are not those that this backbone was trained with.
+        """
+        if self.config.recall != memory.form:
+            raise ConfigError("the memory was made with other settings than the model's; make it again for this model")
+        other = copy.copy(self)
+        other.read_before = memory
+        return other
+
     def initial_state(self, batch: int) -> StreamState:
         """Return the state before the first token of a contig."""
         blocks = tuple(block.initial_state(batch) for block in self.blocks)  # type: ignore[operator]
-        lanes = RecallLanes.start(self.config.recall, batch) if self.config.recall else None
+        lanes = RecallLanes.start(self.config.recall, batch, self.read_before) if self.config.recall else None
         recent = self.embedding.initial_recent(batch)
         return StreamState(blocks=blocks, recent=recent, position_tokens=0, recall=lanes)
 
@@ -97,7 +114,7 @@ class Backbone(nn.Module):
         """
         if self.config.recall is None:
             return None
-        lanes = state.recall if state else RecallLanes.start(self.config.recall, ids.shape[0])
+        lanes = state.recall if state else self.initial_state(ids.shape[0]).recall
         if lanes is None:
             raise ConfigError("the state has no readers of a copy memory; pass what was recalled with every piece")
         if len(lanes.streams) != len(ids) or any(s.memory.form != self.config.recall for s in lanes.streams):

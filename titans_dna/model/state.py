@@ -17,7 +17,7 @@ from torch import Tensor
 
 from titans_dna.errors import CheckpointError
 from titans_dna.ops.state import MemoryState, map_tensors
-from titans_dna.recall import RecallLanes
+from titans_dna.recall import CopyMemory, RecallLanes
 
 S = TypeVar("S")
 
@@ -123,7 +123,9 @@ def concatenate(states: Sequence[S]) -> S:
     return first
 
 
-def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamState:
+def attach(
+    state: StreamState, ids_of: Callable[[int], np.ndarray], before: CopyMemory | None = None
+) -> StreamState:
     """Return a state from a file with the copy memories given back that it had when it was saved.
 
     Parameters
@@ -132,6 +134,8 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamSta
         From ``load_state``. One that has no copy memory, or has it still, is returned as it is.
     ids_of
         Gives what a row had read: its ids from the first, the token of the start among them.
+    before
+        What every row had read before its own stream began (``Backbone.read_before``).
 
     Raises
     ------
@@ -142,7 +146,7 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamSta
         return state
     if len(state.recall.streams) != state.recent.shape[0]:
         raise CheckpointError("the saved state has not one reader of a copy memory for every row; begin anew")
-    return replace(state, recall=state.recall.attach(ids_of))
+    return replace(state, recall=state.recall.attach(ids_of, before))
 
 
 def state_numbers(state: object) -> int:

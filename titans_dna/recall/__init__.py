@@ -6,5 +6,9 @@ from titans_dna.recall.form import RecallForm
 from titans_dna.recall.lanes import RecallLanes
 from titans_dna.recall.memory import CopyMemory, Found, RecallState, recall
 from titans_dna.recall.record import Records, unpack
+from titans_dna.recall.relatives import ReadContig, Relatives
 
-__all__ = ["CopyMemory", "Found", "RecallForm", "RecallLanes", "RecallState", "Records", "recall", "unpack"]
+__all__ = [
+    "CopyMemory", "Found", "ReadContig", "RecallForm", "RecallLanes", "RecallState", "Records", "Relatives", "recall",
+    "unpack",
+]  # fmt: skip

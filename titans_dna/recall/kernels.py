@@ -199,7 +199,7 @@ def entry_end(ends: np.ndarray, entry: np.uint32) -> int:
     """Return the offset of the last base of an entry's word; entries count from 1."""
     if len(ends) == 1:  # every word has an entry of its own, numbered by its offset
         return np.int64(entry) - 1
-    return np.int64(ends[place_in(len(ends), np.int64(entry) - 1)])
+    return np.int64(ends[place_in(len(ends), int(entry) - 1)])
 
 
 @njit(cache=KEPT, inline="always")
@@ -208,7 +208,7 @@ def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
     keys, heads, previous, ends = index
     entry = heads[slot_of(keys, heads, address)]
     while entry != 0 and entry_end(ends, entry) >= limit:
-        entry = previous[place_in(len(previous), np.int64(entry) - 1)]
+        entry = previous[place_in(len(previous), int(entry) - 1)]
     return entry
 
 
@@ -375,7 +375,7 @@ def find_places(
             token = foretold_at(stores, frame, position, direction)
             if token < 4:
                 count = try_place(places, foretold, count, position, direction, np.uint32(agree), token)
-        entry = chain[2][place_in(len(chain[2]), np.int64(entry) - 1)]
+        entry = chain[2][place_in(len(chain[2]), int(entry) - 1)]
     return count
 
 

@@ -25,8 +25,10 @@ class RecallLanes:
     checksums: tuple[int, ...] = ()  # of what each reader had read; empty where the memories are at hand
 
     @classmethod
-    def start(cls, form: RecallForm, rows: int) -> RecallLanes:
-        """Return readers before the first token of streams of their own."""
+    def start(cls, form: RecallForm, rows: int, before: CopyMemory | None = None) -> RecallLanes:
+        """Return readers before the first token of streams of their own, which may lie behind what was read before."""
+        if before is not None:
+            return cls(streams=(RecallState(memory=before, position=before.end, leaves=True),) * rows)
         return cls(streams=tuple(RecallState(memory=CopyMemory(form)) for _ in range(rows)))
 
     def read(self, ids: np.ndarray) -> tuple[np.ndarray, RecallLanes]:
@@ -45,8 +47,8 @@ class RecallLanes:
         found = [recall(state, row) for state, row in zip(self.streams, ids, strict=True)]
         return np.stack([f.codes for f in found]), RecallLanes(streams=tuple(f.state for f in found))
 
-    def attach(self, ids_of: Callable[[int], np.ndarray]) -> RecallLanes:
-        """Return readers whose memories hold what each row had read: the ids before its position.
+    def attach(self, ids_of: Callable[[int], np.ndarray], before: CopyMemory | None = None) -> RecallLanes:
+        """Return readers whose memories hold what each row had read: what was read before, the ids up to its position.
 
         Raises
         ------
@@ -55,7 +57,7 @@ class RecallLanes:
         """
         streams = []
         for row, (state, checksum) in enumerate(zip(self.streams, self.checksums, strict=True)):
-            memory = CopyMemory(state.memory.form)
+            memory = before.fork(before.end) if before is not None else CopyMemory(state.memory.form)
             memory.append(ids_of(row))
             if memory.end != state.position or memory.checksum(memory.end) != checksum:
                 raise CheckpointError("the sequence is not the one that the saved state had read; begin anew")

@@ -12,8 +12,10 @@ holds there (a haplotype) goes on in a memory of its own that lies over the firs
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import ModuleType
+from typing import Self
 
 import numpy as np
 
@@ -59,6 +61,7 @@ class CopyMemory:
     def __init__(self, form: RecallForm) -> None:
         self.form = form
         self.base = self.seam = 0  # first position of the own tape; the parent's words are seen up to the seam
+        self.writes = True  # whether it may be added to
         self.end = self.written = 0  # positions up to which ids are held, and words written
         self.parent: CopyMemory | None = None
         self._tape, self._gaps = np.zeros(SMALL, dtype=np.uint64), np.zeros(SMALL, dtype=np.uint64)
@@ -98,6 +101,69 @@ class CopyMemory:
         """Add ids to the tape alone; no word of them can be found."""
         self._put(np.ascontiguousarray(ids, dtype=np.uint8))
 
+    @property
+    def entries(self) -> list[int]:
+        """Words that are written, of each kind."""
+        return self._counts.tolist()
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return all that the memory holds, no longer than it must be: what ``of_arrays`` makes a memory of."""
+        tokens = self.end - self.base
+        found = {"tape": self._tape[: tokens // 32 + 2], "gaps": self._gaps[: tokens // 64 + 2]}
+        for kind, (keys, heads, previous, ends) in enumerate(self._indexes):
+            entries = self.written - self.base if len(ends) == 1 else int(self._counts[kind])
+            found |= {f"keys_{kind}": keys, f"heads_{kind}": heads, f"previous_{kind}": previous[: max(1, entries)]}
+            found[f"ends_{kind}"] = ends if len(ends) == 1 else ends[: max(2, entries)]
+        return found
+
+    @classmethod
+    def of_arrays(
+        cls, form: RecallForm, tokens: int, entries: Sequence[int], arrays: Mapping[str, np.ndarray], checksum: int
+    ) -> Self:
+        """Return a memory whose arrays these are; they are used as they are, not copied, so it can only be read.
+
+        Parameters
+        ----------
+        form
+            Its settings.
+        tokens
+            Ids that it holds, a multiple of the chunk.
+        entries
+            Words that are written, of each kind.
+        arrays
+            Those of ``arrays``.
+        checksum
+            Of its ids.
+
+        Raises
+        ------
+        ValueError
+            If they cannot be those of such a memory.
+        """
+        memory = cls(form)
+        memory._tape, memory._gaps = arrays["tape"], arrays["gaps"]
+        memory._indexes = [
+            (arrays[f"keys_{n}"], arrays[f"heads_{n}"], arrays[f"previous_{n}"], arrays[f"ends_{n}"])
+            for n in range(len(form.words))
+        ]
+        memory.end = memory.written = tokens
+        memory.writes, memory._summed = False, (tokens, checksum)
+        memory._counts[:] = entries
+        sizes = {name: len(array) for name, array in memory.arrays().items()}
+        kinds = {name: np.uint64 if name in ("tape", "gaps") else np.uint32 for name in sizes}
+        if tokens % CHUNK or any(a.ndim != 1 or a.dtype != kinds[name] for name, a in arrays.items()):
+            raise ValueError("its arrays are not those of a copy memory")
+        if sizes != {name: len(array) for name, array in arrays.items()}:
+            raise ValueError("its arrays are not as long as what they hold")
+        for (keys, heads, _, ends), every in zip(memory._indexes, form.sample_every, strict=True):
+            rows = len(heads)
+            whole = len(keys) == 1 and rows == 1 << form.index_bits
+            if not (whole or (len(keys) == rows and rows & (rows - 1) == 0 and not heads.all())):
+                raise ValueError("a table of addresses has not the rows that it needs")
+            if (len(ends) == 1) != form.numbered(every):
+                raise ValueError("its words are not numbered as its settings say")
+        return memory
+
     def ids(self, start: int, end: int) -> np.ndarray:
         """Return the ids of positions ``start`` to ``end`` (half-open), uint8; ``GAP`` where there is no base."""
         if start < self.base:
@@ -105,8 +171,9 @@ class CopyMemory:
             middle = min(end, self.base)
             return np.concatenate([self.parent.ids(start, middle), self.ids(middle, end)])
         at = np.arange(start - self.base, end - self.base)
-        bases = self._tape[at >> 5 & len(self._tape) - 1] >> ((at & 31) * 2).astype(np.uint64) & np.uint64(3)
-        gaps = self._gaps[at >> 6 & len(self._gaps) - 1] >> (at & 63).astype(np.uint64) & np.uint64(1)
+        word, gap = (at >> 5, at >> 6) if not self._ring else (at >> 5 & len(self._tape) - 1, at >> 6 & len(self._gaps) - 1)
+        bases = self._tape[word] >> ((at & 31) * 2).astype(np.uint64) & np.uint64(3)
+        gaps = self._gaps[gap] >> (at & 63).astype(np.uint64) & np.uint64(1)
         return np.where(gaps == 1, GAP, bases).astype(np.uint8)
 
     def checksum(self, position: int) -> int:
@@ -139,6 +206,7 @@ class CopyMemory:
             self._write_words(self.end // CHUNK * CHUNK)
 
     def _put(self, ids: np.ndarray) -> None:
+        assert self.writes or not len(ids), "a memory of a file is read only; fork it"
         if self.end + len(ids) > MOST_TOKENS:
             raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
         self._reserve(len(ids))
@@ -193,6 +261,7 @@ class CopyMemory:
         else:
             over.parent, over.seam = self, position // CHUNK * CHUNK
             self._write_words(over.seam)  # at a chunk border its last words may still wait for the token after them
+        over._summed = self._summed if self._summed[0] <= position else (0, 0)
         over.base = over.end = max(0, over.seam - CHUNK)
         over.written = over.seam
         over.append(self.ids(over.base, position))

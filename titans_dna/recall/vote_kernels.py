@@ -100,11 +100,11 @@ def try_entries(
         tried += 1
         if tried > matches:
             return
-        entry = previous[place_in(len(previous), np.int64(entry) - 1)]
+        entry = previous[place_in(len(previous), int(entry) - 1)]
     entry = first
     while entry != 0:
         last = entry_end(index[3], entry)
-        entry = previous[place_in(len(previous), np.int64(entry) - 1)]
+        entry = previous[place_in(len(previous), int(entry) - 1)]
         here = last if direction > 0 else last - word_bases + 1  # what stands where the query stands
         behind = agreement(query, at - SPAN + 1, store, here - direction * (SPAN - 1), direction)
         close = ones(np.uint32(behind >> np.uint32(SPAN - BEHIND)))
