@@ -118,6 +118,27 @@ _READS = (
 )  # fmt: skip
 
 
+_RELATIVES = (
+    click.option(
+        "--relatives", "relatives", type=FILE, multiple=True,
+        help="Genomes to read before: of relatives, strains, haplotypes. FASTA or GenBank, not aligned. Repeatable.",
+    ),
+    click.option("--memory", "memories", type=FILE, multiple=True, help="The same, read by `remember`. Repeatable."),
+    click.option(
+        "--one-vote-per", type=click.Choice(["file", "contig", "prefix"]), default="file", show_default=True,
+        help="What is one relative in --relatives: a file; a contig; or what contigs are named before the first # or |.",
+    ),
+    click.option("--allow-self", is_flag=True, help="Leave contigs of --relatives out that are the target itself."),
+)  # fmt: skip
+
+
+def relatives(command: Any) -> Any:
+    """Add the options about genomes that are read before (see `titans_dna.cli.sources.read_before`)."""
+    for option in reversed(_RELATIVES):
+        command = option(command)
+    return command
+
+
 def reads(command: Any) -> Any:
     """Add the options about a sample's reads (see `titans_dna.cli.sources.ReadsChoice`)."""
     for option in reversed(_READS):

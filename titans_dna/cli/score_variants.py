@@ -16,6 +16,7 @@ from titans_dna.errors import ConfigError
 @options.model
 @options.fasta
 @options.aliases
+@options.relatives
 @click.option(
     "--vcf", type=options.FILE,
     help="Variants: .vcf, .vcf.gz, .bcf, a table (.tsv, .csv, .txt; 1-based), or - for standard input.",
@@ -86,7 +87,7 @@ def score_variants(
     """
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.io.variants.variant_table import VariantColumns
     from titans_dna.jobs.variant_scores import ScoringOptions
@@ -97,6 +98,7 @@ def score_variants(
     if variants:
         options.refuse_useless("columns", where="with --variant")
     how = {name: settings.pop(name) for name in ("resume", "shard")}
+    kin = {name: settings.pop(name) for name in ("relatives", "memories", "one_vote_per", "allow_self")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     inputs = VariantInputs(
@@ -106,6 +108,7 @@ def score_variants(
     model = load_model(model_folder, device)
     with ExitStack() as stack:
         genome = stack.enter_context(open_genome(fasta, aliases))
+        model = read_before(model, genome, **kin)  # type: ignore[arg-type]
         another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
         inputs = replace(inputs, other=another)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from titans_dna.cli.regions import PlacedRegion
     from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
     from titans_dna.io.sequence.consensus import SampleGenome
+    from titans_dna.inference.model import SequenceModel
     from titans_dna.io.sequence.fasta import Fasta, Genome
 
 _NAMES_SHOWN = 6
@@ -125,6 +126,43 @@ def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: Read
             if read.start >= told:  # else it reaches from the last region into this one
                 yield read
         contig, told = interval.contig, interval.end
+
+
+def read_before(
+    model: SequenceModel,
+    genome: Genome | None,
+    relatives: tuple[Path, ...],
+    memories: tuple[Path, ...],
+    one_vote_per: str,
+    allow_self: bool,
+) -> SequenceModel:
+    """Return the model as it reads behind relatives, if any are named; say on standard error what was read.
+
+    Raises
+    ------
+    ConfigError
+        If the model has no copy memory, if a relative is the target itself, or options change nothing.
+    InputMissing, FormatError
+        If a file cannot be used.
+    """
+    from titans_dna.cli.progress import progress_bar
+    from titans_dna.loading.relatives import RelativesChoice, read_relatives
+
+    choice = RelativesChoice(
+        fastas=relatives, memories=memories, one_vote_per=one_vote_per, allow_self=allow_self
+    )  # fmt: skip
+    if not relatives and (allow_self or one_vote_per != "file"):
+        raise ConfigError("--one-vote-per and --allow-self are about --relatives; give some, or leave them out")
+    if not choice:
+        return model
+    with progress_bar("reading relatives", 0) as advance:
+        found, left_out = read_relatives(
+            choice, model.require_recall(), genome, advance=lambda bases: advance(bases, 0)
+        )  # fmt: skip
+    for name in left_out:
+        click.echo(f"warning: {name} is the target itself and was left out", err=True)
+    click.echo(f"relatives: {len(found.genomes):,} genomes, {found.bases:,} bases", err=True)
+    return model.behind(found)
 
 
 def report_names(*genomes: Genome | AlignedReads) -> None:

@@ -12,9 +12,11 @@ from types import MappingProxyType
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import Genome
+from titans_dna.recall import Relatives
 from titans_dna.version import __version__
 
 HOW = ("shard", "rows", "command")  # keys in which the shards of one run differ
+NAMED = 30  # relatives whose names are told
 _DIGEST = "_sha256"  # ends the keys that a shard alone has, for a merge to compare
 
 
@@ -42,6 +44,7 @@ def run_metadata(
         "version": __version__,
         "model": f"{model.name} sha256={model.weights_sha256}",
         "reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}",
+        **({"relatives": _told(model.relatives)} if model.relatives else {}),
         "options": " ".join(f"{key}={value}" for key, value in options.items()),
         "command": command_line(),
     }
@@ -49,6 +52,13 @@ def run_metadata(
         return metadata
     digests = {"sequences": _digest(genome, sequences=True), **inputs, "aliases": _hash_aliases(genome)}
     return {**metadata, "shard": str(shard), **{f"{key}{_DIGEST}": digest for key, digest in digests.items()}}
+
+
+def _told(relatives: Relatives) -> str:
+    """Return what the outputs say of the relatives that were read."""
+    genomes = relatives.genomes
+    named = ",".join(genomes[:NAMED]) + (f",... ({len(genomes)})" if len(genomes) > NAMED else "")
+    return f"{named} bases={relatives.bases} checksum={relatives.checksum}"
 
 
 def metadata_of_whole(metadata: Mapping[str, str]) -> dict[str, str]:

@@ -15,6 +15,7 @@ from titans_dna.inference.calibration import empirical_p, shuffled_scores
 from titans_dna.inference.haplotype import ContigSites, place_on_haplotypes, read_sites
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_variants import HORIZON_BP, branch_stride, score_strands
+from titans_dna.inference.vote_variants import vote_on_alleles
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.jobs.shards import shard_of_records
@@ -46,6 +47,7 @@ class VariantScores:
 
     strands: np.ndarray  # (rows, 2) ln P(ALT) - ln P(REF), forward and reverse
     p_values: np.ndarray  # (rows,) empty where no shuffles were asked for
+    votes: np.ndarray  # (rows, 4) relatives with REF, ALT, another base, and tolerance; empty where none were read
 
 
 def choose_records(
@@ -113,7 +115,7 @@ def score_table(
             scoring.add_haplotypes(contig, name, sites[contig])
         else:
             scoring.add_contig(contig, name)
-    return VariantScores(strands=scoring.strands, p_values=scoring.p_values)
+    return VariantScores(strands=scoring.strands, p_values=scoring.p_values, votes=scoring.votes)
 
 
 class _TableScoring:
@@ -123,6 +125,7 @@ class _TableScoring:
         self.run, self.table, self.rows = run, table, rows
         self.strands = np.full((len(rows), 2), np.nan)
         self.p_values = np.full(len(rows) if run.options.shuffles else 0, np.nan)
+        self.votes = np.full((len(rows) if run.model.relatives else 0, 4), np.nan)
         self.contigs = [
             contig
             for contig in run.genome.contigs.names
@@ -139,6 +142,7 @@ class _TableScoring:
         found = self._part(name, sequence, alleles, score_strands)
         self.strands[places] = 0.0
         np.add.at(self.strands, places, found)  # a forced allele has two readings in one row
+        self._vote(name, sequence, alleles)
         if options.shuffles:
             shuffled = partial(shuffled_scores, shuffles=options.shuffles, seed=options.seed)
             null = np.zeros((len(self.p_values), options.shuffles))
@@ -152,6 +156,7 @@ class _TableScoring:
             if alleles := every.chosen(self.rows):
                 found = self._part(f"{name}-haplotype{number}", haplotype.sequence, alleles, score_strands)
                 self.strands[[allele.row for allele in alleles]] = found
+                self._vote(f"{name}-haplotype{number}", haplotype.sequence, alleles)
 
     def _part(
         self, name: str, sequence: bytes, alleles: Sequence[Allele], score: Callable[..., np.ndarray]
@@ -168,6 +173,21 @@ class _TableScoring:
         else:
             self._progress(2 * len(sequence))
         return kept["scores"] * np.array([[allele.sign] for allele in alleles])
+
+    def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
+        """Let the relatives vote on alleles, or read what they said in a run before."""
+        if self.run.model.relatives is None:
+            return
+        kept = self.run.work.part(f"{name}-votes")
+        if kept is None:
+            kept = {"votes": vote_on_alleles(self.run.model.relatives, sequence, alleles)}
+            self.run.work.keep(f"{name}-votes", kept)
+        rows = [allele.row for allele in alleles]
+        once = np.bincount(rows)[rows] == 1  # of a forced allele neither reading has the reference's base
+        signs = np.array([allele.sign for allele in alleles])
+        found = np.where(signs[:, None] < 0, kept["votes"][:, [1, 0, 2, 3]], kept["votes"])
+        found[signs < 0, 3] = np.nan  # the kind of change was that of the swapped alleles
+        self.votes[rows] = np.where(once[:, None], found, np.nan)
 
     def _progress(self, done: int) -> None:
         self.run.advance(done, self.total)

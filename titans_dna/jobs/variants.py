@@ -21,6 +21,7 @@ from titans_dna.inference.calibration import length_class, quantiles
 from titans_dna.inference.haplotype import sample_column
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
+from titans_dna.inference.vote_variants import vote_score
 from titans_dna.io.disk.atomic import disk_errors
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
@@ -74,7 +75,24 @@ COLUMNS = (
     Column("outcome", "text"),
 )  # fmt: skip
 DEFAULTS = ScoringOptions()
-EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE}
+VOTE = InfoField(
+    id="TD_VOTE",
+    number="A",
+    type="Float",
+    description="Vote of the relatives: the lower, the more of them have REF and not ALT; -0.5 if none has a say",
+)
+REL_REF, REL_ALT, REL_OTHER = (
+    InfoField(id=f"TD_REL_{name}", number="A", type="Float", description=f"Relatives that have {base} here")
+    for name, base in (("REF", "REF"), ("ALT", "ALT"), ("OTHER", "another base"))
+)
+TOLERANCE = InfoField(
+    id="TD_TOLERANCE",
+    number="A",
+    type="Float",
+    description="Log odds that the substitution is tolerated, by relatives and kind of change; lower: more damaging",
+)
+VOTES = {"vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT, "relatives_other": REL_OTHER}
+EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -233,7 +251,15 @@ def _results(
         extra["quantile"] = quantiles(scores.strands.mean(1), classes, common)
     if len(scores.p_values):
         extra["p_value"] = scores.p_values
+    if len(scores.votes):
+        extra |= _vote_columns(scores.votes)
     return _Results(table=table, chosen=chosen, strands=scores.strands, extra=extra)
+
+
+def _vote_columns(votes: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns of the relatives' votes (rows, 4)."""
+    ref, alt, other, tolerance = votes.T
+    return dict(zip(VOTES, (vote_score(votes[:, :3]), tolerance, ref, alt, other), strict=True))
 
 
 def _write_vcf(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,9 +142,3 @@ class _Targets:
     def is_self(self, length_bp: int, md5: str) -> bool:
         assert self.genome is not None or not self.names
         return any(self.genome.md5(name) == md5 for name in self.names.get(length_bp, ()))  # type: ignore[union-attr]
-
-
-def describe(relatives: Relatives, paths: Sequence[Path]) -> str:
-    """Return what the outputs say of the relatives that were read."""
-    names = ",".join(path.name for path in paths)
-    return f"{names} genomes={len(relatives.genomes)} bases={relatives.bases} checksum={relatives.checksum}"

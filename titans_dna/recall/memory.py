@@ -168,8 +168,9 @@ class CopyMemory:
         """Return the ids of positions ``start`` to ``end`` (half-open), uint8; ``GAP`` where there is no base."""
         if start < self.base:
             assert self.parent is not None
-            middle = min(end, self.base)
-            return np.concatenate([self.parent.ids(start, middle), self.ids(middle, end)])
+            if end <= self.base:
+                return self.parent.ids(start, end)
+            return np.concatenate([self.parent.ids(start, self.base), self.ids(self.base, end)])
         at = np.arange(start - self.base, end - self.base)
         word, gap = (at >> 5, at >> 6) if not self._ring else (at >> 5 & len(self._tape) - 1, at >> 6 & len(self._gaps) - 1)
         bases = self._tape[word] >> ((at & 31) * 2).astype(np.uint64) & np.uint64(3)

@@ -14,7 +14,7 @@ import numpy as np
 from titans_dna.recall.memory import GAP, CopyMemory
 from titans_dna.recall.relatives import Relatives
 
-BLOCK = 1 << 16  # bases that are read at once: blocks begin at multiples of it, so that no vote depends on the request
+BLOCK = 1 << 14  # bases that are read at once: blocks begin at multiples of it, so that no vote depends on the request
 LEAD = 2048  # bases read before and behind a block
 NONE = 4  # instead of a base: the genome has no vote
 
