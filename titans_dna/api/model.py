@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from titans_dna.inference.embed import STRANDS, EmbedOptions
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
 from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -99,6 +101,46 @@ class Model:
         read, single = read_sequences(sequences)
         found = [base_likelihoods(self._model, sequence, STRANDS[strand]) for sequence in read]
         return found[0] if single else found
+
+    def remember(
+        self, genomes: Any, *, target: Any = None, one_vote_per: str = "file", allow_self: bool = False
+    ) -> Model:
+        """Return this model as it reads with genomes of relatives, strains or haplotypes in its copy memory.
+
+        Nothing is aligned or trained, and this model is not changed. Of the model that is returned `score_variants`
+        also has columns of the relatives' vote.
+
+        Parameters
+        ----------
+        genomes
+            Path of a FASTA, GenBank or EMBL file, or of a memory file that ``titans-dna remember`` wrote; or a list of
+            them.
+        target
+            The genome that is to be scored, to make sure that no relative is the target itself.
+        one_vote_per
+            What is one relative: ``file``, ``contig``, or ``prefix`` (what contigs are named before the first # or |).
+        allow_self
+            Whether contigs that are the target itself are left out, in place of refused.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no copy memory, a relative is the target, or a memory was made with other settings.
+        FormatError, InputMissing
+            If a file cannot be read.
+        """
+        paths = [Path(path) for path in ([genomes] if isinstance(genomes, str | os.PathLike) else genomes)]
+        choice = RelativesChoice(
+            fastas=tuple(path for path in paths if path.suffix != ".tdm"),
+            memories=tuple(path for path in paths if path.suffix == ".tdm"),
+            one_vote_per=one_vote_per, allow_self=allow_self,
+        )  # fmt: skip
+        form = self._model.backbone.config.require_recall(self.name)
+        with opened(target) if target is not None else nullcontext() as genome:
+            found, left_out = read_relatives(choice, form, genome)
+        for name in left_out:
+            logger.warning("%s is the target itself and was left out", name)
+        return Model(self._model.behind(found))
 
     def embed(
         self,
@@ -221,7 +263,9 @@ class Model:
         pandas.DataFrame
             One row for each variant in the order of the input, and one for each ALT where there are several: contig,
             position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (nats; negative where ALT is less likely)
-            and outcome (`Outcome`; ``scored`` for most). The index is that of the frame if one was given. A variant
+            and outcome (`Outcome`; ``scored`` for most). Of a model with relatives (`remember`) also vote and tolerance
+            (the lower, the more they speak against ALT), and the numbers of them that have REF, ALT and another base:
+            relatives_ref, relatives_alt and relatives_other; nan for insertions and deletions. The index is that of the frame if one was given. A variant
             that cannot be read has an empty contig, position 0 and the outcome ``malformed``.
 
         Raises

@@ -26,6 +26,7 @@ VERBS = {
     "finetune": "Train a classifier on labelled sequences or intervals.",
     "predict": "Classify sequences or intervals by a fine-tuned model.",
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
+    "remember": "Read genomes of relatives into a memory file.",
     "score-variants": "Score the variants of a VCF, BCF or table.",
     "score-regions": "Score regions or whole contigs, with tracks along them.",
     "mutagenesis": "Score every single-base change of a region.",

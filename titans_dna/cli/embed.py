@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 @options.model
 @options.fasta_or_reads
 @options.aliases
+@options.relatives
 @options.bed
 @options.region
 @options.reads
@@ -59,7 +60,7 @@ if TYPE_CHECKING:
 def embed(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
     window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str,
-    context: str | None, device: str, output: Path, **stored: Any,
+    context: str | None, device: str, output: Path, kin: dict[str, Any], **stored: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
@@ -81,7 +82,7 @@ def embed(
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import iterate_regions
-    from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
+    from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
@@ -103,9 +104,11 @@ def embed(
     model = load_model(model_folder, device)
     chosen.check(model)
     if choice.as_sequences:
+        model = read_before(model, None, kin)
         _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, (chosen, storage))
         return
     with open_genome(fasta, aliases, choice) as source:
+        model = read_before(model, source, kin)
         asked: Iterable[PlacedRegion] = iterate_regions(source, bed, regions)
         if window_bp:
             asked = tiled(asked, window_bp, stride_bp or window_bp)

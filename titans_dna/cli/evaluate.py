@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +14,7 @@ from titans_dna.cli import options
 @options.model
 @options.fasta
 @options.aliases
+@options.relatives
 @click.option(
     "--contig", "contigs", multiple=True, help="Contig to evaluate on; by default those held out. Repeatable."
 )
@@ -21,7 +23,7 @@ from titans_dna.cli import options
 @options.output("JSON file.")
 def evaluate(
     model_folder: Path, fasta: Path, aliases: Path | None, contigs: tuple[str, ...], window_tokens: int | None,
-    device: str, output: Path,
+    device: str, output: Path, kin: dict[str, Any],
 ) -> None:  # fmt: skip
     """Print bits per base of whole contigs: memory carried, memory reset in every window, and Markov models.
 
@@ -33,7 +35,7 @@ def evaluate(
     import json
 
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.jobs.provenance import command_line
@@ -42,6 +44,7 @@ def evaluate(
     model = load_model(model_folder, device)
 
     with open_genome(fasta, aliases) as source:
+        model = read_before(model, source, kin)
         chosen = [source.contigs.require(name) for name in contigs] or held_out_contigs(model_folder, source)
         total = 2 * sum(source.contigs.lengths[contig] for contig in chosen)
         with progress_bar("evaluating", total) as advance:

@@ -40,8 +40,29 @@ def info(path: Path) -> None:
         _vectors(path)
     elif found.holds == "embeddings":
         _embeddings(path)
+    elif found.holds == "memory":
+        _memory(path)
     else:
         _scores(path)
+
+
+def _memory(path: Path) -> None:
+    from titans_dna.loading.memory_file import open_memory
+
+    found = open_memory(path, whole=True)
+    genomes = found.genomes
+    bases = dict.fromkeys(genomes, 0)
+    for contig in found.contigs:
+        bases[contig.genome] += contig.length_bp
+    _rows(
+        {
+            "memory of": f"{len(genomes):,} genomes, {len(found.contigs):,} contigs, {found.bases:,} bases",
+            "settings": _recall(found.memory.form),
+            "checksum": f"{found.checksum}; all arrays are whole",
+            "bytes a base": f"{path.stat().st_size / found.bases:.2f}",
+            **{f"genome {number}": f"{name}, {bases[name]:,} bases" for number, name in enumerate(genomes, 1)},
+        }
+    )
 
 
 def _rows(rows: dict[str, object]) -> None:

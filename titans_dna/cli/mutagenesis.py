@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -16,6 +17,7 @@ from titans_dna.io.formats import format_of
 @options.model
 @options.fasta
 @options.aliases
+@options.relatives
 @options.bed
 @options.region
 @click.option(
@@ -57,6 +59,7 @@ def mutagenesis(
     resume: bool,
     device: str,
     output: Path,
+    kin: dict[str, Any],
 ) -> None:
     """Score all three changes of every base of a region by ln P(change) - ln P(reference), given the whole contig.
 
@@ -68,7 +71,7 @@ def mutagenesis(
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
     from titans_dna.report.logo import draw_effects
@@ -84,6 +87,7 @@ def mutagenesis(
     format_of(output, verb="mutagenesis --all-snvs" if all_snvs else "mutagenesis")
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) as source, progress_bar("mutating", 0) as advance:
+        model = read_before(model, source, kin)
         if all_snvs:
             chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
             report_names(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -118,25 +119,33 @@ _READS = (
 )  # fmt: skip
 
 
+one_vote_per = click.option(
+    "--one-vote-per", type=click.Choice(["file", "contig", "prefix"]), default="file", show_default=True,
+    help="What is one relative: a file; a contig; or what contigs are named before the first # or |.",
+)  # fmt: skip
 _RELATIVES = (
     click.option(
         "--relatives", "relatives", type=FILE, multiple=True,
         help="Genomes to read before: of relatives, strains, haplotypes. FASTA or GenBank, not aligned. Repeatable.",
     ),
     click.option("--memory", "memories", type=FILE, multiple=True, help="The same, read by `remember`. Repeatable."),
-    click.option(
-        "--one-vote-per", type=click.Choice(["file", "contig", "prefix"]), default="file", show_default=True,
-        help="What is one relative in --relatives: a file; a contig; or what contigs are named before the first # or |.",
-    ),
+    one_vote_per,
     click.option("--allow-self", is_flag=True, help="Leave contigs of --relatives out that are the target itself."),
 )  # fmt: skip
 
 
 def relatives(command: Any) -> Any:
-    """Add the options about genomes that are read before (see `titans_dna.cli.sources.read_before`)."""
+    """Add the options about genomes that are read before; the verb gets their values by name, as ``kin``."""
+
+    @functools.wraps(command)
+    def collected(*args: Any, **values: Any) -> Any:
+        kin = {name: values.pop(name) for name in ("relatives", "memories", "one_vote_per", "allow_self")}
+        return command(*args, kin=kin, **values)
+
+    found: Any = collected
     for option in reversed(_RELATIVES):
-        command = option(command)
-    return command
+        found = option(found)
+    return found
 
 
 def reads(command: Any) -> Any:

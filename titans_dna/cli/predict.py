@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -15,10 +16,17 @@ from titans_dna.cli import options
 @click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED as of finetune, .gz too.")
 @click.option("--fasta", type=options.FILE, help="Genome of intervals.")
 @options.aliases
+@options.relatives
 @options.device
 @options.output(f"Table ({options.endings('predict')}, - for standard output).", streams=True)
 def predict(
-    model_folder: Path, data: Path, fasta: Path | None, aliases: Path | None, device: str, output: Path
+    model_folder: Path,
+    data: Path,
+    fasta: Path | None,
+    aliases: Path | None,
+    device: str,
+    output: Path,
+    kin: dict[str, Any],
 ) -> None:
     """Write, for every row of DATA, the most probable class and the probability of each class.
 
@@ -32,8 +40,8 @@ def predict(
     """
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.cli.sources import open_genome, report_names
-    from titans_dna.jobs.provenance import command_line
+    from titans_dna.cli.sources import open_genome, read_kin, report_names
+    from titans_dna.jobs.provenance import command_line, describe_relatives
     from titans_dna.training.labelled import read_rows
     from titans_dna.training.predict import load_classifier, predict_classes, write_predictions
     from titans_dna.version import __version__
@@ -41,15 +49,18 @@ def predict(
     classifier = load_classifier(model_folder, device)
     with open_genome(fasta, aliases) if fasta else nullcontext() as genome:
         rows = list(read_rows(data, genome, taught=False))
+        found = read_kin(classifier.net.backbone.config, classifier.name, genome, kin)
         if genome:
             report_names(genome)
+    classifier = classifier.behind(found) if found else classifier
     with progress_bar("predicting", len(rows), "sequences") as advance:
-        found = predict_classes(classifier, rows, advance)
+        predicted = predict_classes(classifier, rows, advance)
         metadata = {
             "version": __version__, "model": f"{classifier.name} sha256={classifier.weights_sha256}",
-            "input": data.name, "command": command_line(),
+            "input": data.name, **({"relatives": describe_relatives(found)} if found else {}),
+            "command": command_line(),
         }  # fmt: skip
-        counts = write_predictions(output, classifier.classes, found, metadata)
+        counts = write_predictions(output, classifier.classes, predicted, metadata)
     report_outcomes(counts.outcomes)
     if counts.metrics:
         click.echo("  ".join(f"{metric} {value:.4f}" for metric, value in counts.metrics.items()), err=True)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 @options.model
 @options.fasta_or_reads
 @options.aliases
+@options.relatives
 @options.bed
 @options.region
 @options.reads
@@ -50,6 +51,7 @@ def score_regions(
     resume: bool,
     device: str,
     output: Path,
+    kin: dict[str, Any],
     **sample: Any,
 ) -> None:
     """Score regions: log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
@@ -66,18 +68,20 @@ def score_regions(
     """
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import ReadsChoice, open_genome, report_names
+    from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.jobs.regions import RegionOutputs, score_region_file
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
     if choice.as_sequences:
+        model = read_before(model, None, kin)
         if track or tracks or resume or not shard.whole:
             raise ConfigError("reads by themselves have no tracks, shards or resume; leave these options out")
         _score_reads(model, (fasta, aliases), choice, (bed, regions), output)
         return
     with open_genome(fasta, aliases, choice) as source:
+        model = read_before(model, source, kin)
         placed = place_regions(source, bed, regions)
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:

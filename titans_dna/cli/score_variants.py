@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -70,6 +71,7 @@ def score_variants(
     columns: tuple[str, ...],
     output: Path,
     device: str,
+    kin: dict[str, Any],
     **settings: object,
 ) -> None:
     """Score every ALT by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
@@ -98,7 +100,6 @@ def score_variants(
     if variants:
         options.refuse_useless("columns", where="with --variant")
     how = {name: settings.pop(name) for name in ("resume", "shard")}
-    kin = {name: settings.pop(name) for name in ("relatives", "memories", "one_vote_per", "allow_self")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     inputs = VariantInputs(
@@ -108,7 +109,7 @@ def score_variants(
     model = load_model(model_folder, device)
     with ExitStack() as stack:
         genome = stack.enter_context(open_genome(fasta, aliases))
-        model = read_before(model, genome, **kin)  # type: ignore[arg-type]
+        model = read_before(model, genome, kin)
         another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
         inputs = replace(inputs, other=another)

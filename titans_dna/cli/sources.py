@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import click
 
@@ -14,10 +14,12 @@ from titans_dna.genome.interval import merge_intervals
 
 if TYPE_CHECKING:
     from titans_dna.cli.regions import PlacedRegion
+    from titans_dna.inference.model import SequenceModel
     from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
     from titans_dna.io.sequence.consensus import SampleGenome
-    from titans_dna.inference.model import SequenceModel
     from titans_dna.io.sequence.fasta import Fasta, Genome
+    from titans_dna.model.config import BackboneConfig
+    from titans_dna.recall import Relatives
 
 _NAMES_SHOWN = 6
 
@@ -128,15 +130,23 @@ def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: Read
         contig, told = interval.contig, interval.end
 
 
-def read_before(
-    model: SequenceModel,
-    genome: Genome | None,
-    relatives: tuple[Path, ...],
-    memories: tuple[Path, ...],
-    one_vote_per: str,
-    allow_self: bool,
-) -> SequenceModel:
-    """Return the model as it reads behind relatives, if any are named; say on standard error what was read.
+def read_before(model: SequenceModel, genome: Genome | None, kin: dict[str, Any]) -> SequenceModel:
+    """Return the model as it reads behind the relatives of ``read_kin``, if any are named."""
+    found = read_kin(model.backbone.config, model.name, genome, kin)
+    return model.behind(found) if found else model
+
+
+def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict[str, Any]) -> Relatives | None:
+    """Return the relatives that a model is to read before, None if there are none; say on standard error what was read.
+
+    Parameters
+    ----------
+    config, name
+        Of the model.
+    genome
+        What is to be read, which no relative may be.
+    kin
+        Values of the options of `titans_dna.cli.options.relatives`.
 
     Raises
     ------
@@ -148,21 +158,19 @@ def read_before(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
-    choice = RelativesChoice(
-        fastas=relatives, memories=memories, one_vote_per=one_vote_per, allow_self=allow_self
-    )  # fmt: skip
-    if not relatives and (allow_self or one_vote_per != "file"):
+    names = {"relatives": "fastas"}
+    choice = RelativesChoice(**{names.get(name, name): value for name, value in kin.items()})
+    if not choice.fastas and (choice.allow_self or choice.one_vote_per != "file"):
         raise ConfigError("--one-vote-per and --allow-self are about --relatives; give some, or leave them out")
     if not choice:
-        return model
+        return None
+    form = config.require_recall(name)
     with progress_bar("reading relatives", 0) as advance:
-        found, left_out = read_relatives(
-            choice, model.require_recall(), genome, advance=lambda bases: advance(bases, 0)
-        )  # fmt: skip
-    for name in left_out:
-        click.echo(f"warning: {name} is the target itself and was left out", err=True)
+        found, left_out = read_relatives(choice, form, genome, advance=advance)
+    for contig in left_out:
+        click.echo(f"warning: {contig} is the target itself and was left out", err=True)
     click.echo(f"relatives: {len(found.genomes):,} genomes, {found.bases:,} bases", err=True)
-    return model.behind(found)
+    return found
 
 
 def report_names(*genomes: Genome | AlignedReads) -> None:

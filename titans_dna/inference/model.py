@@ -10,7 +10,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
 from titans_dna.model.device import choose_device
-from titans_dna.recall import RecallForm, Relatives
+from titans_dna.recall import Relatives
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, load_tokenizer
 
 
@@ -33,28 +33,12 @@ class SequenceModel:
         ConfigError
             If it has no copy memory, or one of other settings.
         """
-        if self.require_recall() != relatives.memory.form:
+        if self.backbone.config.require_recall(self.name) != relatives.memory.form:
             raise ConfigError(
                 f"the memory of relatives was made with other settings than those of {self.name}; make it again with "
                 "remember --model"
             )
         return replace(self, backbone=self.backbone.behind(relatives.memory), relatives=relatives)
-
-    def require_recall(self) -> RecallForm:
-        """Return the settings of the copy memory.
-
-        Raises
-        ------
-        ConfigError
-            If there is none.
-        """
-        form = self.backbone.config.recall
-        if form is None:
-            raise ConfigError(
-                f"{self.name} has no copy memory, so relatives would change nothing; leave them out, or use a model "
-                "that was trained with --recall"
-            )
-        return form
 
     @property
     def bos(self) -> int:

@@ -11,10 +11,10 @@ from itertools import groupby
 
 import numpy as np
 
-from titans_dna.tokenizers.base import base_ids
 from titans_dna.inference.alleles import Allele
 from titans_dna.recall import Relatives
 from titans_dna.recall.vote import BLOCK, LEAD, NONE, votes
+from titans_dna.tokenizers.base import base_ids
 
 FEW = 3  # genomes with ALT beyond which one more says nothing
 ALT_WEIGHT = 0.3  # of each genome with ALT; chosen on CFTR's odd exons

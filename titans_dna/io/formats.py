@@ -31,6 +31,7 @@ HOLDS = {
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
     "figures": "figures of an evaluation, a classifier or a sample",
+    "memory": "genomes of relatives, read to be found again",
     "page": "a page to be looked at",
     "picture": "a picture",
 }
@@ -143,6 +144,7 @@ FORMATS = (
         name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
         reader="tables.figures:open_figures",
     ),
+    Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
     Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
     Format(name="picture", holds="picture", endings=(".png", ".svg", ".pdf"), verbs=("mutagenesis --picture",)),
 )  # fmt: skip

@@ -29,6 +29,7 @@ from titans_dna.io.embeddings.parts import PartVectors, VectorFile
 from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.provenance import describe_relatives
 from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.model.state import StreamState
@@ -207,6 +208,7 @@ def write_embeddings(
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
     """Return what the file says of its vectors, but for the command."""
     said = {**vector_attributes(model, plan.options), "rows": plan.rows}
+    said |= {"relatives": describe_relatives(model.relatives)} if model.relatives else {}
     return said if shard.whole else {**said, "shard": str(shard), "regions_sha256": plan.regions.digest}
 
 

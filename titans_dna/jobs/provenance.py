@@ -44,7 +44,7 @@ def run_metadata(
         "version": __version__,
         "model": f"{model.name} sha256={model.weights_sha256}",
         "reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}",
-        **({"relatives": _told(model.relatives)} if model.relatives else {}),
+        **({"relatives": describe_relatives(model.relatives)} if model.relatives else {}),
         "options": " ".join(f"{key}={value}" for key, value in options.items()),
         "command": command_line(),
     }
@@ -54,7 +54,7 @@ def run_metadata(
     return {**metadata, "shard": str(shard), **{f"{key}{_DIGEST}": digest for key, digest in digests.items()}}
 
 
-def _told(relatives: Relatives) -> str:
+def describe_relatives(relatives: Relatives) -> str:
     """Return what the outputs say of the relatives that were read."""
     genomes = relatives.genomes
     named = ",".join(genomes[:NAMED]) + (f",... ({len(genomes)})" if len(genomes) > NAMED else "")

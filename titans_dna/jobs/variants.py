@@ -91,7 +91,10 @@ TOLERANCE = InfoField(
     type="Float",
     description="Log odds that the substitution is tolerated, by relatives and kind of change; lower: more damaging",
 )
-VOTES = {"vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT, "relatives_other": REL_OTHER}
+VOTES = {
+    "vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT,
+    "relatives_other": REL_OTHER,
+}  # fmt: skip
 EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
 
 

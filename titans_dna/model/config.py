@@ -161,6 +161,21 @@ class BackboneConfig:
                 "once, or none for every layer"
             )
 
+    def require_recall(self, name: str = "the model") -> RecallForm:
+        """Return the settings of the copy memory.
+
+        Raises
+        ------
+        ConfigError
+            If there is none; the message says whose configuration this is.
+        """
+        if self.recall is None:
+            raise ConfigError(
+                f"{name} has no copy memory, so relatives would change nothing; leave them out, or use a model that "
+                "was trained with --recall"
+            )
+        return self.recall
+
     def block_of(self, layer: int) -> str:
         """Return the block of a layer, counted from 1."""
         return "window" if self.memory_layers and layer not in self.memory_layers else self.block

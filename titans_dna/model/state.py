@@ -123,9 +123,7 @@ def concatenate(states: Sequence[S]) -> S:
     return first
 
 
-def attach(
-    state: StreamState, ids_of: Callable[[int], np.ndarray], before: CopyMemory | None = None
-) -> StreamState:
+def attach(state: StreamState, ids_of: Callable[[int], np.ndarray], before: CopyMemory | None = None) -> StreamState:
     """Return a state from a file with the copy memories given back that it had when it was saved.
 
     Parameters

@@ -172,7 +172,9 @@ class CopyMemory:
                 return self.parent.ids(start, end)
             return np.concatenate([self.parent.ids(start, self.base), self.ids(self.base, end)])
         at = np.arange(start - self.base, end - self.base)
-        word, gap = (at >> 5, at >> 6) if not self._ring else (at >> 5 & len(self._tape) - 1, at >> 6 & len(self._gaps) - 1)
+        word, gap = at >> 5, at >> 6
+        if self._ring:
+            word, gap = word & len(self._tape) - 1, gap & len(self._gaps) - 1
         bases = self._tape[word] >> ((at & 31) * 2).astype(np.uint64) & np.uint64(3)
         gaps = self._gaps[gap] >> (at & 63).astype(np.uint64) & np.uint64(1)
         return np.where(gaps == 1, GAP, bases).astype(np.uint8)

@@ -18,6 +18,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.sequence.fasta import Fasta
+from titans_dna.jobs.provenance import describe_relatives
 from titans_dna.model.backbone import Backbone
 from titans_dna.tokenizers import Tokenizer, base_ids
 from titans_dna.training.markov import MarkovModel
@@ -193,6 +194,7 @@ def evaluate_model(
         "tokenizer": model.tokenizer.kind,
         "model": model.name,
         "weights_sha256": model.weights_sha256,
+        **({"relatives": describe_relatives(model.relatives)} if model.relatives else {}),
         "fasta": str(fasta.path),
         "contig_md5": {name: fasta.md5(name) for name in contigs},
         "package_version": __version__,

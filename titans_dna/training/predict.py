@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -18,6 +19,7 @@ from safetensors.torch import load_file
 from titans_dna.errors import CheckpointError, InputMissing
 from titans_dna.inference.model import load_model
 from titans_dna.io.tables.tsv import TsvWriter
+from titans_dna.recall import Relatives
 from titans_dna.training.finetune import HEAD, RESULT, Classifier, FinetuneConfig, classification_metrics, classify
 from titans_dna.training.labelled import USED, Row
 
@@ -34,6 +36,12 @@ class TrainedClassifier:
     config: FinetuneConfig
     name: str = ""  # of the model
     weights_sha256: str = ""  # of the model, without the head
+
+    def behind(self, relatives: Relatives) -> TrainedClassifier:
+        """Return the classifier as it reads with these relatives in its copy memory."""
+        net = copy.copy(self.net)
+        net._modules = {**net._modules, "backbone": self.net.backbone.behind(relatives.memory)}
+        return replace(self, net=net)
 
 
 @dataclass(frozen=True, kw_only=True)
