@@ -265,8 +265,9 @@ class Model:
             position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (nats; negative where ALT is less likely)
             and outcome (`Outcome`; ``scored`` for most). Of a model with relatives (`remember`) also vote and tolerance
             (the lower, the more they speak against ALT), and the numbers of them that have REF, ALT and another base:
-            relatives_ref, relatives_alt and relatives_other; nan for insertions and deletions. The index is that of the frame if one was given. A variant
-            that cannot be read has an empty contig, position 0 and the outcome ``malformed``.
+            relatives_ref, relatives_alt and relatives_other; nan for insertions and deletions. The index is that of the
+            frame if one was given. A variant that cannot be read has an empty contig, position 0 and the outcome
+            ``malformed``.
 
         Raises
         ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,15 @@ region = click.option(
     help="A region, 1-based, end included. Repeatable.",
 )
 resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
+context = click.option(
+    "--context", metavar="contig|window:N", default="contig", show_default=True,
+    help="What the network reads before a place: the whole contig; or N bases at least, with all of the contig before "
+    "them in the copy memory, which costs the same wherever the place lies.",
+)  # fmt: skip
+workers = click.option(
+    "--workers", type=click.IntRange(1), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
+    help="Processes that work side by side with --context window:N; they change no result.",
+)  # fmt: skip
 shard = click.option(
     "--shard",
     type=Shard.parse,

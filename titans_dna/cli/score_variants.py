@@ -55,6 +55,8 @@ from titans_dna.errors import ConfigError
     help="Dinucleotide-shuffled surroundings for an empirical p-value; 0 for none.",
 )  # fmt: skip
 @options.seed
+@options.context
+@options.workers
 @options.shard
 @options.resume
 @options.device
@@ -91,6 +93,7 @@ def score_variants(
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
+    from titans_dna.inference.windows import Context
     from titans_dna.io.variants.variant_table import VariantColumns
     from titans_dna.jobs.variant_scores import ScoringOptions
     from titans_dna.jobs.variants import VariantInputs, score_variant_file
@@ -99,8 +102,9 @@ def score_variants(
         raise ConfigError("give either --vcf or --variant")
     if variants:
         options.refuse_useless("columns", where="with --variant")
-    how = {name: settings.pop(name) for name in ("resume", "shard")}
+    how = {name: settings.pop(name) for name in ("resume", "shard", "workers")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
+    settings["context"] = Context.parse(str(settings["context"]))
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     inputs = VariantInputs(
         variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns),

@@ -66,6 +66,7 @@ def read_branches(
     branches: Branches,
     spans: Sequence[tuple[np.ndarray, np.ndarray]],
     *,
+    begin: tuple[int, StreamState] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -81,6 +82,8 @@ def read_branches(
         What leaves them.
     spans
         For each strand, starts and ends of stretches whose log-likelihood is wanted, in its own coordinates.
+    begin
+        Input at which all strands begin, and the state there, with a row for each; None for the first input.
     checkpoint
         Lets a later call take up the work.
     progress
@@ -91,7 +94,7 @@ def read_branches(
     tuple
         Log-likelihood of each haplotype (n,) float64, and of the stretches of each strand. Unknown bases count nothing.
     """
-    return _Reading(model, strands, branches, spans).run(checkpoint, progress)
+    return _Reading(model, strands, branches, spans).run(begin, checkpoint, progress)
 
 
 class _Reading:
@@ -121,13 +124,16 @@ class _Reading:
         return int(max(self.strands[lane].tokens_to(int(ends.max(initial=0))), leave.max(initial=0)))
 
     def run(
-        self, checkpoint: Checkpoint | None, progress: Callable[[int], None] | None
+        self,
+        begin: tuple[int, StreamState] | None,
+        checkpoint: Checkpoint | None,
+        progress: Callable[[int], None] | None,
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         last = max(self.ends, default=0)
         # At fixed inputs everything that waits is read, so that a run that was killed goes on with the same batches:
         # what is in a batch must not depend on where the run was cut.
         settle = range(SETTLE_INPUTS, last, SETTLE_INPUTS)
-        position, state = self._take_up(checkpoint.load() if checkpoint else None)
+        position, state = begin or self._take_up(checkpoint.load() if checkpoint else None)
         if progress and position:
             progress(sum(self._bases(lane, 0, min(position, end)) for lane, end in enumerate(self.ends)))
         if position == 0:

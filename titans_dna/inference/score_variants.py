@@ -10,36 +10,24 @@ bases are compared is said in `titans_dna.inference.tokens`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.tokens import allele_tokens
+from titans_dna.inference.windows import WindowedStrand
 from titans_dna.model.config import BackboneConfig
+from titans_dna.model.device import one_thread
+from titans_dna.model.state import StreamState
 
 BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
 # Default of ``horizon_bp``: the shortest of 16, 32, ... 1024 whose scores correlate with those of the longest by more
 # than 0.9998, for substitutions and for indels (benchmarks/results/variants_horizon.md).
 HORIZON_BP = 128
-
-
-def score_alleles(
-    model: SequenceModel,
-    sequence: bytes,
-    alleles: Sequence[Allele],
-    *,
-    horizon_bp: int,
-    reverse: bool,
-    progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """Return ln P(ALT) - ln P(REF) of each allele on one strand of a contig, (alleles,) float64.
-
-    Parameters are those of ``score_strands``; ``reverse`` reads the reverse complement.
-    """
-    return score_strands(model, sequence, alleles, horizon_bp=horizon_bp, strands=(reverse,), progress=progress)[:, 0]
 
 
 def score_strands(
@@ -77,6 +65,20 @@ def score_strands(
         (alleles, strands) float64.
     """
     lanes = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in strands]
+    return _score_lanes(model, lanes, alleles, horizon_bp, checkpoint=checkpoint, progress=progress)
+
+
+def _score_lanes(
+    model: SequenceModel,
+    lanes: Sequence[Strand],
+    alleles: Sequence[Allele],
+    horizon_bp: int,
+    *,
+    begin: tuple[int, StreamState] | None = None,
+    checkpoint: Checkpoint | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> np.ndarray:
+    """Return the scores (alleles, strands) on strands that are read side by side from where they begin."""
     places = [AllelePlaces.of(model, strand, alleles, horizon_bp) for strand in lanes]
     count = len(alleles)
 
@@ -91,9 +93,60 @@ def score_strands(
         haplotype=haplotype,
     )
     found, reference = read_branches(
-        model, lanes, branches, [(p.firsts, p.stops) for p in places], checkpoint=checkpoint, progress=progress
-    )
+        model, lanes, branches, [(p.firsts, p.stops) for p in places], begin=begin, checkpoint=checkpoint,
+        progress=progress,
+    )  # fmt: skip
     return found.reshape(len(lanes), count).T - np.stack(reference, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WindowedAlleles:
+    """Alleles of a contig on both strands, by the block of the strand in which each begins (`windows`)."""
+
+    strands: tuple[WindowedStrand, ...]  # forward, reverse
+    alleles: Sequence[Allele]
+    horizon_bp: int
+    units: tuple[tuple[int, int], ...]  # strand and block of each piece of work, in order
+    rows: tuple[tuple[int, ...], ...]  # alleles of each
+
+    @classmethod
+    def of(
+        cls, model: SequenceModel, sequence: bytes, alleles: Sequence[Allele], *, horizon_bp: int, window_bp: int
+    ) -> WindowedAlleles:
+        """Divide the work, and fill the copy memories of both strands as far as it goes.
+
+        Raises
+        ------
+        ConfigError
+            If the model reads tokens of several bases, or its copy memory forgets.
+        """
+        require_single_bases(model, "windows")
+        strands: list[WindowedStrand] = []
+        members: dict[tuple[int, int], list[int]] = {}
+        for number, reverse in enumerate((False, True)):
+            strand = WindowedStrand(model, sequence, reverse=reverse, window_bp=window_bp)
+            reach = 0
+            for row, allele in enumerate(alleles):
+                first, last = strand.strand.span(allele.first, allele.last)
+                members.setdefault((number, first // strand.block_tokens), []).append(row)
+                reach = max(reach, last + horizon_bp)
+            strand.remember(min(reach, len(sequence)))
+            strands.append(strand)
+        units = tuple(sorted(members))
+        rows = tuple(tuple(members[unit]) for unit in units)
+        return cls(strands=tuple(strands), alleles=alleles, horizon_bp=horizon_bp, units=units, rows=rows)
+
+    def score(self, unit: int) -> np.ndarray:
+        """Return the scores of one unit's alleles on its strand, (alleles,) float64, by one thread.
+
+        They depend on the contig, the unit's alleles and what was read before alone.
+        """
+        number, block = self.units[unit]
+        strand, chosen = self.strands[number], [self.alleles[row] for row in self.rows[unit]]
+        with one_thread():
+            return _score_lanes(
+                strand.model, [strand.strand], chosen, self.horizon_bp, begin=strand.begin(block)
+            )[:, 0]  # fmt: skip
 
 
 class AllelePlaces:

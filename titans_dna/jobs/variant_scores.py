@@ -14,13 +14,16 @@ from titans_dna.inference.alleles import Allele, AlleleTable
 from titans_dna.inference.calibration import empirical_p, shuffled_scores
 from titans_dna.inference.haplotype import ContigSites, place_on_haplotypes, read_sites
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.score_variants import HORIZON_BP, branch_stride, score_strands
+from titans_dna.inference.score_variants import HORIZON_BP, WindowedAlleles, branch_stride, score_strands
 from titans_dna.inference.vote_variants import vote_on_alleles
+from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.jobs.shards import shard_of_records
 from titans_dna.jobs.work_folder import WorkFolder
+from titans_dna.jobs.workers import map_parallel
 
+KEPT_UNITS = 64  # blocks of a strand whose scores are kept together
 BRANCH_DISCOUNT = 0.6  # a base read in a batch costs so much of a base that is streamed
 Advance = Callable[[int, int], None]
 
@@ -35,8 +38,11 @@ class ScoringOptions:
     haplotype: str = ""  # sample whose phased variants are applied first
     shuffles: int = 0  # shuffled surroundings for an empirical p-value; 0 for none
     seed: int = 0  # of the shuffles
+    context: Context = WHOLE_CONTIG  # what the network reads before a variant
 
     def __post_init__(self) -> None:
+        if self.context.window_bp and self.shuffles:
+            raise ConfigError("--shuffles needs the context of the contig; leave it out, or use --context contig")
         if self.haplotype and (self.shuffles or self.on_mismatch not in ("skip", "error")):
             raise ConfigError("--haplotype goes neither with --shuffles nor with --on-mismatch swap or force; drop one")
 
@@ -75,6 +81,7 @@ class ScoringRun:
     genome: Genome
     options: ScoringOptions
     work: WorkFolder  # keeps finished parts
+    workers: int = 1  # processes, in the context of windows
     advance: Advance = lambda done, total: None  # bases streamed since the last call, bases to stream in all
 
 
@@ -163,7 +170,10 @@ class _TableScoring:
     ) -> np.ndarray:
         """Return signed scores (alleles, ...), read from the folder where they are finished, else finished now."""
         run, kept = self.run, self.run.work.part(name)
-        if kept is None:
+        if kept is None and run.options.context.window_bp:
+            kept = {"scores": self._in_windows(name, sequence, alleles)}
+            run.work.keep(name, kept)
+        elif kept is None:
             scores = score(
                 run.model, sequence, alleles, horizon_bp=run.options.horizon_bp, progress=self._progress,
                 checkpoint=run.work.checkpoint(name, run.model.weights_sha256),
@@ -173,6 +183,27 @@ class _TableScoring:
         else:
             self._progress(2 * len(sequence))
         return kept["scores"] * np.array([[allele.sign] for allele in alleles])
+
+    def _in_windows(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> np.ndarray:
+        """Return scores (alleles, strands) in windows; so many units at a time are kept, that a run can go on."""
+        run, options = self.run, self.run.options
+        windowed = WindowedAlleles.of(
+            run.model, sequence, alleles, horizon_bp=options.horizon_bp, window_bp=options.context.window_bp
+        )
+        scores = np.zeros((len(alleles), 2))
+        units = range(len(windowed.units))
+        groups = [units[at : at + KEPT_UNITS] for at in range(0, len(units), KEPT_UNITS)]
+        kept = [run.work.part(f"{name}-group{number}") for number in range(len(groups))]
+        todo = [unit for group, part in zip(groups, kept, strict=True) if part is None for unit in group]
+        done = map_parallel(windowed.score, todo, run.workers)
+        for number, (group, part) in enumerate(zip(groups, kept, strict=True)):
+            values = part["scores"] if part is not None else np.concatenate([next(done) for _ in group])
+            if part is None:
+                run.work.keep(f"{name}-group{number}", {"scores": values})
+            places = [(row, windowed.units[unit][0]) for unit in group for row in windowed.rows[unit]]
+            scores[tuple(np.array(places).T)] = values
+            self._progress(2 * len(sequence) * len(group) // len(units))
+        return scores
 
     def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
         """Let the relatives vote on alleles, or read what they said in a run before."""

@@ -145,6 +145,7 @@ def score_variant_file(
     options: ScoringOptions = DEFAULTS,
     shard: Shard = WHOLE,
     resume: bool = False,
+    workers: int = 1,
     advance: Advance = lambda done, total: None,
 ) -> dict[str, int]:
     """Score every ALT of a file or of strings and write ``output``; return the number of ALTs by outcome.
@@ -163,6 +164,8 @@ def score_variant_file(
         Part of the work to do.
     resume
         Go on from an unfinished run.
+    workers
+        Processes that score side by side in the context of windows; they change no score.
     advance
         Called with (bases streamed since the last call, bases to stream in all).
 
@@ -178,7 +181,7 @@ def score_variant_file(
         asked = inputs if isinstance(inputs, VariantInputs) else VariantInputs(variants=inputs)
         source = _spooled(asked, Path(folder))
         background = source.background
-        told: dict[str, object] = asdict(options)
+        told: dict[str, object] = asdict(options) | {"context": options.context}
         if background:
             told["background"] = background.name if background == asked.background else "-"
         told |= {"columns": source.columns} if source.columns else {}
@@ -195,7 +198,7 @@ def score_variant_file(
         device = next(model.backbone.parameters()).device
         with WorkFolder(output, job, resume=resume, device=device) as work:
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
-            run = ScoringRun(model=model, genome=fasta, options=options, work=work, advance=advance)
+            run = ScoringRun(model=model, genome=fasta, options=options, work=work, workers=workers, advance=advance)
             common = read_background(run, background) if background else None
             scores = score_table(run, table, chosen, records=source.open, sample_column=column)
             results = _results(source, table, chosen, scores, common)

@@ -1,7 +1,8 @@
 """Memory files (``.tdm``): a copy memory of relatives, written once, mapped into memory by whoever reads it.
 
 The file is a safetensors file (https://github.com/huggingface/safetensors): a header in JSON that says where each array
-lies, then the arrays. Its metadata hold the settings, the contigs and a CRC-32 of every array. It holds no code.
+lies, then the arrays. Its metadata hold the settings, the contigs and a CRC-32 of every array; they stand under one
+key, for the order of several would differ from run to run. The file holds no code.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.recall import CopyMemory, ReadContig, RecallForm, Relatives
 
-FORMAT = "titans-dna memory 1"
+KEY, FORMAT = "titans_dna_memory", 1
 CHECKED_BYTES = 1 << 30  # a larger file is checked whole by `info` alone
 DTYPES = {"U32": np.uint32, "U64": np.uint64}
 TUPLES = ("words", "sample_every")  # of a form; lists in JSON
@@ -37,15 +38,15 @@ def save_memory(path: Path, relatives: Relatives) -> None:
     arrays = {name: np.ascontiguousarray(array) for name, array in relatives.memory.arrays().items()}
     about = {
         "format": FORMAT,
-        "form": json.dumps(asdict(relatives.memory.form)),
-        "tokens": str(relatives.memory.end),
-        "entries": json.dumps(relatives.memory.entries),
-        "ids_crc32": str(relatives.memory.checksum(relatives.memory.end)),
-        "contigs": json.dumps([list(asdict(contig).values()) for contig in relatives.contigs]),
-        "crc32": json.dumps({name: _crc(array) for name, array in arrays.items()}),
+        "form": asdict(relatives.memory.form),
+        "tokens": relatives.memory.end,
+        "entries": relatives.memory.entries,
+        "ids_crc32": relatives.memory.checksum(relatives.memory.end),
+        "contigs": [list(asdict(contig).values()) for contig in relatives.contigs],
+        "crc32": {name: _crc(array) for name, array in sorted(arrays.items())},
     }
     with atomic_path(path) as partial:
-        save_file(arrays, partial, metadata=about)
+        save_file(arrays, partial, metadata={KEY: json.dumps(about)})
 
 
 def open_memory(path: Path, *, whole: bool = False) -> Relatives:
@@ -69,29 +70,26 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives:
         raise InputMissing("there is no such memory file. Make one with titans-dna remember.", path=path)
     try:
         with safe_open(path, "np") as file:
-            about = file.metadata() or {}
+            about: dict[str, Any] = json.loads((file.metadata() or {}).get(KEY, "{}"))
         if about.get("format") != FORMAT:
+            found = f"a memory file of version {about['format']}" if "format" in about else "another kind of file"
             raise FormatError(
-                f"is no memory file of this version ({about.get('format', 'another kind of safetensors file')}). "
-                "Make it again with titans-dna remember.",
-                path=path,
+                f"is {found}; version {FORMAT} is needed. Make it again with titans-dna remember.", path=path
             )
         arrays = _mapped(path)
         if whole or path.stat().st_size <= CHECKED_BYTES:
-            for name, crc in json.loads(about["crc32"]).items():
+            for name, crc in about["crc32"].items():
                 if _crc(arrays[name]) != crc:
                     raise ValueError(f"the checksum of {name} differs")
-        values: dict[str, Any] = {n: tuple(v) if n in TUPLES else v for n, v in json.loads(about["form"]).items()}
+        values: dict[str, Any] = {n: tuple(v) if n in TUPLES else v for n, v in about["form"].items()}
         form = RecallForm(**values)
-        memory = CopyMemory.of_arrays(
-            form, int(about["tokens"]), json.loads(about["entries"]), arrays, int(about["ids_crc32"])
-        )
-        return Relatives(memory=memory, contigs=_contigs(json.loads(about["contigs"]), memory.end))
+        memory = CopyMemory.of_arrays(form, int(about["tokens"]), about["entries"], arrays, int(about["ids_crc32"]))
+        return Relatives(memory=memory, contigs=_contigs(about["contigs"], memory.end))
     except SafetensorError as error:
         raise FormatError(
             f"is no memory file, or damaged ({error}). Make it again with titans-dna remember.", path=path
         ) from None
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, ConfigError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError) as error:
         raise FormatError(f"is damaged ({error}). Make it again with titans-dna remember.", path=path) from None
 
 

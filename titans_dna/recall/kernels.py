@@ -208,7 +208,8 @@ def newest_before(index: Any, address: np.uint32, limit: int) -> np.uint32:
     keys, heads, previous, ends = index
     entry = heads[slot_of(keys, heads, address)]
     while entry != 0 and entry_end(ends, entry) >= limit:
-        entry = previous[place_in(len(previous), int(entry) - 1)]
+        before = previous[place_in(len(previous), int(entry) - 1)]
+        entry = before if before < entry else np.uint32(0)  # in a forged file a chain may end in itself
     return entry
 
 

@@ -149,19 +149,22 @@ class CopyMemory:
         memory.end = memory.written = tokens
         memory.writes, memory._summed = False, (tokens, checksum)
         memory._counts[:] = entries
-        sizes = {name: len(array) for name, array in memory.arrays().items()}
-        kinds = {name: np.uint64 if name in ("tape", "gaps") else np.uint32 for name in sizes}
-        if tokens % CHUNK or any(a.ndim != 1 or a.dtype != kinds[name] for name, a in arrays.items()):
+        if tokens % CHUNK or len(memory._tape) != tokens // 32 + 2 or len(memory._gaps) != tokens // 64 + 2:
+            raise ValueError("its tape is not as long as what it holds")
+        kinds = {name: np.uint64 if name in ("tape", "gaps") else np.uint32 for name in arrays}
+        if any(array.ndim != 1 or array.dtype != kinds[name] for name, array in arrays.items()):
             raise ValueError("its arrays are not those of a copy memory")
-        if sizes != {name: len(array) for name, array in arrays.items()}:
-            raise ValueError("its arrays are not as long as what they hold")
-        for (keys, heads, _, ends), every in zip(memory._indexes, form.sample_every, strict=True):
-            rows = len(heads)
+        for (keys, heads, previous, ends), every, count in zip(
+            memory._indexes, form.sample_every, memory._counts, strict=True
+        ):
+            rows, numbered = len(heads), form.numbered(every)
             whole = len(keys) == 1 and rows == 1 << form.index_bits
             if not (whole or (len(keys) == rows and rows & (rows - 1) == 0 and not heads.all())):
                 raise ValueError("a table of addresses has not the rows that it needs")
-            if (len(ends) == 1) != form.numbered(every):
-                raise ValueError("its words are not numbered as its settings say")
+            if len(previous) != max(1, tokens if numbered else count) or len(ends) != (
+                1 if numbered else max(2, count)
+            ):
+                raise ValueError("its words are not as many as it says")
         return memory
 
     def ids(self, start: int, end: int) -> np.ndarray:
