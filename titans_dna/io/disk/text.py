@@ -1,4 +1,4 @@
-"""Text files line by line, plain or gzip-compressed as their bytes say, with errors that name the file."""
+"""Text files line by line, plain or gzip-compressed, which is told by their bytes; errors name file and line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["read_lines"]
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """Yield line numbers from 1 and lines without their ends; ``-`` is standard input, a byte order mark is dropped.
+    """Yield line numbers, from 1, and lines without line ends; ``-`` is standard input. A byte order mark is dropped.
 
     Raises
     ------
     InputMissing
-        If the file is not there or not readable.
+        If the file does not exist or cannot be read.
     FormatError
         If its compression is damaged or the text is not UTF-8.
     """

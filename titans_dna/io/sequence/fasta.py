@@ -7,10 +7,10 @@ Plain, gzip and BGZF-compressed files are told apart by their bytes, never by th
 * gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
 FASTA.
 
-A .fai fits if every contig's header stands right before its offset and its last base right before a header or the
-end; this is checked against the bytes, for modification times say little after a copy. One that does not fit is left
-alone, named in a warning, and replaced by one in the cache (`on_stale`). Not checked: letters of a file that comes
-with a fitting .fai.
+A .fai fits if the header of every contig stands right before its offset, and its last base right before a header or the
+end. This is checked against the bytes, because modification times say little after a copy. An index that does not fit
+is left alone, named in a warning, and replaced by one in the cache (`on_stale`). Not checked: the letters of a file
+that has a fitting .fai.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ _OTHER_FORMATS = {
 
 @runtime_checkable
 class Genome(Protocol):
-    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
+    """A source of sequence: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
 
-    Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+    Coordinates are 0-based half-open, and cut off at the ends of the contig. Names may be aliases.
     """
 
     @property
@@ -96,9 +96,9 @@ class Genome(Protocol):
 
 
 class Fasta(Closing):
-    """Sequences of one file; made by `open_fasta`, and a context manager.
+    """The sequences of one file, opened by `open_fasta`; a context manager.
 
-    Bases are given as they stand in the file: case, IUPAC codes and all.
+    Bases are returned as they are in the file, with their case and all IUPAC codes.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class Fasta(Closing):
         return self._circular
 
     def close(self) -> None:
-        """Close the file; arrays and bytes given out stay valid."""
+        """Close the file; arrays and bytes that were returned stay valid."""
         self._source.close()
 
     def fetch(self, contig: str, start: int, end: int) -> bytes:
@@ -184,18 +184,19 @@ def open_fasta(
     aliases
         Groups of names that mean the same contig (`titans_dna.io.sequence.aliases.read_aliases`).
     on_stale
-        What to do about an index beside the file that does not fit it: ``rebuild`` one in the cache and warn, or raise.
+        What to do if the index beside the file does not fit it: ``rebuild`` makes one in the cache and warns, ``error``
+        raises.
 
     Raises
     ------
     InputMissing
-        If the file is not there or not readable.
+        If the file does not exist or cannot be read.
     FormatError
-        If it is empty, no nucleotide sequence, damaged, or names a contig twice.
+        If the file is empty, damaged, not nucleotide sequence, or names a contig twice.
     IndexStale
-        If its index does not fit and `on_stale` is ``error``.
+        If the index does not fit and `on_stale` is ``error``.
     OutputError
-        If a copy is needed and the cache folder cannot be written.
+        If a copy in the cache is needed, but the cache folder cannot be written.
     """
     path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
@@ -252,7 +253,7 @@ def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
 
 
 def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:
-    """Open with the index beside the file if it fits; else raise, or warn and give None."""
+    """Open with the index beside the file if it fits; otherwise raise, or warn and return None."""
     try:
         source = make(read_fai(beside))
         reason = source.misfit()
@@ -286,7 +287,7 @@ def _head(path: Path) -> bytes:
 
 
 def _decompressed_head(path: Path, head: bytes) -> bytes:
-    """Give the first bytes of the text itself."""
+    """Return the first bytes of the decompressed text."""
     if not head.startswith(GZIP_MAGIC):
         return head
     try:
@@ -297,7 +298,7 @@ def _decompressed_head(path: Path, head: bytes) -> bytes:
 
 
 def _check_text(path: Path, text: bytes) -> None:
-    """Refuse by name what is not FASTA."""
+    """Refuse a file that is not FASTA, and say what it is."""
     for magic, name in _OTHER_FORMATS.items():
         if text.startswith(magic):
             raise FormatError(f"is {name}, not FASTA. Give FASTA, plain or gzip-compressed.", path=path)

@@ -41,7 +41,7 @@ _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index
 
 
 class Source(Protocol):
-    """Bytes of contigs by name and 0-based half-open span inside the contig; the span must hold a base."""
+    """Reads bases of contigs by name and 0-based half-open span; the span must hold at least one base."""
 
     entries: list[FaiEntry]
 
@@ -160,7 +160,7 @@ class BgzfSource:
 
 
 def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
-    """Index a plain file, from the cache if it was indexed before; also say why it is irregular, if it is."""
+    """Index a plain file, or read its index from the cache; also return why it is irregular, "" if it is not."""
     cached = cache_entry(path, ".fai")
     if cached.is_file():
         return read_fai(cached), ""
@@ -175,7 +175,7 @@ def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
 
 
 def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
-    """Index a BGZF file into the cache: entries, why it is irregular, .fai and .gzi.
+    """Index a BGZF file into the cache; return entries, why it is irregular ("" if it is not), .fai and .gzi.
 
     Raises
     ------
@@ -199,14 +199,14 @@ def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
 
 
 def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
-    """Make, once, a plain copy with regular lines in the cache, and index it.
+    """Make a plain copy with regular lines in the cache, if there is none yet, and index it.
 
     Raises
     ------
     OutputError
         If the cache cannot be written.
     FormatError
-        If the file is damaged or no nucleotide FASTA.
+        If the file is damaged or not nucleotide FASTA.
     """
     plain, fai = cache_entry(path, ".fa"), cache_entry(path, ".fa.fai")
     if plain.is_file() and fai.is_file():
@@ -224,7 +224,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
                     raise
                 raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
         scanner.finish()
-        if scanner.irregular:  # other processes may look for the copy: it must never be there with irregular lines
+        if scanner.irregular:  # other processes may look for the copy, which must never exist with irregular lines
             rough = temporary.with_name(f"{temporary.name}.rough")
             temporary.replace(rough)
             try:
@@ -246,7 +246,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
 
 
 def reference_for_htslib(path: Path) -> Path:
-    """Give a plain FASTA of the same content with its .fai beside it: the file itself, or one in the cache."""
+    """Return a plain FASTA of the same content with a .fai beside it: the file itself, or one in the cache."""
     if Path(f"{path}.fai").is_file():
         return path
     with path.open("rb") as stream:
@@ -262,14 +262,14 @@ def reference_for_htslib(path: Path) -> Path:
 
 
 def _open_text(path: Path) -> BinaryIO:
-    """Open plain or gzip-compressed text by what its bytes say."""
+    """Open text that is plain or gzip-compressed, which is told by its bytes."""
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
 
 
 def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:
-    """Write FASTA again with equally long lines and without blanks."""
+    """Write FASTA with equally long lines and without blanks inside the sequence."""
     with source.open("rb") as stream, target.open("wb") as output:
         held = b""
         for line in stream:
@@ -286,7 +286,7 @@ def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:
 
 
 def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> Letters:
-    """Copy bases start to end out of their text, which begins with the first and ends with the last of them."""
+    """Copy bases start to end from their text, which begins with the first and ends with the last of these bases."""
     letters = np.empty(end - start, np.uint8)
     line, width = entry.line_bp, entry.line_bytes
     head = min((-start) % line, end - start)  # bases before the first full line
@@ -306,7 +306,7 @@ def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> 
 
 
 def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: int) -> str:
-    """Compare what stands between contigs with what the index says stands there."""
+    """Compare the bytes between contigs with what the index says must be there; return the first difference."""
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
         return "it names a contig twice"

@@ -1,7 +1,7 @@
 """Genome tracks as bigWig: one number for each base, gaps where there is none.
 
-A bigWig cannot say what it was made with, so that lies beside it (`titans_dna.io.disk.beside`). A shard without any
-value is an empty file, for a bigWig without values cannot be read.
+A bigWig cannot hold metadata, so these are in a file beside it (`titans_dna.io.disk.beside`). A shard without any value
+is an empty file, because a bigWig without values cannot be read.
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class BigWigTrack:
         Raises
         ------
         ContigUnknown
-            If the contig was not announced.
+            If the contig is not among ``lengths``.
         FormatError
-            If values lie before earlier ones, beyond the contig, or are infinite.
+            If values come before earlier ones, reach beyond the contig, or are infinite.
         """
         if contig not in self._order:
             raise ContigUnknown(f"contig {contig!r} was not announced for the track.", path=self.path)
