@@ -244,6 +244,7 @@ def _look_inside(path: Path) -> tuple[str, str]:
     """Return name and content of the format that the bytes of a file tell; empty text if they do not."""
     with path.open("rb") as file:
         head = file.read(8)
+    # The magic numbers of HDF5, Parquet, bigWig (in either byte order) and NumPy.
     if head == b"\x89HDF\r\n\x1a\n":
         return _look_inside_hdf5(path)
     if head[:4] == b"PAR1":
@@ -260,6 +261,7 @@ def _look_inside_hdf5(path: Path) -> tuple[str, str]:
 
     try:
         with h5py.File(path, "r") as file:
+            # Tracks come last: their groups bear the names of contigs, which tell nothing.
             if "titans_dna_scores" in file.attrs:
                 return "HDF5", "scores"
             if "uns/titans_dna" in file:

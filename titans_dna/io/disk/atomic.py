@@ -45,6 +45,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     folder = final.parent
     if final.is_dir():
         raise OutputError("is a folder. Name a file.", path=final)
+    # A rename would replace the device or pipe by a plain file.
     if final.exists() and not final.is_file():
         with full_disk(final):
             yield final
@@ -119,6 +120,7 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         with full_disk(path):
             yield
+    # OutputError is an OSError too, so it must pass before the next clause catches it.
     except TitansDNAError:
         raise
     except OSError as error:

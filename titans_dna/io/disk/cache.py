@@ -44,6 +44,7 @@ def cache_entry(source: str | os.PathLike[str], suffix: str) -> Path:
     """
     path = Path(source).resolve()
     status = path.stat()
+    # The inode tells a file from another of the same size and time that has been moved to its place.
     identity = f"{_LAYOUT}|{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
     digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:20]
     return cache_folder() / f"{path.name[:100]}.{digest}{suffix}"

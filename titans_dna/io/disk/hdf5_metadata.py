@@ -17,6 +17,7 @@ def write_metadata(file: Any, metadata: Mapping[str, str]) -> None:
         if len(text.encode()) <= ATTRIBUTE_BYTES:
             file.attrs[key] = text
         else:
+            # Without times, equal contents give equal bytes.
             file.create_dataset(f"{LONG}/{key}", data=text, track_times=False)
 
 

@@ -41,7 +41,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=name) from None
     except OSError as error:
-        if isinstance(error, InputMissing):
+        if isinstance(error, InputMissing):  # it is an OSError too
             raise
         raise InputMissing(f"cannot be read ({error.strerror or error}). Check its permissions.", path=name) from None
 

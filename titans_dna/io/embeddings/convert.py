@@ -108,6 +108,7 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
         return
     offsets, start = np.concatenate([[0], np.cumsum(counts)]), 0
     while start < len(embeddings):
+        # A single region may be larger than a block; then it is a block of its own.
         end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1)
         yield start, min(end, len(embeddings))
         start = end
@@ -119,6 +120,7 @@ def write_npy(embeddings: Embeddings, path: Path) -> None:
     dtype = embeddings.vectors(0, 0).dtype
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as stream:
+        # `np.save` would need the whole array in memory.
         np.lib.format.write_array_header_1_0(stream, header)
         for start, end in _blocks(embeddings):
             stream.write(np.ascontiguousarray(embeddings.vectors(start, end)).tobytes())
@@ -141,6 +143,7 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
         ),
     }
     var = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
+    # Readers of AnnData expect these groups even if they are empty.
     empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})

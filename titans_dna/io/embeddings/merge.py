@@ -137,6 +137,7 @@ def _blocks(
     most = max(1, BLOCK_BYTES // (4 * shards[0].width))
     for start in range(0, total, most):
         end = min(start + most, total)
+        # The rows of a shard ascend, so those that fall into a block are one span of it.
         spans = [np.searchsorted(found, [start, end]).tolist() for found in rows]
         order = np.argsort(np.concatenate([f[low:high] for f, (low, high) in zip(rows, spans, strict=True)]))
         pieces = list(zip(shards, spans, strict=True))
@@ -174,8 +175,10 @@ def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int
     layout = h5py.VirtualLayout((int(offsets[-1]), first.width), first._file["embeddings"].dtype)
     stretches = 0
     for shard, found in zip(shards, rows, strict=True):
+        # Relative, so that the folder with all files can be moved.
         relative = os.path.relpath(shard.path, output.parent)
         source = h5py.VirtualSource(relative, "embeddings", shape=shard._file["embeddings"].shape)
+        # A stretch of rows that follow each other both in the shard and in the whole is one piece of the virtual file.
         cuts = [0, *(np.flatnonzero(np.diff(found) != 1) + 1).tolist(), len(found)]
         stretches += len(cuts) - 1
         if stretches > MOST_STRETCHES:

@@ -54,9 +54,9 @@ class VectorFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the files, and give back the room of what `flush` has not made sure of."""
+        """Close the files, and cut off what `flush` has not secured, which gives back its room on a full disk."""
         for file in self._files:
-            with suppress(OSError):  # a full disk is what `append` and `flush` tell
+            with suppress(OSError):  # `append` and `flush` report a full disk
                 file.close()
         self._cut()
 
@@ -121,6 +121,7 @@ class PartVectors:
         order = order[position[order] >= 0]
         places = position[order]
         file = np.searchsorted(self._borders, places, side="right") - 1
+        # One long read is faster than many short ones, so up to 64 vectors between wanted ones are read along.
         cuts = np.flatnonzero((np.diff(places) > 64) | (np.diff(file) > 0)) + 1
         for first, last in zip([0, *cuts], [*cuts, len(places)], strict=True):
             if first < last:

@@ -152,6 +152,8 @@ class Embeddings:
         """
         if self.ragged:
             raise FormatError("is ragged: regions differ in their number of vectors. Read them by row.", path=self.path)
+        # Sorted and without repeats, because near rows are then read together; `back` restores the order that was asked
+        # for.
         wanted, back = np.unique(rows, return_inverse=True)
         result = np.empty((len(wanted), self.width), self._file["embeddings"].dtype)
         for first, last in _runs(wanted):
@@ -235,6 +237,7 @@ class Embeddings:
         """Tell which regions of a block share a base with a place."""
         low = np.maximum(self.column("start", start, end), place.start)
         high = np.minimum(self.column("end", start, end), place.end)
+        # Contig names are the slowest column to read, so they are compared only where the coordinates overlap.
         near = low < high
         if near.any():
             near &= self.column("contig", start, end) == place.contig

@@ -218,6 +218,7 @@ class EmbeddingWriter:
 
     def abort(self) -> None:
         """Delete what was written."""
+        # As if the block had raised, so that nothing is renamed.
         self._stack.__exit__(InterruptedError, InterruptedError("given up"), None)
 
     def _extend(self, name: str, start: int, values: np.ndarray[Any, np.dtype[Any]]) -> None:

@@ -158,6 +158,7 @@ def _annotation(line: str, feature: str | None) -> Iterator[Interval]:
 
 def _name(text: str) -> str:
     """Choose the name of an interval from the attributes of GTF or GFF3."""
+    # GTF writes `key "value";`, and GFF3 `key=value;` with percent codes.
     pairs = {match[1]: match[2] or match[3] or "" for match in _GTF_PAIR.finditer(text)}
     if not pairs:
         split = (part.strip().partition("=") for part in text.split(";"))

@@ -181,6 +181,7 @@ class AlignedReads(Closing):
                 *("-g", str(0xFFF & ~keep.excluded_flags)),
             )
             if text:
+                # Parsing only numbers is faster than splitting every line, so the contig's name is cut out first.
                 name = text[: text.index("\t") + 1]  # the same on every line
                 numbers = ("\n" + text).replace("\n" + name, "\n")
                 table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
@@ -293,6 +294,7 @@ def _compare(path: Path, contigs: ContigTable, sums: dict[str, str], reference: 
                 f"contig {name!r} has {length:,} bases, in {reference.path} {other:,}. Give the one it was made with."
             )
             raise ReferenceMismatch(message, path=path)
+        # CRAM stores bases as differences from the reference, so another one of equal length would give wrong bases.
         if other is not None and sums.get(name) and sums[name] != reference.md5(name):
             message = f"contig {name!r} has another MD5 in {reference.path}. Give the reference it was made with."
             raise ReferenceMismatch(message, path=path)
@@ -307,6 +309,7 @@ def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path
         for found in (".bai", ".csi", ".crai"):
             for index in (Path(f"{path}{found}"), path.with_suffix(found)):
                 if index.is_file():
+                    # htslib would use an older index with a mere warning, and might then miss reads.
                     if index.stat().st_mtime >= path.stat().st_mtime:
                         return f"{path}##idx##{index}"
                     logger.warning("%s is older than %s; an index in the cache is used instead", index, path.name)
@@ -314,6 +317,7 @@ def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path
         if not index.is_file():
             store(index, lambda temporary: pysam.index(kind, "-o", str(temporary), str(path)))
         return f"{path}##idx##{index}"
+    # Only a file sorted by position can be indexed. Plain SAM, even if sorted, cannot be read from the middle either.
     ordered = cache_entry(path, ".sorted.bam")
     index = Path(f"{ordered}{suffix}")
     if not (ordered.is_file() and index.is_file()):

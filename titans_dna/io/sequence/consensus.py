@@ -179,11 +179,13 @@ class SampleGenome(Closing):
                     f"samtools consensus gave {len(called)} bases for {place}. Check the file with samtools quickcheck."
                 )
                 raise FormatError(message, path=self._reads.path)
+        # Deleted bases stay N even if gaps are filled: the sample is known not to have the reference's base there.
         deleted, missing = called == ord("*"), called == ord("N")
         if self._fill == "reference":
             called[missing] = reference[missing]
         called[deleted] = ord("N")
         lost = int(deleted.sum()), int(missing.sum())
+        # By tile, so that a tile that is called again, after it has left the cache, is not counted twice.
         self._counts[contig, start] = (*lost, len(called) - sum(lost))
         return called.tobytes()
 
@@ -201,6 +203,7 @@ def consensus_sequence(
 
 def _run(reads: AlignedReads, place: Interval, options: ConsensusOptions, *extra: str) -> bytes:
     """Run samtools consensus on a region, and return the bases only."""
+    # Braces keep htslib from taking a colon in the contig's name for the start of coordinates.
     region = f"{{{place.contig}}}:{place.start + 1}-{place.end}"
     text = reads.samtools("consensus", "-f", "fasta", "-l", str(1 << 30), "-r", region, *options.arguments(), *extra)
     return text.partition("\n")[2].replace("\n", "").encode("ascii")

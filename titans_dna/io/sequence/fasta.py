@@ -117,6 +117,7 @@ class Fasta(Closing):
         return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A memory map cannot be pickled, so a worker process opens the file again.
         return partial(open_fasta, aliases=self._aliases), (self._path,)
 
     @property
@@ -126,7 +127,7 @@ class Fasta(Closing):
 
     @property
     def contigs(self) -> ContigTable:
-        """Names and lengths, in file order; it also answers to aliases."""
+        """Names and lengths, in file order; aliases are found too."""
         return self._contigs
 
     @property
@@ -144,7 +145,7 @@ class Fasta(Closing):
         Raises
         ------
         ContigUnknown
-            If no contig answers to the name.
+            If the file has no contig of this name or alias.
         """
         name = contig if contig in self._contigs else self._contigs.require(contig)
         start, end = max(start, 0), min(end, self._contigs.lengths[name])
@@ -162,7 +163,7 @@ class Fasta(Closing):
         return self.letters(contig).tobytes()
 
     def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
         name = self._contigs.require(contig)
         if name not in self._md5:
             self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
@@ -255,6 +256,8 @@ def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
 def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:
     """Open with the index beside the file if it fits; otherwise raise, or warn and return None."""
     try:
+        # The index beside a file may be of an earlier version of it, and would give wrong bases without any error.
+        # Times do not tell: copying changes them. So the bytes are compared with the index.
         source = make(read_fai(beside))
         reason = source.misfit()
         if not reason:

@@ -125,9 +125,12 @@ class FastaScanner:
             if residue.translate(None, _BLANKS):
                 self._refuse(work, starts, ends, first)
             blanks = residue
+        # The usual case needs no loop over lines: their lengths follow from the places of the line ends.
         widths = ends - starts
         returns = (widths > 0) & (letters[ends - 1] == 13)
         bases = widths - returns
+        # Line ends "\r\n" explain one blank per line. If there are more, some stand inside the sequence, and bases can
+        # only be counted line by line.
         if len(blanks) > int(returns.sum()):
             spans = zip(starts.tolist(), ends.tolist(), strict=True)
             true_bases = np.array([len(work[start:end].translate(None, _BLANKS)) for start, end in spans])
@@ -143,6 +146,7 @@ class FastaScanner:
 
     def _check_lines(self, starts: np.ndarray, widths: np.ndarray, bases: np.ndarray, first: int) -> None:
         """Note if the lines, except the last, are not equally long."""
+        # The first line of a contig sets the length that all others must have.
         if not self._line_bp and not self._closed:
             if not bases[0]:
                 self._closed = True
@@ -154,6 +158,7 @@ class FastaScanner:
             if bases.any():
                 self._note("bases after a short or empty line", first + int(np.flatnonzero(bases)[0]))
             return
+        # One odd line may end a contig, if it is shorter and no bases follow it.
         odd = np.flatnonzero(~full)
         if len(odd):
             self._closed = True

@@ -84,6 +84,8 @@ def _convert(path: Path, output: TextIO) -> set[str]:
             output.writelines(sequence[at : at + _LINE_BP] + "\n" for at in range(0, len(sequence), _LINE_BP))
     for note in notes:
         text = " ".join(str(note.message).split())
+        # Biopython only warns if a sequence is shorter or longer than its LOCUS line says, as in a download that was
+        # cut off.
         if "sequence length" in text:
             raise FormatError(f"{text[:200]}: bases are missing or too many. Download it again.", path=path)
         logger.info("%s: %s", path, text)

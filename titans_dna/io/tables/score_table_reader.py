@@ -87,6 +87,7 @@ def kind_of(name: str, names: Sequence[str]) -> str:
     """Return the kind of a column of a TSV, told by its name and by those of the others.
 
     In a table of tracks all columns after contig and start are scores, and in one of predictions all ``p_CLASS``.
+
     Examples
     --------
     >>> kind_of("llr", ["contig", "llr"]), kind_of("surprise_layer2", ["contig", "start", "surprise_layer2"])

@@ -73,7 +73,7 @@ class SnvTableWriter:
             lines = [
                 f"{contig}\t{place + 1}\t{letters[place]}\t{a:.4f}\t{c:.4f}\t{g:.4f}\t{t:.4f}\n"
                 for place, (a, c, g, t) in enumerate(part.tolist(), start=start)
-                if a == a  # nan: unknown
+                if a == a  # not nan, which stands where ln P is unknown
             ]
             self._file.write("".join(lines).encode())
 
@@ -93,6 +93,7 @@ class SnvTableWriter:
         pysam.tabix_index(
             str(self._temporary), force=True, seq_col=0, start_col=1, end_col=1, csi=csi, index=str(self._index)
         )
+        # An index of an earlier file of this name must not stay beside the new one.
         for suffix in (".tbi", ".csi"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))

@@ -56,6 +56,7 @@ class TsvWriter:
                 temporary = stack.enter_context(atomic_path(self.path))
                 self._stream = raw = stack.enter_context(temporary.open("wb"))
                 if self.path.endswith(".gz"):
+                    # Without name and time in gzip's header, the same rows give the same bytes.
                     packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
                     self._stream = stack.enter_context(packed)
             for line in metadata_lines(self.metadata):
@@ -165,6 +166,7 @@ def _text(value: Any) -> str:
         return "NA"
     if isinstance(value, str):
         return value.translate(_BLANKS)
+    # Before integers, because bool is one of them; by name, for the type of NumPy.
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "true" if value else "false"
     if isinstance(value, int) or (hasattr(value, "dtype") and value.dtype.kind in "iu"):

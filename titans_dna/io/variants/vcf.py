@@ -148,6 +148,8 @@ class VariantReader(Closing):
         try:
             for number, line in enumerate(self._lines, start=self._line):
                 text = line.rstrip("\r\n")
+                # The fast path: a line whose contig and alleles were found valid before. All others go through
+                # `parse_line`, which says what is wrong.
                 columns = text.split("\t", most)
                 if len(columns) == 8 and (sites_only or text.count("\t") == tabs) and "\0" not in text:
                     contig, pos, _, ref, alt, qual, _, _ = columns
@@ -195,6 +197,8 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         stream = _open(name, resources)
         if stream.peek(5)[:5] == b"BCF\x02\x02":
             return _open_bcf(name, stream, resources)
+        # Bytes that are not UTF-8 are kept as surrogates and written again as they were. Only "\n" ends a line, because
+        # a lone "\r" may stand inside a column.
         text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\n")
         resources.append(text)
         head: list[str] = []
@@ -272,7 +276,7 @@ class _Blocks(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # told already while reading
+        with contextlib.suppress(OSError):  # reported already while reading
             self._stream.close()
         super().close()
 
@@ -283,6 +287,7 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
 
     source = name
     if name == "-":
+        # It is deleted when it is closed, with the reader.
         spool: IO[bytes] = tempfile.NamedTemporaryFile(suffix=".bcf")  # noqa: SIM115
         resources.append(spool)
         while block := stream.read(_READ):
@@ -363,5 +368,6 @@ def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
 
 
 def _close_all(resources: list[Any]) -> None:
+    # In reverse order of opening, so that no decoder is closed after the file that it reads.
     while resources:
         resources.pop().close()

@@ -96,6 +96,7 @@ class VcfHeader:
         """
         kept = list(self.lines)
         if not kept or not kept[0].startswith("##fileformat=VCFv4"):
+            # Readers refuse a file whose first line is not ##fileformat (VCF 4.3, section 1.4.1).
             kept = ["##fileformat=VCFv4.2", *(line for line in kept if not line.startswith("##fileformat"))]
         for name, length in contigs.items():
             if name not in self.contigs:

@@ -73,11 +73,15 @@ class SampleColumns:
         """Return the pattern of valid sample texts; None if FORMAT itself cannot be read."""
         if format_text not in self._patterns:
             keys = format_text.split(":")
+            # GT must be the first key if it is there (VCF 4.3, section 1.6.2). The limit keeps the pattern below from
+            # growing too deep for the engine of regular expressions.
             if "GT" in keys[1:] or len(keys) > 200:
                 self._patterns[format_text] = None
             else:
                 values = [_GENOTYPE if key == "GT" else _VALUE.get(self._types.get(key, ""), "[^:]*") for key in keys]
                 text = f"(?:{values[0]}|\\.)"
+                # Trailing values may be left out (section 1.6.2), so each further value is optional, inside the one
+                # before.
                 text += "".join(f"(?::(?:{value}|)" for value in values[1:]) + ")?" * (len(values) - 1)
                 self._patterns[format_text] = re.compile(text)
         return self._patterns[format_text]

@@ -98,6 +98,8 @@ class ScoredVcfWriter:
             self._final = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "scored.vcf"
         else:
             self._final = self._stack.enter_context(atomic_path(self.output))
+        # htslib needs a header that declares every contig, INFO and FILTER that any record uses, which is
+        # known only after the last record. So records are spooled, and the header is put in front of them.
         self._spool = self._final.with_name(self._final.name + ".body")
         self._index_made = self._final.with_name(self._final.name + ".tbi")
         self._stack.callback(self._spool.unlink, missing_ok=True)
@@ -190,6 +192,7 @@ class ScoredVcfWriter:
         """Remember the place of a record, for contigs, sorting and the index."""
         contig, position = record.contig, record.position
         if contig != self._last[0]:
+            # A contig that comes a second time breaks the order that an index needs.
             self._sorted = self._sorted and contig not in self._contigs
             self._contigs.setdefault(contig, self._lengths.get(contig))
         elif position < self._last[1]:
@@ -239,12 +242,14 @@ class ScoredVcfWriter:
         with self._final.open("r+b") as target, self._spool.open("rb") as source:
             target.seek(0, os.SEEK_END)
             if self._packed:
+                # The empty block would end the file after the header. BGZF files without it can be joined as they are.
                 target.seek(-len(END_BLOCK), os.SEEK_END)
                 target.truncate()
             shutil.copyfileobj(source, target, 1 << 20)
 
     def _index(self) -> None:
         """Make the index, or say why there is none."""
+        # An index of an earlier output of this name would fit the new file badly, and readers would not notice.
         for suffix in (".tbi", ".csi"):
             self.output.with_name(self.output.name + suffix).unlink(missing_ok=True)
         if not self._sorted:
@@ -252,6 +257,7 @@ class ScoredVcfWriter:
             return
         lengths = {**self.header.contigs, **self._contigs}.values()
         long = max([self._longest, *(length or 0 for length in lengths)]) > _TBI_LIMIT
+        # A .tbi cannot hold an INFO/END beyond its limit, but a .csi may.
         for suffix in (".csi",) if long else (".tbi", ".csi"):
             if self._make_index(csi=suffix == ".csi"):
                 self._index_target = self.output.with_name(self.output.name + suffix)
@@ -272,7 +278,7 @@ class ScoredVcfWriter:
         return True
 
     def _place_index(self) -> None:
-        """Give the index its name, or throw away one that was begun."""
+        """Give the index its name, or delete one that was begun."""
         if self._index_target != self.output:
             self._index_made.replace(self._index_target)
         elif self._index_made != self.output:
@@ -340,6 +346,7 @@ def _one(kind: str, item: Any) -> str:
         return "." if math.isnan(item) else f"{float(item):.7g}"
     if kind == "Integer":
         return str(int(item))
+    # Characters with a meaning in INFO are written as percent codes (VCF 4.3, section 1.2).
     return "".join(
         c if c.isprintable() and c not in " ;,=%" else "".join(f"%{b:02X}" for b in c.encode()) for c in str(item)
     )
