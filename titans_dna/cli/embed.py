@@ -101,6 +101,7 @@ def embed(
     if stride_bp and not window_bp:
         raise ConfigError("--stride-bp without --window-bp; give both")
     kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
+    # What is left in `stored` are the options for reads.
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
     if choice.as_sequences and (context == "contig" or not storage.shard.whole or storage.resume or window_bp):
         raise ConfigError("reads by themselves have no contig before them, windows, shards or resume; leave these out")

@@ -167,13 +167,16 @@ def _join(group: list[Interval]) -> Interval:
 
 def _split_region(text: str, lengths: Mapping[str, int] | None) -> tuple[str, str]:
     """Divide a region string into contig and span; the span is empty for a whole contig."""
+    # A name of a contig comes first, because it may hold a colon, as in HLA:HLA00001.
     if lengths is not None and text in lengths:
         return text, ""
+    # htslib's notation {contig}:start-end, for names that could be taken for a region.
     if text.startswith("{") and "}" in text:
         contig, _, rest = text[1:].partition("}")
         if contig and (not rest or rest.startswith(":")):
             return contig, rest[1:]
         raise FormatError(f"region {text!r} is not {{contig}}:start-end. Correct it.")
+    # At the last colon, because the name may hold others.
     contig, colon, span = text.rpartition(":")
     if not colon:
         contig, span = text, ""

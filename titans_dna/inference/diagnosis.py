@@ -72,6 +72,8 @@ class MismatchLog:
                 f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}, which has "
                 f"{', '.join(contigs.names[:5])}{''.join(of_other_lengths)}. Give the FASTA that the VCF was called on."
             )
+        # Single mismatches are common in public files. Only a majority points to another build, strand or count of
+        # positions.
         if not self.mismatched * 2 > self.checked >= MANY_CHECKED:
             return
         reasons = self.reasons()

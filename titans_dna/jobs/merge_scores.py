@@ -63,6 +63,7 @@ def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> l
     for path, found in zip(paths, metadata, strict=True):
         if not {"shard", "rows"} <= found.keys():
             raise FormatError("is no shard: it was not made with --shard. Give the shards of one run.", path=path)
+        # All keys that bear on the numbers must agree; `HOW` lists those that tell only how a file came about.
         for key in sorted({*found, *metadata[0]} - set(HOW)):
             if found.get(key) != metadata[0].get(key):
                 raise FormatError(
@@ -156,6 +157,7 @@ def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
         kept.append(f"{OURS}malformed_records={sum(numbers)}")
     for wanted in ("malformed", "dropped"):
         texts = [text for key, text in lines if key == wanted]
+        # In the order of the source, so that the merged header is that of one whole run.
         texts.sort(key=lambda text: _number(text.removeprefix("line ").partition(":")[0]))
         kept += [f"{OURS}{wanted}={text}" for text in texts[:MALFORMED_SHOWN]]
     return kept

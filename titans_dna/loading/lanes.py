@@ -60,7 +60,7 @@ class Batch:
     weights: np.ndarray  # (lanes, window) float32: weights of the loss; 0 where the target is no base
     fresh: np.ndarray  # (lanes,) bool: the lane starts anew here
     versions: np.ndarray  # (lanes,) int64: version of the word counts that the lane reads
-    bases: np.ndarray  # (lanes, window) float32: number of bases that each target stands for
+    bases: np.ndarray  # (lanes, window) float32: number of bases that each target is the first to cover
     recalled: np.ndarray | None = None  # (lanes, window, S) uint32: records of the copy memory after each input
 
     def rows(self, start: int, end: int) -> Batch:
@@ -136,6 +136,7 @@ class LaneSampler:
         cut_recall: float = 0.3,
         seed: int = 0,
     ) -> None:
+        # Drawn by known bases, because a contig that is mostly N has little to learn.
         known = np.array([float(((c.codes & (MASKED - 1)) < targets).sum()) for c in contigs])
         if not len(contigs) or known.sum() < window_tokens:
             raise ConfigError(f"the training contigs hold fewer than {window_tokens} bases; give more sequence")
@@ -185,6 +186,7 @@ class LaneSampler:
         soft = (bases[:, 1:] & MASKED) > 0
         bases &= MASKED - 1
         targets = bases[:, 1:].astype(np.int64)
+        # Lower case marks repeats, which are easy to predict and would otherwise rule the loss.
         weights = np.where(soft, self._soft, 1.0).astype(np.float32) * (targets < self._targets)
         return Batch(
             inputs=bases[:, :-1].astype(np.int64), targets=targets, weights=weights, fresh=fresh, versions=versions,
@@ -194,6 +196,7 @@ class LaneSampler:
     def _after(self, lane: int, here: Place, window: int) -> Place | None:
         """Return the place at which the lane goes on, or None if it starts anew."""
         end = here.next_base + window
+        # A window with less than half of its bases left is not worth a place in the batch.
         over = end + window // 2 > len(self._contigs[here.contig].codes)
         stop = self._random.random() < self._restart
         if over or stop or lane >= self._random_from:
@@ -208,6 +211,7 @@ class LaneSampler:
             )
             whole = self._contigs[contig]
             start = int(self._random.integers(max(1, len(whole.codes) - window + 1)))
+            # Drawn in any case, so that the other draws are the same with one strand or both.
             reverse = bool(self._random.integers(2)) and self._both
             version = whole.versions[int(self._random.integers(len(whole.versions)))]
             place = Place(contig=contig, reverse=reverse, next_base=start, version=version)

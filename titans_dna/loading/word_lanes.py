@@ -35,6 +35,7 @@ class WordStrand:
         ids = tokenizer.encode(sequence)
         bases = new_bases(tokenizer, ids)
         ends = np.cumsum(bases, dtype=np.int64)
+        # Of cumulated sums, the difference between two places is the number of lower-case bases between them.
         lower = np.concatenate([[0], np.cumsum(soft_mask(sequence), dtype=np.int32)])
         masked = (lower[ends] - lower[ends - bases]) / np.maximum(bases, 1)
         return cls(ids=ids, bases=bases, masked=masked.astype(np.float16))

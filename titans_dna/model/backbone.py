@@ -70,6 +70,7 @@ class Backbone(nn.Module):
             elif name.endswith(("out.weight", "leave.weight")):
                 parameter.normal_(std=(2 * self.config.layers * parameter.shape[1]) ** -0.5)
             elif name == "head.weight":
+                # An untrained model then predicts all bases alike, or what its word counts say.
                 parameter.zero_()
         if self.config.induction:
             for module in self.modules():
@@ -149,6 +150,7 @@ class Backbone(nn.Module):
         position = state.position_tokens + ids.shape[1]
         lanes = recalled.lanes if recalled else None
         after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position, recall=lanes)
+        # In float32 also under autocast: three votes are added up, and a softmax follows.
         logits = self.head(hidden).float()
         if self.counts is not None:
             logits = logits + self.counts.logits(hidden, evidence)

@@ -157,6 +157,7 @@ class MAC(MacroBlock):
         segment = replace(segment, **caches)
         if segment.keys.shape[1] == self.segment_tokens:
             segment = self._new_segment(x.shape[0], memories)
+        # Doubled, so that a read of 0, which gives a sigmoid of 1/2, leaves the features as they are.
         return BlockOutput(near * 2.0 * torch.sigmoid(far), BlockState(memories=memories, segment=segment), surprise)
 
 
@@ -182,6 +183,8 @@ class MAG(MacroBlock):
         """Run attention and memory side by side, and add the gated memory."""
         near, attention = self.attention(x, state.attention, active)
         far, memories, surprise = self.memory(x, state.memories, active)
+        # Equation 28 of the paper multiplies the branches. A sum leaves attention intact while the memory knows nothing
+        # yet.
         mixed = self.attention_norm(near) + torch.sigmoid(self.gate(x)) * far
         return BlockOutput(mixed, BlockState(attention=attention, memories=memories), surprise)
 

@@ -76,7 +76,9 @@ class TokenEmbedding(nn.Module):
                 word = word + piece * self.targets**back
                 known = known & (piece < self.targets)
             if rows < self.targets**order:
+                # Knuth's multiplicative hash: the upper bits, scaled to the number of rows, need no division.
                 word = ((word * HASH) & 0xFFFFFFFF) * rows >> 32
+            # Unknown words look up row 0, times 0: a fixed shape costs less than picking the known ones.
             x = x + table(torch.where(known, word, 0)) * known.unsqueeze(-1)
         if self.stem is not None:
             x = x + self.stem(whole[:, self.reach - self.stem_tokens + 1 :])

@@ -91,6 +91,7 @@ class NeuralMemory(nn.Module):
 
     @torch.no_grad()
     def _reset_gates(self, initial_step: float) -> None:
+        # Small weights: before training, all tokens have nearly the gates that the biases set.
         self.gates.weight.mul_(0.1)
         step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
         step.fill_(inverse_gate(initial_step))
@@ -148,14 +149,17 @@ class NeuralMemory(nn.Module):
         group = chunks * self.chunk_tokens
         if self.reset_tokens or tokens <= group:
             return [tokens]
+        # The first piece ends where a chunk ends, so that no later piece begins within a chunk.
         first = group - state.memory.chunk_position
         whole, rest = divmod(tokens - first, group)
         return [first, *[group] * whole, *[rest] * (rest > 0)]
 
     def _read_piece(self, x: Tensor, state: NeuralMemoryState, active: Tensor) -> MemoryRead:
         mixed = torch.cat([state.tail, self.project(x) * active.unsqueeze(-1)], 1)
+        # Counted from the start, because [-0:] would keep all tokens if there is no convolution.
         tail = mixed[:, mixed.shape[1] - self.tail :]
         mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))
+        # In float32 at least, and outside autocast below: a memory sums up many small steps, which 16 bits would lose.
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
         tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
         if not self.writes:
@@ -191,6 +195,7 @@ class NeuralMemory(nn.Module):
         outputs, memory, start, since = [], state.memory, 0, state.since_reset
         batch = tokens[0].shape[0]
         while start < total:
+            # Whole periods begin and end with a reset, so they can stand side by side in the batch.
             whole = (total - start) // period if since == 0 else 0
             if whole > 1:
                 end = start + whole * period

@@ -26,6 +26,7 @@ from titans_dna.ops.state import Gates, MemoryState, Pending
 from titans_dna.recall import RecallLanes
 
 FORMAT_VERSION = 1
+# The only classes that a state file can name, so that a file from elsewhere cannot make any other object.
 CLASSES = {
     cls.__name__: cls
     for cls in (StreamState, BlockState, AttentionState, NeuralMemoryState, SegmentState, MemoryState, Pending, Gates)
@@ -108,6 +109,7 @@ def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | s
 def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """Return a state as JSON values; its tensors are collected in ``tensors`` by name."""
     if isinstance(value, Tensor):
+        # Cloned, because safetensors refuses tensors that share memory.
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if isinstance(value, RecallLanes):

@@ -105,6 +105,7 @@ class WordCounts(nn.Module):
         canonical = canonical_rows(form.order, device)
         tables = []
         for codes, _ in versions:
+            # Counts of a shorter word are sums over the bases before it, so only the longest words are stored.
             counts = decode_counts(codes.to(device))[canonical].view(-1, BASES)
             parts = [counts.view(-1, BASES**k, BASES).sum(0) for k in form.orders]
             tables.append(torch.cat(parts))
@@ -140,7 +141,9 @@ class WordCounts(nn.Module):
         rows = torch.where(full, rows, 0) + self._first_row(self.tables.shape[1])
         counts = self.tables.flatten(0, 1)[rows]
         total = counts.sum(-1, keepdim=True)
+        # The pseudo-count keeps a base that was not seen from having a probability of 0.
         log_p = ((counts + PSEUDO_COUNT) / (total + BASES * PSEUDO_COUNT)).log() * full.unsqueeze(-1)
+        # Scaled so that even frequent words give numbers near those of the other features.
         seen = total.squeeze(-1).log1p() * 0.2 * full
         token = ids.where(ids < BASES, 0)[..., None, None].expand(-1, -1, len(self.form.orders), 1)
         surprise = -log_p[:, :-1].gather(-1, token).squeeze(-1) * (ids < BASES).unsqueeze(-1)
@@ -149,6 +152,8 @@ class WordCounts(nn.Module):
     def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
         """Return the predicted base (4 numbers), and whether the token was predicted rightly or wrongly (2)."""
         word, full = words[self.form.repeat_order]
+        # Words of this length are too many for a table of their own. The check tells nearly always whether the row
+        # belongs to another word.
         row, check = hash_words(word, self.form.repeat_rows)
         version = self._first_row(self.form.repeat_rows)
         found = self.repeat_tables.flatten()[row + (version if isinstance(version, int) else version[..., 0])].long()

@@ -102,6 +102,7 @@ class KeyPass:
 
     def for_reads(self) -> KeyPass:
         """Return only what the reads need; the rest is for the gradient."""
+        # The loss stands in for the error, which has no meaning for reads but must be a tensor.
         return replace(self, outputs=(), backs=(), error=self.loss, norm=())
 
 
@@ -123,6 +124,7 @@ def run_keys(keys: Tensor, offsets: Tensor, weights: Matrices, gain: Tensor | No
     if norm:
         delta = through_norm(delta if gain is None else delta * gain, outputs[-1], norm[1], norm[2])
     deltas, backs = [delta], []
+    # Back-propagation by hand, one matrix at a time; it ends at the first matrix that is written.
     for index in range(form.depth - 1, form.first_written, -1):
         backs.append(torch.bmm(deltas[-1], weights[index].mT))
         deltas.append(through_activation(backs[-1], outputs[index - 1], form))

@@ -121,6 +121,7 @@ def initial_state(weights: tuple[Tensor, ...], batch: int, form: MemoryForm) -> 
     """
     if len(weights) != form.depth:
         raise ConfigError(f"the memory has depth {form.depth} but {len(weights)} initial matrices were given")
+    # Expanded without a copy: states are never written in place.
     own = tuple(w.unsqueeze(0).expand(batch, *w.shape) for w in weights)
     momentum = tuple(torch.zeros_like(w) for w in own[form.first_written :])
     return MemoryState(weights=own, momentum=momentum)

@@ -60,6 +60,8 @@ def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
     try:
         partial.mkdir(parents=True)
         _write(partial, snapshot)
+        # A run that was killed after writing this checkpoint takes its steps again, and a folder is not replaced by a
+        # rename.
         if final.exists():
             shutil.rmtree(final)
         partial.replace(final)
@@ -85,6 +87,7 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     save_file(moments, folder / OPTIMIZER)
     if snapshot.lanes is not None:
         save_state(folder / LANES, snapshot.lanes)
+    # Checked when the checkpoint is read, so that a run goes on from the one before if a disk has damaged this one.
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     run = {**snapshot.run, "param_groups": snapshot.moments["param_groups"], "files": files}
     (folder / RUN).write_text(json.dumps(run, indent=1) + "\n")

@@ -92,6 +92,8 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
     if not learned:
         raise ConfigError("every contig is held out; leave some to learn")
+    # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
+    # is learned, a version of the counts is read that has left its group out.
     groups = [index % GENOME_GROUPS * FOLDS + fold for index, _, _, _, fold in learned]
     left_out = _versions(groups)
     contigs = [
@@ -102,6 +104,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
         for (index, contig, start, end, _), group in zip(learned, groups, strict=True)
     ]  # fmt: skip
     held_out = [
+        # Without the bit of soft-masking, which only weighs the training loss.
         genomes[i].codes_of(contig, start, end) & np.uint8(MASKED - 1)
         if is_single(tokenizer)
         else tokenizer.encode(genomes[i].sequence_of(contig, start, end))
@@ -148,6 +151,7 @@ def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], lis
     if not 0 <= split.holdout_share < 1:
         raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 up to, but not, 1")
     count = round(split.holdout_share * len(free))
+    # A stream of its own (7), so that the split does not depend on what else uses the seed.
     drawn = np.random.default_rng([split.seed, 7]).permutation(len(free))[:count]
     named |= {free[i]: HOLDOUT for i in drawn}
     parts = {}

@@ -62,6 +62,7 @@ class World:
             return state
 
         def gather(x: Tensor) -> Tensor:
+            # Not every backend can exchange booleans.
             whole = x.byte() if x.dtype == torch.bool else x
             parts = [torch.empty_like(whole) for _ in range(self.processes)]
             dist.all_gather(parts, whole.contiguous())

@@ -47,6 +47,7 @@ def carried_bits(
     for ids in contigs:
         for piece in stream_bases(model, ids, bos, new_bases=bases_of(tokenizer, ids)):
             known = np.isfinite(piece.log_probabilities)
+            # In float64, because float32 loses digits in sums over millions of bases.
             total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
             bases += int(known.sum())
             if progress:

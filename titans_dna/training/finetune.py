@@ -87,6 +87,8 @@ class Classifier(nn.Module):
         hidden = self.backbone.stream(torch.cat([start, ids], 1)).hidden[:, 1:]
         known = (valid & (ids < self.backbone.config.targets)).unsqueeze(-1)
         count = known.sum(1).clamp_min(1)
+        # The model is causal, so only the last base has seen the whole sequence; the mean adds what stood out on the
+        # way.
         last = (valid.sum(1) - 1).clamp_min(0)
         pooled = torch.where(known, hidden, 0.0).sum(1) / count
         return self.head(torch.cat([pooled, hidden[torch.arange(len(ids), device=ids.device), last]], -1))
@@ -174,6 +176,7 @@ def _fit(
             rows = order[start : start + config.batch]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, config.learning_rate, warmup=0.1, final=0.0)
+            # A strand for each example, drawn anew in every pass.
             flips = random.integers(0, 2, len(rows)) if config.both_strands else np.zeros(len(rows))
             sequences = [_strand(data.training[row], bool(flip)) for row, flip in zip(rows, flips, strict=True)]
             logits = net(*_padded(sequences, net))

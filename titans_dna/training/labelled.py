@@ -143,6 +143,7 @@ def _examples(path: Path, taught: bool) -> Iterator[Example]:
     if not path.is_file():
         raise InputMissing("no such file. Check the path.", path=path)
     kind = "".join(path.suffixes[-2:]).removesuffix(".gz")
+    # The last suffix, "gz" left out: a name may have other dots.
     kind = "." + kind.rpartition(".")[2]
     if kind in TABLES:
         yield from _table(path, "," if kind == ".csv" else "\t", taught)
@@ -227,10 +228,12 @@ def _sequence(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
 
 def _tested(splits: Sequence[str], labels: np.ndarray, share: float, seed: int) -> np.ndarray:
     """Tell which rows are for the test: those that say so, or a share of each class drawn by the seed."""
+    # If any row names its part, rows without one are for training.
     if any(splits):
         return np.array([split == "test" for split in splits])
     tested, random = np.zeros(len(labels), dtype=bool), np.random.default_rng([seed, 11])
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
+        # Class by class, so that the test has the same shares of classes as the training.
         tested[random.permutation(members)[: max(1, round(share * len(members)))]] = True
     return tested

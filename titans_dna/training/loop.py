@@ -100,6 +100,8 @@ class Trainer:
             piece_of_window(model.config, config.window_tokens, 0, self.world.processes)
         if model.config.recall:
             contigs = with_recalled([c for c in contigs if isinstance(c, Contig)], model.config.recall)
+        # Every process draws the batches of all lanes from one seed and uses its own lanes, so the number of processes
+        # does not change what is learned.
         self.sampler = _sampler(contigs, config, self.bos, model.config.targets)
         if config.precision == "bfloat16" and self.device.type == "cuda":  # the memory's products are outside autocast
             torch.set_float32_matmul_precision("medium")
@@ -122,6 +124,7 @@ class Trainer:
             group["lr"] = rate
         batch = self.sampler.draw(self.config.window_at(count.step))
         loss = self.world.sum(self._backward(batch))
+        # The gradients are those of all processes by then, so all processes take the same branch.
         norm = _number(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
         if math.isfinite(norm):
             self.optimizer.step()
@@ -139,6 +142,7 @@ class Trainer:
 
     def _backward(self, batch: Batch) -> Tensor:
         """Add up the gradients of this process's lanes, and return its share of the loss."""
+        # The total is over all lanes and pieces, so that the shares of all processes add up to the mean loss.
         config, total = self.config, float(batch.weights.sum())
         if self.contextual:
             batch = own_piece(batch, self.model.config, self.world.rank, self.world.processes)
@@ -147,6 +151,7 @@ class Trainer:
             start = self.first + part * each
             state = self.states[part]
             with last_only(self.module, part == config.accumulate - 1):
+                # Truncated back-propagation: a state carries the memory over the border of windows, but no gradient.
                 share, after = self.module(batch.rows(start, start + each), state and detach(state), total)
                 # DDP and FSDP average gradients over processes, but the loss is a sum over them.
                 (share * self.world.processes).backward()
@@ -249,6 +254,7 @@ def train(
             report_gates(row.step, gates)
             if row.bits_per_base < trainer.counters.best:
                 trainer.counters.best = row.bits_per_base
+                # Outside the condition below, because all processes must take part.
                 weights = trainer.weights()
                 if world.leads:
                     improved(weights)

@@ -32,6 +32,7 @@ class NextBase(nn.Module):
             initial = replace(initial, recall=None)
         state = initial if state is None or batch.fresh.all() else where(fresh, initial, state)
         inputs, weights = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.weights).to(device)
+        # Ids without a logit, such as N, would be an error in the loss. They have weight 0, so any id serves.
         targets = torch.from_numpy(batch.targets).to(device).where(weights > 0, 0)
         autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         ahead = None

@@ -148,9 +148,11 @@ def pretrain_model(
         world_of_torchrun(where) as world,
         run_folder(output, resume=resume, overwrite=overwrite) if world.leads else nullcontext(),
     ):
+        # Every process starts from the same weights, and reads and counts the same sequence by itself.
         torch.manual_seed(settings.training.seed)
         data = read_data(settings.sources, settings.split, settings.tokenizer)
         model = Backbone(fit_config(settings.backbone, settings.tokenizer))
+        # Also if the run resumes: only the last version of the counts is in the checkpoint.
         _count(model, data)
         model.to(where)
         trainer = Trainer(model, data.contigs, settings.training, tokenizer=settings.tokenizer, world=world)
@@ -203,6 +205,7 @@ def _run(
             summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
         )
+    # Every process checks, so that all end alike and none waits for another.
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
     if world.leads:

@@ -79,6 +79,7 @@ def _complete(contigs: Sequence[np.ndarray], groups: Sequence[int], kept: np.nda
     for ids, group in zip(contigs, groups, strict=True):
         word, base = words_before(ids, form.order)
         by_group[group] += np.bincount(rows[word * BASES + base], minlength=len(rows) // 2)
+    # The term of zeros makes the sum an array even if no group is left.
     return [encode_counts(sum(x for g, x in by_group.items() if keep[g]) + 0 * rows[: len(rows) // 2]) for keep in kept]
 
 
@@ -87,6 +88,8 @@ def _repeats(contigs: Sequence[np.ndarray], groups: Sequence[int], kept: np.ndar
     parts: list[list[np.ndarray]] = [[] for _ in range(PARTS)]
     split = BASES ** (form.repeat_order - 2)
     for ids, group in zip(contigs, groups, strict=True):
+        # Both strands are counted here, because hashed words, unlike those of `_complete`, have no row in common with
+        # their reverse complement.
         for strand in (ids, reverse_complement_ids(ids)):
             word, base = words_before(strand, form.repeat_order)
             # The group is in the lowest bits of the key, so that after one sort every version can leave its groups out.

@@ -147,6 +147,7 @@ class BgzfSource:
         import pyfaidx
 
         with warnings.catch_warnings():
+            # pyfaidx warns if an index is older than its FASTA; whether it fits was checked by its content.
             warnings.simplefilter("ignore", RuntimeWarning)
             self._faidx = pyfaidx.Faidx(
                 self._path,
@@ -232,6 +233,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
             finally:
                 rough.unlink(missing_ok=True)
 
+    # First the copy and then its index, so that an index in the cache always has its copy.
     store(plain, copy)
     entries = scanner.entries
     if scanner.irregular:
@@ -254,6 +256,8 @@ def reference_for_htslib(path: Path) -> Path:
     if not packed:
         entries, irregular = index_plain(path)
         if not irregular:
+            # htslib wants the index beside the FASTA, whose folder may be read-only. So a link in the cache stands for
+            # it.
             link = cache_entry(path, ".link.fa")
             store(link, lambda temporary: temporary.symlink_to(path.resolve()))
             store(Path(f"{link}.fai"), lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
@@ -289,6 +293,7 @@ def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> 
     """Copy bases start to end from their text, which begins with the first and ends with the last of these bases."""
     letters = np.empty(end - start, np.uint8)
     line, width = entry.line_bp, entry.line_bytes
+    # The span has up to three parts: the rest of a line, whole lines, which are one matrix, and the start of a line.
     head = min((-start) % line, end - start)  # bases before the first full line
     letters[:head] = text[:head]
     rest = text[head + (width - line if head and head < end - start else 0) :]
@@ -315,9 +320,11 @@ def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: in
         return "it lists no bases"
     pairs = list(zip([None, *placed], [*placed, None], strict=True))
     if len(pairs) > most:
+        # From both ends: an index of another version of the file rarely fits at the far end.
         pairs = [*pairs[: most // 2], *pairs[-(most // 2) :]]
     for before, after in pairs:
         begin = 0 if before is None else before.byte_of(before.length_bp - 1) + 1
+        # What follows the last contig is only looked at for headers, so a piece of it is enough.
         end = begin + 65536 if after is None else after.offset
         if end < begin or end - begin > 1 << 24:
             return f"contig {after.name if after else ''!r} overlaps another"

@@ -67,6 +67,7 @@ class ParquetSink(Sink):
 
         types = {"text": pa.string(), "integer": pa.int64(), "score": pa.float32()}
         fields = [pa.field(column.name, types[column.kind]) for column in self.columns]
+        # The prefix keeps these keys apart from those of other writers, such as pandas.
         self._schema = pa.schema(fields, metadata={f"titans_dna.{k}": v for k, v in self.metadata.items()})
         temporary = stack.enter_context(atomic_path(self.path))
         self._writer = stack.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))

@@ -75,6 +75,7 @@ class Scores:
         for row in self.rows():
             for name, values in held.items():
                 values.append(row[name])
+        # Int64 of pandas may be missing. A column that never is becomes int64 of NumPy, which more tools know.
         types = {"score": "float64", "integer": "Int64", "text": "object"}
         frame = pd.DataFrame({c.name: pd.Series(held[c.name], dtype=types[c.kind]) for c in self.columns})
         whole = [c.name for c in self.columns if c.kind == "integer" and frame[c.name].notna().all()]

@@ -113,6 +113,7 @@ class TrackShard:
 
     def fill(self, contig: str, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
         """Read all tracks of one contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
+        # Piece by piece, because an array may be a memory map of a whole chromosome.
         starts = range(0, self.lengths[contig], _BASES)
         if self.format.name == "HDF5":
             import h5py

@@ -90,6 +90,7 @@ def open_variants(source: str | os.PathLike[str], columns: VariantColumns | None
     """
     text = os.fspath(source)
     if text == "-" or Path(text).exists():
+        # A VCF may be called .txt or .tsv, so its first line decides.
         if columns is None and (not _TABLE.search(text) or _is_vcf(text)):
             return read_variants(text)
         return read_variant_table(text, columns)
@@ -174,6 +175,7 @@ def _places(names: list[str], columns: VariantColumns, path: str | os.PathLike[s
         raise FormatError(
             f"no column for {lacking}; the table has {', '.join(names[:8])}. Name the columns.", path=path
         )
+    # Separate columns come first; the single column is read only if it is named, or if they are incomplete.
     if columns.variant is not None or not whole <= places.keys():
         return {key: places[key] for key in ("variant", "id") if key in places}
     return {key: place for key, place in places.items() if key != "variant"}

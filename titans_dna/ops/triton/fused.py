@@ -166,12 +166,14 @@ def _backward(x: Inputs, t: Trace, reads_: Tensor, loss_: Tensor, after_: Sequen
     gates, states, steps = _pair(x.gates, []), _pair(t.borders, x.frozen), _pair(t.steps, [])
     back = [_read_gradients(x, g, z) for g, z in zip(x.gates, x.states, strict=True)]
     of_reads, of_writes = x.empty(chunks, rows, plan.width), x.empty(rows, plan.width)
+    # One gradient for each chunk, summed up afterwards: programs of several chunks must not write to one place.
     frozen_ = [x.empty(chunks, *w.shape) for w in x.frozen]
     read_backward_kernel[(chunks * rows,)](
         reads_, x.q, x.k, x.gain, gates, states, t.z, _pair(t.deltas, []), steps, t.z1, t.z2, q_, of_reads,
         frozen_[0] if frozen_ else q_, _pair(back, []), rows, plan, **LAUNCH,
     )  # fmt: skip
     to = [GateGradients(*(x.empty(*y.shape) for y in (g.step, g.carry, g.transfer))) for g in x.gates]
+    # Cloned, because the kernel carries the gradient back through the chunks in place.
     states_ = [y.clone(memory_format=torch.contiguous_format) for y in after_]
     moved = [w.sum(0) for w in frozen_]
     write_backward_kernel[(rows,)](

@@ -122,6 +122,7 @@ def curvature(z, P: tl.constexpr):
 @triton.jit
 def normalise(z, columns, P: tl.constexpr):
     """Return the LayerNorm of ``z`` without gain, and the inverse deviation of each row."""
+    # Tiles are padded to a power of two; the padding must not count in the deviation.
     centred = tl.where(columns[None, :] < P.width, z - (tl.sum(z, 1) / P.width)[:, None], 0.0)
     inverse = tl.rsqrt(tl.sum(centred * centred, 1) / P.width + EPSILON)
     return centred * inverse[:, None], inverse

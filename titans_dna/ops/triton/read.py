@@ -59,7 +59,7 @@ def read_kernel(Q, K, GAIN, gates, states, Z, deltas, steps, Y, Z1, Z2, count, P
 
     The other arguments are those of ``write_kernel``.
     """
-    at = tl.program_id(0).to(tl.int64)
+    at = tl.program_id(0).to(tl.int64)  # in 64 bits, because offsets into large tensors exceed 2^31
     row = tl.program_id(0) % count
     rows, columns = tl.arange(0, P.block_tokens), tl.arange(0, P.block_width)
     middle = tl.arange(0, P.block_hidden)

@@ -31,7 +31,7 @@ from titans_dna.ops.triton.parts import (
 @triton.jit
 def written(W, S, step, inputs, deltas, gates, n, row, count, rows, P: tl.constexpr):
     """Return W and S after the writes of chunk ``n``; ``step`` holds the bounded steps."""
-    at = (n * count + row).to(tl.int64)
+    at = (n * count + row).to(tl.int64)  # in 64 bits, because offsets into large tensors exceed 2^31
     carry, transfer = gates.carry + at * P.tokens * P.ways, gates.transfer + at * P.ways * P.ways
     to_weights = inputs * (step * load_column(carry, rows, P.tokens, 0, P.ways))[:, None]
     new = tl.load(transfer) * W - times(tl.trans(to_weights), deltas, P)
