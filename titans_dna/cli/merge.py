@@ -49,7 +49,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
         from titans_dna.jobs.merge_scores import merge_scores
 
         if virtual:
-            raise ConfigError("--virtual is for embeddings; scores are copied")
+            raise ConfigError("--virtual is for embeddings only, because scores are copied; leave it out")
         rows = merge_scores(shards, output)
         click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
     elif found and held == "embeddings" and found.merges:

@@ -69,7 +69,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
         if part in several:
             several[part].append(path)
         elif given[part]:
-            raise ConfigError(f"{path}: is a second file of {part}")
+            raise ConfigError(f"{path}: is a second file for {part}; give only one")
         else:
             given[part] = path
     given |= {part: tuple(paths) for part, paths in several.items()}

@@ -161,8 +161,8 @@ class ContigTable:
         if contig is None:
             shown = ", ".join(self.names[:5]) + (f" and {len(self) - 5} more" if len(self) > 5 else "")
             raise ContigUnknown(
-                f"no contig answers to {name!r}; the sequence has {shown or 'none'}. Check the genome build, or "
-                f"give an alias file."
+                f"no contig has the name or alias {name!r}; the sequence has {shown or 'none'}. Check the genome "
+                f"build, or give an alias file."
             )
         return contig
 

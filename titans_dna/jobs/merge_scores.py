@@ -81,7 +81,8 @@ def _merge_tables(paths: Sequence[Path], output: Path) -> int:
     tables = [open_scores(path) for path in paths]
     order = check_shards(paths, [table.metadata for table in tables])
     if any(table.columns != tables[0].columns for table in tables):
-        raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
+        what = "this shard and those before it differ in their columns. Give the shards of one run."
+        raise FormatError(what, path=paths[-1])
     whole = metadata_of_whole(tables[0].metadata)
     rows = [table.rows() for table in tables]
     with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
@@ -101,7 +102,8 @@ def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
         metadata = [_metadata(reader.header) for reader in readers]
         order = check_shards(paths, metadata)
         if any(reader.header.columns != readers[0].header.columns for reader in readers):
-            raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
+            what = "this shard and those before it differ in their samples. Give the shards of one run."
+            raise FormatError(what, path=paths[-1])
         whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
         told = [f"{OURS}{key}={value}" for key, value in whole.items()]
         headers = [reader.header for reader in readers]

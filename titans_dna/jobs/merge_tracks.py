@@ -73,7 +73,8 @@ def _check_formats(shards: Sequence[TrackShard], output: Path) -> None:
         raise FormatError(f"is not {ending} as {first.path.name} is. Give the shards of one run.", path=other[0])
     verb = "mutagenesis --all-snvs" if first.holds_snvs else "score-regions --tracks"
     if format_of(output, verb=verb) is not first.format:
-        raise OutputError(f"ends in another suffix. Shards of {ending} make {ending}.", path=output)
+        what = f"has another ending than the shards. Shards in {ending} can only be merged into {ending}."
+        raise OutputError(what, path=output)
 
 
 class _Ahead(Generic[Row]):

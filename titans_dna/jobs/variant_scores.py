@@ -43,7 +43,7 @@ class ScoringOptions:
 
     def __post_init__(self) -> None:
         if self.haplotype and (self.shuffles or self.on_mismatch not in ("skip", "error")):
-            raise ConfigError("--haplotype goes neither with --shuffles nor with --on-mismatch swap or force; drop one")
+            raise ConfigError("--haplotype excludes --shuffles, and --on-mismatch swap and force; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)

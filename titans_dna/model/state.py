@@ -141,7 +141,7 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray]) -> StreamSta
     if state.recall is None or not state.recall.checksums:
         return state
     if len(state.recall.streams) != state.recent.shape[0]:
-        raise CheckpointError("the saved state has not one reader of a copy memory for every row; begin anew")
+        raise CheckpointError("the saved state does not have one reader of a copy memory for each row; begin anew")
     return replace(state, recall=state.recall.attach(ids_of))
 
 

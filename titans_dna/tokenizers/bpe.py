@@ -49,7 +49,7 @@ class BpeTokenizer:
         for pair in merges:
             left, right = pair
             if left not in vocabulary or right not in vocabulary:
-                raise ConfigError(f"merge {left!r} + {right!r} joins what is no token. The tokenizer file is damaged.")
+                raise ConfigError(f"merge {left!r} + {right!r} joins parts that are no tokens. The file is damaged.")
             if len(left + right) > _LONGEST_BP:
                 raise ConfigError(
                     f"a token of {len(left + right)} bases is too long. Learn tokens of {_LONGEST_BP} at most."

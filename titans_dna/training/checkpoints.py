@@ -125,7 +125,7 @@ def _read(folder: Path, device: torch.device | str) -> Snapshot:
         run = json.loads((folder / RUN).read_text())
         for name, digest in run["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise CheckpointError("its SHA-256 is not the one written down", path=folder / name)
+                raise CheckpointError("its SHA-256 differs from the one in run.json", path=folder / name)
         moments: dict[str, dict[str, Tensor]] = {}
         for key, value in load_file(folder / OPTIMIZER).items():
             name, _, part = key.rpartition("|")

@@ -91,7 +91,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     pieces = [(index, contig, *piece) for (index, contig), found in parts.items() for piece in found]
     learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
     if not learned:
-        raise ConfigError("every contig is held out; leave some to learn")
+        raise ConfigError("every contig is held out or excluded; leave at least one to learn from")
     # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
     # is learned, a version of the counts is read that has left its group out.
     groups = [index % GENOME_GROUPS * FOLDS + fold for index, _, _, _, fold in learned]
@@ -149,7 +149,7 @@ def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], lis
     keys = [(index, contig) for index, genome in enumerate(genomes) for contig in genome.contigs.names]
     free = [key for key in keys if key not in named and key not in regions]
     if not 0 <= split.holdout_share < 1:
-        raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 up to, but not, 1")
+        raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 or more, but less than 1")
     count = round(split.holdout_share * len(free))
     # A stream of its own (7), so that the split does not depend on what else uses the seed.
     drawn = np.random.default_rng([split.seed, 7]).permutation(len(free))[:count]
