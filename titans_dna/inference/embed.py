@@ -165,7 +165,7 @@ def embed_strand(
                 progress(strand.bases_before(max(0, position - 1)))
         stream = _contig_features(model, strand, int(high.max()), options, position, state)
     else:
-        # Regions are read as if they stood one behind the other on one strand, shortest first, so that one pool serves
+        # Regions are read as if they stood one after the other on one strand, shortest first, so that one pool serves
         # all.
         spans, checkpoint = spans.by_length(), None
         reach = np.cumsum(spans.lengths)

@@ -20,7 +20,7 @@ class IntervalSums:
         self._order = np.argsort(starts, kind="stable")
         self._starts = np.asarray(starts, dtype=np.int64)[self._order]
         self._ends = np.asarray(ends, dtype=np.int64)[self._order]
-        # Furthest end among the intervals up to each: it grows, so that a binary search skips all that lie behind the
+        # Furthest end among the intervals up to each: it grows, so that a binary search skips all that lie before the
         # stream.
         self._reach = np.maximum.accumulate(self._ends) if len(self._ends) else self._ends
         self._sums = np.zeros((len(self._starts), columns))

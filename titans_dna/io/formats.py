@@ -1,8 +1,8 @@
 """The register of formats: what each holds, its file endings, who writes and reads it, and whether its shards merge.
 
 All other parts of the package ask here what an ending means. A reader or writer is imported only when it is asked for,
-so this module is quick to load. The format of an output is told by its name (`format_of`); that of an input by its
-bytes, and by its name only if the bytes do not tell (`sniff`).
+so this module is quick to load. The name of an output says its format (`format_of`). An input is recognised by its
+bytes, or by its name if the bytes do not say (`sniff`).
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
     Parameters
     ----------
     path
-        The file; its format is told by its bytes.
+        The file; its format is recognised by its bytes.
     info
         INFO fields of a VCF to read as further columns of text; of a table all columns are read anyway.
 

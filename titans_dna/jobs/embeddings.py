@@ -272,7 +272,7 @@ class _Part:
     def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
         self._place = work.checkpoint(name, weights_sha256)
         self._saved = self._place.load()
-        # Vectors behind the saved count were written after the last save. They are dropped, since the stream makes them
+        # Vectors beyond the saved count were written after the last save. They are dropped, since the stream makes them
         # again from there.
         self.file = VectorFile(work.path / name, width, int(self._saved[2]["written"]) if self._saved else 0)
 

@@ -114,6 +114,7 @@ def base_ids(sequence: Buffer) -> BaseIds:
     ids = np.empty(len(letters), np.uint8)
     even = len(letters) & ~1
     pairs, found = letters[:even].view(np.uint16), ids[:even].view(np.uint16)
+    # With mode "clip" NumPy fills the output directly; by default it would fill a buffer first, to check indices.
     for start in range(0, len(pairs), _CHUNK):
         np.take(_PAIRS, pairs[start : start + _CHUNK], out=found[start : start + _CHUNK], mode="clip")
     if even < len(letters):

@@ -73,7 +73,7 @@ def temporary_path(final: Path) -> Path:
 
 
 def drop_leftovers(final: str | os.PathLike[str]) -> None:
-    """Remove temporary files of an output, and their indexes, if their writer ran on this host and lives no more."""
+    """Remove temporary files of an output, and their indexes, if their writer ran on this host and has ended."""
     final = Path(final)
     if not Path("/proc/self").exists():  # without /proc, there is no way to tell which processes live
         return

@@ -1,4 +1,4 @@
-"""Text files line by line, plain or gzip-compressed, which is told by their bytes; errors name file and line."""
+"""Text files line by line, plain or gzip-compressed, as their first bytes say; errors name file and line."""
 
 from __future__ import annotations
 

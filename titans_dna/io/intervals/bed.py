@@ -6,7 +6,7 @@ half-open, separated by tabs, or by blanks if a line has no tab. Lines that are 
 type (exon) become intervals, named after the transcript, or else the gene, the Name or the ID. In GFF3, what follows
 ``##FASTA``, or the first line that begins with ``>``, is not read.
 
-Which of these a file is, is told by its suffix (.gtf, .gff, .gff3, with or without .gz), or else by its first line. A
+The suffix (.gtf, .gff, .gff3, with or without .gz), or else the first line, says which of these a file is. A
 line that breaks its format raises a `FormatError` with its number. Not checked: score, thick ends and colour, and
 whether contigs and ends exist in a sequence.
 

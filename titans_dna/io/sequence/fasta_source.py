@@ -266,7 +266,7 @@ def reference_for_htslib(path: Path) -> Path:
 
 
 def _open_text(path: Path) -> BinaryIO:
-    """Open text that is plain or gzip-compressed, which is told by its bytes."""
+    """Open text that is plain or gzip-compressed, as its first bytes say."""
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]

@@ -11,7 +11,7 @@ AnnData        ``X`` holds the score columns, ``obs`` all others, ``uns`` the me
 =============  ======================================================================================================
 
 Scores are 32-bit floats at least, never less. Text that is not UTF-8 is read as Latin-1. Rows are written as they come,
-at constant memory, but for AnnData, which is held until the end. A file appears under its name only when it is
+at constant memory; only AnnData is held until the end. A file appears under its name only when it is
 complete. Endings stand in `titans_dna.io.formats`, writers in `titans_dna.io.tables.score_sinks`.
 """
 

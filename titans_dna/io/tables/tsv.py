@@ -76,7 +76,7 @@ class TsvWriter:
         Raises
         ------
         FormatError
-            If it has a column that the table has not.
+            If it has a column that the table lacks.
         """
         if unknown := row.keys() - set(self.columns):
             raise FormatError(f"a row has the column {sorted(unknown)[0]!r}, which the table has not.", path=self.path)

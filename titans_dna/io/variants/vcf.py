@@ -2,8 +2,8 @@
 
 Records are kept as text, so that a copy loses nothing; alleles are read from the text. A line that cannot be read
 becomes a record with a `VcfRecord.problem` and never raises: columns are missing, POS or QUAL is not a number, REF is
-not bases, or an ALT is neither bases nor ``*``, ``<...>``, a breakend or ``.``. The format is told by the bytes of a
-file, not by its name. A byte order mark is dropped. BCF is turned into text by htslib.
+not bases, or an ALT is neither bases nor ``*``, ``<...>``, a breakend or ``.``. The bytes of a file, not its name,
+say its format. A byte order mark is dropped. BCF is turned into text by htslib.
 
 Not checked here: whether INFO and FORMAT fit their declarations, and REF against a sequence.
 

@@ -299,7 +299,7 @@ def write_scored(
     Parameters
     ----------
     source_path
-        VCF or BCF, a file, for it is read again; or a reader, such as that of a table.
+        VCF or BCF, which must be a file, because it is read again; or a reader, such as that of a table.
     output_path, fields, header_lines, contig_lengths
         See `ScoredVcfWriter`.
     rows
