@@ -155,7 +155,7 @@ def test_effects_are_scores_of_variants(model, fasta):
     ("given", "kind", "message"),
     [
         ("chrQ:1-5", "ContigUnknown", "chrQ"),
-        ([td.Interval("chrQ", 0, 5)], "ContigUnknown", "no contig of toy.fa answers to 'chrQ'"),
+        ([td.Interval("chrQ", 0, 5)], "ContigUnknown", "no contig of toy.fa has the name or alias 'chrQ'"),
         ([("chrA", 700, 800)], "FormatError", "chrA:701-800 is beyond_contig"),
         ([("chrA", 9, 5)], "FormatError", "row 0 is malformed"),
     ],

@@ -135,7 +135,7 @@ def test_shards_of_a_pass_are_merged_without_their_index(model, genome, tmp_path
     assert merge_tracks(paths, tmp_path / "all.tsv.gz") == 2
     with pysam.TabixFile(str(tmp_path / "all.tsv.gz")) as table:
         assert list(table.contigs) == ["chrA", "chrB"]
-    with pytest.raises(OutputError, match=r"all\.tsv: ends in another suffix\. Shards of \.tsv\.gz make \.tsv\.gz"):
+    with pytest.raises(OutputError, match=r"all\.tsv: has another ending than the shards\. Shards in \.tsv\.gz can"):
         merge_tracks(paths, tmp_path / "all.tsv")
     write_all_snvs(model, genome, ["chrA", "chrB"], tmp_path / "p2.tsv", shard=Shard(2, 2))
     with pytest.raises(FormatError, match=r"p2\.tsv: is not \.tsv\.gz as p1\.tsv\.gz is"):

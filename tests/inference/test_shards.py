@@ -53,7 +53,7 @@ def test_ranges_go_there_and_back():
         (["2:0-1"], ["1/2"], "shard 2/2 is missing"),
         (["2:0-1", "2:0-1"], ["1/2", "1/2"], "shard 2/2 is missing"),
         (["2:0-1", "2:1-2", "2:1-2"], ["1/2", "2/2", "2/2"], "Give each shard of one run once"),
-        (["2:0-1", "2:0-1"], ["1/2", "2/2"], "are there twice or not at all"),
+        (["2:0-1", "2:0-1"], ["1/2", "2/2"], "are given twice or missing"),
         (["3:0-1", "3:1-2"], ["1/2", "2/2"], "hold 2 rows of 3"),
         (["2:0-1", "3:1-2"], ["1/2", "2/3"], "Give each shard of one run once"),
         (["nonsense", "2:1-2"], ["1/2", "2/2"], "not total:start-end"),

@@ -144,7 +144,7 @@ def _usable(genome: Genome, region: PlacedRegion) -> Interval:
         return region.placed
     if region.outcome == "contig_unknown":
         raise ContigUnknown(
-            f"no contig of {genome.path.name} answers to {region.asked.contig!r}; it has "
+            f"no contig of {genome.path.name} has the name or alias {region.asked.contig!r}; it has "
             f"{', '.join(genome.contigs.names[:5])}. Check the genome."
         )
     what = region.asked.name if region.outcome == "malformed" else f"{region.asked} is {region.outcome}"

@@ -1,4 +1,4 @@
-"""The command line: one verb, one file; a verb's module is loaded only when it is called."""
+"""The command line: each verb has a file of its own, which is imported only when that verb is called."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class LazyGroup(click.Group):
     """A group that lists its verbs without importing them, and turns known errors into one line."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the verbs in the order of the work."""
+        """Return the verbs in the order in which they are used, which is also that of the help."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -62,20 +62,22 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(VERBS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the verb; an error of the exception tree ends it with one line and exit code 1."""
+        """Run the verb; an error of `titans_dna.errors` ends it with one line on standard error and exit code 1."""
         try:
             with full_disk("output"):
                 return super().invoke(ctx)
         except TitansDNAError as error:
             _drop_unwritable()
             raise _OneLine(str(error)) from error
+        # The reader of a pipe has gone, as after `| head`. 141 is 128 + SIGPIPE, what a shell reports of a program that
+        # this signal ended; with standard error closed, Python cannot complain when it flushes standard output at exit.
         except BrokenPipeError:
             sys.stderr.close()
             raise SystemExit(141) from None
 
 
 def _drop_unwritable() -> None:
-    """Close standard output if what waits there cannot be written: Python would complain of it once more at its end."""
+    """Close standard output if it cannot be flushed, for else Python reports the same error again when it exits."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -105,5 +107,6 @@ def main(verbose: bool) -> None:
     titans-dna score-variants --model MODEL --fasta hg38.fa --vcf in.vcf.gz --output out.vcf.gz
     titans-dna VERB --help
     """
+    # Standard output may carry a table or a VCF (--output -), so the log goes to standard error.
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)

@@ -13,9 +13,9 @@ from titans_dna.cli import options
 @click.argument("source", type=options.FILE)
 @click.argument("target", type=options.FILE, callback=options.check_place)
 def convert(source: Path, target: Path) -> None:
-    """Convert embeddings; the suffixes of SOURCE and TARGET say from what to what.
+    """Convert embeddings between file formats, which are told by the suffixes of SOURCE and TARGET.
 
-    .h5 becomes .h5ad (AnnData), .parquet or .npy; .h5ad and .parquet become .h5 again without loss. An .npy holds the
+    An .h5 becomes .h5ad (AnnData), .parquet or .npy; .h5ad and .parquet become .h5 again without loss. .npy holds the
     vectors alone, in the order of the rows. Coordinates are 0-based, ends excluded, in all of them.
 
     \b

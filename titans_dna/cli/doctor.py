@@ -23,7 +23,7 @@ FOR_DEVELOPERS = ("dev", "docs")  # extras that a user does not need
 def doctor() -> None:
     """Check versions, device, memory, default model, indexes and permissions; one line each, exit code 1 on a fault.
 
-    A line that says FAIL ends with what helps.
+    A line that says FAIL ends with the remedy.
     """
     from titans_dna.version import __version__
 
@@ -48,11 +48,12 @@ def _python() -> bool:
 
 
 def _requirements() -> tuple[list[Requirement], dict[str, list[Requirement]]]:
-    """Return what the installed package declares: what it needs, and what each extra adds."""
+    """Return the dependencies that the installed package declares, and the further ones of each extra."""
     from packaging.requirements import Requirement
 
     declared = [Requirement(text) for text in requires(PACKAGE) or ()]
     extras = [extra for extra in metadata(PACKAGE).get_all("Provides-Extra") or () if extra not in FOR_DEVELOPERS]
+    # A requirement of an extra bears a marker such as `extra == "pandas"`, which is false for the empty extra.
     needed = [r for r in declared if r.marker is None or r.marker.evaluate({"extra": ""})]
     others = [(r, r.marker) for r in declared if r.marker and r not in needed]
     return needed, {extra: [r for r, marker in others if marker.evaluate({"extra": extra})] for extra in extras}
@@ -70,7 +71,7 @@ def _package(requirement: Requirement) -> bool:
 
 
 def _extra(extra: str, members: list[Requirement]) -> bool:
-    """Name the versions of an extra; one that is not installed is no fault, one out of its range is."""
+    """Name the versions of an extra. A package that is absent is no fault, but one outside its range is."""
     found = {}
     for member in members:
         try:
@@ -106,8 +107,11 @@ def _memory() -> bool:
 
     device = choose_device("auto")
     name, reason = choose("auto", device)
+    # The kernels of triton compute in float32; the other implementations are compared in float64, where only rounding
+    # in the last digits may differ.
     dtype, limit = (torch.float32, 1e-4) if name == "triton" else (torch.float64, 1e-9)
     torch.manual_seed(0)
+    # Nine tokens in chunks of four: two whole chunks and a cut one, so that every branch of the code runs.
     form = MemoryForm()
     q, k, v = torch.nn.functional.normalize(torch.randn(3, 1, 9, 2, 8, dtype=dtype), dim=-1).to(device)
     gate = torch.rand(1, 9, 2, 2, dtype=dtype).to(device)
@@ -130,6 +134,7 @@ def _copies() -> bool:
     from titans_dna.recall.kernels import KEPT
     from titans_dna.recall.reference import ReferenceRecall
 
+    # A random sequence twice over: the second half is a copy of the first, so that there is something to find again.
     ids = np.tile(np.random.default_rng(0).integers(0, 4, 200), 2)
     started = time.perf_counter()
     found = recall(RecallState(memory=CopyMemory(RecallForm())), ids).codes
@@ -141,7 +146,7 @@ def _copies() -> bool:
 
 
 def _checkpoint() -> bool:
-    """Read the sequence that is kept beside the default model's weights."""
+    """Score the sequence that is kept beside the default model's weights, and compare with the figure kept there."""
     from titans_dna.checkpoints import DEFAULT, model_folder
     from titans_dna.errors import TitansDNAError
     from titans_dna.training.self_test import TOLERANCE, run_self_test
@@ -159,6 +164,7 @@ def _cache() -> bool:
     from titans_dna.io.disk.cache import cache_folder
 
     folder = cache_folder()
+    # The folder is made when it is first needed; until then the nearest folder above it must allow that.
     nearest = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     good = nearest.is_dir() and os.access(nearest, os.W_OK)
     return _line("cache", good, f"{folder}" + ("" if good else " cannot be written; set TITANS_DNA_CACHE"))
@@ -178,6 +184,7 @@ def _index() -> bool:
             columns, row = "#CHROM POS ID REF ALT QUAL FILTER INFO", "a 5 . T A . . ."
             vcf.write_text(f"##fileformat=VCFv4.2\n{columns}\n{row}\n".replace(" ", "\t"))
             with open_fasta(fasta) as source:
+                # These three bases stand on both sides of the line break, which the index must count right.
                 bases = source.fetch("a", 3, 6)
             with pysam.TabixFile(pysam.tabix_index(str(vcf), preset="vcf")) as table:
                 rows = sum(1 for _ in table.fetch("a", 4, 5))
@@ -190,7 +197,7 @@ def _index() -> bool:
 
 
 def _output() -> bool:
-    """Write into the current folder."""
+    """Try whether a file can be written into the current folder."""
     try:
         with tempfile.TemporaryFile(dir="."):
             return _line("output", True, f"{Path.cwd()} can be written")

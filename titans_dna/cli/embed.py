@@ -28,30 +28,38 @@ if TYPE_CHECKING:
 @options.bed
 @options.region
 @options.reads
-@click.option("--window-bp", type=click.IntRange(min=1), help="Cut the regions, or whole contigs, into windows.")
 @click.option(
-    "--stride-bp", type=click.IntRange(min=1), help="Bases from one window's start to the next; the window if left out."
+    "--window-bp",
+    type=click.IntRange(min=1),
+    help="Cut the regions, or whole contigs, into windows of this many bases.",
 )
 @click.option(
+    "--stride-bp", type=click.IntRange(min=1), show_default="--window-bp",
+    help="Bases from the start of one window to the start of the next.",
+)  # fmt: skip
+@click.option(
     "--pool", "pooling", default="mean", show_default=True, metavar="mean|max|last|center|none|bins:N",
-    help="From bases to one vector; none keeps every base, bins:N makes N means.",
+    help="How the vectors of a region's bases become one. none keeps a vector for every base; bins:N makes N means.",
 )  # fmt: skip
 @click.option(
     "--layer", "layers", multiple=True, metavar="final|0|1|...",
-    help="Features after this block (0: token embedding), or the final ones, which are the default. Repeatable.",
+    help="Take the features after this block (0: the token embedding), or the final ones (default). Repeatable.",
 )  # fmt: skip
 @click.option(
     "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
-    help="Strand that is read; both is the mean of the two.",
+    help="Strand to read; both averages the vectors of the two.",
 )  # fmt: skip
 @click.option(
     "--context", type=click.Choice(["contig", "region"]), show_default="contig",
-    help="Read a region with the memory of all before it on its contig, or each region by itself.",
+    help="contig: a region is read with the memory of all that stands before it; region: each region by itself.",
 )  # fmt: skip
-@click.option("--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True)
+@click.option(
+    "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
+    help="Number format of the vectors.",
+)  # fmt: skip
 @click.option(
     "--compression", type=click.Choice(["none", "lzf", "gzip", "blosc2"]), default="none", show_default=True,
-    help="Of the vectors. blosc2 is read with hdf5plugin only.",
+    help="Compression of the vectors. Other programs need hdf5plugin to read blosc2.",
 )  # fmt: skip
 @options.shard
 @options.resume
@@ -65,13 +73,13 @@ def embed(
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
     Contigs are read once per strand, whatever the number, order and overlap of the regions. Without --bed and --region
-    every contig is one region, or is cut into windows. Lower case is read as upper case; N and other ambiguity codes
-    are left out of every vector. Every region has an outcome; a region without a vector has a row of nan.
+    every contig is one region, or is cut into windows. Lower case is read as upper case. N and other ambiguity codes
+    count in no vector. Every region has a row with an outcome; a region that cannot be embedded has a row of nan.
 
     With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
-    fresh memory: strands, bins and bases are then those of the read, start and end those of its alignment.
+    fresh memory. Strands, bins and bases are then those of the read, start and end those of its alignment.
 
-    A run that was stopped, by kill -9 too, goes on with --resume; what it has finished lies in OUTPUT.work.
+    A run that was stopped, even by kill -9, goes on with --resume; its finished part is kept in OUTPUT.work.
 
     \b
     titans-dna embed --model model/ --fasta data/demo.fa --bed data/demo.bed --output embeddings.h5
@@ -94,6 +102,7 @@ def embed(
     if stride_bp and not window_bp:
         raise ConfigError("--stride-bp without --window-bp; give both")
     kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
+    # What is left in `stored` are the options for reads.
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
     if choice.as_sequences and (context == "contig" or not storage.shard.whole or storage.resume or window_bp):
         raise ConfigError("reads by themselves have no contig before them, windows, shards or resume; leave these out")
@@ -133,7 +142,7 @@ def _embed_reads(
     output: Path,
     settings: tuple[EmbedOptions, Storage],
 ) -> None:
-    """Write what each read is embedded as."""
+    """Write one vector per read of a sample."""
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads

@@ -16,18 +16,24 @@ from titans_dna.cli import options
 @options.aliases
 @options.relatives
 @click.option(
-    "--contig", "contigs", multiple=True, help="Contig to evaluate on; by default those held out. Repeatable."
+    "--contig",
+    "contigs",
+    multiple=True,
+    help="Contig to evaluate on; by default those that training held out. Repeatable.",
 )
-@click.option("--window-tokens", type=click.IntRange(2), help="Window of the reading with resets; as in training.")
+@click.option(
+    "--window-tokens", type=click.IntRange(2), show_default="as in training",
+    help="Tokens after which the memory is reset, in the second of the two readings.",
+)  # fmt: skip
 @options.device
 @options.output("JSON file.")
 def evaluate(
     model_folder: Path, fasta: Path, aliases: Path | None, contigs: tuple[str, ...], window_tokens: int | None,
     device: str, output: Path, kin: dict[str, Any],
 ) -> None:  # fmt: skip
-    """Print bits per base of whole contigs: memory carried, memory reset in every window, and Markov models.
+    """Print bits per base of whole contigs: with memory carried along, with memory reset, and of Markov models.
 
-    The Markov models (orders 2, 6 and 12) learn all other contigs of the FASTA, both strands.
+    The Markov models (orders 2, 6 and 12) learn from both strands of all other contigs of the FASTA.
 
     \b
     titans-dna evaluate --model model/ --fasta data/demo.fa --contig chrC --output evaluation.json
@@ -46,6 +52,7 @@ def evaluate(
     with open_genome(fasta, aliases) as source:
         model = read_before(model, source, kin)
         chosen = [source.contigs.require(name) for name in contigs] or held_out_contigs(model_folder, source)
+        # Every contig is read twice: with the memory carried along, and with resets.
         total = 2 * sum(source.contigs.lengths[contig] for contig in chosen)
         with progress_bar("evaluating", total) as advance:
             result = evaluate_model(model, source, chosen, window_tokens or _window(model_folder), advance)

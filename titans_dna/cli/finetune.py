@@ -13,24 +13,31 @@ from titans_dna.cli import options
 
 @click.command("finetune", short_help="Train a classifier on labelled sequences or intervals.")
 @options.model
-@click.option("--data", type=options.FILE, required=True, help="Labelled CSV, TSV, FASTA or BED, .gz too.")
-@click.option("--fasta", type=options.FILE, help="Genome of labelled intervals.")
+@click.option("--data", type=options.FILE, required=True, help="Labelled CSV, TSV, FASTA or BED; also .gz.")
+@click.option("--fasta", type=options.FILE, help="Genome from which labelled intervals are read.")
 @options.aliases
-@click.option("--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True)
-@click.option("--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks of last-layers.")
 @click.option(
-    "--epochs", type=click.IntRange(1), show_default="5 to 50, as 250 steps need", help="Passes over the examples."
+    "--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True,
+    help="What is trained beside the classifier: the whole model, nothing of it, or its last blocks.",
+)  # fmt: skip
+@click.option(
+    "--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks to train in mode last-layers."
+)
+@click.option(
+    "--epochs", type=click.IntRange(1), show_default="5 to 50, for some 250 steps", help="Passes over the examples."
 )
 @click.option("--batch", type=click.IntRange(1), default=32, show_default=True, help="Examples per step.")
 @click.option("--learning-rate", type=float, default=1e-3, show_default=True, help="Highest learning rate.")
-@click.option("--kmer-bases", type=click.IntRange(1, 8), default=6, show_default=True, help="Of the baseline.")
+@click.option(
+    "--kmer-bases", type=click.IntRange(1, 8), default=6, show_default=True, help="Bases of the baseline's k-mers."
+)
 @click.option(
     "--test-share", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.2, show_default=True,
-    help="Of each class, where the data name no split.",
+    help="Share of each class to test on, where the data name no split.",
 )  # fmt: skip
 @options.seed
 @options.device
-@options.output("Folder of the classifier; made if need be.", callback=None)
+@options.output("Folder of the classifier; it is made if it does not exist.", callback=None)
 def finetune(
     model_folder: Path,
     data: Path,
@@ -43,8 +50,8 @@ def finetune(
 ) -> None:
     """Train a classifier on pooled features, and test it beside a logistic regression on k-mers.
 
-    CSV and TSV have the columns sequence and label, or contig, start, end (0-based, end excluded) and label, and split
-    (train or test) if they like. In BED the name is the label, in FASTA the last word of the header.
+    CSV and TSV have the columns sequence and label, or contig, start, end (0-based, end excluded) and label. A column
+    split (train or test) may be added. In BED the name is the label, in FASTA the last word of the header.
 
     \b
     titans-dna finetune --model default --data enhancers.csv --output enhancers/

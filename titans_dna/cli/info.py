@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def info(path: Path) -> None:
     """Say what a model folder, a sequence file, or a file that titans-dna wrote holds.
 
-    Sequence is FASTA, GenBank or EMBL. Of scores, tracks, embeddings, classes and figures in every format that a verb
-    writes, the number of rows is told, the columns, and what made them.
+    Sequence files are FASTA, GenBank and EMBL. For scores, tracks, embeddings, classes and figures, in every format
+    that a verb writes, this prints the number of rows, the columns, and what made the file.
 
     \b
     titans-dna info model/
@@ -96,7 +96,7 @@ def _model(path: Path) -> None:
 
 
 def _gates(model: SequenceModel) -> dict[str, object]:
-    """Return a row for the memory of every layer, if there is any: how often it writes, and how much."""
+    """Return one line for the memory of each layer: how often it writes, and how much; none for a model without."""
     from titans_dna.inference.gates import RANDOM_BASES, RANDOM_SEED, random_gates
     from titans_dna.tokenizers import NucleotideTokenizer
 

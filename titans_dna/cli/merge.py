@@ -12,13 +12,15 @@ from titans_dna.errors import ConfigError
 
 @click.command("merge", short_help="Make one file of the shards that several machines wrote.")
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
-@click.option("--virtual", is_flag=True, help="Point to the vectors in the shards, which must stay where they are.")
+@click.option(
+    "--virtual", is_flag=True, help="Do not copy embeddings but point to the shards, which must stay in place."
+)
 @options.output(
     "Merged file: HDF5 for embeddings, VCF (- for standard output) for scored VCFs, a table for other scores; tracks "
     "keep their format.", streams=True,
 )  # fmt: skip
 def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
-    """Make one file of all shards of one job, in any order; it equals that of an unsharded run.
+    """Make one file of all shards of a job, given in any order; it equals the file of a run without shards.
 
     The shards must have been made with the same weights, settings and sequence, and hold every row once. Rows come in
     the order of the input.
@@ -32,6 +34,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
 
     if any(output.resolve() == path.resolve() for path in shards):
         raise ConfigError(f"--output {output} is one of the shards. Choose another file.")
+    # The first shard says what all of them hold; the merge itself refuses one that does not fit the others.
     found = sniff(shards[0])
     held = found.holds if found else ""
     if str(output) == "-" and held != "variants":
@@ -46,7 +49,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
         from titans_dna.jobs.merge_scores import merge_scores
 
         if virtual:
-            raise ConfigError("--virtual is for embeddings; scores are copied")
+            raise ConfigError("--virtual is for embeddings only, because scores are copied; leave it out")
         rows = merge_scores(shards, output)
         click.echo(f"{output}: {rows:,} rows of {len(shards)} shards", err=True)
     elif found and held == "embeddings" and found.merges:

@@ -22,20 +22,20 @@ from titans_dna.io.formats import format_of
 @options.region
 @click.option(
     "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
-    help="Bases behind a change whose probabilities count.",
+    help="Bases after a change whose probabilities count in its score.",
 )  # fmt: skip
 @click.option(
     "--picture", type=options.FILE, callback=options.check_output,
-    help="Sequence logo scaled by effect (.png, .svg, .pdf); of the first region.",
+    help="Draw the first region as a sequence logo scaled by effect (.png, .svg or .pdf).",
 )  # fmt: skip
 @click.option(
     "--all-snvs", is_flag=True,
-    help="Instead: ln P of A, C, G and T at every base, from one pass over each strand of each contig.",
+    help="Write ln P of A, C, G and T at every base instead, from one pass over each strand of each contig.",
 )  # fmt: skip
-@click.option("--contig", "contigs", multiple=True, help="With --all-snvs: this contig only. Repeatable.")
+@click.option("--contig", "contigs", multiple=True, help="With --all-snvs: take this contig only. Repeatable.")
 @click.option(
     "--strand", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True,
-    help="With --all-snvs: strand that is read; both averages the two.",
+    help="With --all-snvs: strand to read; both averages the two.",
 )  # fmt: skip
 @options.shard
 @options.resume
@@ -63,7 +63,7 @@ def mutagenesis(
 ) -> None:
     """Score all three changes of every base of a region by ln P(change) - ln P(reference), given the whole contig.
 
-    With --all-snvs a genome is read once, and every possible SNV is scored by what stands before it on each strand.
+    With --all-snvs the genome is read once, and every possible SNV is scored by the bases before it on each strand.
 
     \b
     titans-dna mutagenesis --model model/ --fasta data/demo.fa --region chrA:1001-1100 --picture logo.svg -o effects.h5

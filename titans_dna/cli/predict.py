@@ -13,8 +13,8 @@ from titans_dna.cli import options
 
 @click.command("predict", short_help="Classify sequences or intervals by a fine-tuned model.")
 @options.model
-@click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED as of finetune, .gz too.")
-@click.option("--fasta", type=options.FILE, help="Genome of intervals.")
+@click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED, as for finetune; also .gz.")
+@click.option("--fasta", type=options.FILE, help="Genome from which intervals are read.")
 @options.aliases
 @options.relatives
 @options.device
@@ -30,8 +30,8 @@ def predict(
 ) -> None:
     """Write, for every row of DATA, the most probable class and the probability of each class.
 
-    Labels may be missing; where every usable row has one, the metrics of finetune are printed. Rows that cannot be
-    used keep their line and say why. Intervals count from 0, ends excluded.
+    Labels may be missing. If every usable row has one, the metrics of finetune are printed as well. Rows that cannot be
+    used keep their line and say why in it. Intervals are 0-based, ends excluded.
 
     \b
     titans-dna finetune --model default --data enhancers.csv --output enhancers/

@@ -14,57 +14,68 @@ from titans_dna.cli import options
 @click.command("pretrain", short_help="Train a model on FASTA files.")
 @click.option(
     "--fasta", "fastas", multiple=True, metavar="FASTA[=WEIGHT]",
-    help="FASTA, GenBank or EMBL to learn; bases of weight 2 are drawn twice as often. Repeatable.",
+    help="FASTA, GenBank or EMBL to learn from; bases of weight 2 are drawn twice as often. Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--holdout", multiple=True, metavar="CONTIG", help="Contig to evaluate on and never to learn. Repeatable."
+    "--holdout", multiple=True, metavar="CONTIG", help="Contig to evaluate on and never learn from. Repeatable."
 )
 @click.option(
     "--exclude", multiple=True, metavar="CONTIG",
-    help="Contig to leave out of both. Of one file alone: FASTA:CONTIG. Repeatable.",
+    help="Contig to leave out of training and evaluation; FASTA:CONTIG means that of one file only. Repeatable.",
 )  # fmt: skip
 @click.option("--holdout-bed", type=options.FILE, help="Regions to evaluate on (BED: 0-based, end excluded).")
 @click.option(
-    "--holdout-share", type=click.FloatRange(0, 1, max_open=True), default=0.0, help="Share of contigs, by --seed."
-)
+    "--holdout-share", type=click.FloatRange(0, 1, max_open=True), default=0.0,
+    help="Share of contigs to evaluate on, drawn by --seed.",
+)  # fmt: skip
 @options.aliases
 @options.tokenizer
-@click.option("--config", default="tiny", show_default=True, help="Named size of the model, or a config.json.")
+@click.option("--config", default="tiny", show_default=True, help="Size of the model by name, or a config.json.")
 @click.option(
     "--recall/--no-recall", default=None,
-    help="Whether the model has a copy memory, which finds again what was read however far back; else as --config "
-    "says. What it recalls is computed once, ahead: some 3 microseconds and 4 to 12 bytes a base and strand.",
+    help="Whether the model has a copy memory, which finds again what was read, however far back; by default --config "
+    "decides. What it recalls is computed once before training, in some 3 microseconds and 4 to 12 bytes per base and "
+    "strand.",
 )  # fmt: skip
 @click.option("--steps", type=click.IntRange(1), default=1000, show_default=True, help="Updates of the weights.")
-@click.option("--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step, in all.")
-@click.option("--accumulate", type=click.IntRange(1), default=1, show_default=True, help="Parts of a process's lanes.")
-@click.option("--window-tokens", type=click.IntRange(2), default=1024, show_default=True, help="Tokens per window.")
 @click.option(
-    "--first-window-tokens", type=click.IntRange(0), default=0, help="Start with shorter windows and double them."
+    "--lanes", type=click.IntRange(1), default=16, show_default=True, help="Windows per step, over all processes."
 )
 @click.option(
+    "--accumulate", type=click.IntRange(1), default=1, show_default=True,
+    help="Parts into which a process cuts its windows of a step, to need less memory.",
+)  # fmt: skip
+@click.option("--window-tokens", type=click.IntRange(2), default=1024, show_default=True, help="Tokens per window.")
+@click.option(
+    "--first-window-tokens", type=click.IntRange(0), default=0,
+    help="Start with windows of this many tokens, and double them until they are --window-tokens long.",
+)  # fmt: skip
+@click.option(
     "--restart", type=click.FloatRange(0, 1, min_open=True), default=0.25, show_default=True,
-    help="Chance that a stream starts anew after a window; 1 for random windows alone.",
+    help="Chance that, after a window, a lane jumps to a random place with a fresh memory; 1: random windows only.",
 )  # fmt: skip
 @click.option("--random-share", type=click.FloatRange(0, 1), default=0.0, help="Share of lanes with random windows.")
 @click.option("--learning-rate", type=float, default=3e-3, show_default=True, help="Highest learning rate.")
 @click.option(
-    "--soft-mask-weight", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Of lower-case bases."
+    "--soft-mask-weight", type=click.FloatRange(0, 1), default=0.1, show_default=True,
+    help="Weight of lower-case bases (repeats) in the loss.",
+)  # fmt: skip
+@click.option(
+    "--evaluate-every", type=click.IntRange(1), default=100, show_default=True, help="Steps between evaluations."
 )
-@click.option("--evaluate-every", type=click.IntRange(1), default=100, show_default=True, help="Steps.")
-@click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, help="Steps.")
+@click.option("--save-every", type=click.IntRange(1), default=100, show_default=True, help="Steps between checkpoints.")
 @click.option(
     "--precision", type=click.Choice(["float32", "bfloat16"]), default="float32", show_default=True,
-    help="Of matrix products.",
+    help="Number format of matrix products.",
 )  # fmt: skip
 @click.option(
     "--strategy", type=click.Choice(["ddp", "fsdp", "context"]), default="ddp", show_default=True,
-    help="Of several processes (torchrun): replicas, shards, or windows cut into pieces.",
+    help="How several processes (torchrun) share the work: replicas, sharded weights, or windows cut into pieces.",
 )  # fmt: skip
-@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard, too.")
+@click.option("--tensorboard", is_flag=True, help="Write events for TensorBoard too.")
 @options.seed
 @options.device
-@click.option("--output", "-o", type=options.FILE, help="Folder of the model; made if need be.")
+@click.option("--output", "-o", type=options.FILE, help="Folder of the model; it is made if it does not exist.")
 @click.option("--resume", type=options.FILE, metavar="DIR", help="Go on with the run in DIR, with its own settings.")
 @click.option(
     "--overwrite", is_flag=True, help="Replace the run or the model in --output once the new one is complete."
@@ -72,7 +83,7 @@ from titans_dna.cli import options
 def pretrain(output: Path | None, resume: Path | None, overwrite: bool, **settings: Any) -> None:
     """Train a model on the contigs of FASTA files.
 
-    A run keeps checkpoints in its folder. After a crash --resume goes on as if nothing had happened. On SIGTERM or
+    A run keeps checkpoints in its folder; after a crash, --resume goes on as if nothing had happened. On SIGTERM or
     SIGUSR1 it saves and exits with code 75, for a scheduler to queue it again.
 
     \b
@@ -117,6 +128,7 @@ def _settings(
 
     backbone = read_backbone_config(Path(config)) if config.endswith(".json") else named_config(config)
     if recall is not None:
+        # A copy memory that the configuration describes keeps its own form; only a missing one gets the default form.
         backbone = replace(backbone, recall=(backbone.recall or RecallForm()) if recall else None)
     return RunSettings(
         sources=tuple(Source.parse(text) for text in fastas),

@@ -1,4 +1,4 @@
-"""Progress bars: on a terminal only, on standard error, and only for work of more than two seconds."""
+"""Progress bars on standard error, shown on a terminal only, and only for work of more than two seconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Advance = Callable[..., None]  # (count, total=None)
 
 @contextmanager
 def progress_bar(label: str, total: int, unit: str = "b") -> Iterator[Advance]:
-    """Yield a function that advances a bar of ``total`` units; it may be told another total."""
+    """Yield a function that advances a bar of ``total`` units, and that may be given another total."""
     if not sys.stderr.isatty():
         yield lambda count, total=None: None
         return

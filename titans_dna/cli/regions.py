@@ -15,7 +15,7 @@ from titans_dna.io.sequence.fasta import Genome
 
 
 def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
-    """Return the regions of a BED or GTF file and of ``--region``, in that order; none asked for means whole contigs.
+    """Return the regions of a BED or GTF file, then those of ``--region``; all contigs if neither is given.
 
     Raises
     ------
@@ -26,7 +26,7 @@ def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Seque
 
 
 def iterate_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> Iterator[PlacedRegion]:
-    """Yield the regions of `place_regions` one by one; a broken line of the file is one that cannot be used."""
+    """Yield the regions of `place_regions` one by one; a malformed line of the file is a region without a place."""
     if bed is not None:
         yield from place_file(fasta.contigs, bed)
     for text in regions:
@@ -37,7 +37,7 @@ def iterate_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Seq
 
 
 def warn_unused(placed: Sequence[PlacedRegion]) -> None:
-    """Say on standard error how many regions cannot be used, by reason, with the first of each."""
+    """Print how many regions cannot be used, for each reason, with the first of them as an example."""
     for outcome in ("contig_unknown", "beyond_contig", "empty", MALFORMED):
         group = [p for p in placed if p.outcome == outcome]
         if group:

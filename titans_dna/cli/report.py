@@ -26,19 +26,21 @@ __all__ = ["report"]
 @options.results
 @click.option(
     "--sample", "samples", type=options.FILE, multiple=True,
-    help="JSON written by `statistics`, a row of a table over samples. Repeatable.",
+    help="JSON written by `statistics`; each is one row of a table over samples. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--tracks", type=options.FILE, multiple=True, help="Tracks written by `score-regions --tracks`. Repeatable."
 )
 @click.option(
     "--label", default="", metavar="COLUMN",
-    help="Colour embeddings by this column of their regions (contig, strand, outcome, ...), not by name.",
+    help="Colour embeddings by this column of their regions (contig, strand, outcome, ...) instead of by name.",
 )  # fmt: skip
-@click.option("--labels", type=options.FILE, help="Table (TSV) with the columns name and COLUMN, in place of it.")
+@click.option(
+    "--labels", type=options.FILE, help="Table (TSV) with the columns name and COLUMN, from which --label is taken."
+)
 @click.option(
     "--link", default="", metavar="igv|ucsc:DB|URL",
-    help="Viewer that coordinates lead to; a URL has {contig}, {start} and {end} (1-based). None by default.",
+    help="Genome viewer that coordinates link to; a URL holds {contig}, {start}, {end} (1-based). No links by default.",
 )  # fmt: skip
 @click.option("--title", default="titans-dna report", show_default=True, help="Heading of the page.")
 @options.output("HTML file.")
@@ -46,7 +48,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     """Write one self-contained HTML page about a run.
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
-    FILES are told by what they hold: variants, regions, tracks, embeddings, figures, or the folder of a model.
+    FILES are recognised by what they hold: variants, regions, tracks, embeddings, figures, or the folder of a model.
 
     \b
     titans-dna report embeddings.h5 --label strand --output report.html
@@ -61,12 +63,13 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     several = {"tracks": list(given["tracks"]), "samples": list(given["samples"])}
     for path in files:
         part = part_of(path)
+        # --track takes one file; further tracks among FILES go where --tracks puts them.
         if part == "track" and given[part]:
             part = "tracks"
         if part in several:
             several[part].append(path)
         elif given[part]:
-            raise ConfigError(f"{path}: is a second file of {part}")
+            raise ConfigError(f"{path}: is a second file for {part}; give only one")
         else:
             given[part] = path
     given |= {part: tuple(paths) for part, paths in several.items()}

@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 @options.reads
 @click.option(
     "--track", type=options.FILE, callback=options.check_output,
-    help="bigWig of the memory's surprise at every base of the contigs read.",
+    help="Write a bigWig of the memory's surprise at every base of the contigs read.",
 )  # fmt: skip
 @click.option(
     "--tracks", type=options.FILE, callback=options.check_output,
-    help="Log-likelihood, entropy, surprise and forgetting of each layer, at every base: NAME.bw for a bigWig of each "
-    "kind, or one .tsv.gz, .parquet or .h5 (start 0-based).",
+    help="Write log-likelihood, entropy, and each layer's surprise and forgetting at every base: NAME.bw makes one "
+    "bigWig per kind; .tsv.gz, .parquet and .h5 hold all in one file (start 0-based).",
 )  # fmt: skip
 @options.shard
 @options.resume
@@ -54,12 +54,12 @@ def score_regions(
     kin: dict[str, Any],
     **sample: Any,
 ) -> None:
-    """Score regions: log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
+    """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
-    A region is read with the memory of its whole contig before it; contigs are streamed once, at constant memory.
-    Without --bed and --region every contig is one region. --shard divides whole contigs; tracks hold a shard's own.
-    With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
-    fresh memory; start and end are those of its alignment.
+    A region is read with the memory of all that stands before it on its contig. Contigs are streamed once, at constant
+    memory use. Without --bed and --region every contig is one region. --shard divides whole contigs, and the tracks of
+    a shard hold its own contigs. With --reads a sample's own genome takes the reference's place, or every read becomes
+    a row of its own, read from a fresh memory; start and end are those of its alignment.
 
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv
@@ -117,9 +117,12 @@ def _score_reads(
     with open_aligned(*reference, choice) as aligned:
         placed, rows = place_regions(aligned, *asked), 0
         with ScoreTableWriter(output, COLUMNS, metadata) as writer:
+            # Places and sequences are taken from one iterator, because the reads of a region may be too many to keep.
             reads, again = tee(reads_of(aligned, placed, choice))
             for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
                 place = Interval(read.contig, read.start, read.end, read.strand, read.name)
+                # The outcome given here shows only for a read without bases; `table_row` tells that of a scored one
+                # itself.
                 row = PlacedRegion(
                     asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty"
                 )  # fmt: skip

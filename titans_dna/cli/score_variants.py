@@ -28,31 +28,34 @@ from titans_dna.errors import ConfigError
 )
 @click.option(
     "--horizon", "horizon_bp", type=click.IntRange(0), default=128, show_default=True,
-    help="Bases behind the variant whose probabilities count. With the default model, 1024 gives the same scores "
-    "(r > 0.9998) at 40% of the rate.",
+    help="Bases after the variant whose probabilities count in its score. With the default model, 1024 gives the same "
+    "scores (r > 0.9998) at 40% of the speed.",
 )  # fmt: skip
 @click.option(
-    "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True, help="Longest allele, in bases."
-)
+    "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True,
+    help="Longest allele that is scored, in bases.",
+)  # fmt: skip
 @click.option(
     "--on-mismatch", type=click.Choice(["error", "skip", "swap", "force"]), default="skip", show_default=True,
-    help="Where REF differs from the FASTA: stop; give no score; exchange REF and ALT if ALT fits; or compare the two "
-    "alleles as they are written.",
+    help="What to do where REF differs from the FASTA: stop; give no score; exchange REF and ALT if ALT is in the "
+    "FASTA; or compare the two alleles as they are written.",
 )  # fmt: skip
 @click.option(
-    "--other-fasta", type=options.FILE, help="Another build, to say whether mismatching variants belong to it."
+    "--other-fasta",
+    type=options.FILE,
+    help="Another genome build, to say how many mismatching variants fit it instead.",
 )
 @click.option(
     "--haplotype", default="", metavar="SAMPLE", help="Apply the phased neighbours of this sample before scoring."
 )
 @click.option(
     "--background", type=options.FILE,
-    help="Common variants: each score gets its quantile among theirs. Scored by this model before, or not; - for "
-    "standard input.",
+    help="Common variants; each score gets its quantile among theirs. They are scored first, unless this model has "
+    "scored them already. - for standard input.",
 )  # fmt: skip
 @click.option(
     "--shuffles", type=click.IntRange(0), default=0, show_default=True,
-    help="Dinucleotide-shuffled surroundings for an empirical p-value; 0 for none.",
+    help="Number of dinucleotide-shuffled surroundings for an empirical p-value; 0 for no p-value.",
 )  # fmt: skip
 @options.seed
 @options.context
@@ -79,8 +82,8 @@ def score_variants(
     """Score every ALT by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
 
     Negative means that the model finds ALT less likely than REF. Every record that can be read is written; an ALT that
-    cannot be scored has a reason in TD_OUTCOME. A malformed record has a row in a table; in a VCF it stands in the
-    header, and the first 1,000 of them with their text. Positions are 1-based, as in VCF.
+    cannot be scored has a reason in TD_OUTCOME. A malformed record has a row in a table; a VCF counts such records in
+    its header, and quotes the first 1,000 of them. Positions are 1-based, as in VCF.
 
     \b
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz

@@ -26,7 +26,13 @@ _NAMES_SHOWN = 6
 
 @dataclass(frozen=True, kw_only=True)
 class ReadsChoice:
-    """What the options about reads say (see `titans_dna.cli.options.reads`)."""
+    """The values of the options about a sample's reads (see `titans_dna.cli.options.reads`).
+
+    Raises
+    ------
+    ConfigError
+        If an option was changed that has no effect beside the others.
+    """
 
     reads: Path | None = None  # BAM, CRAM or SAM
     reads_as: str = "consensus"  # "consensus": the sample's own genome; "sequences": every read by itself
@@ -40,6 +46,7 @@ class ReadsChoice:
     clipped: bool = False  # leave soft-clipped ends in
 
     def __post_init__(self) -> None:
+        # An option without effect is refused, because who gave it expects that the result depends on it.
         changed = [name for name in vars(self) if getattr(self, name) != getattr(type(self), name)]
         if self.reads is None and changed:
             raise ConfigError(f"--{changed[0].replace('_', '-')} needs --reads; give a BAM, CRAM or SAM file")
@@ -59,7 +66,7 @@ class ReadsChoice:
 
     @property
     def keep(self) -> ReadFilter:
-        """Which reads count."""
+        """Which reads are taken."""
         from titans_dna.io.sequence.bam import ReadFilter
 
         names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
@@ -73,16 +80,16 @@ def open_genome(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -
 def open_genome(
     fasta: Path | None, aliases: Path | None = None, choice: ReadsChoice = ReadsChoice()
 ) -> Fasta | SampleGenome:
-    """Open the sequence to read; a context manager.
+    """Open the sequence to read: a FASTA, or a sample's consensus over it. A context manager.
 
     Parameters
     ----------
     fasta
         FASTA, GenBank or EMBL.
     aliases
-        File of names that mean the same contig.
+        File of names that mean the same contig; None for the built-in ones alone.
     choice
-        The sample's reads that take the reference's place, if so.
+        The sample's reads whose consensus takes the reference's place; without reads the FASTA itself is returned.
 
     Raises
     ------
@@ -120,12 +127,14 @@ def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) 
 
 
 def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
-    """Yield the reads that overlap the regions, each once; regions that overlap or touch count as one."""
+    """Yield every read that overlaps one of the regions once, also where it overlaps several of them."""
+    # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
+    # starts before that region's end.
     contig, told = "", 0
     for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
         told = told if interval.contig == contig else 0
         for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
-            if read.start >= told:  # else it reaches from the last region into this one
+            if read.start >= told:
                 yield read
         contig, told = interval.contig, interval.end
 
@@ -174,7 +183,7 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
 
 
 def report_names(*genomes: Genome | AlignedReads) -> None:
-    """Say on standard error which contigs were found under another name and how, and whose lengths differ."""
+    """Print which contigs were found under another name and by which rule, and which differ in length."""
     for genome in genomes:
         by_how: dict[str, list[str]] = {}
         for name, (contig, how) in genome.contigs.matches.items():
@@ -191,7 +200,7 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
 
 
 def _report_consensus(genome: Genome | AlignedReads) -> None:
-    """Say on standard error how many bases are the sample's own."""
+    """Print how many bases of a consensus are the sample's own."""
     from titans_dna.io.sequence.consensus import SampleGenome
 
     if isinstance(genome, SampleGenome):
@@ -205,7 +214,7 @@ def _report_consensus(genome: Genome | AlignedReads) -> None:
 
 
 def report_reads(aligned: AlignedReads) -> None:
-    """Say on standard error how many reads of the regions were left out, and why."""
+    """Print how many reads of the regions were left out, by reason."""
     if aligned.left_out:
         reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
         click.echo(f"reads left out: {reasons}", err=True)

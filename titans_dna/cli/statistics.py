@@ -14,10 +14,15 @@ from titans_dna.cli import options
 @click.command("statistics", short_help="Count the results of one sample.")
 @click.option("--sample", required=True, help="Name of the sample.")
 @options.results
-@click.option("--holdout", multiple=True, metavar="CONTIG", help="Contig that training never saw. Repeatable.")
+@click.option(
+    "--holdout",
+    multiple=True,
+    metavar="CONTIG",
+    help="Contig that training never saw, rated apart from the others. Repeatable.",
+)
 @options.output("JSON file.")
 def statistics(sample: str, holdout: tuple[str, ...], output: Path, **given: Any) -> None:
-    """Count the results of one sample: outcomes, quantiles of scores, and how well they tell a known truth.
+    """Count the results of one sample: outcomes, quantiles of scores, and how well scores separate known classes.
 
     Parts whose input is not given are left out. `titans-dna report --sample` puts such files into one table.
 

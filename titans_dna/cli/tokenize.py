@@ -18,7 +18,7 @@ COLUMNS = ("contig", "start", "end", "id", "token", "masked", "region")
 @options.tokenizer
 @click.option(
     "--model", "model_folder", type=options.FILE, callback=options.find_model,
-    help="Model whose tokenizer is used in its place.",
+    help="Use the tokenizer of this model instead.",
 )  # fmt: skip
 @options.fasta
 @options.aliases
@@ -31,10 +31,10 @@ def tokenize(
     tokenizer: str, model_folder: Path | None, fasta: Path, aliases: Path | None, bed: Path | None,
     regions: tuple[str, ...], output: Path,
 ) -> None:  # fmt: skip
-    """Write one row per token: its bases on the contig, its id, its text, and the share of its bases in lower case.
+    """Write one row per token: its place on the contig, its id, its text, and the share of its bases in lower case.
 
-    A region is tokenized as a sequence of its own, forward. Without --bed and --region every contig is one region.
-    What the tokenizer reads as N although the file says more is counted on standard error, by IUPAC code.
+    A region is tokenized as a sequence of its own, on the forward strand. Without --bed and --region every contig is
+    one region. IUPAC codes such as R or Y, which the tokenizer reads as N, are counted on standard error.
 
     \b
     titans-dna tokenize --tokenizer kmer:6 --fasta data/demo.fa --region chrA:1-60 --output -

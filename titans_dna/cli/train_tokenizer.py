@@ -13,23 +13,21 @@ from titans_dna.cli import options
 @options.fastas
 @click.option(
     "--vocabulary-size", type=click.IntRange(8), default=4096, show_default=True,
-    help="Tokens wanted, single bases, N, start and padding included.",
+    help="Number of tokens, including the single bases, N, start and padding.",
 )  # fmt: skip
 @click.option(
     "--sample-bp", type=click.IntRange(512), default=20_000_000, show_default=True,
-    help="Bases to learn from, drawn from all contigs alike.",
+    help="Bases to learn from, drawn evenly from all contigs.",
 )  # fmt: skip
-@click.option(
-    "--longest-bp", type=click.IntRange(2, 255), default=64, show_default=True, help="Bases of the longest token."
-)
+@click.option("--longest-bp", type=click.IntRange(2, 255), default=64, show_default=True, help="Most bases in a token.")
 @options.seed
-@options.output("JSON file, for pretrain --tokenizer.")
+@options.output("JSON file, to be given to pretrain --tokenizer.")
 def train_tokenizer(
     fastas: tuple[Path, ...], vocabulary_size: int, sample_bp: int, longest_bp: int, seed: int, output: Path
 ) -> None:
-    """Learn the byte pairs that are frequent in a genome, both strands alike, and write them as JSON.
+    """Learn the byte pairs that are frequent on both strands of a genome, and write them as JSON.
 
-    K-mers need no learning: give pretrain --tokenizer kmer:6 at once.
+    K-mers need no learning: give pretrain --tokenizer kmer:6 instead.
 
     \b
     titans-dna train-tokenizer --fasta data/demo.fa --vocabulary-size 512 --output bpe.json

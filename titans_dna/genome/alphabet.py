@@ -1,4 +1,4 @@
-"""The letters of nucleic acid sequence: IUPAC codes and their complements, upper and lower case alike.
+"""The letters of nucleic acid sequences: IUPAC codes and their complements, in upper and lower case.
 
 Reference: IUPAC-IUB 1984, doi:10.1093/nar/13.9.3021.
 """
@@ -22,7 +22,7 @@ _AMBIGUOUS = "RYSWKMBDHV"
 
 
 def complement(sequence: bytes) -> bytes:
-    """Exchange every base with its partner and keep case; U pairs to A, other characters stay.
+    """Replace every base by its complement; case is kept, U becomes A, and characters that are no bases stay.
 
     Examples
     --------
@@ -33,7 +33,7 @@ def complement(sequence: bytes) -> bytes:
 
 
 def reverse_complement(sequence: bytes) -> bytes:
-    """Read the other strand, 5' to 3'.
+    """Return the other strand, read 5' to 3'.
 
     Examples
     --------
@@ -44,14 +44,14 @@ def reverse_complement(sequence: bytes) -> bytes:
 
 
 def is_nucleotides(sequence: bytes) -> bool:
-    """Tell whether the sequence is not empty and all of it is IUPAC codes (either case, U included)."""
+    """Tell whether the sequence is not empty and consists of IUPAC codes (either case, U included)."""
     return bool(sequence) and not sequence.translate(None, _CODES)
 
 
 def count_ambiguous(sequence: bytes) -> dict[str, int]:
-    """Count what a model reads as N although the sequence says more: IUPAC codes by letter, all else under ``other``.
+    """Count the letters that a model reads as N: IUPAC codes other than N by letter, everything else as ``other``.
 
-    N itself is not counted; letters that do not occur are left out.
+    N itself is not counted, and letters that do not occur are left out.
     """
     if not sequence.translate(None, b"ACGTUNacgtun"):
         return {}

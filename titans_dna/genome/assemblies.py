@@ -30,7 +30,8 @@ BUILD_LENGTHS: dict[str, dict[str, int]] = {
 
 
 def _accessions() -> dict[str, tuple[str, int]]:
-    """Tabulate accession -> (bare contig name, length in bases)."""
+    """Return a table of accession -> (bare contig name, length in bases)."""
+    # The mitochondrion is the same sequence in both builds, under numbers outside the scheme of the chromosomes.
     table = {"NC_012920.1": ("MT", 16569), "J01415.2": ("MT", 16569)}
     for number, (name, version) in enumerate(zip(_NAMES, _VERSIONS_37, strict=True), start=1):
         for build, refseq, genbank in (("GRCh37", version, 1), ("GRCh38", version + 1, 2)):
@@ -45,12 +46,14 @@ ACCESSIONS: dict[str, tuple[str, int]] = _accessions()
 
 
 def guess_build(lengths: dict[str, int]) -> str | None:
-    """Name the human build whose chromosome lengths these are, or None.
+    """Return the human build that has these chromosome lengths, or None.
+
+    Contigs that are no main chromosome are ignored, and a part of the chromosomes is enough.
 
     Parameters
     ----------
     lengths
-        Bases by bare contig name (``1``, ``X``).
+        Length in bases by bare contig name (``1``, ``X``).
     """
     for build, known in BUILD_LENGTHS.items():
         shared = [name for name in lengths if name in known]

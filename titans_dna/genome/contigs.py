@@ -1,6 +1,6 @@
-"""Contig names: one table of a sequence file's contigs that also answers to the names other files use for them.
+"""Contig names: a table of the contigs of a sequence file that also finds them by the names that other files use.
 
-A name is looked up in this order, and the first step that finds something decides:
+A name is looked up in these steps, and the first step that finds a contig decides:
 
 1. the name itself;
 2. the groups of an alias file, where one was given;
@@ -11,8 +11,9 @@ A name is looked up in this order, and the first step that finds something decid
 5. roman against arabic numerals, only in a table that itself counts II, III, IV or 2, 3, 4 (so that X stays X in a
    human genome).
 
-An alias counts only if exactly one contig answers to it and, where the caller knows the length, only if the lengths
-agree. The table is not decided by its first contig, and nothing is ever prefixed blindly.
+An alias counts only if exactly one contig fits it, and if the lengths agree where the caller knows the length. Every
+name is looked up by itself: the style of one contig's name says nothing about the others, and no prefix is ever added
+without looking.
 """
 
 from __future__ import annotations
@@ -40,10 +41,10 @@ class ContigTable:
     Parameters
     ----------
     lengths
-        Bases of each contig, in file order.
+        Length of each contig in bases, in file order.
     aliases
-        Groups of names that mean the same contig, as an alias file gives them; the group's contig is whichever of its
-        names the table holds.
+        Groups of names that mean the same contig, as an alias file gives them. The contig of a group is the one whose
+        name the table holds.
 
     Examples
     --------
@@ -87,12 +88,12 @@ class ContigTable:
 
     @property
     def lengths(self) -> Mapping[str, int]:
-        """Bases of each contig, in file order; read-only."""
+        """Length of each contig in bases, in file order; read-only."""
         return MappingProxyType(self._lengths)
 
     @property
     def aliases(self) -> dict[str, list[str]]:
-        """The alias file: name -> contigs of this table that it may mean."""
+        """What the alias file says: name -> contigs of this table that it may mean."""
         return {name: list(contigs) for name, contigs in self._given.items()}
 
     @property
@@ -102,17 +103,17 @@ class ContigTable:
 
     @property
     def length_conflicts(self) -> dict[str, tuple[int, int]]:
-        """Names found exactly although the length asked for differs: name -> (asked, here)."""
+        """Names that were found exactly, although the lengths differ: name -> (length asked for, length here)."""
         return dict(self._conflicts)
 
     @property
     def refused(self) -> dict[str, tuple[int, str]]:
-        """Names that answer to no contig only because the length asked for differs: name -> (asked, contig)."""
+        """Names that were not found only because the lengths differ: name -> (length asked for, contig)."""
         return dict(self._refused)
 
     @property
     def build(self) -> str | None:
-        """``GRCh37`` or ``GRCh38`` where all chromosome lengths are those of that build, else None."""
+        """``GRCh37`` or ``GRCh38`` if all chromosome lengths are those of that build, else None."""
         return guess_build({_spelling(name): length for name, length in self._lengths.items()})
 
     def resolve(self, name: str, length: int | None = None) -> str | None:
@@ -123,13 +124,14 @@ class ContigTable:
         name
             Contig name in the other file.
         length
-            Bases of that contig, where the other file says so. An alias of another length is refused; an exact name
-            is taken even so (the sequence may be a part of it) and noted in `length_conflicts`.
+            Length of that contig in bases, if the other file says it. An alias of another length is refused. An exact
+            name of another length is accepted, since the sequence may be a part of the contig, and noted in
+            `length_conflicts`.
 
         Returns
         -------
         str or None
-            The name in this table, or None where no contig, or more than one, answers.
+            The name in this table, or None if no contig fits, or more than one.
         """
         if name in self._lengths:
             if length is not None and length != self._lengths[name]:
@@ -140,6 +142,7 @@ class ContigTable:
             if len(agreeing) == 1:
                 self._matches[name] = (agreeing[0], how)
                 return agreeing[0]
+            # A step that found contigs decides, even against the name: a later, less sure step must not overrule it.
             if candidates:
                 if not agreeing and length is not None:
                     self._refused[name] = (length, candidates[0])
@@ -152,31 +155,31 @@ class ContigTable:
         Raises
         ------
         ContigUnknown
-            If no contig, or more than one, answers to the name.
+            If no contig fits the name, or more than one does.
         """
         contig = self.resolve(name, length)
         if contig is None:
             shown = ", ".join(self.names[:5]) + (f" and {len(self) - 5} more" if len(self) > 5 else "")
             raise ContigUnknown(
-                f"no contig answers to {name!r}; the sequence has {shown or 'none'}. Check the genome build, or "
-                f"give an alias file."
+                f"no contig has the name or alias {name!r}; the sequence has {shown or 'none'}. Check the genome "
+                f"build, or give an alias file."
             )
         return contig
 
     def place(self, interval: Interval) -> Interval:
-        """Give the interval the table's own contig name and clamp it to the contig.
+        """Return the interval under the table's own contig name, cut off at the end of the contig.
 
         Raises
         ------
         ContigUnknown
-            If no contig answers to its name.
+            If no contig fits its name.
         """
         contig = self.require(interval.contig)
         renamed = Interval(contig, interval.start, interval.end, interval.strand, interval.name)
         return renamed.clamp(self._lengths[contig])
 
     def _candidates(self, name: str) -> Iterator[tuple[str, list[str]]]:
-        """Yield how, and which contigs may be meant, step by step, the surest step first."""
+        """Yield, step by step, the kind of match and the contigs that may be meant, the surest step first."""
         yield "alias file", self._given.get(name, [])
         spelling = _spelling(name)
         yield "spelling", self._spellings.get(spelling, [])
@@ -191,12 +194,12 @@ class ContigTable:
             yield "accession", known
         if self._counts_roman and spelling in _ARABIC:
             yield "numerals", self._spellings.get(_ARABIC[spelling], [])
-        if self._counts_arabic and spelling in _ROMAN and spelling != "X":  # X is a sex chromosome, in the table or not
+        if self._counts_arabic and spelling in _ROMAN and spelling != "X":  # X is a sex chromosome, never number ten
             yield "numerals", self._spellings.get(_ROMAN[spelling], [])
 
 
 def _spelling(name: str) -> str:
-    """Reduce a name to what its spellings share."""
+    """Reduce a name to a form that all its spellings have in common, such as ``1`` for ``chr01``."""
     upper = name.upper()
     scaffold = _UCSC_SCAFFOLD.fullmatch(upper)
     if scaffold:

@@ -1,9 +1,9 @@
 """Intervals on a contig, 0-based and half-open, and the region strings that users type.
 
-`Interval.parse` reads what samtools reads: ``contig``, ``contig:start``, ``contig:start-``, ``contig:-end`` and
-``contig:start-end`` with 1-based inclusive positions, thousands separators allowed; a name that itself holds a colon
-is recognised where contig lengths are given, or may stand in braces (``{HLA-A*01:01}:1-10``). `Interval.__str__`
-writes the same convention back.
+`Interval.parse` reads the regions that samtools reads: ``contig``, ``contig:start``, ``contig:start-``, ``contig:-end``
+and ``contig:start-end``, with 1-based inclusive positions and optional thousands separators. A name that holds a colon
+is recognised where contig lengths are given, or may be put in braces (``{HLA-A*01:01}:1-10``). `Interval.__str__`
+writes the same form, without separators.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from titans_dna.errors import ContigUnknown, FormatError
 
 __all__ = ["Interval", "iterate_tiles", "merge_intervals"]
 
-_LAST = (1 << 63) - 1  # what a file can hold
+_LAST = (1 << 63) - 1  # largest coordinate: files store them as signed 64-bit integers
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 
 
@@ -27,8 +27,8 @@ class Interval:
     Raises
     ------
     FormatError
-        If the name is empty, start is negative, end lies before start or beyond 64 bits, or the strand is none of
-        ``+ - .``.
+        If the name is empty, start is negative, end lies before start or beyond 64 bits, or the strand is not ``+``,
+        ``-`` or ``.``.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class Interval:
     contig: str  # sequence name
     start: int  # 0-based, inclusive
     end: int  # 0-based, exclusive; equal to start for a point between two bases
-    strand: str = "+"  # "+", "-" or "." where the strand is unknown
+    strand: str = "+"  # "+", "-", or "." if the strand is unknown
     name: str = ""  # free text, such as a BED name or a gene
 
     def __post_init__(self) -> None:
@@ -60,7 +60,7 @@ class Interval:
 
     @property
     def length_bp(self) -> int:
-        """Bases in the interval."""
+        """Number of bases in the interval."""
         return self.end - self.start
 
     def overlaps(self, other: Interval) -> bool:
@@ -68,7 +68,7 @@ class Interval:
         return self.contig == other.contig and max(self.start, other.start) < min(self.end, other.end)
 
     def clamp(self, contig_length: int) -> Interval:
-        """Cut off what lies beyond the contig's end.
+        """Return the interval without what lies beyond the end of the contig.
 
         Parameters
         ----------
@@ -86,14 +86,14 @@ class Interval:
         text
             ``contig:start-end``, ``contig:start``, ``contig:start-``, ``contig:-end`` or ``contig``.
         lengths
-            Contig lengths in bases; needed where the end is left open, and to know contig names that hold a colon.
+            Contig lengths in bases; needed if the end is left open, and to recognise contig names that hold a colon.
 
         Raises
         ------
         FormatError
-            If the text is no region, or its end is open and `lengths` does not say where the contig ends.
+            If the text is not a region, or its end is open and no `lengths` are given.
         ContigUnknown
-            If `lengths` is given and does not hold the contig.
+            If `lengths` are given and do not include the contig.
         """
         contig, span = _split_region(text.strip(), lengths)
         if lengths is not None and contig not in lengths:
@@ -113,16 +113,16 @@ class Interval:
 
 
 def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None) -> Iterator[Interval]:
-    """Cut an interval into windows from left to right; the last one is shorter where they do not fit.
+    """Cut an interval into windows from left to right; the last window may be shorter.
 
     Parameters
     ----------
     interval
-        What to cut.
+        Interval to cut.
     window_bp
-        Bases of a window, at least 1.
+        Length of a window in bases, at least 1.
     step_bp
-        Bases from one start to the next; the window itself when left out.
+        Bases from one start to the next, at least 1; by default the length of a window.
     """
     step_bp = window_bp if step_bp is None else step_bp
     if window_bp < 1 or step_bp < 1:
@@ -134,9 +134,9 @@ def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None
 
 
 def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:
-    """Join intervals that overlap, touch, or lie at most `gap_bp` apart; contigs keep the order of first sight.
+    """Join intervals that overlap, touch, or lie at most `gap_bp` apart; contigs stay in the order of the input.
 
-    A merged interval has the strand its parts share, or ``.``; names are joined with commas, each once.
+    A merged interval has the strand of its parts if they agree, else ``.``. Names are joined with commas, each once.
     """
     by_contig: dict[str, list[Interval]] = {}
     for interval in intervals:
@@ -158,7 +158,7 @@ def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Inte
 
 
 def _join(group: list[Interval]) -> Interval:
-    """Make one interval of overlapping ones that are sorted by start."""
+    """Join intervals, sorted by start, into one that covers them all."""
     strands = {interval.strand for interval in group}
     names = dict.fromkeys(interval.name for interval in group if interval.name)
     end = max(interval.end for interval in group)
@@ -166,14 +166,17 @@ def _join(group: list[Interval]) -> Interval:
 
 
 def _split_region(text: str, lengths: Mapping[str, int] | None) -> tuple[str, str]:
-    """Divide a region string into contig and span; the span is empty where there is none."""
+    """Divide a region string into contig and span; the span is empty for a whole contig."""
+    # A name of a contig comes first, because it may hold a colon, as in HLA:HLA00001.
     if lengths is not None and text in lengths:
         return text, ""
+    # htslib's notation {contig}:start-end, for names that could be taken for a region.
     if text.startswith("{") and "}" in text:
         contig, _, rest = text[1:].partition("}")
         if contig and (not rest or rest.startswith(":")):
             return contig, rest[1:]
         raise FormatError(f"region {text!r} is not {{contig}}:start-end. Correct it.")
+    # At the last colon, because the name may hold others.
     contig, colon, span = text.rpartition(":")
     if not colon:
         contig, span = text, ""
@@ -185,7 +188,7 @@ def _split_region(text: str, lengths: Mapping[str, int] | None) -> tuple[str, st
 
 
 def _parse_span(text: str, span: str) -> tuple[int, int | None]:
-    """Turn ``start-end`` (1-based inclusive) into 0-based half-open; end None where it is open."""
+    """Turn ``start-end`` (1-based inclusive) into 0-based half-open; the end is None if it is left open."""
     match = _RANGE.fullmatch(span)
     if match is None or not (match["first"] or match["last"]) or (match["last"] and not match["dash"]):
         raise FormatError(f"region {text!r}: {span!r} is not start-end. Write two positions, 1-based and inclusive.")

@@ -1,4 +1,4 @@
-"""One of n parts of a job, for machines that share it."""
+"""One of n parts of a job, for several machines that share the job."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from titans_dna.errors import ConfigError
 
 @dataclass(frozen=True)
 class Shard:
-    """Part ``index`` (from 1) of ``count``; the only part of one, 1/1, is for ``merge`` like any other.
+    """Part ``index`` (from 1) of ``count``. A part 1/1 is a shard too, and needs ``merge`` like any other.
 
     Raises
     ------
@@ -25,7 +25,7 @@ class Shard:
 
     index: int
     count: int
-    whole: bool = field(default=False, repr=False)  # a job that nobody divided: its file needs no merge
+    whole: bool = field(default=False, repr=False)  # True for a job that was not divided, whose file needs no merge
 
     def __post_init__(self) -> None:
         if not 1 <= self.index <= self.count:
@@ -33,7 +33,13 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """Return the shard written as ``i/n``."""
+        """Read a shard written as ``i/n``.
+
+        Raises
+        ------
+        ConfigError
+            If the text does not have this form, or i is not in 1 to n.
+        """
         index, slash, count = text.partition("/")
         if not (slash and index.isdecimal() and count.isdecimal()):
             raise ConfigError(f"shard is {text!r}; give i/n with i from 1 to n, such as 1/10")
@@ -47,10 +53,11 @@ WHOLE = Shard(1, 1, whole=True)
 
 
 def assign(costs: Sequence[float], count: int) -> list[int]:
-    """Return the part (1 to ``count``) of every item, so that the costs of the parts are about equal.
+    """Assign every item to a part (1 to ``count``), so that the costs of the parts are about equal.
 
-    The dearest item goes first, always to the part with the least so far (longest processing time first; at most 4/3
-    of the best). Ties go to the earlier item and the earlier part, so every machine finds the same answer.
+    Items are taken from the most to the least costly, and each goes to the part that costs least so far. (This rule,
+    longest processing time first, costs at most 4/3 of the best.) Of equals the earlier item and the earlier part come
+    first, so every machine finds the same answer.
 
     Examples
     --------

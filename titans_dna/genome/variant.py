@@ -1,13 +1,13 @@
-"""One ALT allele at one place, and the ways in which the same haplotype can be written.
+"""One ALT allele at one position, and the ways in which the same haplotype can be written.
 
-A variant has the VCF's coordinates: `Variant.position` is 1-based, `Variant.start` and `Variant.end` are the 0-based
-half-open span of REF. Inside a repeat an insertion or deletion can be placed at several positions and gives the same
-sequence each time; `Variant.left_normalised` chooses the leftmost, `Variant.ambiguity` gives the whole span of
-reference over which it can be written.
+A variant has the coordinates of VCF: `Variant.position` is 1-based; `Variant.start` and `Variant.end` are the 0-based
+half-open span of REF. Inside a repeat, an insertion or deletion gives the same sequence at several positions:
+`Variant.left_normalised` chooses the leftmost, and `Variant.ambiguity` returns the span of the reference over which it
+can be written.
 
-Both rest on one fact. Let X be the longer of the two haplotypes and L the length of what is inserted or deleted at p.
-A placement one base to the right gives the same pair of haplotypes exactly if X[p] = X[p + L], and one to the left if
-X[p - 1] = X[p + L - 1]: the shift ends where the period L ends.
+Both rest on one fact. Let X be the longer of the two haplotypes, and let L bases be inserted or deleted at p. Placing
+them one base further to the right gives the same pair of haplotypes exactly if X[p] = X[p + L], and one base further to
+the left if X[p - 1] = X[p + L - 1]. So the variant can be shifted as long as X repeats itself with period L.
 
 References: Tan, Abecasis, Kang 2015, "Unified representation of genetic variants", doi:10.1093/bioinformatics/btv112.
 """
@@ -28,7 +28,7 @@ __all__ = ["Fetch", "Variant"]
 #: ``fetch(start, end)``: bases of the variant's contig, 0-based half-open, clamped at the ends of the contig.
 Fetch = Callable[[int, int], bytes]
 
-_FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 20  # bases compared at once while a placement is shifted
+_FIRST_CHUNK, _LAST_CHUNK = 256, 1 << 20  # bases compared at once while shifting; doubled from the first to the last
 _STRING = re.compile(
     r"(?P<contig>\S+)[:](?P<position>[0-9][0-9,]{0,17})(?::|(?=[A-Za-z]+>))(?P<ref>[^:\s>]+)[:>](?P<alt>\S+)", re.ASCII
 )
@@ -41,7 +41,7 @@ class Variant:
     Raises
     ------
     FormatError
-        If the contig is empty, the position negative, or REF no nucleotides. (Position 0 is the VCF's telomere.)
+        If the contig is empty, the position negative, or REF no bases. (In VCF, position 0 is the telomere.)
 
     Examples
     --------
@@ -71,12 +71,12 @@ class Variant:
 
     @classmethod
     def parse(cls, text: str) -> Variant:
-        """Read ``contig:position:ref:alt``, 1-based; ``contig:position:ref>alt`` and ``contig:positionref>alt`` too.
+        """Read ``contig:position:ref:alt``, ``contig:position:ref>alt`` or ``contig:positionref>alt``, 1-based.
 
         Raises
         ------
         FormatError
-            If the text is not of this form.
+            If the text has none of these forms.
         """
         match = _STRING.fullmatch(text.strip())
         if match is None:
@@ -102,7 +102,7 @@ class Variant:
 
     @property
     def kind(self) -> str:
-        """``snv``, ``mnv``, ``insertion``, ``deletion`` or ``delins``; ``same`` where ALT repeats REF.
+        """``snv``, ``mnv``, ``insertion``, ``deletion`` or ``delins``; ``same`` if ALT equals REF.
 
         An ALT that is not written in bases is ``spanning_deletion`` (``*``), ``none`` (``.``) or ``symbolic``.
         """
@@ -116,7 +116,7 @@ class Variant:
         return "snv" if len(ref) == 1 else "mnv"
 
     def trimmed(self) -> Variant:
-        """Drop bases that both alleles share, at the end first, and keep at least one base of each."""
+        """Drop the bases that both alleles share, first at the end, then at the start; one base of each is kept."""
         if not self.is_sequence:
             return self
         ref, alt, position = self.ref, self.alt, self.position
@@ -146,6 +146,7 @@ class Variant:
             return replace(self, position=start + 1, ref=ref, alt=alt)
         if not ref and not alt:
             return self.trimmed()
+        # Moved by one base, an indel loses its last base and gains the same one in front: its letters rotate.
         indel = ref or alt
         shift = self._shift_left(fetch, start, indel.upper().encode(), deletion=bool(ref))
         start -= shift
@@ -161,7 +162,7 @@ class Variant:
         return replace(self, position=position, ref=after if ref else before, alt=before if ref else after)
 
     def ambiguity(self, fetch: Fetch) -> tuple[int, int]:
-        """Give the span of reference over which this haplotype can be written, from leftmost to rightmost placement.
+        """Return the span of the reference over which this haplotype can be written, leftmost to rightmost placement.
 
         Parameters
         ----------
@@ -185,7 +186,7 @@ class Variant:
         return start - left, start + len(ref) + right
 
     def _core(self) -> tuple[int, str, str]:
-        """Trim both alleles completely: 0-based start, what is left of REF, what is left of ALT."""
+        """Trim both alleles completely; return the 0-based start and what is left of REF and of ALT."""
         tail = _shared(self.ref[::-1], self.alt[::-1], min(len(self.ref), len(self.alt)))
         ref, alt = self.ref[: len(self.ref) - tail], self.alt[: len(self.alt) - tail]
         head = _shared(ref, alt, min(len(ref), len(alt)))
@@ -193,7 +194,7 @@ class Variant:
 
     @staticmethod
     def _shift_left(fetch: Fetch, start: int, indel: bytes, *, deletion: bool) -> int:
-        """Count the bases by which the indel can move left."""
+        """Return the number of bases by which the indel can be shifted to the left."""
         period, shift, chunk = len(indel), 0, max(_FIRST_CHUNK, len(indel))
         following = indel if not deletion else fetch(start, start + period).upper()
         while start - shift > 0:
@@ -210,9 +211,9 @@ class Variant:
 
     @staticmethod
     def _shift_right(fetch: Fetch, start: int, indel: bytes, *, deletion: bool) -> int:
-        """Count the bases by which the indel can move right."""
+        """Return the number of bases by which the indel can be shifted to the right."""
         period, shift, chunk = len(indel), 0, max(_FIRST_CHUNK, len(indel))
-        first = start + (period if deletion else 0)  # the reference base that follows the indel in the longer haplotype
+        first = start + (period if deletion else 0)  # reference base that follows the indel in the longer haplotype
         leading = indel if not deletion else fetch(start, start + period).upper()
         while True:
             block = fetch(first + shift, first + shift + chunk).upper()
@@ -229,7 +230,7 @@ class Variant:
 
 
 def _shared(one: str, other: str, most: int) -> int:
-    """Count the leading letters, at most `most`, that two alleles share regardless of case."""
+    """Count the leading letters that two alleles share, regardless of case, up to `most`."""
     count = 0
     one, other = one[:most].upper(), other[:most].upper()
     for a, b in zip(one, other, strict=True):

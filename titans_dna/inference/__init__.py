@@ -1,1 +1,1 @@
-"""A trained model at work: scores and embeddings."""
+"""A trained model reads sequence and gives scores and embeddings: arrays in, arrays out."""

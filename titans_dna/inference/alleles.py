@@ -1,7 +1,7 @@
-"""From VCF records to alleles that can be scored, and an outcome for each of the others.
+"""Turns VCF records into alleles that can be scored, and gives an outcome to all others.
 
-Nothing is dropped: every ALT of every record has a row, and every row an outcome. A record without ALT, or one that
-cannot be read, has one row.
+No record is dropped: every ALT of every record has one row, and every row has an outcome. A record without ALT, or one
+that cannot be read, has one row.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ __all__ = ["Allele", "AlleleList", "AlleleTable", "Outcome", "place_allele", "re
 
 @dataclass(frozen=True, slots=True)
 class Allele:
-    """One ALT to score, in its leftmost placement, both alleles trimmed of what they share."""
+    """One ALT to score, in its leftmost placement, without the bases that REF and ALT share at their ends."""
 
-    row: int  # place in the output
+    row: int  # number of its row in the output
     start: int  # first reference base that is replaced, 0-based
-    end: int  # one past the last; equal to start for an insertion
-    alt: bytes  # what stands there instead; may be empty
-    first: int  # leftmost base at which the same haplotype can be written, 0-based
-    last: int  # one past the rightmost
-    sign: int = 1  # scores of one row are added with these signs
+    end: int  # one past the last replaced base; equal to start for an insertion
+    alt: bytes  # bases that replace them; empty for a deletion
+    first: int  # leftmost base from which the same haplotype can be written, 0-based
+    last: int  # one past the rightmost such base
+    sign: int = 1  # +1 or -1; the scores of a row are added with these signs
 
 
 class AlleleList(Sequence[Allele]):
-    """Alleles at about 60 bytes each, so that a whole genome's variants fit into memory."""
+    """A list of alleles that takes about 60 bytes for each, so that a whole genome's variants fit into memory."""
 
     def __init__(self) -> None:
         self._numbers, self._alts, self._ends = array("q"), bytearray(), array("q")
@@ -50,7 +50,7 @@ class AlleleList(Sequence[Allele]):
         self._ends.append(len(self._alts))
 
     def chosen(self, rows: Sequence[bool] | np.ndarray) -> AlleleList:
-        """Return the alleles of the rows that are true."""
+        """Return those alleles whose row is true."""
         kept = AlleleList()
         for allele in self:
             if rows[allele.row]:
@@ -81,11 +81,11 @@ class AlleleList(Sequence[Allele]):
 
 @dataclass(kw_only=True)
 class AlleleTable:
-    """All ALTs of a file."""
+    """All ALTs of a file, with the alleles among them that can be scored."""
 
     outcomes: list[Outcome] = field(default_factory=list)  # one per row
     rows_per_record: list[int] = field(default_factory=list)  # rows of each record, in order
-    alleles: dict[str, AlleleList] = field(default_factory=dict)  # to be scored, by contig of the sequence
+    alleles: dict[str, AlleleList] = field(default_factory=dict)  # alleles to score, by contig of the sequence
     contigs: list[str] = field(default_factory=list)  # of each record, as the sequence names it; "" if unknown
     positions: array[int] = field(default_factory=lambda: array("q"))  # POS of each record, 1-based
 
@@ -99,29 +99,30 @@ def read_alleles(
     other: Genome | None = None,
     lengths: Mapping[str, int] = MappingProxyType({}),
 ) -> AlleleTable:
-    """Sort the ALTs of all records into alleles to score and outcomes.
+    """Check the ALTs of all records against the sequence: each becomes an allele to score, or gets another outcome.
 
     Parameters
     ----------
     records
-        In the order of the output.
+        The records, in the order of the output.
     fasta
         The reference.
     longest_bp
         Longest allele to score, in bases.
     on_mismatch
-        What to do where REF is not what the sequence has: ``error`` raises at the first; ``skip`` gives an outcome;
-        ``swap`` exchanges REF and ALT where the sequence has ALT; ``force`` compares the two as the record has them.
+        What to do where REF differs from the sequence: ``error`` raises at the first; ``skip`` gives an outcome;
+        ``swap`` exchanges REF and ALT if the sequence has ALT; ``force`` compares the two as the record has them.
     other
-        Another reference that a diagnosis of many mismatches looks at.
+        Another reference, which is tried as an explanation if many records mismatch.
     lengths
-        Bases of contigs as the file of the records has them: a contig of another name and length is another contig.
+        Lengths of contigs as the file of the records declares them. A contig of another name counts as the same only if
+        its length agrees.
 
     Raises
     ------
     ReferenceMismatch
-        At the first mismatch under ``error``; under ``skip`` if most REF alleles differ, for then it is another
-        reference; and if no record lies on a contig of the reference.
+        At the first mismatch under ``error``; under ``skip`` if most REF alleles differ, because then the reference is
+        the wrong one; and always if no record lies on a contig of the reference.
     """
     table, log = AlleleTable(), MismatchLog(fasta, other)
     for record in records:
@@ -162,6 +163,7 @@ def _record_outcomes(
         return [Outcome.BEYOND_CONTIG] * count
     have = _plain(fasta.fetch(contig, record.position - 1, end))
     ref = _plain(record.ref.encode())
+    # An ambiguity code on either side contradicts nothing: such a record is no mismatch, but has no score either.
     if any(a != b and a in b"ACGT" and b in b"ACGT" for a, b in zip(ref, have, strict=True)):
         return [Outcome.REF_MISMATCH] * count
     ambiguous = bool(have.translate(None, b"ACGT"))
@@ -189,7 +191,7 @@ def _alt_outcome(variant: Variant, longest_bp: int, ambiguous: bool) -> Variant 
 def _mend(
     table: AlleleTable, record: VcfRecord, place: int, contig: str, fasta: Genome, longest_bp: int, how: str
 ) -> Outcome:
-    """Score an ALT whose REF mismatches in the way asked for, if it can be."""
+    """Add an ALT whose REF mismatches to the table in the way asked for, if possible, and return its outcome."""
     variant = record.variants()[place]
     checked = _alt_outcome(variant, longest_bp, ambiguous=bool(_plain(record.ref.encode()).translate(None, b"ACGT")))
     if isinstance(checked, Outcome):
@@ -203,16 +205,19 @@ def _mend(
         swapped = Variant(contig, variant.position, alt.decode(), ref.decode())
         alleles.append(place_allele(swapped, fetch, row, sign=-1))
         return Outcome.SWAPPED
+    # Neither allele is in the sequence, so each is read as a haplotype of its own; the score is the difference of the
+    # two.
     for bases, sign in ((alt, 1), (ref, -1)):
         alleles.append(Allele(row, variant.start, variant.end, bases, variant.start, variant.end, sign))
     return Outcome.FORCED
 
 
 def place_allele(variant: Variant, fetch: Fetch, row: int, *, sign: int = 1) -> Allele:
-    """Return the leftmost trimmed form, the same for every way to write the haplotype."""
+    """Return the leftmost trimmed form of a variant, which is the same however the haplotype is written."""
     first, last = variant.ambiguity(fetch)
     variant = variant.left_normalised(fetch)
     ref, alt, start = variant.ref.upper(), variant.alt.upper().replace("U", "T"), variant.start
+    # Normalised VCF keeps one shared base, so that no allele is empty. Here it would only move the start of the sums.
     while ref and alt and ref[-1] == alt[-1]:
         ref, alt = ref[:-1], alt[:-1]
     while ref and alt and ref[0] == alt[0]:

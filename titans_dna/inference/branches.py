@@ -1,11 +1,11 @@
-"""Haplotypes that leave a streamed strand at a kept state, read many at once.
+"""Reads many haplotypes that branch off from a strand, each from the state that the strand had there.
 
 A strand is streamed once. Its state at a chunk border is an immutable value, from which any number of haplotypes can be
-read on. Haplotypes wait until a batch of one phase and about one length has come together; what fills a shorter row up
-stands behind all that counts, and a causal model cannot see it.
+read. Haplotypes wait until there are enough for a batch of the same phase (place within a chunk) and of similar length.
+A shorter haplotype is filled up at its end, which a causal model cannot see from before.
 
-At multiples of ``SETTLE_INPUTS`` everything that waits is read, so what has been computed by then is a function of the
-input alone: a run that goes on from such a place repeats an uninterrupted one to the last bit.
+At multiples of ``SETTLE_INPUTS`` all waiting haplotypes are read, so the results up to there depend on the input alone:
+a run that is resumed from such a place repeats an uninterrupted one to the last bit.
 """
 
 from __future__ import annotations
@@ -25,29 +25,29 @@ from titans_dna.inference.streaming import PIECE_TOKENS
 from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
-WAITING_BATCHES = 4  # batches that wait to be sorted by length
-WAITING_BYTES = 1 << 29  # of states that are kept for them at the most
-SETTLE_INPUTS = 1 << 17  # inputs between two places where nothing waits
+WAITING_BATCHES = 4  # batches that collect before they are sorted by length and read
+WAITING_BYTES = 1 << 29  # most bytes of the states that waiting haplotypes keep in memory
+SETTLE_INPUTS = 1 << 17  # inputs between two places at which all waiting haplotypes are read
 
 
 @dataclass(frozen=True, kw_only=True)
 class Branches:
-    """Haplotypes to read; arrays of one entry each."""
+    """Haplotypes to read; each array has one entry per haplotype."""
 
-    lanes: np.ndarray  # number of the strand that is left
-    cuts: np.ndarray  # token of the strand at which it is left: the first one read from the haplotype
-    lengths: np.ndarray  # tokens to read
-    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]  # ids to read, and what share of each counts
+    lanes: np.ndarray  # number of the strand that the haplotype leaves
+    cuts: np.ndarray  # token of the strand at which it leaves: the first one that is read from the haplotype
+    lengths: np.ndarray  # number of tokens to read
+    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]  # token ids to read, and the share of each that counts
 
     def __len__(self) -> int:
         return len(self.cuts)
 
 
 class Checkpoint(Protocol):
-    """Where a stream can be taken up again."""
+    """Saves the state of a stream, so that a later call can go on from there."""
 
     def load(self) -> tuple[int, StreamState, dict[str, np.ndarray]] | None:
-        """Return what was saved last, or None."""
+        """Return next input, state and arrays as saved last, or None."""
         ...
 
     def due(self) -> bool:
@@ -55,7 +55,7 @@ class Checkpoint(Protocol):
         ...
 
     def save(self, position: int, state: StreamState, arrays: dict[str, np.ndarray]) -> None:
-        """Save where the stream stands."""
+        """Save the next input, the state before it, and arrays of results so far."""
         ...
 
 
@@ -70,29 +70,29 @@ def read_branches(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Stream the strands once, in step, and read all haplotypes from them.
+    """Stream the strands once, side by side, and read all haplotypes that leave them.
 
     Parameters
     ----------
     model
         Model and tokenizer.
     strands
-        One or more; a strand is read only as far as it is needed.
+        One or more strands; each is read only as far as it is needed.
     branches
-        What leaves them.
+        The haplotypes that leave them.
     spans
         For each strand, starts and ends of stretches whose log-likelihood is wanted, in its own coordinates.
     begin
         Input at which all strands begin, and the state there, with a row for each; None for the first input.
     checkpoint
-        Lets a later call take up the work.
+        Saves the work, so that a later call can go on.
     progress
         Called with the number of bases streamed since the last call, over all strands.
 
     Returns
     -------
     tuple
-        Log-likelihood of each haplotype (n,) float64, and of the stretches of each strand. Unknown bases count nothing.
+        Log-likelihood of each haplotype, (n,) float64, and of the stretches of each strand; unknown bases add nothing.
     """
     return _Reading(model, strands, branches, spans).run(begin, checkpoint, progress)
 
@@ -112,8 +112,8 @@ class _Reading:
         self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
         self.found = np.zeros(len(branches))
         self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
-        self.waiting_bytes = 0  # of the states in the queues, at the most
-        self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # in the order in which they leave
+        self.waiting_bytes = 0  # upper bound for the states in the queues; counted exactly only when it is large
+        self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # haplotypes in the order of leaving
         self.cuts = branches.cuts[self.order]
         self.queues: dict[int, list[tuple[StreamState, int]]] = {}  # by phase: only such states can be one batch
         self.ends = [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
@@ -186,16 +186,17 @@ class _Reading:
         return kept
 
     def _leave(self, low: int, high: int, lanes: Sequence[int], state: StreamState) -> None:
-        """Queue the haplotypes whose cut lies in ``low`` to ``high``; only the latter is ever cut at."""
+        """Queue the haplotypes whose cut lies in ``low`` to ``high``: at ``high``, since pieces end at every cut."""
         first, last = np.searchsorted(self.cuts, [low, high + 1])
         if first == last:
             self._read_waiting(everything=self._lags(high))
             return
-        # Rows of one batch must end their chunks together, so states wait with those of the same place in a chunk.
+        # The rows of a batch must end their chunks together, so a state waits with others at the same place in a chunk.
         phase = self.backbone.config.phase(high)
         own: dict[int, StreamState] = {}
         for index in self.order[first:last].tolist():
             lane = int(self.branches.lanes[index])
+            # All haplotypes that leave a strand at one place share one state.
             if lane not in own:
                 own[lane] = select(state, [list(lanes).index(lane)])
                 self.waiting_bytes += _bytes(own[lane])
@@ -204,13 +205,13 @@ class _Reading:
         self._read_waiting(everything=self._lags(high))
 
     def _lags(self, position: int) -> bool:
-        """Tell whether the copy memory would forget what a waiting haplotype recalls before the next piece is read."""
+        """Tell whether the next piece would make the copy memory forget what a waiting haplotype still recalls."""
         lag = self.backbone.config.recall.lag_tokens if self.backbone.config.recall else 0
         places = (state.position_tokens for queue in self.queues.values() for state, _ in queue)
         return lag > 0 and position + PIECE_TOKENS - min(places, default=position) > lag
 
     def _read_waiting(self, *, everything: bool = False) -> None:
-        """Read full batches of what waits; everything where too much memory is kept for it."""
+        """Read the queues that hold enough batches, or all queues if the waiting states take too much memory."""
         if self.waiting_bytes > WAITING_BYTES:
             states = {id(state): state for queue in self.queues.values() for state, _ in queue}
             self.waiting_bytes = sum(map(_bytes, states.values()))
@@ -220,7 +221,8 @@ class _Reading:
         for queue in self.queues.values():
             if not (everything or len(queue) >= WAITING_BATCHES * self.batch):
                 continue
-            # Of like length, so that little is padded; by number where equal, so that batches are always the same.
+            # By length, so that little is padded; by number where lengths are equal, so that batches are always the
+            # same.
             queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
             while queue:
                 self._read_batch(queue[: self.batch])
@@ -230,19 +232,20 @@ class _Reading:
         """Read one batch and note the log-likelihoods."""
         members = [index for _, index in waiting]
         length = int(self.branches.lengths[members].max())
-        inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A: unseen by what stands before
+        inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A, which no earlier token can see
         targets = np.full_like(inputs, self.model.pad)
         shares = np.zeros(inputs.shape)
         for row, index in enumerate(members):
             ids, counted = self.branches.haplotype(index)
             cut = int(self.branches.cuts[index])
             strand = self.strands[int(self.branches.lanes[index])]
+            # Input i predicts token i, so the first input is the strand's last token before the cut.
             inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
             inputs[row, 1 : len(ids)] = ids[:-1]
             targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
         wanted = torch.from_numpy(targets).to(self.device)
         state = self.backbone.join([state for state, _ in waiting])
-        if state.recall is not None:  # a haplotype must not go on in the memory that its strand goes on in
+        if state.recall is not None:  # the strand goes on writing to its copy memory; a haplotype must write elsewhere
             state = replace(state, recall=state.recall.leave())
         logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
         known = wanted < self.backbone.config.targets

@@ -1,4 +1,4 @@
-"""What a score means: its place among common variants, and among the same change in shuffled surroundings."""
+"""Puts a score in relation: to the scores of common variants, and to the same change in shuffled surroundings."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from titans_dna.inference.score_variants import branch_stride
 from titans_dna.inference.shuffle import shuffle_dinucleotides
 from titans_dna.inference.strand import Strand
 
-FEWEST_BACKGROUND = 20  # scores of a class that a quantile needs
+FEWEST_BACKGROUND = 20  # fewest scores in a class for quantiles; fewer would give steps of more than 5%
 
 
 def length_class(ref_bp: int, alt_bp: int) -> str:
-    """Return the class whose members are compared: ``substitution`` (as long as REF) or ``indel``."""
+    """Return the class within which scores are compared: ``substitution`` if ALT is as long as REF, else ``indel``."""
     return "substitution" if ref_bp == alt_bp else "indel"
 
 
 def quantiles(scores: np.ndarray, classes: Sequence[str], background: Mapping[str, np.ndarray]) -> np.ndarray:
-    """Return the share of background scores of the same class that lie below each score, ties counting half.
+    """Return the share of background scores of the same class that are below each score, ties counting half.
 
-    Low means that hardly any common variant is found as unlikely. nan where there is no score, or the class has fewer
-    than ``FEWEST_BACKGROUND`` members.
+    A low value means that hardly any common variant is as unlikely. It is nan where there is no score, or where the
+    class has fewer than ``FEWEST_BACKGROUND`` members.
     """
     found = np.full(len(scores), np.nan)
     labels = np.asarray(classes, dtype=str)
@@ -52,27 +52,27 @@ def shuffled_scores(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> np.ndarray:
-    """Score each allele in ``shuffles`` surroundings whose dinucleotides are shuffled, averaged over both strands.
+    """Score each allele in ``shuffles`` surroundings with shuffled dinucleotides, averaged over both strands.
 
-    What is shuffled are ``horizon_bp`` bases on either side; beyond them each strand is as it is, and so is what stands
-    between the leftmost and rightmost place of the allele. The seed of a shuffle is made of ``seed``, the allele and
-    its place, so it depends neither on other alleles nor on their order.
+    On either side ``horizon_bp`` bases are shuffled. Everything beyond them stays, and so do the bases between the
+    leftmost and the rightmost placement of the allele. The random numbers of a shuffle follow from ``seed``, the allele
+    and its place, so they depend neither on other alleles nor on their order.
 
     Returns
     -------
     numpy.ndarray
-        (alleles, shuffles) float64.
+        (alleles, shuffles) float64: ln P(ALT) - ln P(REF) in nats.
 
     Raises
     ------
     ConfigError
-        If a token of the model has several bases.
+        If the model's tokens have several bases.
     """
     require_single_bases(model, "shuffled surroundings")
     strands = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in (False, True)]
     stride, count = branch_stride(model.backbone.config), len(alleles) * shuffles * 2
     length = len(sequence)
-    places = np.empty((2, 4, len(alleles)), dtype=np.int64)  # strand; cut, bases read for REF and ALT, not counted
+    places = np.empty((2, 4, len(alleles)), dtype=np.int64)  # per strand: cut; bases read for REF, for ALT; not counted
     for row, allele in enumerate(alleles):
         low, high = max(0, allele.first - horizon_bp), min(length, allele.last + horizon_bp)
         grown = len(allele.alt) - (allele.end - allele.start)
@@ -81,6 +81,7 @@ def shuffled_scores(
             cut = start // stride * stride
             places[lane, :, row] = cut, stop - cut, stop - cut + grown, strand.span(allele.first, allele.last)[0] - cut
 
+    # Haplotypes are numbered by strand, allele, shuffle, and then REF before ALT. A pair shares its shuffle.
     def haplotype(index: int) -> tuple[np.ndarray, np.ndarray]:
         lane, rest = divmod(index, count)
         (row, number), with_alt = divmod(rest // 2, shuffles), bool(rest % 2)
@@ -98,6 +99,7 @@ def shuffled_scores(
         lengths=np.concatenate([places[lane, 1:3, each].reshape(-1) for lane in (0, 1)]),
         haplotype=haplotype,
     )
+    # REF is a haplotype too, since its surroundings are shuffled, so nothing is summed along the strands themselves.
     nothing = np.empty(0, dtype=np.int64)
     found, _ = read_branches(
         model, strands, branches, [(nothing, nothing)] * 2, checkpoint=checkpoint, progress=progress
@@ -120,14 +122,15 @@ def _surroundings(sequence: bytes, allele: Allele, horizon_bp: int, seeds: tuple
 
 
 def empirical_p(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
-    """Return the share of shuffled scores that are as low as the true one or lower, itself counted in.
+    """Return the empirical p-value: the share of scores that are at most the true one, which itself is counted too.
 
     Parameters
     ----------
     scores
-        (n,); nan gives nan.
+        True scores, (n,); nan gives nan.
     null
-        (n, shuffles).
+        Scores in shuffled surroundings, (n, shuffles).
     """
+    # Counting the true score makes the p-value valid (it is never 0): North, Curtis and Sham 2002, doi:10.1086/341527.
     p = (1 + (null <= scores[:, None]).sum(1)) / (1 + null.shape[1])
     return np.where(np.isfinite(scores), p, np.nan)

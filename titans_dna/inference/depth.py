@@ -1,4 +1,4 @@
-"""What the memories of each layer do along a stream: their surprise, and how fast they forget.
+"""Records what the memories of each layer do along a stream: their surprise, and how fast they forget.
 
 Surprise is the memory's loss at a token before it is written. Forgetting is the share of the memory that the token
 erases (alpha of arXiv 2501.00663, equation 13). Both are averaged over the heads and memories of a layer.
@@ -18,7 +18,7 @@ from titans_dna.model.memory import MemoryRead, NeuralMemory
 
 
 class DepthTrace:
-    """Collects the readings of all memories between two calls of ``take``."""
+    """Collects surprise and forgetting of all memories between two calls of ``take``."""
 
     def __init__(self, model: Backbone) -> None:
         self.layers = [
@@ -31,7 +31,9 @@ class DepthTrace:
         ]
 
     def note(self, memory: NeuralMemory, inputs: tuple[Any, ...], read: MemoryRead) -> None:
-        """Keep what a memory just did: a forward hook."""
+        """Keep surprise and forgetting of one call of a memory; used as a forward hook."""
+        # The memory does not return its gates, so they are computed a second time; they are cheap beside the memory
+        # itself. Row 0 is the only one of a stream.
         forgetting = memory.gate(inputs[0]).forgetting.mean((-1, -2))
         both = torch.stack([read.surprise.float().mean(-1), forgetting.float()])[:, 0].cpu()
         for members in self._members:
@@ -51,7 +53,7 @@ class DepthTrace:
 
 @contextmanager
 def trace_memories(model: Backbone) -> Iterator[DepthTrace]:
-    """Let a trace collect what the memories do inside the block."""
+    """Yield a trace that collects what the memories do as long as the context lasts."""
     trace = DepthTrace(model)
     memories = [module for module in model.modules() if isinstance(module, NeuralMemory)]
     handles = [memory.register_forward_hook(trace.note) for memory in memories]

@@ -1,6 +1,7 @@
-"""Why do so many REF alleles differ from the sequence? Another strand, another build, positions off by one, ...
+"""Finds out why so many REF alleles differ from the sequence: another strand, another build, positions off by one, ...
 
-Up to ``KEPT`` mismatching records are kept and tried under each explanation; the share that it explains is said.
+Up to ``KEPT`` mismatching records are kept. Each explanation is tried on them, and reported with the share of them that
+it explains.
 """
 
 from __future__ import annotations
@@ -13,22 +14,22 @@ from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 
-MANY_CHECKED = 20  # REF alleles compared before a majority of mismatches is taken for a wrong reference
-KEPT = 1000  # mismatching records that are looked at again
-TELLING = 0.8  # share that an explanation must explain to be named
+MANY_CHECKED = 20  # fewest compared REF alleles for which a majority of mismatches means a wrong reference
+KEPT = 1000  # most mismatching records that are kept
+TELLING = 0.8  # smallest share of them that an explanation must explain to be reported
 
 logger = logging.getLogger(__name__)
 
 
 class MismatchLog:
-    """Counts REF alleles that fit and do not fit a sequence, and looks for a reason.
+    """Counts REF alleles that differ from a sequence, and looks for the reason.
 
     Parameters
     ----------
     fasta
         The sequence.
     other
-        Another one that the records may have been made on.
+        Another sequence on which the records may have been called; None for none.
     """
 
     def __init__(self, fasta: Genome, other: Genome | None = None) -> None:
@@ -38,7 +39,7 @@ class MismatchLog:
         self._kept: list[tuple[str, VcfRecord]] = []
 
     def note(self, record: VcfRecord, contig: str | None, mismatch: bool) -> None:
-        """Count one record; ``contig`` is its name in the sequence, None if unknown."""
+        """Count one record; ``contig`` is the contig's name in the sequence, None if it is unknown."""
         self.checked += contig is not None
         self.unknown += contig is None and not record.problem
         if not mismatch or contig is None:
@@ -54,7 +55,7 @@ class MismatchLog:
             self._kept.append((contig, record))
 
     def judge(self, *, stop: bool) -> None:
-        """Say what is wrong if most records mismatch, as an error or a warning; raise if none lies on a contig.
+        """Raise or warn, with the reasons found, if most records mismatch; raise if no record lies on a known contig.
 
         Raises
         ------
@@ -71,6 +72,8 @@ class MismatchLog:
                 f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}, which has "
                 f"{', '.join(contigs.names[:5])}{''.join(of_other_lengths)}. Give the FASTA that the VCF was called on."
             )
+        # Single mismatches are common in public files. Only a majority points to another build, strand or count of
+        # positions.
         if not self.mismatched * 2 > self.checked >= MANY_CHECKED:
             return
         reasons = self.reasons()
@@ -81,7 +84,7 @@ class MismatchLog:
         logger.warning("%s", text)
 
     def reasons(self) -> list[str]:
-        """Return the explanations that hold for most of the mismatching records kept, in words."""
+        """Return in words the explanations that hold for at least 80% of the mismatching records that were kept."""
         name = self._fasta.path.name
         tries: list[tuple[Callable[[str, VcfRecord], bool], str]] = [
             (self._on_the_other_strand, "of them match after reverse complement: the alleles are of the other strand"),

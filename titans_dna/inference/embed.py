@@ -1,8 +1,8 @@
-"""Embeddings of regions: features of chosen layers, pooled, each strand of a contig read once.
+"""Embeds regions: features of chosen layers are pooled into vectors, and each strand of a contig is read once.
 
-A region is read with the memory of its whole contig before it (context "contig") or by itself from a fresh memory
-(context "region"). Lower case (soft-masked) bases are read and pooled like all others; N and other ambiguity codes are
-read as gaps, which write nothing to a memory, and are left out of every vector.
+A region is read with the memory of all that stands before it on its contig (context "contig"), or by itself from a
+fresh memory (context "region"). Lower-case (soft-masked) bases are read and pooled like all others. N and other
+ambiguity codes are read as gaps, which write nothing to a memory, and are left out of every vector.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from titans_dna.model.state import StreamState
 __all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
-BATCH_TOKENS = 2048  # of short regions that are read side by side
-Fetch = Callable[[int, int], bytes]  # bases start to end of a contig
+BATCH_TOKENS = 2048  # most tokens in a batch of short regions that are read side by side, padding included
+Fetch = Callable[[int, int], bytes]  # returns bases start to end of a contig, 0-based half-open
 Progress = Callable[[int], None]  # called with the number of bases read since the last call
 
 
@@ -39,13 +39,13 @@ class EmbedOptions:
     Raises
     ------
     ConfigError
-        If a value is unknown.
+        If strand or context is unknown, or layers are missing or named twice.
     """
 
     pooling: Pooling = field(default_factory=lambda: Pooling(kind="mean"))
-    layers: tuple[str, ...] = ("final",)  # "final": normalised, as the head reads it; "0", "1", ...: after that block
+    layers: tuple[str, ...] = ("final",)  # "final": normalised, as the head reads it; "0", "1", ...: after this block
     strand: str = "forward"  # "forward", "reverse", or "both": the mean of the two
-    context: str = "contig"  # "contig": with the memory of all before; "region": each region by itself
+    context: str = "contig"  # "contig": with the memory of all before it; "region": each region by itself
 
     def __post_init__(self) -> None:
         if self.strand not in STRANDS:
@@ -74,12 +74,12 @@ class EmbedOptions:
                 raise ConfigError(f"layer is {layer!r}, but {model.name} has {', '.join(known)} (0: token embedding)")
 
     def columns(self, model: SequenceModel) -> int:
-        """Features of one base: those of all layers, one behind the other."""
+        """Return the number of features of one base: those of all layers, one after the other."""
         return len(self.layers) * model.backbone.config.width
 
     @property
     def inner(self) -> tuple[int, ...]:
-        """Blocks whose residual stream is needed."""
+        """Numbers of the blocks whose residual stream is needed."""
         return tuple(int(layer) for layer in self.layers if layer != "final")
 
     def features(self, hidden: torch.Tensor, inner: Sequence[torch.Tensor]) -> np.ndarray:
@@ -91,22 +91,22 @@ class EmbedOptions:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Stretch:
-    """Features of bases that follow one another."""
+    """Features of consecutive bases."""
 
-    start: int  # first base, along the strand that is read
+    start: int  # first base, counted along the strand that is read
     values: np.ndarray  # (m, columns) float32
-    known: np.ndarray  # (m,) bool: bases that count
-    behind: tuple[int, StreamState] | None = None  # where the stream stands after them: its next input, its state
+    known: np.ndarray  # (m,) bool: False for N and other ambiguity codes
+    behind: tuple[int, StreamState] | None = None  # next input and state of the stream after these bases
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Spans:
-    """Regions of one contig, in any order, none empty."""
+    """Regions of one contig, in any order; none of them may be empty."""
 
     starts: np.ndarray  # 0-based half-open, on the contig
     ends: np.ndarray
-    targets: np.ndarray  # number of the first vector of each region
-    batch_tokens: int = BATCH_TOKENS  # bases of short ones that are read side by side in the context of the region
+    targets: np.ndarray  # number of the first vector of each region in the output
+    batch_tokens: int = BATCH_TOKENS  # most tokens that are read side by side, if each region is read by itself
 
     @property
     def lengths(self) -> np.ndarray:
@@ -114,7 +114,7 @@ class Spans:
         return self.ends - self.starts
 
     def by_length(self) -> Spans:
-        """Return them from the shortest to the longest."""
+        """Return the regions from the shortest to the longest."""
         order = np.argsort(self.lengths, kind="stable")
         return replace(self, starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
 
@@ -130,25 +130,25 @@ def embed_strand(
     checkpoint: Checkpoint | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Emitted]:
-    """Yield targets and vectors of regions on one strand of one contig, as soon as each is complete.
+    """Yield targets and vectors of regions on one strand of one contig, each as soon as it is complete.
 
     Parameters
     ----------
     model
         Model and tokenizer.
     fetch
-        Gives the contig's bases.
+        Function that returns bases of the contig.
     length_bp
-        Bases of the contig.
+        Length of the contig.
     spans
-        The regions; overlaps cost nothing in the context of the contig.
+        The regions. With the context "contig", overlaps cost nothing.
     options
-        What the vectors are made of; with a context of "contig" the strand is read once, up to the last region.
+        How the vectors are made. With the context "contig" the strand is read once, up to the last region.
     reverse
         Whether the reverse complement is read.
     checkpoint
-        Lets a later call take up the work, if the context is that of the contig; all that was yielded must be safe
-        whenever it saves.
+        Saves the work, so that a later call can go on; only with the context "contig". Whenever it saves, it must first
+        secure everything that was yielded, because a later call does not yield it again.
     progress
         Called with the number of bases read since the last call.
     """
@@ -165,6 +165,8 @@ def embed_strand(
                 progress(strand.bases_before(max(0, position - 1)))
         stream = _contig_features(model, strand, int(high.max()), options, position, state)
     else:
+        # Regions are read as if they stood one after the other on one strand, shortest first, so that one pool serves
+        # all.
         spans, checkpoint = spans.by_length(), None
         reach = np.cumsum(spans.lengths)
         pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
@@ -175,7 +177,7 @@ def embed_strand(
 def _pooled(
     stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress | None
 ) -> Iterator[Emitted]:
-    """Feed a pool."""
+    """Feed a stream to a pool, and yield what the pool gives out."""
     for stretch in stream:
         yield from pool.add(stretch.start, stretch.values, stretch.known)
         if progress:
@@ -192,7 +194,9 @@ def _contig_features(
     position: int = 0,
     state: StreamState | None = None,
 ) -> Iterator[Stretch]:
-    """Stream a strand up to base ``end``, or a little further: pieces are whole, so their number changes no result."""
+    """Stream a strand up to base ``end``, or further to the end of a whole piece."""
+    # Whole pieces only: the size of a matrix product changes its rounding, and a shorter last piece would let the
+    # features of a region depend on which regions follow it.
     inputs = -(-(strand.tokens_to(end) + 1) // PIECE_TOKENS) * PIECE_TOKENS
     read, counts = strand.ids[: inputs - 1], strand.new_bases
     for piece in stream_bases(
@@ -215,7 +219,7 @@ def _region_features(
     options: EmbedOptions,
     reverse: bool,
 ) -> Iterator[Stretch]:
-    """Read regions, sorted by length, each from a fresh memory; bases count on from region to region."""
+    """Read regions, sorted by length, each from a fresh memory; bases are counted on from one region to the next."""
     offset = 0
     for first, last in pairwise(_batches(spans.lengths, spans.batch_tokens)):
         strands = [
@@ -232,7 +236,7 @@ def _region_features(
 
 
 def _batches(lengths: np.ndarray, batch_tokens: int) -> list[int]:
-    """Return the borders of batches of regions sorted by length, each padded to its longest."""
+    """Return the borders of batches of regions sorted by length; a batch is padded to its longest region."""
     borders = [0]
     for row, length in enumerate(lengths):
         if row > borders[-1] and (row + 1 - borders[-1]) * int(length) > batch_tokens:
@@ -244,9 +248,10 @@ def _batches(lengths: np.ndarray, batch_tokens: int) -> list[int]:
 def _read_side_by_side(
     model: SequenceModel, strands: Sequence[Strand], options: EmbedOptions
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the features of several short sequences, one behind the other, and which bases are known."""
+    """Return the features of several short sequences, one after the other, and which of their bases are known."""
     _, out = read_side_by_side(model, strands, inner=options.inner)
     values = options.features(out.hidden, out.inner)
+    # The first input of a row is the start token, which is no base.
     parts = [strand.spread(values[row, 1 : 1 + len(strand.ids)]) for row, strand in enumerate(strands)]
     known = [strand.spread(strand.ids < model.backbone.config.targets) for strand in strands]
     return np.concatenate(parts), np.concatenate(known)
@@ -270,19 +275,19 @@ def embed_contig_regions(
     sequence
         The whole contig.
     regions
-        On this contig, 0-based half-open, none empty, in any order.
+        Regions on this contig, 0-based half-open, in any order; none may be empty.
     options
-        What the vectors are made of; the mean of the final features, read forward, when left out.
+        How the vectors are made; by default the mean of the final features, read forward.
     progress
         Called with the number of bases read since the last call.
     batch_tokens
-        As in `Spans`.
+        Most tokens that are read side by side, if each region is read by itself.
 
     Returns
     -------
     numpy.ndarray
-        (regions, columns) float32, columns times N for bins:N, (bases, columns) for a pooling of none; nan where no
-        base is known.
+        (regions, columns) float32; (regions, N * columns) for bins:N; (bases of all regions, columns) for a pooling of
+        none. nan where no base is known.
     """
     options = options or EmbedOptions()
     options.check(model)
@@ -304,7 +309,7 @@ def embed_contig_regions(
 
 
 def vector_attributes(model: SequenceModel, options: EmbedOptions) -> dict[str, Any]:
-    """Return what a file says of its vectors: the model, and what they are made of."""
+    """Return the attributes that describe vectors in a file: the model, and how they were made."""
     return {
         "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
         "pooling": str(options.pooling), "bins": options.pooling.bins, "context": options.context,

@@ -1,4 +1,4 @@
-"""How far the gates of each memory stand open: a memory whose step gate is 0 at every token never writes."""
+"""Statistics of the gates of each memory: one whose step gate is 0 at every token never writes."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.memory import MemoryRead, NeuralMemory
 from titans_dna.ops import Gates
 
-RANDOM_BASES = 4096  # of the sequence that `random_gates` reads
+RANDOM_BASES = 4096  # length of the sequence that `random_gates` reads
 RANDOM_SEED = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class GateStatistics:
-    """What the gates of one memory did along a sequence; means and shares are over tokens, heads and matrices."""
+    """The gates of one memory along a sequence; means and shares are taken over tokens, heads and matrices."""
 
     layer: int  # counted from 1
-    memory: int  # of the layer, counted from 1
+    memory: int  # number of the memory within its layer, counted from 1
     mean_step: float  # in [0, 1]
     step_at_0: float  # share of step gates that are exactly 0
     step_at_1: float  # share of step gates that are exactly 1
@@ -39,7 +39,7 @@ class GateStatistics:
 def gate_statistics(model: Backbone, ids: Int[Tensor, "B T"]) -> list[GateStatistics]:
     """Read sequences from their start and return the statistics of every memory, layer by layer.
 
-    Tokens that are not written (N, start, padding) do not count; without any other token all numbers are nan.
+    Tokens that are never written (N, start, padding) do not count; if there are no others, all numbers are nan.
     """
     places = [
         (layer, number, memory)
@@ -54,7 +54,7 @@ def gate_statistics(model: Backbone, ids: Int[Tensor, "B T"]) -> list[GateStatis
 
 
 def random_gates(model: SequenceModel) -> list[GateStatistics]:
-    """Return the statistics on the model's start token and ``RANDOM_BASES`` random bases, the same ones every time."""
+    """Return the statistics on the start token and ``RANDOM_BASES`` random bases, which are the same every time."""
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)
     sequence = letters[np.random.default_rng(RANDOM_SEED).integers(0, 4, RANDOM_BASES)].tobytes()
     ids = np.concatenate([[model.bos], model.tokenizer.encode(sequence).astype(np.int64)])
@@ -64,7 +64,7 @@ def random_gates(model: SequenceModel) -> list[GateStatistics]:
 
 @contextmanager
 def _recorded(memories: list[NeuralMemory]) -> Iterator[dict[NeuralMemory, list[Gates]]]:
-    """Record the gates of the tokens that are written: (tokens, heads, matrices) of every call."""
+    """Record the gates of the tokens that may be written, (tokens, heads, matrices), of every call."""
     found: dict[NeuralMemory, list[Gates]] = {memory: [] for memory in memories}
 
     def note(memory: NeuralMemory, inputs: tuple[Any, ...], read: MemoryRead) -> None:

@@ -1,10 +1,10 @@
-"""A sample's two haplotypes: the reference with its phased variants applied, and the variants seen from there.
+"""Builds a sample's two haplotypes, the reference with its phased variants applied, and places variants on them.
 
 A genotype counts as phased if it is written with ``|``, or if all its alleles are the same. Each ALT is scored on the
-first haplotype that carries it: REF is that haplotype with the reference's bases put back at this one site. An ALT that
-no haplotype carries is applied to the first. Of two phased variants of one haplotype that overlap, the one that comes
-first in the file is applied; an ALT whose place on its haplotype was changed by another variant is a
-``haplotype_conflict``.
+first haplotype that carries it, against that haplotype with the reference's bases put back at this one site. An ALT
+that no haplotype carries is applied to the first haplotype. If two phased variants of one haplotype overlap, the
+leftmost is applied, and of two with the same start the one that comes first in the file. An ALT whose place on its
+haplotype was changed by another variant gets the outcome ``haplotype_conflict``.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from titans_dna.io.variants.vcf_header import VcfHeader
 
 @dataclass(kw_only=True)
 class Edit:
-    """A stretch of the reference that a haplotype replaces."""
+    """A stretch of the reference, and the bases that a haplotype has in its place."""
 
-    start: int  # 0-based
+    start: int  # 0-based half-open, on the reference
     end: int
     alt: bytes
 
@@ -36,24 +36,24 @@ class Site:
 
     row: int
     variant: Variant
-    carried: tuple[bool, ...]  # by each haplotype
+    carried: tuple[bool, ...]  # whether each of the two haplotypes carries it
 
 
 @dataclass(kw_only=True)
 class ContigSites:
-    """What a sample has on one contig."""
+    """The ALTs to score on one contig, and the edits of a sample's two haplotypes."""
 
     sites: list[Site] = field(default_factory=list)
     edits: tuple[list[Edit], list[Edit]] = field(default_factory=lambda: ([], []))
 
 
 def sample_column(header: VcfHeader, sample: str) -> int:
-    """Return the column of a sample.
+    """Return the number of a sample's column, counted from 0.
 
     Raises
     ------
     ConfigError
-        If the header does not have it.
+        If the header has no such sample.
     """
     if sample not in header.samples:
         known = ", ".join(header.samples[:5]) or "none"
@@ -76,7 +76,7 @@ def genotype(record: VcfRecord, column: int) -> tuple[int, ...] | None:
 
 
 def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) -> dict[str, ContigSites]:
-    """Return what the sample has on each contig; only ALTs that ``table`` finds good to score count."""
+    """Return sites and edits of the sample on each contig, of those ALTs only that ``table`` says can be scored."""
     found: dict[str, ContigSites] = {}
     row = 0
     for record, count, contig in zip(records, table.rows_per_record, table.contigs, strict=True):
@@ -85,6 +85,7 @@ def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) ->
             here = found.setdefault(contig, ContigSites())
             called = genotype(record, column) or ()
             for place, variant in enumerate(record.variants()):
+                # A haploid genotype (X of a male, say) counts for both haplotypes.
                 carried = tuple(allele == place + 1 for allele in (*called, *called)[:2]) or (False, False)
                 if good[place]:
                     here.sites.append(Site(row=row + place, variant=variant, carried=carried))
@@ -97,16 +98,16 @@ def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) ->
 
 
 class Haplotype:
-    """One haplotype of one contig, and the map from the reference to it."""
+    """One haplotype of one contig, and the map from coordinates of the reference to its own."""
 
     def __init__(self, sequence: bytes, edits: list[Edit]) -> None:
         kept: list[Edit] = []
-        for edit in sorted(edits, key=lambda e: e.start):  # stable: of two at one place the file's first is kept
+        for edit in sorted(edits, key=lambda e: e.start):  # stable: of two with the same start the file's first is kept
             if not kept or edit.start >= kept[-1].end:
                 kept.append(edit)
         self.edits, self._starts = kept, [edit.start for edit in kept]
         parts, at, shift = [], 0, 0
-        self._shifts: list[int] = []  # what is added to a coordinate behind each edit
+        self._shifts: list[int] = []  # after each edit, haplotype coordinate minus reference coordinate
         for edit in kept:
             parts += [sequence[at : edit.start], edit.alt]
             at, shift = edit.end, shift + len(edit.alt) - (edit.end - edit.start)
@@ -114,7 +115,7 @@ class Haplotype:
         self.sequence = b"".join([*parts, sequence[at:]])
 
     def place(self, start: int, end: int) -> int | None:
-        """Return where a stretch of reference begins here, or None if an edit changes it."""
+        """Return where a stretch of the reference begins on the haplotype, or None if an edit changes it."""
         number = bisect_right(self._starts, start)
         if number and self.edits[number - 1].end > start:
             return None
@@ -123,7 +124,7 @@ class Haplotype:
         return start + (self._shifts[number - 1] if number else 0)
 
     def own(self, edit_start: int, edit_end: int, alt: bytes) -> int | None:
-        """Return where an edit that was applied begins here, or None if it was not applied."""
+        """Return where an applied edit begins on the haplotype, or None if it was not applied."""
         number = bisect_right(self._starts, edit_start) - 1
         edit = self.edits[number] if number >= 0 else None
         if edit is None or (edit.start, edit.end, edit.alt) != (edit_start, edit_end, alt):
@@ -131,16 +132,16 @@ class Haplotype:
         return edit_start + (self._shifts[number - 1] if number else 0)
 
     def fetch(self, start: int, end: int) -> bytes:
-        """Return bases of the haplotype, clamped."""
+        """Return bases of the haplotype, 0-based half-open; what lies beyond its ends is left out."""
         return self.sequence[max(0, start) : max(0, end)]
 
 
 def place_on_haplotypes(
     sequence: bytes, here: ContigSites, outcomes: list[Outcome]
 ) -> list[tuple[Haplotype, AlleleList]]:
-    """Return both haplotypes with the alleles to score on each, in its own coordinates; conflicts get their outcome.
+    """Return both haplotypes, each with its alleles to score in its own coordinates; note conflicts in ``outcomes``.
 
-    An allele that is carried is read the other way round: what branches off is the reference's base, with sign -1.
+    The streamed strand is the haplotype. If it carries ALT, the allele that branches off is REF, so its sign is -1.
     """
     pairs = [(Haplotype(sequence, edits), AlleleList()) for edits in here.edits]
     for site in here.sites:

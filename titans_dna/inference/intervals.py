@@ -1,4 +1,4 @@
-"""Sums over many intervals of a stream, in one pass and at constant memory."""
+"""Sums values of a stream over many intervals, in one pass, without keeping the stream."""
 
 from __future__ import annotations
 
@@ -11,26 +11,30 @@ class IntervalSums:
     Parameters
     ----------
     starts, ends
-        0-based half-open intervals, in any order, overlapping as they like.
+        0-based half-open intervals, in any order; they may overlap.
     columns
-        Values per base.
+        Number of values per base.
     """
 
     def __init__(self, starts: np.ndarray, ends: np.ndarray, columns: int) -> None:
         self._order = np.argsort(starts, kind="stable")
         self._starts = np.asarray(starts, dtype=np.int64)[self._order]
         self._ends = np.asarray(ends, dtype=np.int64)[self._order]
+        # Furthest end among the intervals up to each: it grows, so that a binary search skips all that lie before the
+        # stream.
         self._reach = np.maximum.accumulate(self._ends) if len(self._ends) else self._ends
         self._sums = np.zeros((len(self._starts), columns))
         self._counts = np.zeros(len(self._starts), dtype=np.int64)
 
     def add(self, start: int, values: np.ndarray) -> None:
-        """Add the values (n, columns) of bases ``start`` to ``start + n``; a row with a nan is left out."""
+        """Add the values (n, columns) of bases ``start`` to ``start + n``; a base with a nan is left out."""
         first = np.searchsorted(self._reach, start, side="right")
         last = np.searchsorted(self._starts, start + len(values), side="left")
         if first >= last:
             return
         known = np.isfinite(values).all(1)
+        # The sum over an interval is a difference of running sums. They are float64 and begin anew with each piece, so
+        # that the difference of two large numbers costs no digits.
         totals = np.zeros((len(values) + 1, values.shape[1]))
         np.cumsum(np.where(known[:, None], values, 0.0), axis=0, out=totals[1:])
         numbers = np.concatenate([[0], np.cumsum(known)])
@@ -40,15 +44,15 @@ class IntervalSums:
         self._counts[first:last] += numbers[high] - numbers[low]
 
     def partial(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums and counts so far, as ``restore`` takes them."""
+        """Return sums and counts so far, for ``restore``."""
         return self._sums, self._counts
 
     def restore(self, sums: np.ndarray, counts: np.ndarray) -> None:
-        """Go on from what ``partial`` gave for the same intervals."""
+        """Go on from what ``partial`` returned for the same intervals."""
         self._sums[:], self._counts[:] = sums, counts
 
     def results(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return sums (intervals, columns) float64 and counts of values, in the order of the intervals given."""
+        """Return sums (intervals, columns) float64 and numbers of summed bases, in the given order of intervals."""
         sums, counts = np.empty_like(self._sums), np.empty_like(self._counts)
         sums[self._order], counts[self._order] = self._sums, self._counts
         return sums, counts

@@ -1,7 +1,7 @@
-"""Several strands through the model side by side, as one batch: a strand alone leaves a processor half idle.
+"""Streams several strands through the model side by side, as one batch: one strand alone leaves a processor half idle.
 
-All lanes start at input 0 and are read in step; a lane that has been read as far as it is needed leaves the batch. What
-a lane gives does not depend on the lanes beside it beyond rounding.
+All lanes start at input 0 and are read in step. A lane that has been read as far as needed leaves the batch. The
+results of a lane do not depend on the lanes beside it, except for rounding.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from titans_dna.model.state import StreamState, attach, select
 
 @dataclass(frozen=True, kw_only=True)
 class LanePiece:
-    """The same stretch of all lanes that are still read; bases are counted along each strand, from 0."""
+    """The same stretch of all lanes that are still being read; bases are counted along each strand, from 0."""
 
     start: int  # first base that is predicted
     lanes: tuple[int, ...]  # numbers of the lanes, in the order of the rows
     log_probabilities: list[np.ndarray]  # of each row, (n,) float32 for bases start, start + 1, ...; nan if unknown
-    next_input: int  # input that comes next: the start token is input 0, base i is input i + 1
-    state: StreamState  # of all rows, before that input
+    next_input: int  # the next input to read: the start token is input 0, base i is input i + 1
+    state: StreamState  # state of all rows before that input
 
 
 @torch.inference_mode()
@@ -39,22 +39,22 @@ def stream_lanes(
     position: int = 0,
     state: StreamState | None = None,
 ) -> Iterator[LanePiece]:
-    """Yield the pieces of all lanes in order.
+    """Yield the pieces of all lanes, in order.
 
     Parameters
     ----------
     model
-        In evaluation mode.
+        Backbone in evaluation mode.
     lanes
-        Token id of every base of each strand.
+        Token ids of each strand.
     bos
-        Id that stands before the first base.
+        Id of the start token.
     ends
-        Inputs of each lane to read, at most one more than it has bases.
+        Number of inputs of each lane to read, at most one more than it has tokens.
     cuts
-        Inputs before which a piece must end.
+        Inputs before which a piece must end, because their state is needed.
     position, state
-        Where to go on: an earlier piece's ``next_input`` and ``state``, with a row for every lane not ended there.
+        Where to go on: ``next_input`` and ``state`` of an earlier piece, with a row for every lane that goes on there.
     """
     device = next(model.parameters()).device
     rows = tuple(lane for lane, end in enumerate(ends) if end > position)

@@ -1,7 +1,7 @@
 """Ranking metrics of scores against binary truth; numpy only.
 
-A higher score speaks for the positive class. Tied scores never depend on the order in which they are given: a tie
-counts half in the area under the ROC curve, and all members of a tie enter a curve in one step.
+A higher score speaks for the positive class. The order in which tied scores are given never matters: a tie counts
+half in the area under the ROC curve, and all members of a tie enter a curve in one step.
 """
 
 from __future__ import annotations
@@ -76,6 +76,8 @@ def auroc_interval(scores: ArrayLike, labels: ArrayLike, level: float = 0.95) ->
         return float("nan"), float("nan")
     of_positives = _placements(positive, negative)
     of_negatives = _placements(negative, positive)
+    # DeLong et al. 1988: the variance of the area is the sum of those of the two kinds of placements, over their
+    # numbers.
     deviation = np.sqrt(of_positives.var(ddof=1) / positive.size + of_negatives.var(ddof=1) / negative.size)
     half = NormalDist().inv_cdf(0.5 + level / 2) * float(deviation)
     area = float(of_positives.mean())
@@ -162,7 +164,7 @@ def average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
 
 
 def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Scores as float64 and labels as bool, or a ValueError."""
+    """Return scores as float64 and labels as bool; raise ValueError if they are not fit for it."""
     values, truth = np.asarray(scores, dtype=np.float64), np.asarray(labels)
     if values.ndim != 1 or values.shape != truth.shape:
         raise ValueError(f"scores of shape {values.shape} and labels of shape {truth.shape}; both must be (n,)")
@@ -174,13 +176,13 @@ def _checked(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64],
 
 
 def _split(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Scores of the positives and of the negatives."""
+    """Return the scores of the positives and those of the negatives."""
     values, truth = _checked(scores, labels)
     return values[truth], values[~truth]
 
 
 def _placements(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
-    """For each value of `of`, the share of `among` below it, ties counting half."""
+    """Return, for each value of `of`, the share of `among` that is below it, ties counting half."""
     ordered = np.sort(among)
     below = np.searchsorted(ordered, of, side="left")
     not_above = np.searchsorted(ordered, of, side="right")
@@ -188,9 +190,10 @@ def _placements(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[
 
 
 def _cumulative(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Counts of true and false positives from 0, one step per distinct score, highest first."""
+    """Return the counts of true and false positives, from 0, with one step per distinct score, highest first."""
     values, truth = _checked(scores, labels)
     order = np.argsort(-values, kind="stable")
+    # Only the last of equal scores ends a step, so ties enter together.
     ends = np.append(np.diff(values[order]) != 0, True)[: values.size]
     hits = np.cumsum(truth[order])[ends]
     misses = np.cumsum(~truth[order])[ends]

@@ -1,4 +1,4 @@
-"""A model ready to read sequence: a backbone with its tokenizer."""
+"""A model that is ready to read sequence: a backbone together with its tokenizer."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class SequenceModel:
 
     @property
     def bos(self) -> int:
-        """Id of the token before the first base."""
+        """Id of the start token, which stands before the first base."""
         return self.tokenizer.targets + 1
 
     @property
     def pad(self) -> int:
-        """Id of padding, which belongs to no sequence."""
+        """Id of padding."""
         return self.tokenizer.targets + 2
 
 
@@ -71,9 +71,9 @@ def load_model(folder: Path | str, device: str = "auto") -> SequenceModel:
     Raises
     ------
     InputMissing, CheckpointError
-        If the folder is not a whole model.
+        If the folder does not hold a complete model.
     ConfigError
-        If the device is not there.
+        If the device does not exist.
     """
     folder = model_folder(folder)
     checkpoint = load_checkpoint(folder, choose_device(device))

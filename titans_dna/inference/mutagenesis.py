@@ -1,8 +1,8 @@
-"""Every single-base change: of a region, from shared states; or of whole contigs, from one pass over each strand.
+"""Scores every single-base change: of a region exactly, or of whole contigs from one pass over each strand.
 
-The first scores each change by its whole haplotype up to a horizon, as `titans_dna.inference.score_variants` does. The
-second gives the four-way prediction of every base from what stands before it on each strand: ln P(ALT) - ln P(REF) is
-read off it for every possible SNV of a genome, at the cost of reading it once.
+`mutate_region` scores each change by its whole haplotype up to a horizon, as `titans_dna.inference.score_variants`
+does. `predict_bases` gives the probabilities of A, C, G and T at every base, given what stands before it on one strand.
+From these, ln P(ALT) - ln P(REF) can be read off for every possible SNV of a genome, at the cost of reading it once.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ class RegionEffects:
     """Effects of all single-base changes of one region."""
 
     region: Interval  # 0-based half-open, under the contig's name in the FASTA
-    reference: bytes  # its bases, upper case
-    strands: np.ndarray  # (bases, 4, 2) ln P(change) - ln P(reference), forward and reverse; 0 for the reference's base
+    reference: bytes  # bases of the region, upper case
+    strands: np.ndarray  # (bases, 4, 2) ln P(change) - ln P(reference), forward and reverse; 0 for the reference base
 
     @property
     def mean(self) -> np.ndarray:
@@ -55,9 +55,9 @@ def mutate_region(
     sequence
         The whole contig.
     region
-        On this contig, 0-based half-open.
+        Region on this contig, 0-based half-open.
     horizon_bp
-        Bases behind a change whose probabilities count.
+        Bases after a change whose probabilities count.
     checkpoint
         Lets a later call take up the work.
     progress
@@ -91,7 +91,7 @@ def predict_bases(
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Write ln P of A, C, G and T at every base of a contig, given all that stands before it on one strand.
+    """Write ln P of A, C, G and T at every base of a contig, given all bases before it on one strand.
 
     Parameters
     ----------
@@ -100,18 +100,18 @@ def predict_bases(
     sequence
         The whole contig, as in the FASTA.
     out
-        (4, bases), filled in place, in the coordinates and letters of the contig; nan at unknown bases.
+        (4, bases), filled in place, in coordinates and letters of the forward strand; nan at unknown bases.
     reverse
-        Read the reverse complement.
+        Whether to read the reverse complement.
     checkpoint
-        Lets a later call take up the work; ``out`` must then be on disk.
+        Saves the work, so that a later call can go on; ``out`` must then be an array on disk.
     progress
         Called with the number of bases read since the last call.
 
     Raises
     ------
     ConfigError
-        If a token of the model has several bases.
+        If the model's tokens have several bases.
     """
     require_single_bases(model, "the probabilities of every base")
     strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
@@ -125,10 +125,12 @@ def predict_bases(
         assert piece.distributions is not None
         values = np.where(np.isfinite(piece.log_probabilities)[:, None], piece.distributions, np.nan)
         start, end = strand.span(piece.start, piece.start + len(values))
+        # Ids 0 to 3 are A, C, G, T, so reversing the letters complements them.
         out[:, start:end] = values[::-1, ::-1].T if reverse else values.T
         if progress:
             progress(len(piece.surprise))
         if checkpoint and checkpoint.due():
+            # The numbers must be on disk before the state that counts them as done.
             base = out if isinstance(out, np.memmap) else out.base
             if isinstance(base, np.memmap):
                 base.flush()

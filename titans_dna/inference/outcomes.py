@@ -1,4 +1,4 @@
-"""What can become of one ALT allele."""
+"""The outcomes that an ALT allele can have."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from enum import StrEnum
 
 
 class Outcome(StrEnum):
-    """What became of one ALT allele."""
+    """Whether and how one ALT allele was scored, or why not."""
 
     SCORED = "scored"
-    SWAPPED = "swapped"  # scored with REF and ALT exchanged, for ALT is what the sequence has (--on-mismatch swap)
-    FORCED = "forced"  # scored against its own REF, which the sequence has not (--on-mismatch force)
-    REF_MISMATCH = "ref_mismatch"  # REF is not what the sequence has there
-    CONTIG_UNKNOWN = "contig_unknown"  # no contig answers to CHROM
+    SWAPPED = "swapped"  # scored with REF and ALT exchanged, because the sequence has ALT (--on-mismatch swap)
+    FORCED = "forced"  # scored against its own REF, though the sequence differs (--on-mismatch force)
+    REF_MISMATCH = "ref_mismatch"  # REF differs from the sequence
+    CONTIG_UNKNOWN = "contig_unknown"  # the sequence has no contig of the name in CHROM
     BEYOND_CONTIG = "beyond_contig"  # REF ends past the contig, or POS is 0
-    SYMBOLIC = "symbolic"  # <DEL>, a breakend: no bases to score
-    SPANNING_DELETION = "spanning_deletion"  # "*": another record has the allele
+    SYMBOLIC = "symbolic"  # <DEL>, a breakend, ...: ALT is not written in bases
+    SPANNING_DELETION = "spanning_deletion"  # ALT is "*": the allele is deleted by another record
     NO_ALT = "no_alt"  # ALT is "."
     TOO_LONG = "too_long"  # an allele is longer than the limit
     REFERENCE_N = "reference_n"  # the sequence has N or another ambiguity code under REF, or ALT holds one
@@ -26,6 +26,6 @@ class Outcome(StrEnum):
 
 
 def count_outcomes(outcomes: Iterable[str]) -> dict[str, int]:
-    """Return the number of ALTs by outcome, in the order of the table above; those that do not occur are left out."""
+    """Return the number of ALTs by outcome, in the order of `Outcome`; outcomes that do not occur are left out."""
     counted = Counter(map(str, outcomes))
     return {str(outcome): counted[outcome] for outcome in Outcome if counted[outcome]}

@@ -1,4 +1,4 @@
-"""Regions asked for by a user, placed on the contigs of a genome."""
+"""Places the regions that a user asks for on the contigs of a genome."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ __all__ = ["PlacedRegion", "place_interval", "tiled"]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedRegion:
-    """A region as asked for, and where it lies; ``outcome`` says why it cannot be used, if so."""
+    """A region as asked for, and where it lies; ``outcome`` says whether it can be used, or why not."""
 
     asked: Interval
     contig: str  # name in the FASTA; "" if unknown
-    start: int  # 0-based, clamped to the contig
-    end: int  # end excluded
+    start: int  # 0-based half-open, cut off at the end of the contig
+    end: int
     outcome: str  # "ok", "contig_unknown", "beyond_contig", "empty" or "malformed"
 
     @property
@@ -33,7 +33,7 @@ class PlacedRegion:
 
 
 def place_interval(contigs: ContigTable, asked: Interval) -> PlacedRegion:
-    """Find a region's contig by any of its names, and clamp the region to it."""
+    """Find a region's contig by any of its names, and cut the region off at the end of the contig."""
     contig = contigs.resolve(asked.contig)
     if contig is None:
         return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")
@@ -44,7 +44,7 @@ def place_interval(contigs: ContigTable, asked: Interval) -> PlacedRegion:
 
 
 def tiled(placed: Iterable[PlacedRegion], window_bp: int, stride_bp: int) -> Iterator[PlacedRegion]:
-    """Cut every usable region into windows, from left to right; the last one of a region may be shorter."""
+    """Cut every usable region into windows, from left to right; the last window of a region may be shorter."""
     for region in placed:
         if not region.usable:
             yield region

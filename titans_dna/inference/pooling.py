@@ -1,8 +1,8 @@
-"""Vectors of regions from the features of their bases, in one pass and at a memory that does not grow with the regions.
+"""Pools the features of bases into vectors of regions, in one pass, with memory for the regions being read only.
 
-A stream gives the features of its bases piece by piece; a pool takes them and gives out the vector of every region as
-soon as the stream has passed the region's end. Bases are counted along the strand that is read. Bases that are not
-known (N and other ambiguity codes) take part in nothing; a region without a known base has a vector of nan.
+A stream gives the features of its bases piece by piece; a pool takes them, and gives out the vector of every region as
+soon as the stream has passed the region's end. Bases are counted along the strand that is read. Unknown bases (N and
+other ambiguity codes) are ignored; a region without a known base has a vector of nan.
 
     mean     mean over the region's known bases
     max      largest value of each feature over them
@@ -43,11 +43,11 @@ class Pooling:
     """
 
     kind: str  # "mean", "max", "last", "center", "bins" or "none"
-    bins: int = 1  # vectors of a region; of one base where the kind is "none"
+    bins: int = 1  # vectors per region; where the kind is "none", per base
 
     @classmethod
     def parse(cls, text: str) -> Pooling:
-        """Return the pooling that a name stands for.
+        """Return the pooling of this name, such as ``mean`` or ``bins:10``.
 
         Raises
         ------
@@ -63,29 +63,29 @@ class Pooling:
 
     @property
     def ragged(self) -> bool:
-        """Whether a region has as many vectors as bases."""
+        """Whether a region has one vector per base."""
         return self.kind == "none"
 
     def __str__(self) -> str:
         return f"bins:{self.bins}" if self.kind == "bins" else self.kind
 
     def pool(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, columns: int, *, reverse: bool) -> Pool:
-        """Return the pool of some regions on one strand.
+        """Return a pool for regions on one strand.
 
         Parameters
         ----------
         starts, ends
-            Half-open, counted along the strand that is read; not empty.
+            Bounds of the regions, half-open, counted along the strand that is read; none may be empty.
         targets
-            Number of each region's first vector in the output; the others follow.
+            Number of each region's first vector in the output; its further vectors follow.
         columns
-            Features of a base.
+            Number of features of a base.
         reverse
             Whether the strand runs against the contig, so that vectors of one region are numbered from its end.
         """
         if self.kind == "none":
             return _Bases(starts, ends, targets, reverse)
-        if self.kind == "center":
+        if self.kind == "center":  # the latest known base up to the middle one: `_Latest` of a region that ends there
             ends = starts + (ends - starts) // 2 + 1
         if self.kind == "bins":
             bins = np.arange(self.bins)
@@ -99,14 +99,14 @@ class Pooling:
 
 
 def have_vectors(vectors: np.ndarray, counts: np.ndarray | None = None) -> np.ndarray:
-    """Tell which regions have a known base in their vectors: bool, one per region.
+    """Tell which regions have a vector of numbers, because one of their bases is known; (regions,) bool.
 
     Parameters
     ----------
     vectors
-        One row per region, or as many as ``counts`` says.
+        One row per region, or as many as ``counts`` says; nan where no base is known.
     counts
-        Vectors of each region.
+        Number of vectors of each region; None for one each.
     """
     finite: np.ndarray = np.isfinite(vectors).any(axis=1)
     if counts is None:
@@ -116,13 +116,14 @@ def have_vectors(vectors: np.ndarray, counts: np.ndarray | None = None) -> np.nd
 
 
 class Pool(ABC):
-    """Spans that open and close as a stream passes them; only the open ones have values in memory."""
+    """Spans of a strand that open and close as a stream passes; only open spans have values in memory."""
 
     def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray) -> None:
+        # Spans that are sorted already are not copied, because there may be very many.
         if not (starts[:-1] <= starts[1:]).all():
             order = np.argsort(starts, kind="stable")
             starts, ends, targets = starts[order], ends[order], targets[order]
-        self._starts, self._ends, self._targets = starts, ends, targets  # sorted ones are not copied: there may be many
+        self._starts, self._ends, self._targets = starts, ends, targets
         self._next, self._open = 0, np.zeros(0, np.int64)
 
     @abstractmethod
@@ -132,19 +133,19 @@ class Pool(ABC):
         Parameters
         ----------
         start
-            First of these bases.
+            Number of the first of these bases.
         values
             (m, columns) float32.
         known
-            (m,) bool: bases that count.
+            (m,) bool: False for bases to ignore.
         """
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Return what `restore` needs to go on behind the bases that were taken."""
+        """Return what `restore` needs to go on after the bases taken so far."""
         return {"next": np.array(self._next), "open": self._open}
 
     def restore(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on where a pool of the same regions stood."""
+        """Go on from the arrays of a pool of the same regions."""
         self._next, self._open = int(arrays["next"]), arrays["open"]
 
     def _enter(self, end: int) -> int:
@@ -155,7 +156,7 @@ class Pool(ABC):
 
 
 class _Summary(Pool):
-    """One vector per span. A subclass says how the values of a piece change those of a span."""
+    """A pool of one vector per span. A subclass says how the values of a piece change that of a span."""
 
     initial: float = 0.0
     dtype: type = np.float32
@@ -188,7 +189,7 @@ class _Summary(Pool):
         self._values, self._counts = arrays["values"], arrays["counts"]
 
     def _close(self, end: int) -> Iterator[Emitted]:
-        """Yield what is complete at base ``end``, and keep the rest."""
+        """Yield the spans that are complete at base ``end``, and keep the others."""
         done = self._ends[self._open] <= end
         if done.any():
             vectors = self._result(self._values[done], self._counts[done]).astype(np.float32)
@@ -200,7 +201,7 @@ class _Summary(Pool):
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
-        """Add bases ``low`` to ``high`` of a piece to each open span."""
+        """Add bases ``low`` to ``high`` of a piece to each open span; ``numbers`` counts known bases before a base."""
 
     def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the vectors of complete spans."""
@@ -208,7 +209,7 @@ class _Summary(Pool):
 
 
 class _Means(_Summary):
-    """Sums in float64, from differences of the running sum over a piece."""
+    """Means. Sums are differences of a running sum over the piece, in float64, so that no digits are lost."""
 
     dtype = np.float64
 
@@ -224,13 +225,15 @@ class _Means(_Summary):
 
 
 class _Maxima(_Summary):
-    """Largest values; the unknown bases of a piece count as minus infinity."""
+    """Largest values; unknown bases count as minus infinity."""
 
     initial = -np.inf
 
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
     ) -> None:
+        # `reduceat` takes pairs of bounds as one list: every second result is a span, the others lie between spans. A
+        # bound may be the length itself, so one row more is needed.
         padded = np.full((len(values) + 1, values.shape[1]), -np.inf, np.float32)
         padded[:-1][known] = values[known]
         pairs = np.stack([low, high], axis=1).ravel()
@@ -238,7 +241,7 @@ class _Maxima(_Summary):
 
 
 class _Latest(_Summary):
-    """Values of the last known base so far."""
+    """Values of the last known base."""
 
     def _take(
         self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
@@ -249,7 +252,7 @@ class _Latest(_Summary):
 
 
 class _Bases(Pool):
-    """Every base by itself; nothing is held back."""
+    """Every base by itself; each is given out at once."""
 
     def __init__(self, starts: np.ndarray, ends: np.ndarray, targets: np.ndarray, reverse: bool) -> None:
         super().__init__(starts, ends, targets)

@@ -1,7 +1,7 @@
-"""Embeddings of reads: each a sequence of its own, read from a fresh memory, with every pooling, layer and strand.
+"""Embeds reads, each as a sequence of its own that is read from a fresh memory, with any pooling, layers and strand.
 
-The reads of a block stand one behind the other and are embedded as its regions, each by itself. So a read has the
-vector of a contig that is this read alone. A read without a sequence in its record has an outcome, and no vector.
+The reads of a block are joined to one sequence, and embedded as regions of it, each by itself. A read therefore has the
+same vector as a contig that consists of it. A read whose record has no sequence has an outcome, but no vector.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from titans_dna.io.sequence.bam import Read
 
 __all__ = ["ReadBlock", "embed_reads"]
 
-BLOCK_BP = 1 << 17  # of the reads whose features are in memory together; a longer read stands alone
-BATCH_TOKENS = 8192  # of reads that are read side by side, padding counted in
+BLOCK_BP = 1 << 17  # most bases of the reads that are in memory together; a longer read makes a block of its own
+BATCH_TOKENS = 8192  # most tokens of reads that are read side by side, padding included
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -30,12 +30,12 @@ class ReadBlock:
 
     reads: list[Read]
     vectors: np.ndarray  # (reads, numbers) float32; (bases, numbers) for a pooling of none; nan where none is known
-    counts: np.ndarray | None  # vectors of each read; None where that is one
+    counts: np.ndarray | None  # number of vectors of each read; None for one each
     outcomes: list[str]  # "embedded", "reference_n" where no base is known, "empty" where the record has no sequence
 
     @property
     def intervals(self) -> list[Interval]:
-        """Where the reads are aligned, under their names."""
+        """Where the reads are aligned; each interval has the name of its read."""
         return [Interval(read.contig, read.start, read.end, read.strand, read.name) for read in self.reads]
 
 
@@ -47,9 +47,9 @@ def embed_reads(model: SequenceModel, reads: Iterable[Read], options: EmbedOptio
     model
         Model and tokenizer.
     reads
-        As they are to be read; taken in blocks, so that there may be any number.
+        Reads in the direction in which they are to be read; they are taken in blocks, so there may be any number.
     options
-        What the vectors are made of; strands are those of each read as it is given, and the context is "region".
+        How the vectors are made. Strands are those of each read as given, and the context must be "region".
     """
     for block in _blocks(reads):
         yield _embed(model, block, options)

@@ -1,7 +1,7 @@
-"""Scores of many short sequences, such as reads, each read from a fresh memory, many side by side.
+"""Scores many short sequences, such as reads, each from a fresh memory, and many of them side by side.
 
-What fills a shorter sequence up stands behind all that counts, and a causal model cannot see it. Sequences too long for
-a batch are streamed one by one.
+A shorter sequence of a batch is filled up at its end, which a causal model cannot see from before. Sequences that are
+too long for a batch are streamed one by one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from titans_dna.inference.score_regions import RegionScore
 from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 
-BATCH_TOKENS = 8192  # of sequences that are read side by side, padding counted in
+BATCH_TOKENS = 8192  # most tokens of sequences that are read side by side, padding included
 BLOCK_SEQUENCES = 2048  # sequences that are sorted by length together
 
 
@@ -29,7 +29,7 @@ def score_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterato
     model
         Model and tokenizer.
     sequences
-        Bases in any case; taken in blocks, so that there may be any number.
+        Bases, upper or lower case; they are taken in blocks, so there may be any number of sequences.
     """
     for block in _blocks(sequences):
         strands = [Strand.of(sequence, model.tokenizer, reverse=False) for sequence in block]
@@ -50,7 +50,7 @@ def _blocks(sequences: Iterable[bytes]) -> Iterator[list[bytes]]:
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Yield the numbers of sequences to read together, by length; a long one alone."""
+    """Yield the numbers of sequences of similar length to read together; a long sequence comes alone."""
     group: list[int] = []
     for index in sorted(range(len(lengths)), key=lambda i: (lengths[i], i)):
         if group and (lengths[index] > PIECE_TOKENS or (len(group) + 1) * (lengths[index] + 1) > BATCH_TOKENS):
@@ -96,7 +96,7 @@ def _stream(model: SequenceModel, strand: Strand) -> RegionScore:
 
 
 def _score(total: float, entropy: float, losses: float, bases: float) -> RegionScore:
-    """Make means of sums."""
+    """Return the score of a sequence from its sums."""
     if not bases:
         return RegionScore(
             bases=0, log_likelihood=math.nan, bits_per_base=math.nan, memory_surprise=math.nan, entropy_bits=math.nan

@@ -1,4 +1,4 @@
-"""Likelihood and surprise of regions, read with the memory of their whole contig before them."""
+"""Scores regions by likelihood and surprise, each read with the memory of all that stands before it on its contig."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class RegionScore:
     bases: int  # known bases
     log_likelihood: float  # sum of ln P, in nats
     bits_per_base: float
-    memory_surprise: float  # mean loss of the memories at the region's bases
-    entropy_bits: float  # mean entropy of the distribution that the model gave for the region's bases
+    memory_surprise: float  # mean loss of the memories at the region's known bases, before they learn from them
+    entropy_bits: float  # mean entropy of the model's predictions of the region's known bases
 
 
 def track_kinds(model: Backbone) -> tuple[str, ...]:
-    """Return the names of all per-base tracks; those of layers only where a layer has a memory."""
+    """Return the names of all tracks; only layers that have a memory have tracks of their own."""
     layers = [layer + 1 for layer in DepthTrace(model).layers]
     deep = [f"{kind}_layer{layer}" for kind in ("surprise", "forgetting") for layer in layers]
     return ("log_likelihood", "entropy_bits", "surprise", *deep)
@@ -55,11 +55,11 @@ def score_contig_regions(
     sequence
         The whole contig.
     regions
-        On this contig, 0-based half-open, in any order; overlaps cost nothing.
+        Regions on this contig, 0-based half-open, in any order; overlaps cost nothing.
     tracks
-        Arrays (bases,) by kind (`track_kinds`), filled in place; what is not known is nan.
+        Arrays (bases,) by kind (see `track_kinds`), filled in place; nan where a value is not known.
     checkpoint
-        Lets a later call take up the work; ``tracks`` must then be on disk.
+        Saves the work, so that a later call can go on; ``tracks`` must then be arrays on disk.
     progress
         Called with the number of bases read since the last call.
     """
@@ -83,6 +83,7 @@ def score_contig_regions(
             if progress:
                 progress(len(piece.surprise))
             if checkpoint and checkpoint.due():
+                # Tracks first: the saved state counts these bases as done, and a later call does not write them again.
                 reading.flush()
                 checkpoint.save(piece.next_input, piece.state, reading.arrays())
     reading.flush()
@@ -94,6 +95,7 @@ class _RegionSums:
 
     def __init__(self, regions: Sequence[Interval], tracks: dict[str, np.ndarray]) -> None:
         starts, ends = np.array([r.start for r in regions], int), np.array([r.end for r in regions], int)
+        # Two sums, because a piece predicts other bases than it reads: a base is predicted one input before it is read.
         self.predicted, self.read = IntervalSums(starts, ends, 2), IntervalSums(starts, ends, 1)
         self.tracks = tracks
 
@@ -112,7 +114,7 @@ class _RegionSums:
                 track[here] = entropy
             elif kind == "surprise":
                 track[there] = piece.surprise
-            else:  # the first token of a strand is no base
+            else:  # a layer's trace has the start token too, which is no base
                 track[there] = np.where(gap, np.nan, _by_base(deep[kind], piece, len(gap)))
 
     def scores(self) -> list[RegionScore]:
@@ -145,7 +147,7 @@ class _RegionSums:
 
 
 def _by_base(values: np.ndarray, piece: Piece, bases: int) -> np.ndarray:
-    """Return values of the tokens that were read as values of their bases."""
+    """Return one value per base from values of the tokens that were read."""
     if piece.read_bases is None:
         return values[len(values) - bases :]
     return np.repeat(values[len(values) - len(piece.read_bases) :], piece.read_bases)

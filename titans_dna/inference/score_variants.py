@@ -1,10 +1,10 @@
-"""Log-likelihood of ALT against REF, given the whole contig before it, on both strands.
+"""Scores ALT against REF by log-likelihood, given the whole contig before them, on both strands.
 
-REF is the strand itself, streamed once; every ALT starts from the strand's state at the last chunk border before it and
-reads its own haplotype up to a horizon behind the variant (`titans_dna.inference.branches`). So a variant has the
-context of its whole chromosome and costs a short window. The sums start at the leftmost base at which the haplotype can
-be written and end at the horizon behind the rightmost, so they depend on the haplotype alone; how tokens of several
-bases are compared is said in `titans_dna.inference.tokens`.
+REF is the strand itself, which is streamed once. Every ALT starts from the strand's state at the last chunk border
+before it, and reads its own haplotype up to a horizon after the variant (`titans_dna.inference.branches`). So a variant
+has the context of its whole chromosome at the cost of a short window. The sums run from the leftmost base at which the
+haplotype can be written to the horizon after the rightmost, so they do not depend on how the variant is written.
+`titans_dna.inference.tokens` says how tokens of several bases are compared.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
 
 BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
-# Default of ``horizon_bp``: the shortest of 16, 32, ... 1024 whose scores correlate with those of the longest by more
-# than 0.9998, for substitutions and for indels (benchmarks/results/variants_horizon.md).
+# The default of ``horizon_bp`` is the shortest of 16, 32, ... 1024 whose scores correlate with those of the longest by
+# more than 0.9998, for substitutions and for indels (benchmarks/results/variants_horizon.md).
 HORIZON_BP = 128
 
 
@@ -49,9 +49,9 @@ def score_strands(
     sequence
         The whole contig, as in the FASTA.
     alleles
-        On this contig, in any order.
+        Alleles on this contig, in any order.
     horizon_bp
-        Bases behind the variant (as the strand is read) whose probabilities count.
+        Bases after the variant, in the direction of reading, whose probabilities count.
     strands
         False reads forward, True the reverse complement.
     checkpoint
@@ -62,7 +62,7 @@ def score_strands(
     Returns
     -------
     numpy.ndarray
-        (alleles, strands) float64.
+        (alleles, strands) float64, in nats.
     """
     lanes = [Strand.of(sequence, model.tokenizer, reverse=reverse) for reverse in strands]
     return _score_lanes(model, lanes, alleles, horizon_bp, checkpoint=checkpoint, progress=progress)
@@ -150,7 +150,7 @@ class WindowedAlleles:
 
 
 class AllelePlaces:
-    """Where the alleles lie on a strand: where each leaves it, and the stretch of REF it is compared with."""
+    """Places of alleles on a strand: where each haplotype leaves it, and the stretch of REF to compare it with."""
 
     def __init__(self, model: SequenceModel, strand: Strand, horizon_bp: int, columns: np.ndarray) -> None:
         self.model, self.strand, self.horizon_bp = model, strand, horizon_bp
@@ -174,12 +174,15 @@ class AllelePlaces:
         return cls(model, strand, horizon_bp, columns)
 
     def haplotype(self, allele: Allele, row: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the ids to read from the cut on, and what share of each counts."""
+        """Return the token ids to read from the cut on, and the share of each that counts."""
         found = allele_tokens(self.model.tokenizer, self.strand, allele, self.horizon_bp)
+        # The tokens between the cut and the allele are read again, to bring the memory there, but they do not count.
         before = self.strand.ids[int(self.cuts[row]) : found.token]
         return np.concatenate([before, found.ids]), np.concatenate([np.zeros(len(before)), found.weights])
 
 
 def branch_stride(config: BackboneConfig) -> int:
-    """Return the number of bases between two places where a haplotype may leave a strand."""
+    """Return the number of tokens between two places at which a haplotype may leave a strand."""
+    # The state of a memory changes at the borders of its chunks; in between, a state also holds the tokens of the open
+    # chunk and is larger.
     return BRANCH_CHUNKS * min(layout.chunk_tokens for layout in config.memories)

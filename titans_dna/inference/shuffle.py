@@ -1,8 +1,8 @@
-"""Sequences with the dinucleotides of a given one: the null of an empirical p-value.
+"""Shuffles a sequence and keeps its dinucleotide counts; such sequences are the null model of an empirical p-value.
 
-A shuffle is a random walk over all edges of the graph whose vertices are letters and whose edges are the dinucleotides
-of the sequence (Altschul and Erickson 1985, doi:10.1093/oxfordjournals.molbev.a040370): a random tree of last edges
-towards the final letter, all other edges in random order.
+The letters are the vertices of a graph, and the dinucleotides of the sequence its edges. A shuffle is a random walk
+that uses every edge once (Altschul and Erickson 1985, doi:10.1093/oxfordjournals.molbev.a040370): the edges by which
+each letter is left for the last time form a random tree towards the final letter, all other edges come in random order.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ def shuffle_dinucleotides(sequence: bytes, random: np.random.Generator) -> bytes
         if vertex in final:
             rest.remove(final[vertex])
         shuffled = [rest[i] for i in random.permutation(len(rest))]
+        # Reversed, since the walk takes edges from the end: the edge of the tree is taken last.
         order[vertex] = [*shuffled, final[vertex]][::-1] if vertex in final else shuffled
     walk = bytearray([sequence[0]])
     for _ in range(len(sequence) - 1):
@@ -41,12 +42,13 @@ def shuffle_dinucleotides(sequence: bytes, random: np.random.Generator) -> bytes
 
 
 def _last_edges(edges: dict[int, list[int]], root: int, random: np.random.Generator) -> dict[int, int]:
-    """Return a random tree of edges towards ``root``, one from every other letter (Wilson's loop-erased walk)."""
+    """Return a uniformly random tree of edges to ``root``, one from every other letter (Wilson's loop-erased walk)."""
     tree: dict[int, int] = {}
     inside = {root}
     for start in sorted(edges):
         at = start
         while at not in inside:
+            # A walk that comes back to a letter overwrites its edge, which erases the loop.
             tree[at] = edges[at][int(random.integers(len(edges[at])))]
             at = tree[at]
         at = start

@@ -1,4 +1,4 @@
-"""Strands of a contig as tokens, and coordinates on them: in bases, and in tokens."""
+"""A strand of a contig as tokens, and the map between its bases and its tokens."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import StreamOutput
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
 
-MARK_TOKENS = 1 << 12  # tokens between two places whose base is kept
+MARK_TOKENS = 1 << 12  # tokens between two marks; a mark is the number of bases before its token
 
 
 @dataclass(frozen=True, kw_only=True)
 class Strand:
     """One strand of a contig, read 5' to 3'; its base i is base ``length_bp - 1 - i`` of the contig if ``reverse``.
 
-    A base belongs to the token that is the first to cover it. ``new_bases`` and ``marks`` are None where every base
-    has a token of its own, so that bases and tokens bear the same numbers.
+    A base belongs to the first token that covers it. ``new_bases`` and ``marks`` are None where every base has a token
+    of its own, so that bases and tokens have the same numbers.
     """
 
     ids: np.ndarray  # token ids
     reverse: bool
-    sequence: bytes  # its bases, as read
+    sequence: bytes  # bases in the direction of reading
     new_bases: np.ndarray | None = None  # (tokens,) bases that belong to each token
-    marks: np.ndarray | None = None  # bases before every ``MARK_TOKENS``-th token
+    marks: np.ndarray | None = None  # number of bases before every ``MARK_TOKENS``-th token
 
     @classmethod
     def of(cls, sequence: bytes, tokenizer: Tokenizer, *, reverse: bool) -> Strand:
@@ -38,17 +38,19 @@ class Strand:
         if isinstance(tokenizer, NucleotideTokenizer):
             return cls(ids=ids, reverse=reverse, sequence=read)
         counts = new_bases(tokenizer, ids)
+        # One number per 4,096 tokens instead of one per token: a full index would take eight bytes per token of a
+        # chromosome.
         sums = [counts[at : at + MARK_TOKENS].sum(dtype=np.int64) for at in range(0, len(ids), MARK_TOKENS)]
         marks = np.concatenate([[0], np.cumsum(sums)]).astype(np.int64)
         return cls(ids=ids, reverse=reverse, sequence=read, new_bases=counts, marks=marks)
 
     @property
     def length_bp(self) -> int:
-        """Bases of the contig."""
+        """Length of the contig in bases."""
         return len(self.sequence)
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """Return a half-open span of the contig in the strand's own coordinates (the map is its own inverse)."""
+        """Turn a half-open span of the contig into the strand's own coordinates; the map is its own inverse."""
         return (self.length_bp - end, self.length_bp - start) if self.reverse else (start, end)
 
     def allele(self, bases: bytes) -> bytes:
@@ -56,7 +58,7 @@ class Strand:
         return reverse_complement(bases) if self.reverse else bases
 
     def spread(self, values: np.ndarray, token: int = 0) -> np.ndarray:
-        """Return one row per base of the rows of tokens ``token``, ``token + 1``, ..."""
+        """Repeat the rows of tokens ``token``, ``token + 1``, ... so that there is one row per base."""
         return values if self.new_bases is None else np.repeat(values, self.new_bases[token : token + len(values)], 0)
 
     def share(self, values: np.ndarray, token: int) -> np.ndarray:
@@ -73,7 +75,7 @@ class Strand:
         return int(self.marks[mark]) + int(self.new_bases[mark * MARK_TOKENS : token].sum(dtype=np.int64))
 
     def tokens_to(self, base: int) -> int:
-        """Count the tokens up to the one that ``base - 1`` belongs to: those that tell all bases before ``base``."""
+        """Count the tokens that are needed to cover all bases before ``base``."""
         if self.new_bases is None or self.marks is None:
             return base
         if base <= 0:
@@ -83,9 +85,9 @@ class Strand:
         return mark * MARK_TOKENS + int(np.searchsorted(reach, base, side="left")) + 1
 
     def token_at(self, base: int) -> int:
-        """Return the token that begins at a base at which one begins.
+        """Return the token that begins at this base; there must be one.
 
-        Tokens that overlap begin at one base each, and are as many as the bases.
+        Overlapping k-mers begin one at every base, so there are as many of them as bases.
         """
         return base if len(self.ids) == self.length_bp else self.tokens_to(base)
 
@@ -93,9 +95,9 @@ class Strand:
 def read_side_by_side(
     model: SequenceModel, strands: Sequence[Strand], *, inner: Sequence[int] = ()
 ) -> tuple[torch.Tensor, StreamOutput]:
-    """Read short strands as one batch, each from a fresh memory; return the ids (strands, 1 + longest) and the output.
+    """Read short strands as one batch, each from a fresh memory; return ids (strands, 1 + longest) and the output.
 
-    Every row begins with the token of the start; what fills a shorter one up stands behind all that counts.
+    Every row begins with the start token. Padding stands at the end of shorter rows, where it changes no other token.
     """
     ids = np.full((len(strands), 1 + max(len(strand.ids) for strand in strands)), model.pad, np.int64)
     ids[:, 0] = model.bos

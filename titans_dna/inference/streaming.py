@@ -1,7 +1,7 @@
-"""A whole strand of a contig through the model, piece by piece, at constant memory.
+"""Streams a whole strand of a contig through the model, piece by piece, at constant memory.
 
-The model reads a start token and then the bases; its logits at input i predict base i. So base i is known to the
-model's features only from input i + 1 on. Bases are counted along the strand that is read, from 0.
+The model reads a start token and then the bases, so base i is input i + 1, and the logits at input i predict base i.
+The features of the model know base i from input i + 1 on. Bases are counted along the strand that is read, from 0.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ import torch
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState, attach
 
-PIECE_TOKENS = 4096  # bases of a piece: bounds the memory of a stream
+PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Piece:
-    """What one piece of a stream gives; bases are counted along the strand that is read, from 0."""
+    """The results of one piece of a stream; bases are counted along the strand that is read, from 0."""
 
     start: int  # first base that is predicted
     log_probabilities: np.ndarray  # (n,) float32, ln of the probability of bases start, start + 1, ...; nan if unknown
     read_start: int  # first base that is read: start - 1, or 0 at the start of the strand
     surprise: np.ndarray  # (m,) float32, the memories' loss at bases read_start, read_start + 1, ...; nan if unknown
-    hidden: torch.Tensor | None  # (m, width) features after reading the same bases, if asked for
+    hidden: torch.Tensor | None  # (m, width) features after reading bases read_start, read_start + 1, ..., if asked for
     distributions: np.ndarray | None  # (n, targets) float32, ln of all probabilities of the same tokens, if asked for
-    entropy_bits: np.ndarray | None  # (n,) of the distributions, per base
-    next_input: int  # input that comes next: the start token is input 0, token i is input i + 1
-    state: StreamState  # before that input
+    entropy_bits: np.ndarray | None  # (n,) entropy of the distributions, per base; nan where the base is unknown
+    next_input: int  # the next input to read: the start token is input 0, token i is input i + 1
+    state: StreamState  # state before that input
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
-    read_bases: np.ndarray | None = None  # bases of each token that is read; None where that is one each
+    read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
 
 
 @torch.inference_mode()
@@ -55,25 +55,25 @@ def stream_bases(
     Parameters
     ----------
     model
-        In evaluation mode.
+        Backbone in evaluation mode.
     ids
-        Token id of every base of the strand.
+        Token ids of the strand.
     bos
-        Id that stands before the first base.
+        Id of the start token.
     cuts
-        Inputs before which a piece must end.
+        Inputs before which a piece must end, because their state is needed.
     piece_tokens
-        Longest piece.
+        Most tokens in a piece.
     hidden
-        Whether to return features.
+        Whether to return the features.
     distributions
         Whether to return the probabilities of all targets.
     position, state
-        Where to go on: an earlier piece's ``next_input`` and ``state``.
+        Where to go on: ``next_input`` and ``state`` of an earlier piece.
     inner
         Blocks after which the residual stream is returned too (see `Backbone.stream`).
     new_bases
-        Bases that each token is the first to cover; None where that is one each.
+        Number of bases that each token is the first to cover; None for one each.
     """
     device = next(model.parameters()).device
     targets, start = model.config.targets, position
@@ -111,23 +111,24 @@ def stream_bases(
 
 
 def _entropy(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return the entropy of each row in bits; nan where the token is not known."""
+    """Return the entropy of each row in bits; nan where the token is unknown."""
     wide = log_p.astype(np.float64)
     return np.where(known, -(np.exp(wide) * wide).sum(1) / np.log(2), np.nan)
 
 
 def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) -> Piece:
-    """Return a piece of tokens as one of bases; what is not of single bases (distributions) stays one row per token.
+    """Turn a piece of tokens into one of bases; the distributions stay one row per token.
 
     Parameters
     ----------
     piece
-        Its numbers are of tokens.
+        The piece, with one row per token.
     first
-        Bases before its first predicted token.
+        Number of bases before its first predicted token.
     predicted, read
-        Bases of each token that is predicted, and that is read.
+        Number of bases of each token that is predicted, and of each that is read.
     """
+    # The log-probability of a token is shared evenly among its bases, so that sums over bases are sums over tokens.
     shares = piece.log_probabilities / np.maximum(predicted, 1)
     ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
     times, entropy = torch.from_numpy(read.astype(np.int64)), piece.entropy_bits
@@ -149,7 +150,8 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
 
 
 def piece_ends(inputs: int, cuts: Iterable[int], piece_tokens: int = PIECE_TOKENS, position: int = 0) -> list[int]:
-    """Return the ends of the pieces behind ``position``: multiples of ``piece_tokens``, cuts, and the last input."""
+    """Return the ends of the pieces after ``position``: multiples of ``piece_tokens``, cuts, and the last input."""
+    # Multiples of the piece, not steps from where the last cut was: a resumed stream then has the same pieces.
     ends = {*range(piece_tokens, inputs, piece_tokens), *(c for c in cuts if 0 < c < inputs), inputs}
     return sorted(end for end in ends if end > position)
 
@@ -161,12 +163,12 @@ def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
 
 
 def inputs_before(ids: np.ndarray, bos: int, position: int) -> np.ndarray:
-    """Return the inputs before one, uint8: for the copy memory of a state that comes from a file."""
+    """Return all inputs before a position, uint8: a state from a file needs them for its copy memory."""
     return np.concatenate([[bos], ids[: position - 1]]).astype(np.uint8) if position else ids[:0].astype(np.uint8)
 
 
 def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
-    """Return the entries of ``log_p`` (m, targets) that belong to ``ids`` (n <= m,); nan where an id is no target."""
+    """Return the log-probabilities of ``ids`` (n <= m,) in ``log_p`` (m, targets); nan where an id is no target."""
     ids = ids.astype(np.int64)
     known = ids < targets
     picked = log_p[np.arange(len(ids)), np.where(known, ids, 0)]

@@ -1,10 +1,9 @@
-"""What an ALT allele is in tokens, whatever the tokenizer.
+"""Turns an ALT allele into tokens, for any tokenizer.
 
-The contig with ALT in its place is tokenized as a sequence of its own, as far as that differs from the strand's own
-tokens. The comparison begins at the first token that differs, and ends behind the same base on either side. A token
-that reaches across this end counts with the share of its bases before it, on either side alike. So the score depends
-on the two haplotypes alone: a k-mer that is out of phase behind an indel, or a byte pair that merges otherwise, is
-compared base by base.
+The contig with ALT in it is tokenized as a sequence of its own, as far as its tokens differ from those of the strand.
+The comparison begins at the first token that differs, and ends after the same base in both. A token that reaches beyond
+this end counts with the share of its bases before it, in both alike. So the score depends on the two haplotypes alone,
+even where k-mers are out of phase after an indel, or byte pairs merge differently.
 """
 
 from __future__ import annotations
@@ -20,26 +19,26 @@ from titans_dna.tokenizers import Tokenizer, new_bases
 
 @dataclass(frozen=True, kw_only=True)
 class AlleleTokens:
-    """An allele on a strand: what is read in place of the strand's tokens, and the bases of REF it is compared with."""
+    """An allele on a strand: the tokens that replace the strand's, and the bases of REF that they are compared with."""
 
     token: int  # first token of the strand that is replaced
-    ids: np.ndarray  # what is read from there on
-    weights: np.ndarray  # share of each id's bases that count: 1, but at the end
-    first: int  # REF: bases of the strand first to stop, 0-based half-open
+    ids: np.ndarray  # token ids that are read from there on
+    weights: np.ndarray  # share of each token's bases that count: 1, except perhaps at the end
+    first: int  # REF is bases first to stop of the strand, 0-based half-open
     stop: int
 
 
 def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_bp: int) -> AlleleTokens:
-    """Return an allele as tokens, and the stretch of REF it is compared with.
+    """Return an allele as tokens, and the stretch of REF that it is compared with.
 
     Parameters
     ----------
     tokenizer, strand
-        As the model reads them.
+        Tokenizer of the model, and the strand that it reads.
     allele
-        On the contig.
+        Allele on the contig, in coordinates of the forward strand.
     horizon_bp
-        Bases behind the rightmost placement of the allele that count.
+        Bases after the rightmost placement of the allele that count.
     """
     start, end = strand.span(allele.start, allele.end)
     first, last = strand.span(allele.first, allele.last)
@@ -49,6 +48,7 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
         ids = np.concatenate([strand.ids[first:start], tokenizer.encode(alt), strand.ids[end:stop]])
         return AlleleTokens(token=first, ids=ids, weights=np.ones(len(ids)), first=first, stop=stop)
     grown = len(alt) - (end - start)
+    # Tokens may begin before the allele and end after the horizon, so a wider stretch is tokenized.
     low, high = tokenizer.widen(first, stop + grown)
     ids = tokenizer.encode(strand.sequence[low:start] + alt + strand.sequence[end : high - grown])
     token = strand.token_at(low)
@@ -68,7 +68,7 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
 
 
 def _shared(ids: np.ndarray, others: np.ndarray, reach: np.ndarray, end: int) -> int:
-    """Count the leading tokens that both have, of those whose bases all lie before ``end``."""
+    """Count the leading tokens that are the same in both, among those whose bases all lie before ``end``."""
     size = min(len(others), int(np.searchsorted(reach, end, side="right")))
     differs = np.flatnonzero(ids[:size] != others[:size])
     return int(differs[0]) if len(differs) else size

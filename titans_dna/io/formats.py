@@ -1,8 +1,8 @@
-"""The register of formats: what each holds, how its names end, who writes and reads it, and whether shards merge.
+"""The register of formats: what each holds, its file endings, who writes and reads it, and whether its shards merge.
 
-Every other part of the package asks here what an ending means. Nothing else is imported until a reader or a writer is
-asked for, so this module costs nothing to load. A name says the format of what is written (`format_of`); what is read
-is told by its bytes, and by its name only where they say nothing (`sniff`).
+All other parts of the package ask here what an ending means. A reader or writer is imported only when it is asked for,
+so this module is quick to load. The name of an output says its format (`format_of`). An input is recognised by its
+bytes, or by its name if the bytes do not say (`sniff`).
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ HOLDS = {
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One format of one kind of content."""
+    """One file format for one kind of content."""
 
     name: str  # in words
     holds: str  # a key of `HOLDS`
-    endings: tuple[str, ...]  # of file names, the preferred one first
-    verbs: tuple[str, ...] = ()  # verbs that write it, with the option where it is not --output
-    writer: str = ""  # "module:name" below titans_dna.io, empty where the verb writes it itself
+    endings: tuple[str, ...]  # endings of file names, the preferred one first
+    verbs: tuple[str, ...] = ()  # verbs that write it, with the option if that is not --output
+    writer: str = ""  # "module:name" below titans_dna.io; empty if the verb writes it itself
     reader: str = ""  # "module:name" below titans_dna.io of a function that takes a path
     merges: bool = False  # whether `titans-dna merge` makes one file of its shards
-    package: str = ""  # optional package that it needs
+    package: str = ""  # optional package that it needs; "" for none
 
     def fits(self, path: str | os.PathLike[str]) -> bool:
-        """Tell whether a path ends as files of this format do."""
+        """Tell whether a path has an ending of this format."""
         return os.fspath(path).endswith(self.endings)
 
     def load_writer(self) -> Any:
@@ -66,7 +66,7 @@ class Format:
 _TABLES = ("score-variants", "score-regions")
 _TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
-_TEXT = ("TSV", "JSON", "HTML")  # what a device or pipe can take
+_TEXT = ("TSV", "JSON", "HTML")  # formats that can be written to a device or pipe
 _SINKS, _TABLE, _TRACK = "tables.score_sinks:", "tables.score_table_reader:", "tables.track_set:"
 
 FORMATS = (
@@ -151,26 +151,26 @@ FORMATS = (
 
 
 def endings_of(*, verb: str = "", holds: str = "") -> tuple[str, ...]:
-    """Return the endings that a verb can write, or that what is held can have; the preferred one first."""
+    """Return the endings that a verb writes, or that files of some content have; the preferred one first."""
     return tuple(dict.fromkeys(end for found in _chosen(verb, holds) for end in found.endings))
 
 
 def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") -> Format:
-    """Return the format that a path to be written asks for.
+    """Return the format that the path of an output asks for.
 
     Parameters
     ----------
     path
-        Output. A device such as ``/dev/null`` has no ending; a verb that writes one format of text alone takes it.
+        Output. A device such as ``/dev/null`` has no ending; it is accepted if the verb writes one text format only.
     verb
-        Verb that writes, with the option where it is not ``--output``; "merge" writes what merges.
+        Verb that writes, with the option if that is not ``--output``; "merge" writes all formats whose shards merge.
     holds
-        What is written, a key of `HOLDS`; empty for all that the verb writes.
+        Content that is written, a key of `HOLDS`; empty for all that the verb writes.
 
     Raises
     ------
     OutputError
-        If the verb cannot write what the path's ending says, or a package for it is not installed.
+        If the verb does not write this ending, or a package that it needs is not installed.
     """
     formats = _chosen(verb, holds)
     found = next((each for each in formats if each.fits(path)), None)
@@ -183,7 +183,7 @@ def format_of(path: str | os.PathLike[str], *, verb: str = "", holds: str = "") 
 
 
 def require_package(found: Format, path: str | os.PathLike[str]) -> None:
-    """Raise if the package that a format needs is not installed."""
+    """Raise OutputError if the package that a format needs is not installed."""
     if found.package and importlib.util.find_spec(found.package) is None:
         raise OutputError(
             f"needs the package {found.package}. Install it with: pip install 'titans-dna[convert]'.", path=path
@@ -191,14 +191,14 @@ def require_package(found: Format, path: str | os.PathLike[str]) -> None:
 
 
 def sniff(path: str | os.PathLike[str]) -> Format | None:
-    """Tell what a file is by its bytes, or by its name where they do not say; None where it is no format of ours.
+    """Return the format of a file, told by its bytes or else by its name; None if it is not a format of ours.
 
     Raises
     ------
     InputMissing
-        If the file is not there.
+        If the file does not exist.
     FormatError
-        If it is damaged.
+        If the file is damaged.
     """
     path = Path(path)
     if not path.is_file():
@@ -218,7 +218,7 @@ def _load(place: str) -> Any:
 
 
 def _chosen(verb: str, holds: str) -> list[Format]:
-    """Return the formats that a verb writes and that hold this."""
+    """Return the formats that a verb writes for some content."""
     held = [each for each in FORMATS if each.verbs and holds in ("", each.holds)]
     return [each for each in held if not verb or verb in each.verbs or (verb == "merge" and each.merges)]
 
@@ -228,7 +228,7 @@ def _is_device(path: Path) -> bool:
 
 
 def _refusal(path: Path, verb: str, holds: str) -> str:
-    """Say what cannot be written, what can be, and who else writes it."""
+    """Return in words what the verb cannot write, what it can, and what else would write it."""
     known = next(
         (end for each in FORMATS for end in sorted(each.endings, key=len)[::-1] if path.name.endswith(end)), ""
     )
@@ -243,9 +243,10 @@ def _refusal(path: Path, verb: str, holds: str) -> str:
 
 
 def _look_inside(path: Path) -> tuple[str, str]:
-    """Return name and content of a format by the bytes of a file; empty text where they do not tell."""
+    """Return name and content of the format that the bytes of a file tell; empty text if they do not."""
     with path.open("rb") as file:
         head = file.read(8)
+    # The magic numbers of HDF5, Parquet, bigWig (in either byte order) and NumPy.
     if head == b"\x89HDF\r\n\x1a\n":
         return _look_inside_hdf5(path)
     if head[:4] == b"PAR1":
@@ -262,6 +263,7 @@ def _look_inside_hdf5(path: Path) -> tuple[str, str]:
 
     try:
         with h5py.File(path, "r") as file:
+            # Tracks come last: their groups bear the names of contigs, which tell nothing.
             if "titans_dna_scores" in file.attrs:
                 return "HDF5", "scores"
             if "uns/titans_dna" in file:
@@ -292,7 +294,7 @@ def _content_of_parquet(path: Path) -> str:
 
 
 def _look_inside_text(path: Path) -> tuple[str, str]:
-    """Look at the first lines of a text; the column names of a table say what it holds."""
+    """Look at the first lines of a text file; the column names of a table tell what it holds."""
     try:
         with path.open("rb") as raw:
             packed = raw.peek(2)[:2] == b"\x1f\x8b"

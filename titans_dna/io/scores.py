@@ -1,9 +1,11 @@
-"""Scores of every kind, opened by one function: variants, regions, tracks, changes of bases, classes, figures.
+"""Opens scores of every kind by one function: variants, regions, tracks, changes of bases, classes, figures.
 
-with_scores = open_scores("scored.vcf.gz")
-with_scores.columns, with_scores.metadata      # what there is, and what made it
-for row in with_scores: ...                    # row by row, at constant memory
-with_scores.to_pandas()                        # all at once
+For example::
+
+    scores = open_scores("scored.vcf.gz")
+    scores.columns, scores.metadata      # what there is, and how it was made
+    for row in scores: ...               # row by row, at constant memory
+    scores.to_pandas()                   # all at once
 """
 
 from __future__ import annotations
@@ -19,23 +21,23 @@ __all__ = ["Scores", "open_scores"]
 
 
 def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Scores:
-    """Open what score-variants, score-regions, mutagenesis, predict, tokenize, evaluate or statistics has written.
+    """Open a file of score-variants, score-regions, mutagenesis, predict, tokenize, evaluate or statistics.
 
     Parameters
     ----------
     path
-        The file. Its bytes say what it is.
+        The file; its format is recognised by its bytes.
     info
-        INFO fields of a VCF that are wanted too, as columns of text; a table has all its columns anyway.
+        INFO fields of a VCF to read as further columns of text; of a table all columns are read anyway.
 
     Raises
     ------
     InputMissing
         If the file is not there.
     FormatError
-        If it holds no scores.
+        If the file holds no scores.
     OutputError
-        If a package that reads it is not installed.
+        If a package that is needed to read it is not installed.
     """
     found = sniff(path)
     if found is None or not found.reader or found.holds == "embeddings":

@@ -1,1 +1,1 @@
-"""Jobs: from files to files, in finished parts that a kill cannot undo."""
+"""Jobs read files and write files; their finished parts are kept on disk, so that a killed run can go on."""

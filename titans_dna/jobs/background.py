@@ -1,4 +1,4 @@
-"""Scores of common variants, against which a score is given its quantile."""
+"""Scores of common variants, among which each score gets its quantile."""
 
 from __future__ import annotations
 
@@ -15,25 +15,27 @@ from titans_dna.io.variants.variant_table import open_variants
 from titans_dna.io.variants.vcf import VariantReader
 from titans_dna.jobs.variant_scores import ScoringRun, plain_options, score_table
 
-Background = dict[str, np.ndarray]  # scores by class
+Background = dict[str, np.ndarray]  # scores by class of variant (see `length_class`), one array each
 
 
 def read_background(run: ScoringRun, path: Path) -> Background:
-    """Return the scores of common variants by class, read from INFO where this model scored them, else scored now.
+    """Return the scores of common variants by class: read from INFO if the file has scores, and made now if it has not.
 
-    A file that was scored before must have been scored by the same model with the same horizon: shards then need not
-    score it again each.
+    Scores in the file must be of the same model and horizon. A background that was scored once serves all shards; an
+    unscored one is scored again by each of them.
 
     Raises
     ------
     ConfigError
-        If it was scored by another model or with another horizon.
+        If the file was scored by another model or with another horizon.
     """
     with open_variants(path) as reader:
         if "TD_LLR" in reader.header.declared.get("INFO", ()):
             return _scored_before(reader, run.model, run.options.horizon_bp, path)
         table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp, lengths=reader.header.lengths)
     everything = np.ones(len(table.rows_per_record), dtype=bool)
+    # Every allele is scored, whatever the shard: a quantile needs the whole distribution. The prefix keeps the parts in
+    # the work folder apart from those of the variants themselves.
     plain = replace(run, options=plain_options(run.options))
     scores = score_table(plain, table, everything, prefix="background-")
     found: dict[str, list[float]] = {}

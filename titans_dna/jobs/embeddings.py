@@ -1,10 +1,10 @@
-"""The whole job: regions of many contigs to one file, or to a shard of it, in finished parts that a kill cannot undo.
+"""Embeds the regions of many contigs into one file, or into a shard of it, in parts that survive a kill.
 
 A part is one strand of one contig (context "contig"), or one strand of about a megabase of regions (context "region").
-Its vectors lie in the work folder as they come; on the way along a contig the place of the stream is saved with them.
-Parts depend on the job alone, not on shards or on what an earlier run has done; so one run, a resumed one, and shards
-that are merged give the same numbers. A strand of a contig is never split between shards: a later range needs the
-memory of all before it, so a second machine would read the same bases again.
+Its vectors are written to the work folder as they are made; along a contig, the state of the stream is saved with them.
+Parts depend on the job alone, not on the shards or on an earlier run, so one run, a resumed run, and merged shards give
+the same numbers. A strand of a contig is never split between shards: a later range needs the memory of all that stands
+before it, so a second machine would have to read the same bases again.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ from titans_dna.model.state import StreamState
 
 __all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
 
-PART_BP = 1 << 20  # of regions in a part, in the context of the region
-BLOCK_BYTES = 4 << 20  # of vectors put into the file at once
+PART_BP = 1 << 20  # bases of the regions in a part, where each region is read by itself
+BLOCK_BYTES = 4 << 20  # bytes of vectors that are put into the file at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How the vectors are stored, and which of them."""
+    """How vectors are stored, which shard of them, and whether to go on with an unfinished run."""
 
     dtype: str = "float32"
     compression: str = "none"
@@ -52,18 +52,18 @@ class Storage:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Group:
-    """Regions of one contig that are read together."""
+    """Regions of one contig that are read together; one part on each strand."""
 
     contig: str
-    rows: np.ndarray  # in the file
+    rows: np.ndarray  # numbers of their rows in the file
     starts: np.ndarray  # 0-based half-open, on the contig
     ends: np.ndarray
-    cost_bp: int  # bases that are read, per strand
+    cost_bp: int  # bases that are read on each strand
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EmbeddingPlan:
-    """What is to be read for the regions of a job."""
+    """The regions of a job, and how they are grouped for reading."""
 
     options: EmbedOptions
     regions: RegionSpool  # usable or not, in the order of the file
@@ -72,22 +72,22 @@ class EmbeddingPlan:
 
     @property
     def rows(self) -> int:
-        """Regions, usable or not."""
+        """Number of regions, usable or not."""
         return self.regions.rows
 
     @property
     def bins(self) -> int:
-        """Vectors of a region; of one base in a ragged job."""
+        """Number of vectors per region; in a ragged job, per base."""
         return self.options.pooling.bins
 
     @property
     def contigs(self) -> tuple[str, ...]:
-        """Contigs that are read."""
+        """Names of the contigs that are read."""
         return tuple(dict.fromkeys(group.contig for group in self.groups))
 
     @property
     def targets(self) -> int:
-        """Vectors of the whole job."""
+        """Number of vectors of the whole job."""
         return self.rows * self.bins if self.offsets is None else int(self.offsets[-1])
 
     def first_target(self, rows: np.ndarray) -> np.ndarray:
@@ -102,7 +102,7 @@ class EmbeddingPlan:
         return [number for number, part in enumerate(parts) if part == shard.index]
 
     def rows_of(self, shard: Shard) -> np.ndarray:
-        """Tell which rows a shard writes: those that it reads; the first one also those that cannot be read."""
+        """Tell which rows a shard writes, (rows,) bool: those it reads, and shard 1 also those that nobody can read."""
         mine = np.full(self.rows, shard.index == 1)
         for group in self.groups:
             mine[group.rows] = False
@@ -114,14 +114,14 @@ class EmbeddingPlan:
 def plan_embeddings(
     regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions
 ) -> EmbeddingPlan:
-    """Go through the regions once and say what is to be read; 24 bytes per region are kept in memory.
+    """Go through the regions once and group them for reading; 24 bytes per region are kept in memory.
 
     Parameters
     ----------
     regions
-        In the order of the file.
+        The regions in the order of the file.
     contigs
-        Lengths in the order of the FASTA.
+        Length of each contig in bases, in the order of the FASTA.
     options
         Context and pooling decide what is read together.
     """
@@ -159,18 +159,18 @@ def write_embeddings(
     *,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Read what the plan says, write the file, and return the number of regions by outcome.
+    """Embed the regions of a plan, write the file, and return the number of regions by outcome.
 
     Parameters
     ----------
     output
-        HDF5 file; its finished parts lie beside it until it is complete.
+        HDF5 file; finished parts lie beside it, in ``OUTPUT.work``, until it is complete.
     model, genome
-        What reads, and what is read.
+        The model, and the sequence that it reads.
     plan
-        Of the regions.
+        What `plan_embeddings` returned.
     attributes
-        What is said of them in the file.
+        Attributes of the file.
     storage
         Type, compression, shard, and whether to go on with the parts of an earlier run.
     progress
@@ -181,9 +181,9 @@ def write_embeddings(
     OutputError
         If the file cannot be written, the disk is full, or another run is at work.
     ConfigError
-        If the unfinished run that is to go on is another one.
+        If the unfinished run beside the output is of another job.
     FormatError
-        If a feature does not fit the type of the file.
+        If a feature is too large for the number format of the file.
     """
     format_of(output, verb="embed")
     contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
@@ -206,7 +206,7 @@ def write_embeddings(
 
 
 def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard) -> dict[str, Any]:
-    """Return what the file says of its vectors, but for the command."""
+    """Return the attributes of the file, without the command."""
     said = {**vector_attributes(model, plan.options), "rows": plan.rows}
     said |= {"relatives": describe_relatives(model.relatives)} if model.relatives else {}
     return said if shard.whole else {**said, "shard": str(shard), "regions_sha256": plan.regions.digest}
@@ -215,13 +215,16 @@ def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard
 def _groups(
     contig: str, length_bp: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, options: EmbedOptions
 ) -> Iterator[Group]:
-    """Yield the regions of a contig as they are to be read together."""
+    """Yield groups of the regions of a contig that are read together."""
     if options.context == "contig":
+        # The forward strand is read from the contig's left up to the last region, the reverse strand from its right
+        # down to the first. Both are charged with the longer of the two, so that the cost is one number.
         reach = (length_bp - int(starts.min()) if True in options.strands else 0, int(ends.max()))
         yield Group(contig=contig, rows=rows, starts=starts, ends=ends, cost_bp=max(reach))
         return
     order = np.lexsort((rows, starts))
     rows, starts, ends = rows[order], starts[order], ends[order]
+    # A region belongs to the megabase in which its last base lies, counted over the sorted regions.
     number = (np.cumsum(ends - starts) - 1) // PART_BP
     cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(rows)]
     for first, last in pairwise(cuts):
@@ -238,7 +241,7 @@ def _read_parts(
     shard: Shard,
     progress: Progress | None,
 ) -> list[list[Path]]:
-    """Make the parts of a shard that are not there yet; return the files of all of them, by strand."""
+    """Make those parts of a shard that do not exist yet, and return the files of all its parts, by strand."""
     options = plan.options
     found: list[list[Path]] = [[] for _ in options.strands]
     for number in plan.of_shard(shard):
@@ -259,17 +262,20 @@ def _read_parts(
                     checkpoint=part,
                 ):  # fmt: skip
                     file.append(targets, values)
+                # The vectors must be on disk before the part is marked as finished.
                 file.flush()
                 work.keep(name, {"vectors": np.array(file.count)})
     return found
 
 
 class _Part:
-    """The vectors of a part and the place of its stream, saved together; see `branches.Checkpoint`."""
+    """The vectors of a part and the state of its stream, saved together (see `branches.Checkpoint`)."""
 
     def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
         self._place = work.checkpoint(name, weights_sha256)
         self._saved = self._place.load()
+        # Vectors beyond the saved count were written after the last save. They are dropped, since the stream makes them
+        # again from there.
         self.file = VectorFile(work.path / name, width, int(self._saved[2]["written"]) if self._saved else 0)
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
@@ -279,6 +285,7 @@ class _Part:
         return self._place.due()
 
     def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
+        # Vectors first: a saved state that counts vectors which a crash has lost could not be taken up.
         self.file.flush()
         self._place.save(position, state, {**arrays, "written": np.array(self.file.count)})
 
@@ -286,7 +293,7 @@ class _Part:
 def assemble(
     writer: EmbeddingWriter, plan: EmbeddingPlan, vectors: Sequence[PartVectors], shard: Shard
 ) -> dict[str, int]:
-    """Put the vectors of the strands beside their regions, in the order of the input; count the outcomes."""
+    """Write the regions and their vectors in the order of the input, and return the number of regions by outcome."""
     counts, mine = dict[str, int](), plan.rows_of(shard)
     for first, last, columns in _blocks(plan, writer.width):
         rows = np.arange(first, last)
@@ -320,7 +327,7 @@ def _blocks(plan: EmbeddingPlan, width: int) -> Iterator[tuple[int, int, dict[st
 def _vectors(
     plan: EmbeddingPlan, parts: Sequence[PartVectors], rows: np.ndarray, kept: np.ndarray, width: int
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the vectors of a block, the mean of the strands, and how many each region has if that differs."""
+    """Return the vectors of a block, averaged over the strands, and in a ragged job how many each region has."""
     first, last = int(rows[0]), int(rows[-1]) + 1
     low, high = (
         (first * plan.bins, last * plan.bins)
@@ -336,7 +343,7 @@ def _vectors(
 
 
 def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
-    """Return what became of each region, as UTF-8."""
+    """Return the outcome of each region, as UTF-8."""
     known = np.where(have_vectors(values, numbers), EMBEDDED.encode(), b"reference_n")
     found: np.ndarray = np.where(placed == b"ok", known, placed)
     return found

@@ -1,7 +1,7 @@
-"""Shards of one run back into the file that one run would have written.
+"""Merges shards of scores into the file that a run without shards would have written.
 
-Every shard says what it was made with and which rows of the whole it holds. Shards of another model, sequence, version,
-input or other options are refused; so are a missing shard and one that is there twice.
+The header of every shard says how it was made, and which rows of the whole it holds. Shards that differ in model,
+sequence, version, input or options are refused, and so are a missing shard and one that is given twice.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ _OUR_IDS = frozenset(field.id for field in (*FIELDS, *EXTRA.values()))
 
 
 def merge_scores(paths: Sequence[Path], output: Path) -> int:
-    """Put shards of scored variants or regions together; return the number of rows or records.
+    """Merge shards of scored variants or regions; return the number of rows (of a table) or records (of a VCF).
 
     Parameters
     ----------
     paths
-        All shards of one run, in any order: all VCF, or all tables of one kind.
+        All shards of one run, in any order: either all VCF, or all tables of one kind.
     output
-        VCF for VCFs; for tables a table, of any format.
+        A VCF for shards in VCF; for tables a table, in any format. ``-`` writes a VCF to standard output.
 
     Raises
     ------
     InputMissing, FormatError
-        If a file is not there, is no shard, or the shards do not make one whole.
+        If a file does not exist, is not a shard, or the shards do not fit together into one whole.
     OutputError
         If the output cannot be written.
     """
@@ -53,16 +53,17 @@ def merge_scores(paths: Sequence[Path], output: Path) -> int:
 
 
 def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> list[tuple[int, int]]:
-    """Return the order of rows as ``merge_order`` gives it, after comparing what the shards were made with.
+    """Compare how the shards were made, and return the order of their rows as ``merge_order`` does.
 
     Raises
     ------
     FormatError
-        If a file is no shard, or two of them differ in anything but their rows.
+        If a file is not a shard, two of them differ in how they were made, or a shard is missing or given twice.
     """
     for path, found in zip(paths, metadata, strict=True):
         if not {"shard", "rows"} <= found.keys():
             raise FormatError("is no shard: it was not made with --shard. Give the shards of one run.", path=path)
+        # All keys that bear on the numbers must agree; `HOW` lists those that tell only how a file came about.
         for key in sorted({*found, *metadata[0]} - set(HOW)):
             if found.get(key) != metadata[0].get(key):
                 raise FormatError(
@@ -80,7 +81,8 @@ def _merge_tables(paths: Sequence[Path], output: Path) -> int:
     tables = [open_scores(path) for path in paths]
     order = check_shards(paths, [table.metadata for table in tables])
     if any(table.columns != tables[0].columns for table in tables):
-        raise FormatError("has other columns than the others. Give the shards of one run.", path=paths[-1])
+        what = "this shard and those before it differ in their columns. Give the shards of one run."
+        raise FormatError(what, path=paths[-1])
     whole = metadata_of_whole(tables[0].metadata)
     rows = [table.rows() for table in tables]
     with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
@@ -100,7 +102,8 @@ def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
         metadata = [_metadata(reader.header) for reader in readers]
         order = check_shards(paths, metadata)
         if any(reader.header.columns != readers[0].header.columns for reader in readers):
-            raise FormatError("has other samples than the others. Give the shards of one run.", path=paths[-1])
+            what = "this shard and those before it differ in their samples. Give the shards of one run."
+            raise FormatError(what, path=paths[-1])
         whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
         told = [f"{OURS}{key}={value}" for key, value in whole.items()]
         headers = [reader.header for reader in readers]
@@ -121,16 +124,16 @@ def _take(reader: VariantReader, count: int, path: Path) -> Iterator[VcfRecord]:
 
 
 def _metadata(header: VcfHeader) -> dict[str, str]:
-    """Return what the header says of the run, but for what stands for records."""
+    """Return what the header says about the run, without the lines that stand for records not copied."""
     return {key: value for key, value in metadata_of(header).items() if not key.startswith(("malformed", "dropped"))}
 
 
 def _joined(headers: Sequence[VcfHeader]) -> tuple[VcfHeader, list[str], dict[str, int]]:
-    """Return the header of the source, as far as the shards tell; further lines; and bases of contigs.
+    """Return the header of the source as far as the shards tell it, our own INFO lines, and the lengths of contigs.
 
-    Behind the source's lines each shard declares what its own records use, and then our fields. Shards therefore agree
-    on the source's lines and on no more than what all of them declare first, as one run would; all else is declared
-    anew as the records come.
+    After the lines of the source, each shard declares what its own records use, and then our fields. The lines that all
+    shards begin with are therefore those of the source, and perhaps declarations that one run would have made too.
+    Everything else is declared anew as the records are written.
     """
     plain = [[line for line in header.lines if not line.startswith(OURS)] for header in headers]
     ours = [line for line in plain[0] if _declares_ours(line)]
@@ -148,7 +151,7 @@ def _declares_ours(line: str) -> bool:
 
 
 def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
-    """Return the lines about records that could not be copied, in the order of the source."""
+    """Return the header lines about records that could not be copied, in the order of the source."""
     lines = [line.removeprefix(OURS).partition("=")[::2] for header in headers for line in header.lines
              if line.startswith((f"{OURS}mal", f"{OURS}drop"))]  # fmt: skip
     kept = []
@@ -156,11 +159,12 @@ def _not_copied(headers: Sequence[VcfHeader]) -> list[str]:
         kept.append(f"{OURS}malformed_records={sum(numbers)}")
     for wanted in ("malformed", "dropped"):
         texts = [text for key, text in lines if key == wanted]
+        # In the order of the source, so that the merged header is that of one whole run.
         texts.sort(key=lambda text: _number(text.removeprefix("line ").partition(":")[0]))
         kept += [f"{OURS}{wanted}={text}" for text in texts[:MALFORMED_SHOWN]]
     return kept
 
 
 def _number(text: str) -> int:
-    """Return a count or line number of a header; 0 where somebody has edited it."""
+    """Return a count or line number of a header, and 0 for a text that is not one, since anybody may edit a header."""
     return int(text) if text.isascii() and text.isdecimal() else 0

@@ -1,6 +1,7 @@
-"""Shards of tracks back into the tracks that one run would have written.
+"""Merges shards of tracks into the tracks that a run without shards would have written.
 
-Shards hold whole contigs. What was made otherwise is refused, and so is a missing shard, as for tables of scores.
+Each shard holds whole contigs. As for tables of scores, shards that were made differently are refused, and so is a
+missing shard.
 """
 
 from __future__ import annotations
@@ -23,32 +24,33 @@ from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
 
-_OWN = ("contigs", "tracks")  # keys that a shard alone has
-_BASES = 1 << 18  # handed over at once
+_OWN = ("contigs", "tracks")  # keys of the metadata that only shards have
+_BASES = 1 << 18  # bases handed over at once
 
 Row = TypeVar("Row")
 
 
 def merge_tracks(paths: Sequence[Path], output: Path) -> int:
-    """Put shards of tracks together; return the number of contigs.
+    """Merge shards of tracks; return the number of contigs.
 
     Parameters
     ----------
     paths
-        All shards of one run, in any order: of one format, and bigWigs of one kind.
+        All shards of one run, in any order and in one format; bigWigs must be of one kind of track.
     output
         A file of the same format.
 
     Raises
     ------
     InputMissing, FormatError
-        If a file is not there, is no shard, or the shards do not make one whole.
+        If a file does not exist, is not a shard, or the shards do not fit together into one whole.
     OutputError
         If the output has another format, or cannot be written.
     """
     shards = [open_track_shard(path) for path in paths]
     _check_formats(shards, output)
     order = check_shards(paths, [shard.metadata for shard in shards])
+    # Every shard names all contigs of the run, and its "rows" are numbers of contigs in this list.
     names = iter(shards[0].lengths)
     source = {next(names): shards[place] for place, count in order for _ in range(count)}
     if shards[0].format.holds == "all-SNVs":
@@ -64,25 +66,26 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
 
 
 def _check_formats(shards: Sequence[TrackShard], output: Path) -> None:
-    """Refuse shards of several formats, and to make another one of them."""
+    """Refuse shards in different formats, and an output in another format than theirs."""
     first = shards[0]
     ending = next(end for end in first.format.endings if first.path.name.endswith(end))
     if other := [shard.path for shard in shards if shard.format is not first.format]:
         raise FormatError(f"is not {ending} as {first.path.name} is. Give the shards of one run.", path=other[0])
     verb = "mutagenesis --all-snvs" if first.holds_snvs else "score-regions --tracks"
     if format_of(output, verb=verb) is not first.format:
-        raise OutputError(f"ends in another suffix. Shards of {ending} make {ending}.", path=output)
+        what = f"has another ending than the shards. Shards in {ending} can only be merged into {ending}."
+        raise OutputError(what, path=output)
 
 
 class _Ahead(Generic[Row]):
-    """Contigs with their rows in the order of a file, of which some have none."""
+    """Gives the rows of one contig after the other, in the order of a file in which some contigs may have no rows."""
 
     def __init__(self, contigs: Iterator[tuple[str, Iterator[Row]]]) -> None:
         self._contigs = contigs
         self._next = next(contigs, None)
 
     def take(self, contig: str) -> Iterator[Row]:
-        """Yield the rows of a contig; none where the file goes on with another."""
+        """Yield the rows of a contig; there are none if the file goes on with another contig."""
         if self._next is None or self._next[0] != contig:
             return
         yield from self._next[1]
@@ -95,7 +98,7 @@ def _whole(shard: TrackShard) -> dict[str, str]:
 
 
 def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
-    """Copy the rows contig by contig; every shard is read once."""
+    """Copy the rows contig by contig, reading every shard once."""
     columns = [Column("contig", "text"), Column("start", "integer")]
     columns += [Column(kind, "score") for kind in shards[0].kinds]
     contigs = {shard.path: _Ahead(groupby(shard.table, lambda row: str(row["contig"]))) for shard in shards}
@@ -106,7 +109,7 @@ def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], outp
 
 
 def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
-    """Copy the arrays contig by contig, by way of a file on disk."""
+    """Copy the arrays contig by contig, through a file on disk: those of a chromosome may not fit into memory."""
     kinds, lengths = shards[0].kinds, shards[0].lengths
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merge-") as folder:
 

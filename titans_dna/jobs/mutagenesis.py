@@ -1,4 +1,4 @@
-"""Single-base changes of regions into HDF5, and predictions of every base into a table or bigWigs."""
+"""Writes the effects of single-base changes to HDF5, and the predictions for every base to a table, bigWigs or HDF5."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from titans_dna.jobs.shards import describe_track_shard
 from titans_dna.jobs.work_folder import WorkFolder
 
 Advance = Callable[[int, int], None]
-_BASES = 1 << 18  # averaged at once
+_BASES = 1 << 18  # bases averaged at once
 
 
 def mutate_regions(
@@ -40,19 +40,20 @@ def mutate_regions(
 ) -> list[RegionEffects]:
     """Score all single-base changes of regions and write them to HDF5.
 
-    The layout stands in `titans_dna.io.tables.mutagenesis`. A region that is given twice is written once.
+    `titans_dna.io.tables.mutagenesis` describes the layout. A region that is given twice is written once.
 
     Raises
     ------
     OutputError
         If the output is not ``.h5``.
     ConfigError
-        If there is no region, or the unfinished run is another one.
+        If there is no region, or the unfinished run beside the output is of another job.
     """
     format_of(output, verb="mutagenesis")
     if not regions:
         raise ConfigError("there is no region to change. Give --region or --bed.")
-    regions = list({str(replace(region, name="")): region for region in regions}.values())  # exons of isoforms repeat
+    # The exons of a gene's isoforms repeat under different names; a group of the file is named after its place alone.
+    regions = list({str(replace(region, name="")): region for region in regions}.values())
     metadata = run_metadata(model, genome, {"kind": "mutagenesis", "horizon_bp": horizon_bp})
     job = describe_job(metadata, genome, dict.fromkeys(region.contig for region in regions))
     job["regions"] = " ".join(map(str, regions))
@@ -105,20 +106,20 @@ def write_all_snvs(
     resume: bool = False,
     advance: Advance = lambda done, total: None,
 ) -> None:
-    """Write ln P of A, C, G and T at every base of contigs, averaged over strands, from one pass over each strand.
+    """Write ln P of A, C, G and T at every base of contigs, from one pass over each strand, averaged over the strands.
 
     Parameters
     ----------
     model, genome
         Model and sequence.
     contigs
-        Names, in any order; written in the order of the sequence.
+        Names, in any order; they are written in the order of the sequence.
     output
-        ``.tsv.gz`` (bgzip with a tabix index), or what `io.tables.track_set` takes (``NAME.A.bw``, ...; ``.h5``).
+        ``.tsv.gz`` (bgzip with a tabix index), or a format of `io.tables.track_set` (``NAME.A.bw``, ...; ``.h5``).
     strands
         False reads forward, True the reverse complement.
     shard
-        Part of the work: whole contigs.
+        Part of the work to do; a shard takes whole contigs.
     resume
         Go on from an unfinished run.
     advance
@@ -129,7 +130,7 @@ def write_all_snvs(
     OutputError
         If the suffix of the output is unknown.
     ConfigError
-        If the unfinished run is another one.
+        If the unfinished run beside the output is of another job.
     """
     made = format_of(output, verb="mutagenesis --all-snvs")
     chosen = {contig: genome.contigs.lengths[contig] for contig in genome.contigs.names if contig in set(contigs)}
@@ -153,6 +154,7 @@ def write_all_snvs(
                         model, genome.sequence(contig), array, reverse=reverse, progress=progress,
                         checkpoint=work.checkpoint(name, model.weights_sha256),
                     )  # fmt: skip
+                    # The numbers are in the array on disk; an empty part marks them as complete.
                     work.keep(name, {})
                 else:
                     progress(length)
@@ -161,7 +163,8 @@ def write_all_snvs(
             parts = [arrays[contig, reverse] for reverse in strands]
             if len(parts) == 1:
                 return parts[0]
-            whole = work.array("mean", parts[0].shape)  # on disk: a chromosome's may not fit into memory
+            # On disk, because the mean of a chromosome may not fit into memory.
+            whole = work.array("mean", parts[0].shape)
             for start in range(0, lengths[contig], _BASES):
                 whole[:, start : start + _BASES] = np.mean([part[:, start : start + _BASES] for part in parts], axis=0)
             return whole

@@ -1,4 +1,4 @@
-"""What scores were made with, as text by key, the same in every format; shards are compared by it."""
+"""How scores were made: text by key, the same in every file format, by which shards and resumed runs are compared."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def run_metadata(
     Parameters
     ----------
     model, genome
-        What reads, and what is read. The bases are summed up for a shard only: that reads the whole genome once.
+        The model, and the sequence that it reads.
     options
-        All that change a score.
+        All options that change a score.
     shard
         Part of the work.
     inputs
-        SHA-256 of what is read beside the sequence, by a name for it; a shard says them, and the alias file's.
+        SHA-256 of each further input, by a name for it. Only shards record these, and that of the alias file.
     """
     metadata = {
         "version": __version__,
@@ -50,6 +50,7 @@ def run_metadata(
     }
     if shard.whole:
         return metadata
+    # Only shards pay for this checksum, which reads the whole genome once: another machine may hold another FASTA.
     digests = {"sequences": _digest(genome, sequences=True), **inputs, "aliases": _hash_aliases(genome)}
     return {**metadata, "shard": str(shard), **{f"{key}{_DIGEST}": digest for key, digest in digests.items()}}
 
@@ -62,12 +63,12 @@ def describe_relatives(relatives: Relatives) -> str:
 
 
 def metadata_of_whole(metadata: Mapping[str, str]) -> dict[str, str]:
-    """Return what one run would have said in place of its shards, but for the command."""
+    """Return the metadata that a run without shards would have written, without the command."""
     return {key: text for key, text in metadata.items() if key not in HOW and not key.endswith(_DIGEST)}
 
 
 def _digest(genome: Genome, *, sequences: bool) -> str:
-    """Return a checksum of names and lengths of all contigs, and of their sequences if asked for."""
+    """Return a checksum of the names and lengths of all contigs and, if asked for, of their sequences."""
     digest = hashlib.sha256()
     for contig, length in genome.contigs.lengths.items():
         digest.update(f"{contig}\t{length}\t{genome.md5(contig) if sequences else ''}\n".encode())
@@ -79,10 +80,10 @@ def _hash_aliases(genome: Genome) -> str:
 
 
 def describe_job(metadata: Mapping[str, str], genome: Genome, contigs: Iterable[str]) -> dict[str, str]:
-    """Return what an unfinished run and one that goes on with it must share, for ``work_folder.WorkFolder``.
+    """Return what an unfinished run and the run that resumes it must have in common (see `work_folder.WorkFolder`).
 
-    That is the metadata but for the command, the bases of the contigs that are read (a FASTA may be replaced, and reads
-    called otherwise), and the alias file, which decides where a record lies.
+    These are the metadata without the command; the bases of the contigs that are read, since a FASTA may be replaced
+    and a consensus called with other options; and the alias file, which decides on which contig a record lies.
     """
     sequence = "".join(f"{contig}\t{genome.md5(contig)}\n" for contig in contigs)
     job = {key: value for key, value in metadata.items() if key != "command"}
@@ -90,5 +91,5 @@ def describe_job(metadata: Mapping[str, str], genome: Genome, contigs: Iterable[
 
 
 def command_line() -> str:
-    """Return the command as it was typed, but for ``--resume``, which changes nothing that is written."""
+    """Return the command as it was typed, without ``--resume``: a resumed run writes the same file as one run."""
     return shlex.join(["titans-dna", *(word for word in sys.argv[1:] if word != "--resume")])

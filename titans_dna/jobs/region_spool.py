@@ -1,4 +1,4 @@
-"""Columns of regions between the reading of the input and the writing of the file, on disk: there may be many."""
+"""Keeps regions on disk, as columns, from the reading of the input to the writing of the output: there may be many."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from titans_dna.io.disk.atomic import disk_errors
 
 __all__ = ["ROWS", "RegionSpool"]
 
-ROWS = 1 << 14  # regions of a block
+ROWS = 1 << 14  # regions in a block
 TEXT = ("contig", "strand", "name", "outcome")
 
 Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
 
 
 class RegionSpool:
-    """Regions as columns of /regions of a file of embeddings, in an unnamed temporary file; read as often as one likes.
+    """Regions in an unnamed temporary file, as the columns of /regions in a file of embeddings; may be read repeatedly.
 
-    Text is UTF-8 of a fixed width; an outcome is that of `PlacedRegion`.
+    Text is UTF-8 of a fixed width. The outcome is that of `PlacedRegion`.
     """
 
     def __init__(self) -> None:
-        self.rows, self.text_bytes = 0, {"contig": 0, "name": 0}  # longest text
+        self.rows, self.text_bytes = 0, {"contig": 0, "name": 0}  # bytes of the longest text so far
         self._digest, self._blocks = hashlib.sha256(), 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the spool
         weakref.finalize(self, self._file.close)
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all regions, in their order."""
+        """SHA-256 over all regions so far, in their order."""
         return self._digest.hexdigest()
 
     def append(self, regions: Sequence[PlacedRegion]) -> None:
@@ -58,7 +58,7 @@ class RegionSpool:
         self.rows, self._blocks = self.rows + len(regions), self._blocks + 1
 
     def blocks(self) -> Iterator[tuple[int, Columns]]:
-        """Yield the first row of each block, and its columns."""
+        """Yield the number of the first row of each block, and its columns."""
         self._file.seek(0)
         row = 0
         for _ in range(self._blocks):

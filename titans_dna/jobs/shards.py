@@ -1,8 +1,8 @@
-"""Which rows of an input a shard scores, and how the rows of all shards go back into one order.
+"""Decides which rows of an input each shard scores, and puts the rows of all shards back into one order.
 
-Work is what a processor does: streaming the bases of a contig on both strands, once for each shard that has variants on
-it, and reading the haplotypes of its alleles. A contig goes to one shard, or, where its alleles outweigh a fair part,
-its records go by position to several.
+The work of a shard is to stream both strands of every contig on which it has variants, and to read the haplotypes of
+its alleles. A contig goes to one shard as a whole. Only if its alleles cost more than a fair part of all work, its
+records are divided by position among several shards, each of which then streams the contig.
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ def shard_of_records(
     lengths: Mapping[str, int],
     count: int,
 ) -> np.ndarray:
-    """Return the shard (1 to ``count``) of every record, the same on every machine.
+    """Return the shard (1 to ``count``) of every record; every machine finds the same.
 
     Parameters
     ----------
     contigs
-        Contig of each record; "" where there is none.
+        Contig of each record, as the sequence names it; "" if it has no such contig.
     positions
-        Its position.
+        Position of each record, 1-based.
     work
-        Bases that are read for its alleles; 0 where nothing is scored.
+        Bases to read for the alleles of each record; 0 where nothing is scored.
     lengths
-        Bases of each contig.
+        Length of each contig in bases.
     count
         Number of shards.
     """
@@ -52,6 +52,8 @@ def shard_of_records(
         total = costs[rows].sum()
         parts = min(count, max(1, math.ceil(total / fair))) if total else 1
         done = np.cumsum(costs[rows])
+        # A record belongs to the part in which the middle of its work falls: all parts cost about the same, and
+        # rounding can never put a record outside of them.
         piece = np.minimum((done - costs[rows] / 2) * parts // max(total, 1e-9), parts - 1).astype(int)
         for part in range(parts):
             pieces.append(rows[piece == part])
@@ -63,7 +65,7 @@ def shard_of_records(
 
 
 def write_ranges(mask: np.ndarray) -> str:
-    """Return the true places of a mask as ``total:start-end,...``, 0-based half-open.
+    """Write a mask as text: its length, and where it is true, as ``total:start-end,...``, 0-based half-open.
 
     Examples
     --------
@@ -75,12 +77,12 @@ def write_ranges(mask: np.ndarray) -> str:
 
 
 def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
-    """Return the total and the ranges that ``write_ranges`` wrote.
+    """Read what ``write_ranges`` wrote: the length of the mask, and the ranges where it is true.
 
     Raises
     ------
     FormatError
-        If the text is not of this form.
+        If the text does not have this form.
     """
     total, _, rest = text.partition(":")
     try:
@@ -93,32 +95,32 @@ def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
 
 
 def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[str, str]:
-    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`).
+    """Return the metadata by which tracks of a shard can be merged (see `titans_dna.io.tables.track_set_reader`).
 
     Parameters
     ----------
     lengths
-        Bases of all contigs of the run, in order.
+        Length in bases of every contig of the run, in order.
     held
-        Which of these the shard has, (contigs,) bool.
+        Which of these contigs the shard holds, (contigs,) bool.
     """
     return {"contigs": json.dumps(dict(lengths)), "rows": write_ranges(held)}
 
 
 def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, int]]:
-    """Return which shard (by place in ``texts``) gives how many rows next, until all rows are there.
+    """Return the order of the merged rows: pairs of a shard (its place in ``texts``) and how many of its rows follow.
 
     Parameters
     ----------
     texts
-        Ranges of each shard, as ``write_ranges`` wrote them.
+        The rows of each shard, as ``write_ranges`` wrote them.
     counts
-        Which shard each is, as ``i/n``.
+        Which shard each of them is, as ``i/n``.
 
     Raises
     ------
     FormatError
-        If a shard is missing or there twice, or rows are.
+        If a shard or a row is missing or given twice.
     """
     shards = [Shard.parse(text) for text in counts]
     totals = {shard.count for shard in shards}
@@ -132,7 +134,7 @@ def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, 
     at = 0
     for start, end, _ in spans:
         if start != at:
-            raise FormatError(f"rows {min(at, start) + 1} and on are there twice or not at all. Make the shards again")
+            raise FormatError(f"rows from {min(at, start) + 1} on are given twice or missing. Make the shards again")
         at = end
     if {total for total, _ in read} != {at}:
         raise FormatError(f"the shards hold {at:,} rows of {read[0][0]:,}. Make them again from one input")

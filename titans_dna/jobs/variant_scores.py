@@ -1,4 +1,4 @@
-"""Scores of all alleles of a file, contig by contig: those of a shard, each finished part kept for a resume."""
+"""Scores the alleles of a file, or of a shard of it, contig by contig; finished parts are kept for a later run."""
 
 from __future__ import annotations
 
@@ -30,9 +30,15 @@ Advance = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringOptions:
-    """All that changes a score, beside the model, the sequence and the variants."""
+    """The options that change a score.
 
-    horizon_bp: int = HORIZON_BP  # bases behind the variant whose probabilities count
+    Raises
+    ------
+    ConfigError
+        If haplotypes are asked for together with shuffles, or with ``swap`` or ``force``.
+    """
+
+    horizon_bp: int = HORIZON_BP  # bases after the variant whose probabilities count
     longest_bp: int = 1000  # longest allele to score
     on_mismatch: str = "skip"  # see `titans_dna.inference.alleles.read_alleles`
     haplotype: str = ""  # sample whose phased variants are applied first
@@ -44,12 +50,12 @@ class ScoringOptions:
         if self.context.window_bp and self.shuffles:
             raise ConfigError("--shuffles needs the context of the contig; leave it out, or use --context contig")
         if self.haplotype and (self.shuffles or self.on_mismatch not in ("skip", "error")):
-            raise ConfigError("--haplotype goes neither with --shuffles nor with --on-mismatch swap or force; drop one")
+            raise ConfigError("--haplotype excludes --shuffles, and --on-mismatch swap and force; leave one out")
 
 
 @dataclass(frozen=True, kw_only=True)
 class VariantScores:
-    """Results, one row for each ALT of the file; nan where there is none."""
+    """Scores, one row for each ALT of the file; nan where an ALT has no score."""
 
     strands: np.ndarray  # (rows, 2) ln P(ALT) - ln P(REF), forward and reverse
     p_values: np.ndarray  # (rows,) empty where no shuffles were asked for
@@ -59,9 +65,10 @@ class VariantScores:
 def choose_records(
     model: SequenceModel, genome: Genome, table: AlleleTable, horizon_bp: int, shard: Shard
 ) -> np.ndarray:
-    """Return which records a shard has, (records,) bool."""
+    """Tell which records belong to a shard, (records,) bool."""
     if shard.count == 1:
         return np.ones(len(table.rows_per_record), dtype=bool)
+    # Each strand reads the horizon, and before it half a stride on average, from the place where the haplotype leaves.
     each = BRANCH_DISCOUNT * 2 * (horizon_bp + branch_stride(model.backbone.config) / 2)
     scored = np.zeros(len(table.outcomes), dtype=bool)
     for alleles in table.alleles.values():
@@ -75,7 +82,7 @@ def choose_records(
 
 @dataclass(frozen=True, kw_only=True)
 class ScoringRun:
-    """What all tables that one run scores have in common."""
+    """What is common to all tables that one run scores: its variants and its background."""
 
     model: SequenceModel
     genome: Genome
@@ -99,17 +106,17 @@ def score_table(
     Parameters
     ----------
     run
-        Model, sequence and how.
+        Model, sequence, options and work folder.
     table
-        All ALTs of the file. Haplotypes can change an outcome in it.
+        All ALTs of the file. With haplotypes, outcomes in it may be changed to ``haplotype_conflict``.
     chosen
-        Which records are scored, (records,) bool.
+        Which records to score, (records,) bool.
     records
-        Reads the records again; needed for haplotypes.
+        Function that reads the records again; needed for haplotypes.
     sample_column
         Column of the sample whose haplotypes are built.
     prefix
-        Distinguishes the parts of several tables in one folder.
+        Prefix of the names of parts, where several tables share one work folder.
     """
     scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record))
     sites: dict[str, ContigSites] = {}
@@ -126,7 +133,7 @@ def score_table(
 
 
 class _TableScoring:
-    """One call of ``score_table``: scores fill up contig by contig."""
+    """One call of ``score_table``; its arrays are filled contig by contig."""
 
     def __init__(self, run: ScoringRun, table: AlleleTable, rows: np.ndarray) -> None:
         self.run, self.table, self.rows = run, table, rows
@@ -138,15 +145,19 @@ class _TableScoring:
             for contig in run.genome.contigs.names
             if contig in table.alleles and any(rows[allele.row] for allele in table.alleles[contig])
         ]
+        # For the progress bar only: two strands, of two haplotypes if asked for, and once more with shuffled
+        # surroundings.
         passes = (4 if run.options.haplotype else 2) * (2 if run.options.shuffles else 1)
         self.total = passes * sum(run.genome.contigs.lengths[contig] for contig in self.contigs)
 
     def add_contig(self, contig: str, name: str) -> None:
-        """Score the alleles of one contig, and the same changes in shuffled surroundings where asked for."""
+        """Score the alleles of one contig and, if asked for, the same changes in shuffled surroundings."""
         sequence, options = self.run.genome.sequence(contig), self.run.options
         alleles = self.table.alleles[contig].chosen(self.rows)
         places = [allele.row for allele in alleles]
         found = self._part(name, sequence, alleles, score_strands)
+        # A forced allele is two readings, ALT and REF with opposite signs, that add up in one row; plain indexing would
+        # keep only the second.
         self.strands[places] = 0.0
         np.add.at(self.strands, places, found)  # a forced allele has two readings in one row
         self._vote(name, sequence, alleles)
@@ -168,7 +179,7 @@ class _TableScoring:
     def _part(
         self, name: str, sequence: bytes, alleles: Sequence[Allele], score: Callable[..., np.ndarray]
     ) -> np.ndarray:
-        """Return signed scores (alleles, ...), read from the folder where they are finished, else finished now."""
+        """Return signed scores (alleles, ...): from the work folder if they are finished there, else computed now."""
         run, kept = self.run, self.run.work.part(name)
         if kept is None and run.options.context.window_bp:
             kept = {"scores": self._in_windows(name, sequence, alleles)}
@@ -225,5 +236,5 @@ class _TableScoring:
 
 
 def plain_options(options: ScoringOptions) -> ScoringOptions:
-    """Return the options for a background: the same score, nothing beside it."""
+    """Return the options for scoring a background: the same score, without haplotypes, shuffles, swap or force."""
     return replace(options, haplotype="", shuffles=0, on_mismatch="skip")

@@ -1,12 +1,12 @@
-"""Finished parts of an unfinished run, beside its output, so that a run that was killed can go on.
+"""Keeps the finished parts of an unfinished run beside its output, so that a run that was killed can go on.
 
-``OUTPUT.work/`` holds ``job.json``, which says what run it is, one ``.npz`` for each finished unit of work, and where a
-unit was, the state of its stream (`titans_dna.model.state_file`). Every file is written under another name and
-renamed, so what is there is whole. The folder goes when the output is complete. One run at a time: ``lock`` is held
-(flock) while a run lasts.
+``OUTPUT.work/`` holds ``job.json``, which says which run it belongs to; one ``.npz`` for each finished part; and for an
+unfinished part the state of its stream (`titans_dna.model.state_file`). Every file is written under another name and
+then renamed, so a file that exists is whole. The folder is removed when the output is complete. Only one run can work
+in it at a time: it holds ``lock`` (flock) as long as it lasts.
 
-A folder of that name that holds no job file was made by somebody else. It is refused, and so is a link; from our own
-folder only files with names that a run gives are removed.
+A folder of this name without a job file was made by somebody else and is refused, and so is a link. From our own folder
+only files with the names that a run gives are removed.
 """
 
 from __future__ import annotations
@@ -30,31 +30,31 @@ from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
 from titans_dna.model.state_file import load_state, save_state
 
-SAVE_SECONDS = 30.0  # between two states of a stream that are saved
+SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
-PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")  # all that a run keeps in it
+PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")  # names of all files of a run
 
 Arrays = dict[str, np.ndarray]
 
 
 class WorkFolder:
-    """The folder of one run; a context manager. A clean end removes it, an error leaves it if it holds a part.
+    """The folder of one run; a context manager. It is removed at a clean end, and after an error if it holds no part.
 
     Parameters
     ----------
     output
-        What the run is to write; ``-`` keeps the parts in a temporary folder.
+        File that the run writes; for ``-`` and pipes the parts are kept in a temporary folder.
     job
-        All that the parts depend on.
+        Everything that the parts depend on, as JSON.
     resume
-        Use the parts that are there; else they are thrown away.
+        Use the parts of an earlier run; otherwise they are deleted.
     device
-        Where states of streams are to be.
+        Device on which states of streams are loaded.
 
     Raises
     ------
     ConfigError
-        If the parts that are there belong to another job, or the output is no file that a run could go on with.
+        If the parts of the earlier run belong to another job, or the output is no regular file, so cannot be resumed.
     OutputError
         If the folder cannot be made, or another run holds it.
     """
@@ -72,6 +72,8 @@ class WorkFolder:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            # This order matters: the lock is a file in the folder, so the folder must exist; and what an earlier run
+            # has left may only be read or deleted by the run that holds the lock.
             self._claim()
             stack.enter_context(lock_file(self.path / LOCK, self.output))
             self._take_over()
@@ -81,6 +83,7 @@ class WorkFolder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        # The folder goes while the lock is held, so that no other run can begin in a folder that is being deleted.
         if error is None or not any(self.path.glob("*.npz")):
             discard(self.path, (*PARTS, JOB, LOCK))
         self._held.close()
@@ -88,17 +91,17 @@ class WorkFolder:
             self._temporary.cleanup()
 
     def part(self, name: str) -> Arrays | None:
-        """Return a finished part, or None."""
+        """Return a finished part, or None if it is not finished."""
         return self._load(self.path / f"{name}.npz")
 
     def keep(self, name: str, arrays: Arrays) -> None:
-        """Keep a finished part and drop what was saved on the way to it."""
+        """Keep a finished part, and delete the states that were saved on the way to it."""
         self._save(f"{name}.npz", arrays)
         for leftover in self.path.glob(f"{name}.at-*"):
             leftover.unlink(missing_ok=True)
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a float32 array on disk, begun with nan; what a part has written into it is kept with the part."""
+        """Return a float32 array on disk: new and filled with nan, or as an earlier run has left it."""
         path = self.path / f"{name}.npy"
         if path.is_file():
             found = np.lib.format.open_memmap(path, mode="r+")
@@ -110,12 +113,13 @@ class WorkFolder:
         return made
 
     def checkpoint(self, name: str, weights_sha256: str) -> StreamCheckpoint:
-        """Return the place where the stream of an unfinished part is saved."""
+        """Return the checkpoint at which the stream of an unfinished part is saved."""
         return StreamCheckpoint(self, name, weights_sha256)
 
     def _claim(self) -> None:
-        """Make the folder, together with its job file, or see that the one that is there was made by a run."""
+        """Make the folder together with its job file, or check that an existing one was made by a run."""
         drop_leftovers(self.path)
+        # Made under another name, and renamed with its job file in it: a folder without one counts as somebody else's.
         made = temporary_path(self.path)
         if not os.path.lexists(self.path):
             try:
@@ -124,7 +128,7 @@ class WorkFolder:
                 made.rename(self.path)
             except OSError as error:
                 discard(made, (JOB,))
-                if not os.path.lexists(self.path):  # else another run was faster, and holds the lock
+                if not os.path.lexists(self.path):  # otherwise another run was faster, and holds the lock
                     raise OutputError(
                         f"cannot be made ({error.strerror}). Choose another output.", path=self.path
                     ) from None
@@ -136,7 +140,7 @@ class WorkFolder:
             )
 
     def _take_over(self) -> None:
-        """Use or throw away what an earlier run has left."""
+        """Use what an earlier run has left, or delete it."""
         found = self._found()
         if found is not None and self.resume:
             if changed := [key for key in {**self.job, **found} if self.job.get(key) != found.get(key)]:
@@ -153,7 +157,7 @@ class WorkFolder:
         return json.dumps({"format": FORMAT, "job": self.job}, indent=1)
 
     def _found(self) -> dict[str, Any] | None:
-        """Return what the job file says, or None if there is none of ours."""
+        """Return the job in the job file, or None if there is no job file of ours."""
         try:
             found = json.loads((self.path / JOB).read_text())
             ours = found["format"] == FORMAT and isinstance(found["job"], dict)
@@ -166,6 +170,8 @@ class WorkFolder:
         with disk_errors(self.path), partial.open("wb") as stream:
             np.savez(stream, **arrays)  # type: ignore[arg-type]
             stream.flush()
+            # Without this a power cut may leave a renamed file that is empty, for the name can reach the disk before
+            # the data.
             os.fsync(stream.fileno())
         partial.replace(self.path / name)
 
@@ -187,14 +193,14 @@ class WorkFolder:
 
 
 class StreamCheckpoint:
-    """Where the stream of one part stood last; see `titans_dna.inference.branches.Checkpoint`."""
+    """The last saved state of the stream of one part (see `titans_dna.inference.branches.Checkpoint`)."""
 
     def __init__(self, folder: WorkFolder, name: str, weights_sha256: str) -> None:
         self._folder, self._name, self._weights = folder, name, weights_sha256
         self._saved = time.monotonic()
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
-        """Return what was saved last, or None."""
+        """Return position, state and arrays as saved last, or None if nothing was saved."""
         whole = list(self._folder.path.glob(f"{self._name}.at-*.npz"))
         if not whole:
             return None
@@ -207,13 +213,15 @@ class StreamCheckpoint:
         return int(last.stem.rpartition("-")[2]), state, arrays
 
     def due(self) -> bool:
-        """Tell whether the last time is long ago."""
+        """Tell whether the last save was at least `SAVE_SECONDS` ago."""
         return time.monotonic() - self._saved >= SAVE_SECONDS
 
     def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
-        """Save where the stream stands; the state first, for the arrays name it."""
+        """Save where the stream stands."""
         before = list(self._folder.path.glob(f"{self._name}.at-*"))
         name = f"{self._name}.at-{position}"
+        # The state first: `load` looks for the arrays, and expects a state of the same name beside them. The earlier
+        # pair is deleted last, so that one whole pair exists at any time.
         save_state(self._folder.path / f"{name}.safetensors", state, weights_sha256=self._weights)
         self._folder._save(f"{name}.npz", arrays)
         for path in before:

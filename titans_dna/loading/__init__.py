@@ -1,1 +1,1 @@
-"""Sequence to training batches."""
+"""Turns sequence into batches for training."""

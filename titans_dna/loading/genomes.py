@@ -1,8 +1,8 @@
-"""Genomes as memory-mapped codes: each FASTA is read once, and every process and run shares the pages.
+"""Genomes as memory-mapped codes: a FASTA is read once, and all processes and runs share the same pages of memory.
 
-A code is one byte per base: its id (A 0, C 1, G 2, T 3, other 4), plus 8 where it is soft-masked. The file lies in the
-cache (``io.disk.cache``) as a plain ``.npy``, with the contigs in a ``.json`` beside it; where the cache cannot
-be written the codes are held in memory.
+A code is one byte per base: its id (A 0, C 1, G 2, T 3, other 4), plus 8 if the base is soft-masked. The codes are kept
+in the cache (``io.disk.cache``) as a plain ``.npy``, with the checksum of the bases in a ``.json`` beside it. If the
+cache cannot be written, the codes are held in memory.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from titans_dna.io.sequence.fasta import Fasta, open_fasta
 from titans_dna.loading.lanes import MASKED
 from titans_dna.tokenizers import NucleotideTokenizer, soft_mask
 
-_LETTERS = np.frombuffer(b"ACGTNNNNacgtnnnn", np.uint8)  # of each code
+_LETTERS = np.frombuffer(b"ACGTNNNNacgtnnnn", np.uint8)  # letter of each code
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,25 +34,25 @@ class Genome:
     contigs: ContigTable
     codes: np.ndarray  # uint8, all contigs one after the other; may be a memory map
     offsets: dict[str, int]  # first base of every contig in ``codes``
-    md5: str  # of the upper-case bases of all contigs, in order
+    md5: str  # checksum of the upper-case bases of all contigs, in order
 
     def codes_of(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray:
-        """Return the codes of a contig, or of its bases ``start`` to ``end`` (0-based, end excluded); a view."""
+        """Return the codes of a contig, or of its bases ``start`` to ``end`` (0-based half-open), as a view."""
         length = self.contigs.lengths[contig]
         at = self.offsets[contig]
         return self.codes[at + start : at + (length if end is None else min(end, length))]
 
     def sequence_of(self, contig: str, start: int = 0, end: int | None = None) -> bytes:
-        """Return the bases again, lower case where masked; every ambiguity code is N."""
+        """Return the bases, in lower case where they are masked; every ambiguity code is N."""
         return _LETTERS[self.codes_of(contig, start, end)].tobytes()
 
     def ids_of(self, contig: str) -> np.ndarray:
-        """Return the ids of a contig's bases, a copy without the mask."""
+        """Return the ids of a contig's bases, as a copy without the mask."""
         return self.codes_of(contig) & np.uint8(MASKED - 1)
 
 
 def open_genome(path: Path, aliases: Iterable[Sequence[str]] = ()) -> Genome:
-    """Return the genome of a FASTA, from the cache if it was read before.
+    """Open the genome of a FASTA, from the cache if it was read before.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ def open_genome(path: Path, aliases: Iterable[Sequence[str]] = ()) -> Genome:
     Raises
     ------
     InputMissing, FormatError
-        If the FASTA is not there or broken.
+        If the FASTA does not exist or is malformed.
     """
     with open_fasta(path, aliases=aliases) as fasta:
         entry = cache_entry(path, ".codes.npy")
@@ -76,6 +76,7 @@ def open_genome(path: Path, aliases: Iterable[Sequence[str]] = ()) -> Genome:
             codes, md5 = _read(fasta, offsets)
             try_to_store(entry, lambda temporary: _save(temporary, codes))
             try_to_store(about, lambda temporary: temporary.write_text(json.dumps({"md5": md5})))
+            # Read back as a memory map, so that this process too shares the pages and frees its own copy.
             stored = _stored(entry, about, len(codes)) or (codes, md5)
         return Genome(path=path, contigs=fasta.contigs, codes=stored[0], offsets=offsets, md5=stored[1])
 
@@ -88,7 +89,7 @@ def _save(path: Path, codes: np.ndarray) -> None:
 
 
 def _stored(entry: Path, about: Path, bases: int) -> tuple[np.ndarray, str] | None:
-    """Return what the cache holds, or None if it is not there or not whole."""
+    """Return codes and checksum from the cache, or None if they are missing or incomplete."""
     try:
         values: Any = json.loads(about.read_text())
         codes = np.load(entry, mmap_mode="r")

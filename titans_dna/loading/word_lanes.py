@@ -1,7 +1,8 @@
-"""Training windows for tokens of several bases: lanes as in `titans_dna.loading.lanes`, of whole tokens.
+"""Training windows for tokens of several bases, from lanes as in `titans_dna.loading.lanes`.
 
-A window is counted in tokens. The other strand is tokenized as a sequence of its own, for the reverse complement of a
-k-mer in one phase is none in another, and byte pairs merge from the left.
+The length of a window is counted in tokens. The reverse strand is tokenized as a sequence of its own: its tokens are
+not the reverse complements of the forward tokens, because k-mers have another phase there, and byte pairs merge from
+the left.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ __all__ = ["WordContig", "WordLanes"]
 
 @dataclass(frozen=True, kw_only=True)
 class WordStrand:
-    """One strand of a contig in tokens; arrays of one entry each."""
+    """One strand of a contig as tokens; each array has one entry per token."""
 
     ids: np.ndarray  # token ids
-    bases: np.ndarray  # uint8: bases that each token is the first to cover
-    masked: np.ndarray  # float16: share of them in lower case
+    bases: np.ndarray  # uint8: number of bases that each token is the first to cover
+    masked: np.ndarray  # float16: share of these bases in lower case
 
     @classmethod
     def of(cls, sequence: bytes, tokenizer: Tokenizer) -> Self:
@@ -34,6 +35,7 @@ class WordStrand:
         ids = tokenizer.encode(sequence)
         bases = new_bases(tokenizer, ids)
         ends = np.cumsum(bases, dtype=np.int64)
+        # Of cumulated sums, the difference between two places is the number of lower-case bases between them.
         lower = np.concatenate([[0], np.cumsum(soft_mask(sequence), dtype=np.int32)])
         masked = (lower[ends] - lower[ends - bases]) / np.maximum(bases, 1)
         return cls(ids=ids, bases=bases, masked=masked.astype(np.float16))
@@ -41,10 +43,10 @@ class WordStrand:
 
 @dataclass(frozen=True, kw_only=True)
 class WordContig:
-    """A contig to learn: the forward strand, and its reverse complement."""
+    """A contig to learn from: its forward strand and its reverse complement."""
 
     strands: tuple[WordStrand, WordStrand]
-    weight: float = 1.0  # how often its bases are drawn, over those of a contig of weight 1
+    weight: float = 1.0  # how often its tokens are drawn, relative to a contig of weight 1
 
     @classmethod
     def of(cls, sequence: bytes, tokenizer: Tokenizer, weight: float = 1.0) -> Self:
@@ -54,33 +56,33 @@ class WordContig:
 
 
 class WordLanes:
-    """Draw batches of consecutive windows of tokens; the same seed draws the same batches.
+    """Draws batches of consecutive windows of tokens; the same seed gives the same batches.
 
     Parameters
     ----------
     contigs
-        Contigs to learn, drawn in proportion to their known tokens.
+        Contigs to learn from, drawn in proportion to their weight times the number of their known tokens.
     lanes, window_tokens
-        Shape of a batch.
+        Number of windows in a batch, and tokens in a window.
     bos
-        Id that stands before the first token of a lane.
+        Id of the start token, which stands before the first token of a lane.
     targets
-        Ids below it are bases and words.
+        Number of ids that are bases and words.
     restart
         Probability that a lane starts anew after a window, in (0, 1].
     random_lanes
-        Lanes that start anew after every window.
+        Number of lanes, the last ones, that start anew after every window.
     both_strands
         Whether reverse complements are drawn too.
     soft_mask_weight
-        Loss weight of a token in lower case; one that is so in part has a weight in between.
+        Loss weight of a token in lower case; a token that is partly in lower case has a weight between this and 1.
     seed
-        Of the random generator.
+        Seed of the random generator.
 
     Raises
     ------
     ConfigError
-        If no contig has a window of known tokens.
+        If the contigs have fewer known tokens than a window, or all weights are 0.
     """
 
     def __init__(
@@ -110,16 +112,16 @@ class WordLanes:
         self._places: list[tuple[int, int, int] | None] = [None] * lanes  # contig, strand, next token
 
     def state(self) -> dict[str, Any]:
-        """Return what `restore` needs to go on from here, as plain values."""
+        """Return the state that `restore` needs to go on from here, as plain values."""
         return {"random": self._random.bit_generator.state, "places": [p and list(p) for p in self._places]}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on where `state` was taken."""
+        """Go on from a state that `state` returned."""
         self._random.bit_generator.state = state["random"]
         self._places = [p and (int(p[0]), int(p[1]), int(p[2])) for p in state["places"]]
 
     def draw(self, window_tokens: int | None = None) -> Batch:
-        """Return the next window of every lane; its weights leave out what is no word or covers no new base."""
+        """Return the next window of every lane; tokens that are no words or cover no new base have weight 0."""
         window, lanes = window_tokens or self._window, len(self._places)
         ids = np.full((lanes, window + 1), self._bos, dtype=np.int64)
         weights, bases = np.zeros((2, lanes, window), dtype=np.float32)
@@ -147,7 +149,7 @@ class WordLanes:
         )
 
     def _start(self, window: int) -> tuple[int, int, int]:
-        """Return a random place from which at least half of a window is known."""
+        """Return a random place from which on more than half of a window are known tokens."""
         for _ in range(1000):
             contig, which = int(self._random.choice(len(self._contigs), p=self._share)), int(self._random.integers(2))
             which *= self._both

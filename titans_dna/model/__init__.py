@@ -1,1 +1,1 @@
-"""The backbone and its parts. Nothing here knows of DNA: ids in, logits out."""
+"""The backbone and its parts: token ids in, logits out. Nothing here reads sequence files or knows tokenizers."""

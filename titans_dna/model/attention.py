@@ -1,7 +1,7 @@
 """Causal attention with persistent tokens.
 
-Over a sliding window, over everything, or over a segment and what the memory recalls for it. All three share one
-projection, rotary positions and learned persistent keys and values.
+There are three kinds: over a sliding window, over all earlier tokens, and over a segment together with what the memory
+recalls for it. They share the projection, rotary positions, and learned persistent keys and values.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ ROTARY_BASE = 10_000.0
 def rotate(x: Float[Tensor, "B T H D"], first_position: int) -> Float[Tensor, "B T H D"]:
     """Return ``x`` with rotary positions ``first_position``, ``first_position + 1``, ... (arXiv 2104.09864).
 
-    The first half of the features is rotated; the other half carries content that has no position, the persistent keys
-    among it. Only differences of positions matter, so callers count from the start of a call; angles are made in
-    float64.
+    Only the first half of the features is rotated. The other half is for content without a position, such as the
+    persistent keys. Only differences of positions matter, so callers count positions from the start of a call. Angles
+    are computed in float64, because those of large positions would be inexact in float32.
     """
     half = x.shape[-1] // 4
     cosine, sine = (
@@ -36,13 +36,13 @@ def rotate(x: Float[Tensor, "B T H D"], first_position: int) -> Float[Tensor, "B
 
 
 def _table_rows(positions: int) -> int:
-    """Return how many positions to prepare: a power of two, so that few tables serve all calls."""
+    """Return the number of positions in a table: a power of two, so that a few tables serve all calls."""
     return 1 << max(10, (positions - 1).bit_length())
 
 
 @functools.lru_cache(maxsize=16)
 def _waves(positions: int, half: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return cosine and sine of the angles of positions 0, 1, ..., (positions, 1, half) each."""
+    """Return cosine and sine of the angles of positions 0, 1, ..., each of shape (positions, 1, half)."""
     with torch.inference_mode(False):  # a table made for scoring must also serve training
         rates = ROTARY_BASE ** (-torch.arange(half, dtype=torch.float64, device=device) / half)
         angles = torch.arange(positions, dtype=torch.float64, device=device)[:, None, None] * rates
@@ -50,7 +50,7 @@ def _waves(positions: int, half: int, dtype: torch.dtype, device: torch.device) 
 
 
 class PersistentAttention(nn.Module):
-    """What all attentions share: one projection to q, k and v, and persistent keys and values that everyone sees."""
+    """The part that all kinds of attention share: the projection to q, k and v, and persistent keys and values."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class PersistentAttention(nn.Module):
         self.persistent_values = nn.Parameter(torch.randn(config.persistent_tokens, self.heads, self.head_width))
 
     def empty(self, batch: int, tokens: int) -> AttentionState:
-        """Return a cache of ``tokens`` that nobody may attend to."""
+        """Return a cache of ``tokens`` blank tokens, to which no query may attend."""
         blank = self.persistent_keys.new_zeros(batch, tokens, self.heads, self.head_width)
         return AttentionState(keys=blank, values=blank, valid=blank.new_zeros(batch, tokens, dtype=torch.bool))
 
@@ -70,9 +70,10 @@ class PersistentAttention(nn.Module):
         return q, k, v
 
     def attend(self, q: Tensor, keys: Tensor, values: Tensor, mask: Tensor) -> Tensor:
-        """Return attention of ``q`` (B, T, H, D) to persistent tokens and to ``keys`` (B, S, H, D) where ``mask``."""
+        """Return attention of ``q`` (B, T, H, D) to persistent tokens and, where ``mask``, to ``keys`` (B, S, H, D)."""
         rows, count = keys.shape[0], self.persistent_keys.shape[0]
-        persistent = F.pad(self.persistent_keys, (self.head_width - self.head_width // 2, 0))  # nothing that is rotated
+        # Persistent keys have no position, so they are 0 in the half of the features that is rotated.
+        persistent = F.pad(self.persistent_keys, (self.head_width - self.head_width // 2, 0))
         keys = torch.cat([persistent.expand(rows, -1, -1, -1).to(keys), keys], 1)
         values = torch.cat([self.persistent_values.expand(rows, -1, -1, -1).to(values), values], 1)
         out = F.scaled_dot_product_attention(
@@ -87,8 +88,8 @@ class PersistentAttention(nn.Module):
 class SlidingWindowAttention(PersistentAttention):
     """Attention of each token to the last ``window_tokens`` tokens and to persistent tokens.
 
-    Queries are cut into blocks of one window; a block attends to itself and the block before under a band mask, so
-    the cost is linear in the number of tokens.
+    Queries are cut into blocks of one window. A block attends to itself and to the block before it, under a band mask,
+    so the cost is linear in the number of tokens.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
@@ -104,7 +105,7 @@ class SlidingWindowAttention(PersistentAttention):
     ) -> tuple[Float[Tensor, "B T N"], AttentionState]:
         """Return the attended values of every token and the state after the last.
 
-        Keys of tokens that are not ``valid`` are seen by no other token.
+        No other token attends to a token that is not ``valid``.
         """
         tokens = x.shape[1]
         q, k, v = self.split(x)
@@ -115,7 +116,7 @@ class SlidingWindowAttention(PersistentAttention):
 
     def _by_blocks(self, q: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
         batch, tokens = q.shape[:2]
-        width = min(self.window, 1 << (tokens - 1).bit_length())  # of a block of queries; short calls use short blocks
+        width = min(self.window, 1 << (tokens - 1).bit_length())  # queries in a block; short calls use short blocks
         blocks = -(-tokens // width)
         q = F.pad(q, (0, 0, 0, 0, 0, blocks * width - tokens))
         span = self.window + width
@@ -125,6 +126,7 @@ class SlidingWindowAttention(PersistentAttention):
         mask = F.pad(seen, (0, after)).unfold(1, span, width).flatten(0, 1)[:, None, None, :]
         row = torch.arange(width, device=q.device)[:, None]
         column = torch.arange(span, device=q.device)[None, :]
+        # A query sees itself in any case: a row of the mask without a single key would give nan.
         itself = column == row + self.window
         mask = mask & (column > row) & (column <= row + self.window) | itself
         out = self.attend(q.unflatten(1, (blocks, width)).flatten(0, 1), keys, values, mask)
@@ -132,7 +134,7 @@ class SlidingWindowAttention(PersistentAttention):
 
 
 class FullAttention(PersistentAttention):
-    """Attention of each token to all tokens before it: the quadratic baseline. Its state grows with the stream."""
+    """Attention of each token to all tokens before it: the quadratic baseline, whose state grows with the stream."""
 
     def initial_state(self, batch: int) -> AttentionState:
         """Return the state before the first token."""
@@ -156,8 +158,8 @@ class FullAttention(PersistentAttention):
 class SegmentAttention(PersistentAttention):
     """Attention inside a segment to [persistent | recalled | segment], causal in both (arXiv 2501.00663, equation 22).
 
-    Token i sees what was recalled for tokens up to i only: in the paper's matrix form it would see the future through
-    the later ones.
+    Token i sees what was recalled for tokens up to i only. In the matrix form of the paper, it would see the future
+    through what is recalled for later tokens.
     """
 
     def forward(

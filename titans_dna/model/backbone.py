@@ -1,4 +1,4 @@
-"""The backbone: ids in, logits of the next token out, and a state that carries a stream on."""
+"""The backbone: it reads token ids, predicts the next token, and returns a state from which a stream goes on."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from titans_dna.recall import CopyMemory, RecallLanes
 
 
 class StreamOutput(NamedTuple):
-    """What ``Backbone.stream`` returns."""
+    """The output of ``Backbone.stream``."""
 
     logits: Float[Tensor, "B T V"]  # of the next token, over the targets
     state: StreamState
     hidden: Float[Tensor, "B T N"]  # final features of every token
-    surprise: Float[Tensor, "B T"]  # the memories' loss at every token, averaged over heads and layers with one; else 0
-    inner: tuple[Float[Tensor, "B T N"], ...] = ()  # residual streams that were asked for
+    surprise: Float[Tensor, "B T"]  # mean loss of all memories at every token; 0 in a model without memories
+    inner: tuple[Float[Tensor, "B T N"], ...] = ()  # residual streams after the blocks that were asked for
 
 
 class Recalled(NamedTuple):
-    """What the copy memory recalls for a piece of a batch, computed by ``Backbone.recall``."""
+    """The output of ``Backbone.recall``: what the copy memory recalls for a piece of a batch."""
 
-    codes: Int[Tensor, "B T S"]  # int32, records of the places followed after each token (``recall/record.py``)
+    codes: Int[Tensor, "B T S"]  # int32: records of the places followed after each token (``recall/record.py``)
     lanes: RecallLanes | None  # the readers after the piece
     every_slot: bool = False  # whether slots without a place are computed too, so that no shape depends on the codes
 
@@ -44,8 +44,8 @@ class Recalled(NamedTuple):
 class Backbone(nn.Module):
     """A causal stack of Titans blocks.
 
-    Ids below ``config.targets`` are bases (or words); all others (N, padding, start) write nothing to a memory and are
-    attended to by no other token.
+    Ids below ``config.targets`` are bases (or words). All others (N, padding, start) write nothing to a memory, and no
+    other token attends to them.
     """
 
     read_before: CopyMemory | None = None  # what every stream has in its copy memory before its first token
@@ -69,9 +69,11 @@ class Backbone(nn.Module):
                 continue
             if name.endswith(("project.weight", "query.weight", "enter.weight", "gate.weight")):
                 parameter.normal_(std=self.config.width**-0.5)
+            # Maps into the residual stream start smaller the more layers there are, so that its size does not grow.
             elif name.endswith(("out.weight", "leave.weight")):
                 parameter.normal_(std=(2 * self.config.layers * parameter.shape[1]) ** -0.5)
             elif name == "head.weight":
+                # An untrained model then predicts all bases alike, or what its word counts say.
                 parameter.zero_()
         if self.config.induction:
             for module in self.modules():
@@ -100,17 +102,17 @@ class Backbone(nn.Module):
         return StreamState(blocks=blocks, recent=recent, position_tokens=0, recall=lanes)
 
     def recall(self, ids: Int[Tensor, "B T"], state: StreamState | None = None) -> Recalled | None:
-        """Return what the copy memory recalls along ``ids``, for ``stream``; None in a model without one.
+        """Return what the copy memory recalls along ``ids``, for ``stream``; None for a model without a copy memory.
 
-        It is a function of the ids alone, so another thread, or the processor beside a GPU, can compute it ahead of the
-        network.
+        It depends on the ids alone, so it can be computed ahead of the network, in another thread or on the processor
+        beside a GPU.
 
         Raises
         ------
         ConfigError
-            If the state was made by pieces whose recall was computed elsewhere, so that no reader has followed it.
+            If the state has no readers, because what its pieces recalled was given to ``stream``.
         CheckpointError
-            If the state comes from a file and is not attached to what it had read, or has readers of another model.
+            If the state comes from a file and was not attached to the ids it had read, or is of another model.
         """
         if self.config.recall is None:
             return None
@@ -129,16 +131,16 @@ class Backbone(nn.Module):
         inner: Sequence[int] = (),
         recalled: Recalled | None = None,
     ) -> StreamOutput:
-        """Read ``ids`` from where ``state`` stands; cutting a sequence anywhere changes nothing.
+        """Read ``ids`` from ``state`` on; a sequence may be cut anywhere without changing the result.
 
         Parameters
         ----------
         ids
             Token ids. ``logits[:, t]`` predicts ``ids[:, t + 1]``.
         state
-            From an earlier call, or None at the start of a contig.
+            State from an earlier call; None at the start of a contig.
         inner
-            Blocks after which the residual stream is returned too: 1 is the first, 0 the token embedding.
+            Blocks after which the residual stream is returned too; 1 is the first block, 0 the token embedding.
         recalled
             What ``recall`` returned for the same ids and state; None to compute it here.
         """
@@ -165,6 +167,7 @@ class Backbone(nn.Module):
         position = state.position_tokens + ids.shape[1]
         lanes = recalled.lanes if recalled else None
         after = StreamState(blocks=tuple(blocks), recent=recent, position_tokens=position, recall=lanes)
+        # In float32 also under autocast: three votes are added up, and a softmax follows.
         logits = self.head(hidden).float()
         if self.counts is not None:
             logits = logits + self.counts.logits(hidden, evidence)
@@ -180,7 +183,7 @@ class Backbone(nn.Module):
         Raises
         ------
         ValueError
-            If the streams do not stand at the same phase of their chunks, segments and resets.
+            If the streams are not at the same phase (see `BackboneConfig.phase`).
         """
         phases = {self.config.phase(state.position_tokens) for state in states}
         if len(phases) > 1:
@@ -188,5 +191,5 @@ class Backbone(nn.Module):
         return concatenate(states)
 
     def forward(self, ids: Int[Tensor, "B T"]) -> Float[Tensor, "B T V"]:
-        """Return the logits of the next token for sequences read from their start."""
+        """Return the logits of the next token, for sequences that are read from their start."""
         return self.stream(ids).logits

@@ -1,4 +1,4 @@
-"""The blocks, side by side. Each is a macro block: mixing of tokens, then a SwiGLU, both on a normalised residual.
+"""The blocks. Each mixes tokens and then applies a SwiGLU, both on a normalised residual stream.
 
 ==============  ==========================================================  =================================
 block           mixing                                                      arXiv 2501.00663
@@ -34,15 +34,15 @@ Mask = Bool[Tensor, "B T"]
 
 
 class BlockOutput(NamedTuple):
-    """What a block returns."""
+    """The output of a block."""
 
     hidden: Features
     state: BlockState
-    surprise: Float[Tensor, "B T"] | None  # the memories' loss, averaged over heads; None without a memory
+    surprise: Float[Tensor, "B T"] | None  # loss of the memories, averaged over memories and heads; None without any
 
 
 class Memories(nn.Module):
-    """The memories of a block, each with its own cadence; their reads are added."""
+    """The memories of a block, each with its own length of chunk and reset period; their reads are added up."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Memories(nn.Module):
         return values, tuple(read.state for read in reads), surprise
 
     def recall(self, queries: Features, weights: tuple[tuple[Tensor, ...], ...]) -> Features:
-        """Return the sum of what the memories hold for ``queries`` at fixed weights; nothing is written."""
+        """Return the sum of the memories' reads for ``queries`` at fixed weights; nothing is written."""
         parts = [m.recall(queries, w) for m, w in zip(self.members, weights, strict=True)]  # type: ignore[operator]
         return torch.stack(parts).sum(0)
 
@@ -83,7 +83,7 @@ class SwiGLU(nn.Module):
 
 
 class MacroBlock(nn.Module, ABC):
-    """What all blocks share: the norms, the output map and the feed-forward. A block defines ``mix``."""
+    """The part that all blocks share: norms, output map and feed-forward. A subclass defines ``mix``."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ class MacroBlock(nn.Module, ABC):
 
     @abstractmethod
     def mix(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
-        """Return what is added to the residual, before the output map."""
+        """Mix the tokens; the result goes through the output map and is added to the residual stream."""
 
     def forward(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
         """Return the features after the block, its state after the last token, and the memory's surprise."""
@@ -108,9 +108,9 @@ class MacroBlock(nn.Module, ABC):
 
 
 class MAC(MacroBlock):
-    """Memory as context: a segment attends to what the memory recalls for it, and the result is written.
+    """Memory as context: a segment attends to what the memory recalls for it, and the result is written to the memory.
 
-    Causal: token i attends to what is recalled for tokens up to i, and is gated by the memory as it stands at i.
+    It is causal: token i attends to what is recalled for tokens up to i, and is gated by the memory as it is at i.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
@@ -148,6 +148,8 @@ class MAC(MacroBlock):
     def _mix_piece(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
         segment = state.segment
         assert segment is not None
+        # Equations 21 to 25: the whole segment is read with the memory as it was at the start of the segment; what
+        # attention makes of it is written (24), and gated by a read of the written memory (25).
         recalled = self.memory.recall(self.query(x), segment.weights)
         near, caches = self.attention(x, recalled, segment, active)
         near = self.attention_norm(near)
@@ -155,14 +157,15 @@ class MAC(MacroBlock):
         segment = replace(segment, **caches)
         if segment.keys.shape[1] == self.segment_tokens:
             segment = self._new_segment(x.shape[0], memories)
+        # Doubled, so that a read of 0, which gives a sigmoid of 1/2, leaves the features as they are.
         return BlockOutput(near * 2.0 * torch.sigmoid(far), BlockState(memories=memories, segment=segment), surprise)
 
 
 class MAG(MacroBlock):
     """Memory as a gate: sliding-window attention and the memory side by side.
 
-    Both branches are normalised with learned vectors; the memory enters through a gate that the input opens, so with
-    the memory turned off the block is its attention branch.
+    Both branches are normalised with learned vectors. The memory enters through a gate that depends on the input; if
+    the gate is shut, only the attention branch is left.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
@@ -177,15 +180,17 @@ class MAG(MacroBlock):
         return BlockState(attention=self.attention.initial_state(batch), memories=self.memory.initial_states(batch))
 
     def mix(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
-        """Attend and remember side by side, and join the two."""
+        """Run attention and memory side by side, and add the gated memory."""
         near, attention = self.attention(x, state.attention, active)
         far, memories, surprise = self.memory(x, state.memories, active)
+        # Equation 28 of the paper multiplies the branches. A sum leaves attention intact while the memory knows nothing
+        # yet.
         mixed = self.attention_norm(near) + torch.sigmoid(self.gate(x)) * far
         return BlockOutput(mixed, BlockState(attention=attention, memories=memories), surprise)
 
 
 class MAL(MacroBlock):
-    """Memory as a layer: the memory first, on a residual of its own, then sliding-window attention."""
+    """Memory as a layer: first the memory, added to the input, and then sliding-window attention."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__(config)
@@ -200,7 +205,7 @@ class MAL(MacroBlock):
         return BlockState(attention=self.attention.initial_state(batch), memories=self.memory.initial_states(batch))
 
     def mix(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
-        """Remember, then attend to what was remembered."""
+        """Run the memory, and then attention on its result."""
         far, memories, surprise = self.memory(x, state.memories, active)
         x = self.between_norm(x + self.memory_out(far))
         near, attention = self.attention(x, state.attention, active)
@@ -210,7 +215,7 @@ class MAL(MacroBlock):
 
 
 class LMM(MacroBlock):
-    """The long-term memory alone, in place of attention."""
+    """The long-term memory alone, instead of attention."""
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__(config)
@@ -221,7 +226,7 @@ class LMM(MacroBlock):
         return BlockState(memories=self.memory.initial_states(batch))
 
     def mix(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
-        """Remember."""
+        """Run the memory."""
         far, memories, surprise = self.memory(x, state.memories, active)
         return BlockOutput(far, BlockState(memories=memories), surprise)
 
@@ -241,7 +246,7 @@ class Window(MacroBlock):
         return BlockState(attention=self.attention.initial_state(batch))
 
     def mix(self, x: Features, state: BlockState, active: Mask) -> BlockOutput:
-        """Attend."""
+        """Run attention."""
         near, attention = self.attention(x, state.attention, active)
         return BlockOutput(self.attention_norm(near), BlockState(attention=attention), None)
 

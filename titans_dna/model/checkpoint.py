@@ -1,6 +1,7 @@
 """A model on disk: a folder with ``config.json``, ``model.safetensors`` and ``tokenizer.json``.
 
-Nothing is ever unpickled. The folder appears whole or not at all: it is written beside its final place and renamed.
+Nothing is ever unpickled. All files are written beside their final place and then renamed, the weights last: a folder
+with new weights is complete.
 """
 
 from __future__ import annotations
@@ -35,34 +36,34 @@ class Checkpoint:
     backbone: Backbone
     tokenizer: dict[str, Any]  # settings for ``titans_dna.tokenizers.load_tokenizer``
     name: str  # name of the folder
-    weights_sha256: str  # of the weights file
+    weights_sha256: str  # SHA-256 of the weights file
 
 
 def save_checkpoint(
     folder: Path, backbone: Backbone, tokenizer: dict[str, Any], texts: Mapping[str, str] | None = None
 ) -> None:
-    """Write a model folder; files of an earlier model of that name are replaced, other files in it stay.
+    """Write a model folder; files of an earlier model in it are replaced, other files stay.
 
     Parameters
     ----------
     folder
-        Where the model is to appear.
+        The folder of the model; it is made if it does not exist.
     backbone
-        The model.
+        Model to write.
     tokenizer
-        Settings of its tokenizer.
+        Settings of the model's tokenizer.
     texts
         Further text files by name, such as the log of the training.
 
     Raises
     ------
     OutputError
-        If the place cannot be written.
+        If the folder cannot be written.
     """
     partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # A name of its own: in a container the run that was killed while it saved had the same process number.
+        # A random name, not the process number: in a container, a run that was killed while saving had the same number.
         partial = Path(tempfile.mkdtemp(prefix=_partial_prefix(folder), dir=folder.parent))
         config = {"format_version": FORMAT_VERSION, "backbone": backbone.config.to_dict()}
         (partial / CONFIG).write_text(json.dumps(config, indent=2) + "\n")
@@ -86,7 +87,7 @@ def save_checkpoint(
 
 
 def partial_folders(folder: Path) -> list[Path]:
-    """Return what runs that were killed while they wrote a model folder have left beside it."""
+    """Return the folders that runs have left beside a model folder because they were killed while writing it."""
     return list(folder.parent.glob(f"{glob.escape(_partial_prefix(folder))}*"))
 
 
@@ -100,7 +101,7 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
     Raises
     ------
     InputMissing
-        If the folder or one of its files is not there.
+        If the folder or one of its files does not exist.
     CheckpointError
         If a file is damaged or the weights do not fit the configuration.
     """
@@ -126,12 +127,12 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
 
 
 def read_backbone_config(path: Path) -> BackboneConfig:
-    """Return the configuration in a ``config.json``: that of a model folder, or the keys of a backbone alone.
+    """Return the configuration in a ``config.json``: that of a model folder, or one with the keys of a backbone only.
 
     Raises
     ------
     InputMissing, CheckpointError
-        If the file is not there, or is no configuration.
+        If the file does not exist, or is not a configuration.
     """
     if not path.is_file():
         raise InputMissing("no such configuration. Name the config.json of a model folder.", path=path)

@@ -1,4 +1,4 @@
-"""The configuration of a backbone, and the table of named sizes."""
+"""The configuration of a backbone, and the named sizes."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from titans_dna.recall.form import RecallForm
 
 BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
 MEMORY_BLOCKS = BLOCKS[:4]
-TUPLES = ("words", "sample_every")  # of a RecallForm; lists in JSON
-STEM_TARGETS = 64  # the stem has a column for each of them and each of its tokens
+TUPLES = ("words", "sample_every")  # fields of a RecallForm that are lists in JSON
+STEM_TARGETS = 64  # most targets for a stem, which has weights for each pair of a target and a place
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryLayout:
-    """Heads and cadence of one more memory of a block (TNT, arXiv 2511.07343).
+    """Heads, chunk length and reset period of one memory of a block (several memories: TNT, arXiv 2511.07343).
 
     Raises
     ------
     ConfigError
-        If the reset period is not a multiple of the chunk.
+        If a value is out of its range, or the reset period is not a multiple of the chunk.
     """
 
     heads: int = 4
-    chunk_tokens: int = 64  # tokens whose surprise is taken at the same weights
-    reset_tokens: int = 0  # the memory goes back to its initial weights every so many tokens; 0 for never
+    chunk_tokens: int = 64  # tokens whose gradients are taken at the same weights
+    reset_tokens: int = 0  # tokens after which the memory goes back to its initial weights; 0 for never
 
     def __post_init__(self) -> None:
         if self.heads < 1 or self.chunk_tokens < 1 or self.reset_tokens < 0:
@@ -51,7 +51,7 @@ class WordCountForm:
 
     orders: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 9, 10)  # lengths of the words in bases, rising; the last is even
     repeat_order: int = 16  # length in bases of the words whose usual successor is kept
-    repeat_rows: int = 1 << 23  # one byte each; a power of two
+    repeat_rows: int = 1 << 23  # rows of their table, of one byte each; a power of two
 
     def __post_init__(self) -> None:
         if not self.orders or list(self.orders) != sorted({*self.orders}) or not self.orders[0] >= 1:
@@ -65,12 +65,12 @@ class WordCountForm:
 
     @property
     def order(self) -> int:
-        """The longest order whose counts are complete."""
+        """The longest order, for which all words are counted."""
         return self.orders[-1]
 
     @property
     def reach(self) -> int:
-        """Number of earlier ids that the evidence at a token needs."""
+        """Number of earlier ids on which the evidence at a token depends."""
         return self.repeat_order
 
 
@@ -81,32 +81,32 @@ class BackboneConfig:
     Raises
     ------
     ConfigError
-        If a value is out of its range or two do not fit; the message names the remedy.
+        If a value is out of its range, or two values do not fit together.
     """
 
-    vocabulary: int = 7  # token ids the model reads
-    targets: int = 4  # ids 0 .. targets - 1 can be predicted and written to memory; the others are no-ops
+    vocabulary: int = 7  # number of token ids that the model reads
+    targets: int = 4  # ids 0 .. targets - 1 can be predicted, and are written to memories; the others are not
     width: int = 128  # features of the residual stream
     layers: int = 2
     block: str = "mag"  # how attention and memory are joined: one of BLOCKS
     attention_heads: int = 4
-    window_tokens: int = 128  # keys that a query attends to, itself included
+    window_tokens: int = 128  # tokens that a token attends to, itself included
     segment_tokens: int = 512  # tokens of a segment of MAC
     persistent_tokens: int = 4  # learned keys and values that every query attends to
     memory_heads: int = 4
-    chunk_tokens: int = 64  # tokens whose surprise is taken at the same weights; part of the function
-    reset_tokens: int = 0  # the memory goes back to its initial weights every so many tokens; 0 for never
-    further_memories: tuple[MemoryLayout, ...] = ()  # beside the first; their reads are added
-    memory_layers: tuple[int, ...] = ()  # layers, from 1, that have a memory; the others are `window`; () for all
-    convolution_tokens: int = 4  # width of the causal depthwise convolutions on q, k, v; 1 for none
-    feed_forward: float = 2.0  # width of the SwiGLU over `width`
-    context_orders: tuple[int, ...] = ()  # lengths of the preceding words that have an embedding of their own
-    context_buckets: int = 4096  # rows of each such table; words beyond it share rows by a hash
-    stem_tokens: int = 0  # ids, the token's own among them, that a convolution under the blocks sees; 0 for none
-    word_counts: WordCountForm | None = None  # counted words beside the network; for ids that are bases alone
-    initial_step: float = 0.02  # step gate of every token before training; large ones recall at once, but are chaotic
-    induction: bool = False  # before training, keys are queries one token late: a memory recalls what came next
-    recall: RecallForm | None = None  # a copy memory beside the deep one; for ids that are bases alone
+    chunk_tokens: int = 64  # tokens whose gradients are taken at the same weights; another value is another model
+    reset_tokens: int = 0  # tokens after which the memory goes back to its initial weights; 0 for never
+    further_memories: tuple[MemoryLayout, ...] = ()  # memories beside the first one; their reads are added
+    memory_layers: tuple[int, ...] = ()  # layers, from 1, that have a memory, the others being `window`; () for all
+    convolution_tokens: int = 4  # tokens of the causal depthwise convolutions on q, k and v; 1 for none
+    feed_forward: float = 2.0  # width of the SwiGLU, relative to `width`
+    context_orders: tuple[int, ...] = ()  # lengths of the words ending at a token that have embeddings of their own
+    context_buckets: int = 4096  # most rows of each such table; if there are more words, they share rows by a hash
+    stem_tokens: int = 0  # last ids, own id included, that a convolution before the blocks sees; 0 for no convolution
+    word_counts: WordCountForm | None = None  # counts of words beside the network; only for ids that are single bases
+    initial_step: float = 0.02  # step gate before training; with a large one the memory recalls at once but is unstable
+    induction: bool = False  # start with keys that are queries one token late: a memory then recalls what came next
+    recall: RecallForm | None = None  # a copy memory beside the deep one; only for ids that are single bases
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
@@ -177,24 +177,28 @@ class BackboneConfig:
         return self.recall
 
     def block_of(self, layer: int) -> str:
-        """Return the block of a layer, counted from 1."""
+        """Return the kind of block of a layer, counted from 1."""
         return "window" if self.memory_layers and layer not in self.memory_layers else self.block
 
     @property
     def memories(self) -> tuple[MemoryLayout, ...]:
-        """Layouts of all memories of a block that has any."""
+        """Layouts of all memories of a block that has memories."""
         first = MemoryLayout(heads=self.memory_heads, chunk_tokens=self.chunk_tokens, reset_tokens=self.reset_tokens)
         return (first, *self.further_memories)
 
     def phase(self, position_tokens: int) -> int:
-        """Return what two positions must share for streams that stand there to be read as one batch."""
+        """Return the phase of a position; only streams at the same phase can be read as one batch.
+
+        The phase is the number of tokens since the last position at which chunks, segments and reset periods of all
+        memories end together. With full attention it is the position itself, since the cache is as long as the stream.
+        """
         if self.block == "transformer":
-            return position_tokens  # its cache is as long as the stream
+            return position_tokens
         periods = [n for layout in self.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
         return position_tokens % math.lcm(*periods, self.segment_tokens if self.block == "mac" else 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return plain values, for JSON."""
+        """Return the configuration as plain values, for JSON."""
         lists: dict[str, Any] = {
             "context_orders": list(self.context_orders),
             "further_memories": list(asdict(self)["further_memories"]),
@@ -206,7 +210,7 @@ class BackboneConfig:
             form = asdict(self.recall)
             lists["recall"] = {**form, "words": list(form["words"]), "sample_every": list(form["sample_every"])}
         values = {**asdict(self), **lists}
-        # models without them are readable where they are not known
+        # Left out where they are switched off, so that versions of the package without them can read the model.
         for name in ("stem_tokens", "induction", "memory_layers", "recall"):
             if not values[name]:
                 del values[name]
@@ -214,7 +218,13 @@ class BackboneConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> BackboneConfig:
-        """Return the configuration of ``to_dict``; an unknown key is refused by name."""
+        """Return the configuration from what ``to_dict`` returned.
+
+        Raises
+        ------
+        ConfigError
+            If a key is unknown, or a value does not fit.
+        """
         unknown = sorted(set(values) - {f.name for f in fields(cls)})
         if unknown:
             raise ConfigError(f"unknown configuration key {unknown[0]!r}; was it made by a newer titans-dna?")

@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Chooses the device for computation."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from titans_dna.errors import ConfigError
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of ``auto``, ``cpu`` or ``cuda``.
+    """Return the device for ``auto``, ``cpu`` or ``cuda``; ``auto`` is CUDA if there is a device.
 
     Raises
     ------
     ConfigError
-        If CUDA is asked for and not there.
+        If the name is unknown, or CUDA is asked for but no device is visible.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""Embedding of a token and, if asked for, of the words that end in it and of the last ids by a convolution."""
+"""The embedding of a token and, if configured, of the words that end with it, and of the last ids by a convolution."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from torch import Tensor, nn
 
 from titans_dna.model.config import BackboneConfig
 
-STEM_EXPANSION = 2  # hidden features of the stem over the width
-HASH = 0x9E3779B1  # odd multiplier (golden ratio of 2^32): spreads words over a table
+STEM_EXPANSION = 2  # hidden features of the stem, relative to the width
+HASH = 0x9E3779B1  # odd multiplier, 2^32 over the golden ratio, which spreads words over a table (Knuth)
 
 
 class Stem(nn.Module):
-    """Features of the last ``stem_tokens`` ids: one row per id and place, their sum through SiLU and a linear map.
+    """Features of the last ``stem_tokens`` ids: a row of weights for each id and place, summed up, SiLU, a linear map.
 
-    A block on top of it knows at once whether a motif as long as the stem ends at a token. Ids that cannot be predicted
+    So the first block already knows whether a motif as long as the stem ends at a token. Ids that cannot be predicted
     have no row.
     """
 
@@ -35,9 +35,9 @@ class Stem(nn.Module):
 class TokenEmbedding(nn.Module):
     """Embedding of a token plus one table per word length of ``config.context_orders``, and the stem.
 
-    The word of length n that ends at a token is a number in base ``vocabulary``; if a table is too small to hold all
-    words of ids that can be predicted, words share rows by a multiplicative hash. A word that is not full yet, or holds
-    an id that cannot be predicted, has no embedding of its own.
+    The word of length n that ends at a token is a number in base ``targets``. If a table is too small for all words,
+    they share rows by a multiplicative hash. A word that reaches beyond the start, or holds an id that cannot be
+    predicted, has no embedding.
     """
 
     def __init__(self, config: BackboneConfig) -> None:
@@ -55,15 +55,15 @@ class TokenEmbedding(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Number of earlier ids that a word, counted ones among them, or the stem needs."""
+        """Number of earlier ids that words, word counts and stem need."""
         return max(max(self.orders, default=1) - 1, self.counted, self.stem_tokens - 1)
 
     def initial_recent(self, batch: int) -> Tensor:
-        """Return the ids before the first token: none that could be part of a word."""
+        """Return the ids before the first token, which cannot be part of a word."""
         return torch.full((batch, self.reach), self.targets, dtype=torch.long, device=self.tokens.weight.device)
 
     def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> tuple[Float[Tensor, "B T N"], Tensor]:
-        """Return the embeddings and the ids to remember."""
+        """Return the embeddings, and the last ids for the next call."""
         x = self.tokens(ids)
         if not self.reach and self.stem is None:
             return x, recent
@@ -76,7 +76,9 @@ class TokenEmbedding(nn.Module):
                 word = word + piece * self.targets**back
                 known = known & (piece < self.targets)
             if rows < self.targets**order:
+                # Knuth's multiplicative hash: the upper bits, scaled to the number of rows, need no division.
                 word = ((word * HASH) & 0xFFFFFFFF) * rows >> 32
+            # Unknown words look up row 0, times 0: a fixed shape costs less than picking the known ones.
             x = x + table(torch.where(known, word, 0)) * known.unsqueeze(-1)
         if self.stem is not None:
             x = x + self.stem(whole[:, self.reach - self.stem_tokens + 1 :])

@@ -1,4 +1,4 @@
-"""A gate in [0, 1] that reaches both ends exactly, and that training can always bring back from them."""
+"""A gate in [0, 1] that can be exactly 0 and 1, and that training can always bring back from there."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
-END = STRETCH / (1.0 + 2.0 * STRETCH)  # value of the sigmoid where the gate reaches 0; it reaches 1 at 1 - END
-END_SLOPE = (1.0 + 2.0 * STRETCH) * END * (1.0 - END)  # derivative of the stretched sigmoid there
+END = STRETCH / (1.0 + 2.0 * STRETCH)  # value of the sigmoid at which the gate is 0; at 1 - END it is 1
+END_SLOPE = (1.0 + 2.0 * STRETCH) * END * (1.0 - END)  # derivative of the stretched sigmoid at these ends
 
 
 def stretched_sigmoid(x: Tensor) -> Tensor:
-    """Return a gate in [0, 1] that reaches both ends exactly.
+    """Return a gate in [0, 1] that can be exactly 0 and 1.
 
-    Between the ends the gradient is that of the formula. At an end it passes where a step against it leads back inside,
-    and is 0 where it leads further out.
+    Between the ends the gradient is that of the formula. At an end it is 0 if descent would lead further out, but not
+    if descent leads back inside.
     """
     return _StretchedSigmoid.apply(x)
 
@@ -29,9 +29,10 @@ def inverse_gate(gate: float) -> float:
 
 
 class _StretchedSigmoid(torch.autograd.Function):
-    """A clamp passes no gradient at its ends, so a memory whose step gate is 0 at every token would stay shut for good.
+    """The gate and its gradient.
 
-    The sigmoid's own derivative falls as exp(-|x|) out there; the one at the end takes its place, so that the way back
+    A clamp passes no gradient at its ends, so a memory whose step gate is 0 at every token could never open again. Here
+    the gradient beyond an end is the one at that end, since the sigmoid's own falls as exp(-|x|), so that the way back
     takes as many steps as the way out.
     """
 

@@ -1,4 +1,4 @@
-"""``save_pretrained`` and ``from_pretrained``: a model folder that Hugging Face's tools can carry.
+"""``save_pretrained`` and ``from_pretrained``: model folders for the tools of Hugging Face.
 
 >>> from titans_dna.model.backbone import Backbone
 >>> from titans_dna.model.config import named_config
@@ -23,7 +23,7 @@ from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, load_checkpo
 
 
 class PretrainedBackbone(ModelHubMixin, library_name="titans-dna", tags=["dna", "titans"]):
-    """A backbone with the settings of its tokenizer, in the same folder layout as ``titans-dna pretrain`` writes.
+    """A backbone with the settings of its tokenizer; its folder has the layout that ``titans-dna pretrain`` writes.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""The neural memory as a module: it makes keys, values, queries and gates of its input and calls ``titans_dna.ops``."""
+"""The neural memory as a module: it makes queries, keys, values and gates, and calls ``titans_dna.ops``."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from titans_dna.model.state import NeuralMemoryState
 from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initial_state, neural_memory
 from titans_dna.ops.network import read_weights
 
-KEPT_PIECES = 12  # in training, of earlier pieces only the states between them are kept, and the rest is computed again
-DEVICE_PIECE_TOKENS = 4096  # least tokens of a piece on a device other than CPU, where many short launches are slow
-# Initial forgetting of the slowest and fastest head, per unit of write; a single head takes the middle.
+KEPT_PIECES = 12  # last pieces whose values are kept in training; those of earlier ones are computed again
+DEVICE_PIECE_TOKENS = 4096  # fewest tokens of a piece on a device other than CPU, where many short launches are slow
+# Initial forgetting of the slowest and the fastest head, relative to the step; a single head takes the middle.
 FORGETTING_RANGE = (1e-5, 1e-3)
-OTHER_TAPS = 0.2  # of the convolution's first weights, beside the tap that an induction needs
+OTHER_TAPS = 0.2  # factor for the convolution's initial weights, besides the tap that an induction needs
 
 
 class MemoryRead(NamedTuple):
-    """What a call of ``NeuralMemory`` returns."""
+    """The output of ``NeuralMemory``."""
 
     values: Float[Tensor, "B T N"]
     state: NeuralMemoryState
-    surprise: Float[Tensor, "B T H"]  # the memory's loss at each token, before it is written
+    surprise: Float[Tensor, "B T H"]  # loss of the memory at each token, before the token is written
 
 
-Tokens = tuple[Tensor, Tensor, Tensor, Gates]  # q, k, v and gates of the same tokens
+Tokens = tuple[Tensor, Tensor, Tensor, Gates]  # q, k, v (B, T, H, D) and gates of the same tokens
 
 
 def _cut(tokens: Tokens, start: int, end: int, pieces: int) -> Tokens:
-    """Return tokens ``start`` to ``end``, cut into ``pieces`` that are folded into the batch."""
+    """Return tokens ``start`` to ``end`` (half-open), cut into ``pieces`` that become rows of the batch."""
     *vectors, gates = tokens
 
     def fold(x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ def _cut(tokens: Tokens, start: int, end: int, pieces: int) -> Tokens:
 
 
 class CausalConvolution(nn.Module):
-    """Depthwise convolution over the last ``taps`` tokens, as a few products: faster than ``Conv1d`` on CPU."""
+    """A depthwise convolution over the last ``taps`` tokens, as a few products: faster than ``Conv1d`` on CPU."""
 
     def __init__(self, features: int, taps: int) -> None:
         super().__init__()
@@ -69,8 +69,8 @@ class CausalConvolution(nn.Module):
 class NeuralMemory(nn.Module):
     """The long-term memory of Titans: a network that is trained while it reads (arXiv 2501.00663, section 3).
 
-    Queries, keys and values come from linear maps, a causal depthwise convolution and SiLU; queries and keys are
-    normalised. Forgetting is bound to writing: a token that writes nothing erases nothing.
+    Queries, keys and values come from linear maps, a causal depthwise convolution and SiLU (section 4.4 of the paper);
+    queries and keys are normalised. Forgetting is tied to writing: a token that writes nothing erases nothing.
     """
 
     def __init__(self, config: BackboneConfig, layout: MemoryLayout) -> None:
@@ -91,6 +91,7 @@ class NeuralMemory(nn.Module):
 
     @torch.no_grad()
     def _reset_gates(self, initial_step: float) -> None:
+        # Small weights: before training, all tokens have nearly the gates that the biases set.
         self.gates.weight.mul_(0.1)
         step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
         step.fill_(inverse_gate(initial_step))
@@ -102,10 +103,11 @@ class NeuralMemory(nn.Module):
 
     @torch.no_grad()
     def start_as_induction(self) -> None:
-        """Make keys like queries, one token late; values and queries are of the token itself.
+        """Start with keys that are like queries, but one token late; values and queries are of the token itself.
 
-        What is asked for at a token is then what was written after the same words: the induction heads that attention
-        finds by itself (arXiv 2209.11895), which a memory hardly finds, for it must write before reading can pay.
+        A read at a token then recalls what was written after the same words: an induction head (arXiv 2209.11895).
+        Attention finds these by itself in training. A memory hardly does, because it has to write before reading can
+        help.
         """
         assert self.convolution is not None
         query, key, _ = self.project.weight.chunk(3)
@@ -121,10 +123,10 @@ class NeuralMemory(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "B T N"], state: NeuralMemoryState, active: Bool[Tensor, "B T"]) -> MemoryRead:
-        """Read and write the memory along ``x``; tokens that are not ``active`` are no-ops for it.
+        """Read and write the memory along ``x``; tokens that are not ``active`` do not change it.
 
-        Long inputs are read in pieces whose intermediate values fit a processor's cache; in training, a piece is
-        computed again on the way back, so that memory grows with the input alone.
+        Long inputs are read in pieces, whose intermediate values fit into a processor's cache. In training, earlier
+        pieces are computed again in the backward pass, so that only their inputs and states have to be kept.
         """
         pieces, parts = self._piece_tokens(x.shape[1], state), []
         recomputed = max(0, len(pieces) - KEPT_PIECES) if torch.is_grad_enabled() else 0
@@ -141,32 +143,36 @@ class NeuralMemory(nn.Module):
         return MemoryRead(values, state, surprise)
 
     def _piece_tokens(self, tokens: int, state: NeuralMemoryState) -> list[int]:
-        """Return the sizes of the pieces: groups of whole chunks; all at once where pieces between resets fold."""
+        """Return the lengths of the pieces: groups of whole chunks, but one piece if the memory resets (see `_run`)."""
         on_cpu = self.gain.device.type == "cpu"
         chunks = GROUP_CHUNKS if on_cpu else max(GROUP_CHUNKS, DEVICE_PIECE_TOKENS // self.chunk_tokens)
         group = chunks * self.chunk_tokens
         if self.reset_tokens or tokens <= group:
             return [tokens]
+        # The first piece ends where a chunk ends, so that no later piece begins within a chunk.
         first = group - state.memory.chunk_position
         whole, rest = divmod(tokens - first, group)
         return [first, *[group] * whole, *[rest] * (rest > 0)]
 
     def _read_piece(self, x: Tensor, state: NeuralMemoryState, active: Tensor) -> MemoryRead:
         mixed = torch.cat([state.tail, self.project(x) * active.unsqueeze(-1)], 1)
+        # Counted from the start, because [-0:] would keep all tokens if there is no convolution.
         tail = mixed[:, mixed.shape[1] - self.tail :]
         mixed = F.silu(mixed if self.convolution is None else self.convolution(mixed))
+        # In float32 at least, and outside autocast below: a memory sums up many small steps, which 16 bits would lose.
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
         tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
         if not self.writes:
             active = torch.zeros_like(active)
-        everything = None if active.device.type == "cpu" and bool(active.all()) else active  # a GPU would have to wait
+        # Without a mask the memory is faster. Only on CPU: to look at the mask, the processor would wait for a GPU.
+        everything = None if active.device.type == "cpu" and bool(active.all()) else active
         with torch.autocast(x.device.type, enabled=False):
             reads, memory, surprise, since = self._run(tokens, everything, state)
         after = NeuralMemoryState(memory=memory, tail=tail, since_reset=since)
         return MemoryRead(self._normalise(reads).to(x.dtype), after, surprise)
 
     def recall(self, queries: Float[Tensor, "B T N"], weights: tuple[Tensor, ...]) -> Float[Tensor, "B T N"]:
-        """Read ``weights`` (a state's, one memory per sample) with queries that write nothing."""
+        """Read fixed ``weights`` of a state, one memory per sample, with queries; nothing is written."""
         q = F.normalize(wide(queries).unflatten(-1, (self.heads, self.head_width)), dim=-1)
         with torch.autocast(queries.device.type, enabled=False):
             reads = read_weights(q.transpose(1, 2), weights, wide(self.gain).unsqueeze(1), self.form).transpose(1, 2)
@@ -181,7 +187,7 @@ class NeuralMemory(nn.Module):
     def _run(
         self, tokens: Tokens, active: Tensor | None, state: NeuralMemoryState
     ) -> tuple[Tensor, MemoryState, Tensor, int]:
-        """Run the memory; pieces between resets do not depend on each other and are read as one batch."""
+        """Run the memory; stretches between resets do not depend on each other, so they are read as one batch."""
         total, period = tokens[0].shape[1], self.reset_tokens
         if not period:
             out = self._call(tokens, active, state.memory)
@@ -189,6 +195,7 @@ class NeuralMemory(nn.Module):
         outputs, memory, start, since = [], state.memory, 0, state.since_reset
         batch = tokens[0].shape[0]
         while start < total:
+            # Whole periods begin and end with a reset, so they can stand side by side in the batch.
             whole = (total - start) // period if since == 0 else 0
             if whole > 1:
                 end = start + whole * period

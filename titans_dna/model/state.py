@@ -24,7 +24,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, kw_only=True)
 class AttentionState:
-    """Keys and values of the last W tokens, before rotary positions; ``valid`` marks those that may be attended to."""
+    """Keys and values of the last W tokens, before rotary positions; other tokens may attend to those ``valid``."""
 
     keys: Float[Tensor, "B W H D"]
     values: Float[Tensor, "B W H D"]
@@ -33,28 +33,28 @@ class AttentionState:
 
 @dataclass(frozen=True, kw_only=True)
 class NeuralMemoryState:
-    """A neural memory and the tail of the convolution before it."""
+    """A neural memory, and the last inputs of the convolution before it."""
 
     memory: MemoryState
-    tail: Float[Tensor, "B K N"]  # the last K = convolution_tokens - 1 inputs
-    since_reset: int = 0  # tokens read since the last reset; counted only where the memory has a reset period
+    tail: Float[Tensor, "B K N"]  # the last K = convolution_tokens - 1 inputs of the convolution
+    since_reset: int = 0  # tokens read since the last reset; counted only if the memory has a reset period
 
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentState:
-    """A segment of MAC that is not full yet: what its later tokens attend to, and the weights that it reads with."""
+    """A segment of MAC that is not full yet: what its later tokens attend to, and the weights with which it reads."""
 
     keys: Float[Tensor, "B S H D"]  # of the segment's tokens so far, before rotary positions
     values: Float[Tensor, "B S H D"]
-    recalled_keys: Float[Tensor, "B S H D"]  # of what the memories returned for these tokens
+    recalled_keys: Float[Tensor, "B S H D"]  # of what the memories recalled for these tokens
     recalled_values: Float[Tensor, "B S H D"]
     valid: Bool[Tensor, "B S"]
-    weights: tuple[tuple[Tensor, ...], ...]  # of each memory at the start of the segment
+    weights: tuple[tuple[Tensor, ...], ...]  # weights of each memory at the start of the segment
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockState:
-    """The states of a block's parts; None or empty where the block has no such part."""
+    """The states of a block's parts; None or empty if the block has no such part."""
 
     attention: AttentionState | None = None
     memories: tuple[NeuralMemoryState, ...] = ()
@@ -63,12 +63,12 @@ class BlockState:
 
 @dataclass(frozen=True, kw_only=True)
 class StreamState:
-    """Where a stream stands: one state per block, the last ids, and the number of tokens read."""
+    """The state of a stream: one state per block, the last ids, and the number of tokens read."""
 
     blocks: tuple[BlockState, ...]
-    recent: Tensor  # (B, R) the last ids, for the embedding of preceding words
+    recent: Tensor  # (B, R) the last ids, for the embedding of words
     position_tokens: int = 0
-    recall: RecallLanes | None = None  # readers of the copy memory
+    recall: RecallLanes | None = None  # readers of the copy memory; None without one
 
 
 def select(state: S, rows: Sequence[int] | Tensor) -> S:
@@ -86,7 +86,7 @@ def move(state: S, device: torch.device | str) -> S:
 
 
 def detach(state: S) -> S:
-    """Return the state cut off from the graph that made it."""
+    """Return the state without the graph of autograd that made it, so that no gradient flows back into it."""
     return map_tensors(state, Tensor.detach)
 
 
@@ -108,7 +108,7 @@ def where(mask: Bool[Tensor, " B"], first: S, second: S) -> S:
 
 
 def concatenate(states: Sequence[S]) -> S:
-    """Return the states of several batches as one; ``Backbone.join`` checks that they fit."""
+    """Join the states of several batches to one; ``Backbone.join`` also checks that they fit together."""
     first = states[0]
     if isinstance(first, Tensor):
         return torch.cat(list(states))  # type: ignore[arg-type, return-value]
@@ -129,7 +129,7 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray], before: Copy
     Parameters
     ----------
     state
-        From ``load_state``. One that has no copy memory, or has it still, is returned as it is.
+        State from ``load_state``. A state without copy memory, or with a complete one, is returned as it is.
     ids_of
         Gives what a row had read: its ids from the first, the token of the start among them.
     before
@@ -138,7 +138,7 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray], before: Copy
     Raises
     ------
     CheckpointError
-        If that is not what the state had read.
+        If these are not the ids that the state had read.
     """
     if state.recall is None or not state.recall.checksums:
         return state
@@ -148,7 +148,7 @@ def attach(state: StreamState, ids_of: Callable[[int], np.ndarray], before: Copy
 
 
 def state_numbers(state: object) -> int:
-    """Return how many numbers the state holds, over all rows."""
+    """Return how many numbers the state holds, over all rows, without the copy memory."""
     total = 0
 
     def count(x: Tensor) -> Tensor:

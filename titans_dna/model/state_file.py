@@ -1,10 +1,10 @@
-"""A stream's state on disk: one safetensors file, so that a chromosome can be read on later, or elsewhere.
+"""The state of a stream on disk, as one safetensors file, so that reading can go on later or elsewhere.
 
-A copy memory is not in the file, only where its readers stand: what was read is at hand where it came from, and
-``titans_dna.model.state.attach`` gives it back.
+A copy memory is not in the file, only the positions of its readers. It consists of the sequence that was read, from
+which ``titans_dna.model.state.attach`` builds it again.
 
-The tensors bear the path of their place in the state (``blocks.0.memories.0.memory.weights.1``); the shape of the
-state, its numbers and the checksum of the model's weights are JSON in the file's metadata. Nothing is unpickled.
+Tensors are named after their place in the state (``blocks.0.memories.0.memory.weights.1``). The structure of the state,
+its numbers, and the checksum of the model's weights are JSON in the metadata of the file. Nothing is unpickled.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from titans_dna.ops.state import Gates, MemoryState, Pending
 from titans_dna.recall import RecallLanes
 
 FORMAT_VERSION = 1
+# The only classes that a state file can name, so that a file from elsewhere cannot make any other object.
 CLASSES = {
     cls.__name__: cls
     for cls in (StreamState, BlockState, AttentionState, NeuralMemoryState, SegmentState, MemoryState, Pending, Gates)
@@ -38,16 +39,16 @@ def save_state(path: Path, state: StreamState, *, weights_sha256: str = "") -> N
     Parameters
     ----------
     path
-        File to write, by custom ``.safetensors``.
+        File to write, usually ``.safetensors``.
     state
-        The state; it goes to the CPU.
+        State to write, on any device.
     weights_sha256
-        Checksum of the model that made it, compared by ``load_state``.
+        Checksum of the weights of the model that made it; ``load_state`` compares it.
 
     Raises
     ------
     OutputError
-        If the place cannot be written.
+        If the file cannot be written.
     """
     tensors: dict[str, Tensor] = {}
     tree = json.dumps(_encode(state, "", tensors))
@@ -67,11 +68,11 @@ def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | s
     Parameters
     ----------
     path
-        File of ``save_state``.
+        File that ``save_state`` wrote.
     weights_sha256
-        If given, the model that the state must have been made by.
+        Checksum of the model by which the state must have been made; "" for any model.
     device
-        Where its tensors are to be.
+        Device for the tensors.
 
     Raises
     ------
@@ -106,8 +107,9 @@ def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | s
 
 
 def _encode(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """Return JSON values for a state, its tensors put aside by name."""
+    """Return a state as JSON values; its tensors are collected in ``tensors`` by name."""
     if isinstance(value, Tensor):
+        # Cloned, because safetensors refuses tensors that share memory.
         tensors[name] = value.detach().cpu().contiguous().clone()
         return {"tensor": name}
     if isinstance(value, RecallLanes):

@@ -1,15 +1,15 @@
-"""Trust: how much each place that the copy memory follows is believed (``titans_dna.recall``).
+"""Trust: how much weight is given to each place that the copy memory follows (``titans_dna.recall``).
 
-A place j foretells a base b_j, and its record r_j says how well it has done. A small network weighs it by its record,
-by how many places there are and how many agree, and by the features h of the token:
+A place j predicts a base b_j, and its record r_j says how good its predictions have been. A small network weighs it by
+its record, by the number of places and of those that agree, and by the features h of the token:
 
     w_j = softplus(u . relu(E(r_j) + E(agreeing) + E(all) + U h))
     vote = c tanh(sum_j w_j onehot(b_j) / c)
 
-The vote of the token's embedding enters the residual stream before the blocks, so that they see what is foretold; the
-vote of the final features is added to the logits. The bound c keeps one wrong place from costing more than c nats.
-Only slots that hold a place are computed: in most sequence they are few. A CUDA graph, whose shapes must not depend on
-what is read, computes all of them and gives those without a place no weight.
+A vote with the token's embedding as h enters the residual stream before the blocks, so that they know the predictions.
+A vote with the final features as h is added to the logits. The bound c limits what wrong places can cost to c nats or
+so. Only slots that hold a place are computed: in most sequence they are few. A CUDA graph, whose shapes must not depend
+on what is read, computes all of them and gives those without a place no weight.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from torch import Tensor, nn
 from titans_dna.recall import RecallForm
 from titans_dna.recall.record import AGE, AGE_AT, HELD_AT, HITS, HITS_AT, INVERTED_AT, LAST, LAST_AT, RUN, RUN_AT
 
-FEATURES = 16  # of the network that weighs a place
+FEATURES = 16  # hidden features of the network that weighs a place
 BASES = 4
-MOST_NATS = 10.0  # bound of a vote: what is foretold wrongly with full trust costs 14 bits
-START = -2.0  # of the score of a place before training: a weight of 0.13
+MOST_NATS = 10.0  # bound c of a vote: a wrong prediction with full trust costs 14 bits
+START = -2.0  # score of a place before training, which is a weight of 0.13
 
 
 class Places(NamedTuple):
     """The slots of a batch that hold a place, or all of them; one entry each."""
 
     token: Tensor  # (P,) number of the token in the batch, row by row
-    base: Tensor  # (P,) base that it foretells
-    features: Tensor  # (P, FEATURES) of its record and its company
+    base: Tensor  # (P,) base that it predicts
+    features: Tensor  # (P, FEATURES) of its record and of the other places at the token
     held: Tensor | None  # (P,) bool: whether the slot holds a place; None where all do
 
 
 class Trust(nn.Module):
-    """Weigh the followed places of every token."""
+    """Weighs the places that are followed at every token."""
 
     def __init__(self, width: int, form: RecallForm) -> None:
         super().__init__()
@@ -49,7 +49,7 @@ class Trust(nn.Module):
         self.tables = nn.ModuleDict({name: nn.Embedding(rows, FEATURES) for name, rows in sizes.items()})
         for table in self.tables.values():
             nn.init.normal_(table.weight, std=0.3)  # type: ignore[arg-type]
-        with torch.no_grad():  # one feature begins as the number of hits: good places are believed from the start
+        with torch.no_grad():  # one feature starts as the number of hits, so that good places count from the start
             self.tables["hits"].weight[:, 0] = torch.linspace(-4, 4, HITS)  # type: ignore[operator]
         self.early, self.late = nn.Linear(width, FEATURES), nn.Linear(width, FEATURES)
         self.score = nn.Parameter(torch.randn(2, FEATURES) * FEATURES**-0.5)
@@ -80,11 +80,11 @@ class Trust(nn.Module):
         return Places(token, base, features, ones == 1 if every_slot else None)
 
     def early_vote(self, places: Places, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
-        """Return the vote of the token's own features."""
+        """Return the vote with the token's embedding."""
         return self._vote(places, self.early(x), 0)
 
     def late_vote(self, places: Places, hidden: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
-        """Return the vote of the final features, to be added to the logits."""
+        """Return the vote with the final features, which is added to the logits."""
         return self._vote(places, self.late(hidden), 1)
 
     def _vote(self, places: Places, seen: Tensor, which: int) -> Tensor:

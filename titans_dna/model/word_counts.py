@@ -1,14 +1,15 @@
-"""What followed each word in the training sequence, counted, as evidence beside the network.
+"""Counts of what followed each word in the training sequence, as evidence beside the network.
 
-Two tables are part of the weights. ``counts`` holds how often every word of ``order + 1`` bases was seen on either
-strand, one byte for a word and its reverse complement; sums over it give all lower orders. ``repeats`` holds, for words
-of ``repeat_order`` bases that came back, the base that followed them most often, in hashed rows of one byte.
+Two tables are part of the weights. ``counts`` holds how often every word of ``order + 1`` bases occurs on either
+strand, in one byte for a word and its reverse complement; sums over it give all lower orders. ``repeats`` holds, for
+words of ``repeat_order`` bases that occur more than once, the base that follows them most often, in a hashed table of
+bytes.
 
-At a token the evidence is, for each order, the log-probabilities of the next base and the log of how often the word
-was seen; the surprise of the token itself under each order; and what the repeats say and have just said. It enters the
-residual stream, and the logits through weights that the final features choose: context mixing, as in compressors
-(Mahoney 2005, PAQ8; Pratas et al. 2019, GeCo3). Evidence depends on the last ids alone, so cutting a stream changes
-nothing.
+The evidence at a token is, for each order, the log-probabilities of the next base, the log of how often the word
+occurs, and the surprise of the token itself; and from the repeats, the predicted base and whether the last prediction
+was right. It enters the residual stream, and also the logits, with weights that depend on the final features: context
+mixing, as in compressors (Mahoney 2005, PAQ8; Pratas et al. 2019, GeCo3). Evidence depends on the last ids alone, so a
+stream may be cut anywhere.
 """
 
 from __future__ import annotations
@@ -20,22 +21,22 @@ from torch import Tensor, nn
 from titans_dna.model.config import BackboneConfig, WordCountForm
 
 BASES = 4
-PSEUDO_COUNT = 0.4  # of each base, at every order
-EXACT = 64  # counts below are stored as they are, those above by their logarithm
-STEPS = 24  # codes per doubling above
-MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # odd (golden ratio of 2^64), as a signed number
-CHECKS = 63  # a row of ``repeats`` is 4 * check + base; check 0 marks an empty row
+PSEUDO_COUNT = 0.4  # added to the count of each base, at every order
+EXACT = 64  # smaller counts are stored as they are, larger ones by their logarithm
+STEPS = 24  # codes per doubling of a large count
+MULTIPLIER = 0x9E3779B97F4A7C15 - (1 << 64)  # odd: 2^64 over the golden ratio, as a signed number
+CHECKS = 63  # a byte of ``repeats`` is 4 * check + base, with a check of 1 to 63; 0 marks an empty row
 
 
 def decode_counts(codes: Tensor) -> Tensor:
-    """Return the counts, float32, of their one-byte codes."""
+    """Return counts, float32, from their one-byte codes."""
     values = torch.arange(256, dtype=torch.float32, device=codes.device)
     values = torch.where(values < EXACT, values, (EXACT * torch.exp2((values - EXACT) / STEPS)).round())
     return values[codes.long()]
 
 
 def hash_words(words: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Return row and check (1 to 63) of each word number; ``rows`` is a power of two."""
+    """Return row and check (1 to 63) of each word, given as a number; ``rows`` must be a power of two."""
     mixed = words * MULTIPLIER
     return (mixed >> 20) & (rows - 1), 1 + ((mixed >> 46) & 0x3FFF) % CHECKS
 
@@ -43,8 +44,8 @@ def hash_words(words: Tensor, rows: int) -> tuple[Tensor, Tensor]:
 def canonical_rows(order: int, device: torch.device | None = None) -> Tensor:
     """Return, for every word of ``order + 1`` bases, the row that it shares with its reverse complement.
 
-    A word of an odd number of bases is never its own reverse complement: the one whose middle base is A or C stands
-    for both, so half the rows are enough.
+    A word with an odd number of bases is never its own reverse complement, since its middle base is not. The word whose
+    middle base is A or C stands for both, so half the rows are enough.
     """
     word = torch.arange(BASES ** (order + 1), device=device)
     reverse, rest = torch.zeros_like(word), word.clone()
@@ -56,7 +57,7 @@ def canonical_rows(order: int, device: torch.device | None = None) -> Tensor:
 
 
 class WordCounts(nn.Module):
-    """The tables, their evidence, and how it enters the network."""
+    """The tables, the evidence at each token, and the maps by which it enters the network."""
 
     counts: Tensor
     repeats: Tensor
@@ -84,7 +85,7 @@ class WordCounts(nn.Module):
 
     @staticmethod
     def _after_loading(module: WordCounts, _: object) -> None:
-        if module.versions < 2:  # a training run that goes on keeps the versions it has just counted
+        if module.versions < 2:  # a training run that is resumed keeps the versions that it has just counted
             module.forget()
 
     @property
@@ -104,6 +105,7 @@ class WordCounts(nn.Module):
         canonical = canonical_rows(form.order, device)
         tables = []
         for codes, _ in versions:
+            # Counts of a shorter word are sums over the bases before it, so only the longest words are stored.
             counts = decode_counts(codes.to(device))[canonical].view(-1, BASES)
             parts = [counts.view(-1, BASES**k, BASES).sum(0) for k in form.orders]
             tables.append(torch.cat(parts))
@@ -133,21 +135,25 @@ class WordCounts(nn.Module):
         return torch.cat([self._orders(whole[:, reach:], words), self._repeats(whole[:, reach:], words)], -1)
 
     def _orders(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return log-probabilities (orders x 4), log counts and surprises (orders each)."""
+        """Return log-probabilities (4 per order), log counts and surprises (1 per order each)."""
         rows = torch.stack([words[k][0] + at for k, at in zip(self.form.orders, self.offsets, strict=True)], -1)
         full = torch.stack([words[k][1] for k in self.form.orders], -1)
         rows = torch.where(full, rows, 0) + self._first_row(self.tables.shape[1])
         counts = self.tables.flatten(0, 1)[rows]
         total = counts.sum(-1, keepdim=True)
+        # The pseudo-count keeps a base that was not seen from having a probability of 0.
         log_p = ((counts + PSEUDO_COUNT) / (total + BASES * PSEUDO_COUNT)).log() * full.unsqueeze(-1)
+        # Scaled so that even frequent words give numbers near those of the other features.
         seen = total.squeeze(-1).log1p() * 0.2 * full
         token = ids.where(ids < BASES, 0)[..., None, None].expand(-1, -1, len(self.form.orders), 1)
         surprise = -log_p[:, :-1].gather(-1, token).squeeze(-1) * (ids < BASES).unsqueeze(-1)
         return torch.cat([log_p[:, 1:].flatten(2), seen[:, 1:], surprise], -1)
 
     def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the base that followed (4 numbers), and whether the token was foretold right or wrong (2)."""
+        """Return the predicted base (4 numbers), and whether the token was predicted rightly or wrongly (2)."""
         word, full = words[self.form.repeat_order]
+        # Words of this length are too many for a table of their own. The check tells nearly always whether the row
+        # belongs to another word.
         row, check = hash_words(word, self.form.repeat_rows)
         version = self._first_row(self.form.repeat_rows)
         found = self.repeat_tables.flatten()[row + (version if isinstance(version, int) else version[..., 0])].long()
@@ -161,7 +167,7 @@ class WordCounts(nn.Module):
         return (self.versions - 1) * size if self.rows is None else self.rows.view(-1, 1, 1) * size
 
     def logits(self, hidden: Float[Tensor, "B T N"], evidence: Float[Tensor, "B T E"]) -> Float[Tensor, "B T 4"]:
-        """Return what the evidence adds to the logits: its log-probabilities, weighed by the features."""
+        """Return what the evidence adds to the logits: its log-probabilities, with weights that the features choose."""
         orders = len(self.form.orders)
         weights = (self.mix + self.choose(hidden)).float()
         spoken = torch.cat([evidence[..., : BASES * orders], evidence[..., 6 * orders : 6 * orders + BASES]], -1)

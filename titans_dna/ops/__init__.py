@@ -1,4 +1,4 @@
-"""The neural memory as a function: one call in front of several implementations.
+"""The neural memory as a function: one call for all implementations.
 
 >>> import torch
 >>> from titans_dna.ops import Gates, MemoryForm, initial_state, neural_memory
@@ -42,10 +42,10 @@ _RUNS: dict[str, Callable[..., Any]] = {"reference": reference.run, "chunked": c
 
 
 class MemoryOutput(NamedTuple):
-    """What a call returns."""
+    """The output of `neural_memory`."""
 
-    reads: Float[Tensor, "B T H D"]  # M_t(q_t)
-    state: MemoryState  # after the last token
+    reads: Float[Tensor, "B T H D"]  # M_t(q_t), the memory after token t read with its query
+    state: MemoryState  # state after the last token
     surprise: Float[Tensor, "B T H"]  # ||M_border(k_t) - v_t||^2, the loss whose gradient is the surprise
 
 
@@ -59,15 +59,15 @@ def choose(
     dtype: torch.dtype = torch.float32,
     learning: bool = False,
 ) -> tuple[str, str]:
-    """Return the name of the implementation to use and the reason in words.
+    """Return the name of the implementation to use, and the reason in words.
 
-    ``auto`` takes the fused kernels wherever they can run. Without a form the answer is that for the default memory;
-    ``learning`` is whether gradients are wanted.
+    ``auto`` takes the fused kernels wherever they can run. Without a form, the answer is for the default memory.
+    ``learning`` says whether gradients are needed.
 
     Raises
     ------
     ConfigError
-        If the name is unknown, or the kernels are asked for by name where they cannot run.
+        If the name is unknown, or the kernels are asked for by name but cannot run.
     """
     device, form = torch.device(device), form or MemoryForm()
     if implementation == "auto" and device.type != "cuda":
@@ -96,26 +96,27 @@ def neural_memory(
     active: Bool[Tensor, "B T"] | None = None,
     implementation: str = "auto",
 ) -> MemoryOutput:
-    """Write keys and values into a memory, token by token, and read it with the queries.
+    """Write keys and values to a memory, token by token, and read it with queries.
 
-    Cutting a sequence anywhere and carrying the state gives the same reads as one call.
+    A sequence may be cut anywhere: with the state carried on, the reads are those of one call.
 
     Parameters
     ----------
     q, k, v
-        Queries, keys and values of T tokens.
+        Queries, keys and values of T tokens, H heads of width D.
     gates
         Step, momentum and forgetting of every token, head and written matrix.
     state
-        Where the sequence stands; from ``initial_state`` or from an earlier call.
+        State before the first token, from ``initial_state`` or from an earlier call.
     chunk_tokens
-        Tokens whose gradients are taken at the same weights. It is part of the function: keep the value of training.
+        Tokens whose gradients are taken at the same weights. Another value is another function, so keep that of
+        training.
     form
         Shape and write rule of the memory.
     gain
-        Learned gain of the output's LayerNorm.
+        Learned gain of the LayerNorm on the output; None for 1.
     active
-        Tokens that count; the others neither write nor decay, and their reads see the memory as it is.
+        Tokens that are written; the others neither write nor forget, and read the memory as it is. None for all.
     implementation
         ``auto`` (see ``choose``), ``triton`` (fused kernels), ``chunked`` (dual form) or ``reference`` (token by
         token, autograd).
@@ -142,6 +143,8 @@ def neural_memory(
         dtype=q.dtype,
         learning=torch.is_grad_enabled(),
     )
+    # A chunk that was cut is computed again from its border, with the tokens of the earlier call in front. These have
+    # no query any more; their reads are dropped at the end.
     known, pending = state.chunk_position, state.pending
     if pending is not None:
         q = torch.cat([torch.zeros_like(pending.keys), q], 1)

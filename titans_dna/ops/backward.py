@@ -1,11 +1,11 @@
-"""The dual form of a group of chunks as one differentiable step, with its gradient written out.
+"""The dual form of a group of chunks as one differentiable step, with a gradient that is written by hand.
 
-The memory learns by gradients, so the outer gradient holds second derivatives: those of the key pass
-(``network.run_keys``) and of the bound. The gradient of the reads is made for all chunks in one batch; what runs from
-the last chunk to the first is the gradient at the states. It is written by hand because the graph that autograd would
-keep of a chunk has hundreds of nodes; tests/ops/test_chunked.py compares it with the reference at 1e-10.
+The memory itself learns by gradients, so the outer gradient contains second derivatives: those of the key pass
+(``network.run_keys``) and of the bound. The gradient of the reads is computed for all chunks in one batch; only the
+gradient at the states runs from the last chunk to the first. It is written by hand because autograd would keep a graph
+of hundreds of nodes for each chunk. tests/ops/test_chunked.py compares it with the reference at 1e-10.
 
-A name followed by ``_`` is the gradient at the value of that name.
+A name followed by ``_`` is the gradient with respect to the value of that name.
 """
 
 from __future__ import annotations
@@ -91,12 +91,12 @@ class _MemoryGroup(torch.autograd.Function):
 
 @dataclass(frozen=True)
 class _ReadGradient:
-    """Gradients of the reads, for all chunks."""
+    """The gradients that come from the reads, for all chunks."""
 
     q: Tensor
     gain: Tensor | None
     frozen: Matrices
-    inputs: Matrices  # of each written matrix, like the three below
+    inputs: Matrices  # one per written matrix, like all fields below
     deltas: Matrices
     steps: Matrices
     states: Matrices  # at the border of each chunk
@@ -130,7 +130,7 @@ def _through_reads(y_: Tensor, group: Group, trace: Trace, queries: QueryPass, f
 def _through_read(
     z_: Tensor, x: Tensor, index: int, gates: ChunkGates, trace: Trace, product: Tensor, form: MemoryForm
 ) -> tuple[Tensor, ...]:
-    """Return the gradients of one written matrix: x, inputs, deltas, steps, states, writes, reads."""
+    """Return the gradients at the values of one written matrix: x, inputs, deltas, steps, states, writes, reads."""
     a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
     step, state = trace.steps[index].unsqueeze(-2), trace.states[index]
     # The read was  x (reads . state) - (weight * x a^T) delta:  the state, and what the chunk has written so far.
@@ -147,7 +147,7 @@ def _through_read(
 def _through_writes(
     back: _ReadGradient, loss_: Tensor, states_: list[Tensor], group: Group, trace: Trace, form: MemoryForm
 ) -> Group:
-    """Return the gradients at all of ``group``, running from the last chunk to the first."""
+    """Return the gradients at all tensors of ``group``, from the last chunk to the first."""
     count, first, share = len(group.k), form.first_written, step_share(form)
     traces = unstack_tensors(trace, count)
     reads = unstack_tensors(_Border(back.inputs, back.deltas, back.steps, back.states), count)
@@ -191,7 +191,7 @@ def _through_writes(
 
 @dataclass(frozen=True)
 class _Border:
-    """Gradients that the reads of one chunk gave, for each written matrix."""
+    """The gradients that come from the reads of one chunk, for each written matrix."""
 
     inputs: Matrices
     deltas: Matrices
@@ -211,12 +211,13 @@ class _WriteGradient:
 def _through_write(
     state_: Tensor, back: _Border, gates: ChunkGates, trace: Trace, index: int, form: MemoryForm
 ) -> _WriteGradient:
-    """Go through ``state' = transfer state - (a * (carry * step))^T delta``, adding to what the reads gave."""
+    """Go back through ``state' = transfer state - (a * (carry * step))^T delta``, and add to the reads' gradients."""
     a, delta = trace.keys.inputs[form.first_written + index], trace.keys.deltas[index]
     weights, state = gates.carry * trace.steps[index].unsqueeze(-1), trace.states[index]
     rows, ways = len(state), weights.shape[-1]
     write_ = torch.bmm(delta, state_.mT).unflatten(-1, (ways, -1))
     flat_, flat = state_.reshape(rows, ways, -1), state.view(rows, ways, -1)
+    # One product per way, W and S, instead of one over both: the two share the inputs but not the weights.
     input_ = back.inputs[index]
     for way in range(ways):
         input_ = torch.addcmul(input_, write_[..., way, :], weights[..., way, None], value=-1)
@@ -240,7 +241,7 @@ class _KeyGradient:
 def _through_keys(
     inputs_: Sequence[Tensor], deltas_: list[Tensor], loss_: Tensor, trace: Trace, group: Group, form: MemoryForm
 ) -> _KeyGradient:
-    """Go through ``network.run_keys``: its backward pass first, in the order of the matrices, then its forward pass."""
+    """Go back through ``network.run_keys``: first through its backward pass, from the first matrix to the last."""
     keys, first, last = trace.keys, form.first_written, form.depth - 1
     ways = group.gates[0].reads.shape[-1]
     weights = [*group.frozen, *(z[:, : z.shape[1] // ways] for z in trace.states)]
@@ -268,7 +269,7 @@ def _through_keys(
 def _through_error(
     delta_: Tensor, loss_: Tensor, keys: KeyPass, gain: Tensor | None, form: MemoryForm
 ) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Return the gradients at the error, the last output and the gain, given that at the last delta and the loss."""
+    """Return the gradients at the error, the last output and the gain, from those at the last delta and the loss."""
     of_loss = 2.0 * keys.error * loss_.unsqueeze(-1)
     if not form.norm:
         error_ = torch.add(of_loss, delta_, alpha=2.0)

@@ -1,9 +1,9 @@
 """The bound on the steps of a chunk (derived in ops/README.md), and its vector-Jacobian product.
 
-With ``K[t, j] = L |<g_j, g_t>| / (2 sqrt(loss_j loss_t))`` the overlap of the gradients of two tokens, L the number of
-written matrices and ``s_t = sum_{j<t} theta_j K[t, j]``, token t takes
-``theta_t / ((1 + s_t)(1 + s_t + theta_t K[t, t]))``. For a repeated token the sum telescopes: all its writes of a chunk
-together take it at most once to its target.
+Let ``K[t, j] = L |<g_j, g_t>| / (2 sqrt(loss_j loss_t))`` be the overlap of the gradients of two tokens, with L the
+number of written matrices, and ``s_t = sum_{j<t} theta_j K[t, j]``. Then token t takes the step
+``theta_t / ((1 + s_t)(1 + s_t + theta_t K[t, t]))``. For a token that is repeated, the sum of these steps telescopes:
+all its writes in a chunk together move the memory at most once to its target.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-LOSS_FLOOR = 1e-4  # added to the loss under the square root of the overlap; errors below its root are not bounded
+LOSS_FLOOR = 1e-4  # added to each loss under the square root, so errors below 0.01 are hardly bounded
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Bounded steps, and the factors that they were divided by."""
+    """Bounded steps, and the two factors by which they were divided."""
 
     step: Tensor  # (*N, C)
     before: Tensor  # 1 + s_t
@@ -28,7 +28,7 @@ class Bound:
 
 @dataclass(frozen=True)
 class BoundGradient:
-    """Gradients at what a bound was made of; that at the deltas is ``scaled * root``."""
+    """The gradients at all values of which a bound was made; the one at the deltas is ``scaled * root``."""
 
     step: Tensor
     inputs: Tensor
@@ -43,7 +43,7 @@ def gram(x: Float[Tensor, "*N C D"]) -> Float[Tensor, "*N C C"]:
 
 
 def scale_deltas(deltas: Float[Tensor, "*N C O"], loss: Float[Tensor, "*N C"]) -> Float[Tensor, "*N C O"]:
-    """Return the deltas over the root of their loss."""
+    """Return the deltas divided by the square root of their loss."""
     return deltas * torch.rsqrt(loss + LOSS_FLOOR).unsqueeze(-1)
 
 
@@ -60,7 +60,7 @@ def bounded_step(
     earlier: Float[Tensor, "*N C C"],
     matrices: int,
 ) -> Bound:
-    """Return the steps that a chunk may take without overshooting; ``earlier`` is that of ``earlier_steps``."""
+    """Return the steps that a chunk may take without overshooting; ``earlier`` comes from ``earlier_steps``."""
     # The gradient of a matrix is an outer product, so the overlap of two is a product of two inner products.
     overlap = (gram(scale_deltas(deltas, loss)) * inputs_gram).abs_()
     before = torch.linalg.vecdot(overlap, earlier) + 1.0
@@ -69,13 +69,13 @@ def bounded_step(
 
 
 class BoundedStep:
-    """Backward of ``bounded_step`` for many chunks: what does not depend on the incoming gradient is made once."""
+    """The gradient of ``bounded_step`` for many chunks; what does not depend on the incoming one is computed once."""
 
     def __init__(self, step: Tensor, inputs: Tensor, deltas: Tensor, loss: Tensor, bound: Bound, matrices: int) -> None:
         scaled, product = scale_deltas(deltas, loss), gram(inputs)
         deltas_gram = gram(scaled)
         overlap = deltas_gram * product
-        # Made for all chunks in one batch; the loop over chunks then needs a few small products only.
+        # Computed for all chunks in one batch, so that the loop over chunks needs only a few small products.
         signs = torch.sign(overlap) * (0.5 * matrices * step).unsqueeze(-2)
         self._inputs, self._scaled = inputs.unbind(0), scaled.unbind(0)
         self._overlap = (overlap.abs_() * (0.5 * matrices)).unbind(0)
@@ -87,7 +87,7 @@ class BoundedStep:
         self._strict = torch.ones_like(overlap[0, 0]).tril_(-1)
 
     def backward(self, chunk: int, gradient: Tensor, inputs: Tensor) -> BoundGradient:
-        """Return the gradients of a chunk from that of its bounded steps; ``inputs`` is added to that at the inputs."""
+        """Return the gradients of a chunk from that at its bounded steps; ``inputs`` is added to that at the inputs."""
         factor = gradient * self._before[chunk] * self._after[chunk]
         own = -(factor * self._step[chunk]) * self._after[chunk]
         weight = (own - factor * self._step[chunk] * self._before[chunk]).unsqueeze(-1) * self._strict

@@ -1,6 +1,6 @@
-"""The same function as ``reference``, in dual form: groups of chunks, each one differentiable step.
+"""The same function as ``reference``, in the dual form: groups of chunks, each as one differentiable step.
 
-``dual`` has the formulas, ``backward`` their gradient. Equal to ``reference`` by tests/ops/test_chunked.py.
+``dual`` has the formulas, and ``backward`` their gradient. tests/ops/test_chunked.py checks that both are equal.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.network import Matrices
 from titans_dna.ops.state import Gates
 
-GROUP_CHUNKS = 16  # chunks whose reads are one batch; in training, states are kept once per group
+GROUP_CHUNKS = 16  # chunks that are read as one batch; in training, only the states between groups are kept
 GroupMemory = Callable[..., tuple[Tensor, ...]]  # the contract of ``backward.run_memory``
 
 

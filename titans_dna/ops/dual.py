@@ -1,16 +1,17 @@
-"""The dual form: a chunk is a few matrix products, and no token has a weight matrix.
+"""The dual form: a chunk is computed by a few matrix products, without a weight matrix for each token.
 
-Within a chunk all gradients are taken at its border, so the rule is linear there. With ``G = A W E diag(theta)``
-(W = 1 on active tokens), ``b`` and ``m`` the products of the gates since the border, and ``f = A W m``:
+Within a chunk all gradients are taken at the weights of its border, so the rule is linear there. With
+``G = A W E diag(theta)`` (W = 1 on active tokens), ``b`` and ``m`` the products of the gates since the border, and
+``f = A W m``:
 
     read    z_l = b * (x_l W_l^T) + f * (x_l S_l^T) - (G_l . (x_l a_l^T)) delta_l
     state   W_l <- b_C W_l + f_C S_l - (G_l[C,:] * delta_l)^T a_l
             S_l <- m_C S_l - ((E_l[C,:] theta_l) * delta_l)^T a_l
 
-Letters are those of ``gates`` and ``network``; x_l is the input of matrix l on the query pass. Only the keys run chunk
-by chunk; the reads change nothing, so those of a group of chunks are made in one batch. W and S of a written matrix
-are one tensor, transposed: (R, ways * in, out) with ways = 2 (1 without momentum) and R samples times heads.
-Derived for this project; proved equal to ``reference`` in tests/ops/test_chunked.py.
+``gates`` and ``network`` explain the other letters; x_l is the input of matrix l on the query pass. Only the keys run
+chunk by chunk. Reads change nothing, so those of a group of chunks are computed in one batch. W and S of a written
+matrix are one tensor, transposed: (R, ways * in, out), with ways = 2 (1 without momentum) and R samples times heads.
+The form was derived for this project (ops/README.md); tests/ops/test_chunked.py compares it with ``reference``.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ from titans_dna.ops.state import stack_tensors, unstack_tensors
 
 @dataclass(frozen=True)
 class ChunkGates:
-    """Products of one written matrix's gates over each chunk; N chunks, R rows, C tokens."""
+    """Products of the gates of one written matrix over each chunk; N chunks, R rows, C tokens."""
 
     step: Tensor  # (N, R, C) theta, 0 where inactive
     writes: Tensor  # (N, R, C, C) A W E: weight of write i in the memory of token t
     reads: Tensor  # (N, R, C, ways) b and f: weights of the border's W and S in the memory of token t
     carry: Tensor  # (N, R, C, ways) last rows of A W E and of E: weight of write i in W and S after the chunk
-    transfer: Tensor  # (N, R, ways, ways) weights of the border's W and S in those after the chunk
+    transfer: Tensor  # (N, R, ways, ways) weights of the border's W and S in W and S after the chunk
 
 
 def chunk_gates(
@@ -43,7 +44,7 @@ def chunk_gates(
 ) -> tuple[ChunkGates, ...]:
     """Return the products of gates (L, N, R, C) of all chunks N of each of L written matrices, made in one batch."""
     keep = 1.0 - forgetting
-    # A token that is not active writes nothing and lets everything pass, as if it were not there.
+    # A token that is not active has a step of 0 and keeps everything, as if it were not there.
     if active is not None:
         step = step * active
         keep = torch.where(active, keep, 1.0)
@@ -68,12 +69,12 @@ def chunk_gates(
 
 @dataclass(frozen=True)
 class Trace:
-    """What the keys of a chunk leave behind, or those of all chunks of a group, stacked."""
+    """What is kept of the keys of a chunk or, stacked, of all chunks of a group."""
 
     keys: KeyPass
     bounds: tuple[Bound, ...]  # of each written matrix; empty without a bound
-    steps: Matrices  # theta' of each written matrix
-    states: Matrices  # of each written matrix before the chunk
+    steps: Matrices  # theta', the bounded steps, of each written matrix
+    states: Matrices  # state of each written matrix before the chunk
 
 
 def flat_ways(x: Tensor, weights: Tensor) -> Tensor:
@@ -82,7 +83,7 @@ def flat_ways(x: Tensor, weights: Tensor) -> Tensor:
 
 
 def step_share(form: MemoryForm) -> float:
-    """Return the factor of bounded steps that pays for momentum."""
+    """Return the factor of bounded steps that makes up for momentum, which adds up to 1 / (1 - limit) times a step."""
     return 1.0 - form.momentum_limit if form.bounded and form.momentum else 1.0
 
 
@@ -109,7 +110,7 @@ def write_chunks(
     for buffer, state in zip(buffers, states, strict=True):
         buffer[0] = state
     traces = []
-    # Keys go chunk by chunk, for the gradients of a chunk are taken at the state that the chunk before has left.
+    # Keys go chunk by chunk, because the gradients of a chunk are taken at the state after the chunk before.
     for n, (key, offset) in enumerate(zip(k.unbind(0), offsets.unbind(0), strict=True)):
         weights = (*frozen, *(z[:, : z.shape[1] // ways] for z in states))
         found = run_keys(key, offset, weights, gain, form)
@@ -117,7 +118,7 @@ def write_chunks(
         for index, (state, delta) in enumerate(zip(states, found.deltas, strict=True)):
             g, a = products[index][n], found.inputs[first + index]
             step = g.step
-            if form.bounded:  # many like tokens in one chunk would together step far beyond their target
+            if form.bounded:  # otherwise many similar tokens in a chunk together overshoot their target by far
                 product = gram(a) if first + index else key_gram[n]
                 bounds.append(bounded_step(step, product, delta, found.loss, earlier[index][n], len(gates)))
                 step = step_share(form) * bounds[-1].step
@@ -132,18 +133,18 @@ def write_chunks(
 
 
 def _decay(state: Tensor, transfer: Tensor, out: Tensor) -> Tensor:
-    """Put ``transfer state`` into ``out``; products of two rows alone are slower as products of matrices."""
+    """Put ``transfer state`` into ``out``, elementwise: a matrix product with only two rows is slower."""
     ways = transfer.shape[-1]
     kept = out.unflatten(1, (ways, -1))
     torch.mul(state.unflatten(1, (ways, -1)), transfer.diagonal(dim1=-2, dim2=-1)[..., None, None], out=kept)
-    if ways > 1:  # W takes some of S, S nothing of W
+    if ways > 1:  # S enters W, but W never enters S
         kept[:, 0].addcmul_(state[:, state.shape[1] // ways :], transfer[:, :1, 1:])
     return out
 
 
 @dataclass(frozen=True)
 class QueryPass:
-    """What the reads of a group leave behind."""
+    """What is kept of the reads of a group."""
 
     reads: Tensor  # (N, R, C, D)
     inputs: Matrices  # x_l of every matrix, (N, R, C, in)
@@ -155,7 +156,7 @@ class QueryPass:
 def read_chunks(
     q: Tensor, trace: Trace, gates: tuple[ChunkGates, ...], frozen: Matrices, gain: Tensor | None, form: MemoryForm
 ) -> QueryPass:
-    """Read a group of chunks with queries (N, R, C, D); ``trace`` is that of its keys, stacked."""
+    """Read a group of chunks with queries (N, R, C, D); ``trace`` is the stacked trace of its keys."""
     # All chunks at once: a read changes nothing, and the states at the borders are known from the keys.
     xs, zs, products = [q], [], []
     for matrix in range(form.depth):

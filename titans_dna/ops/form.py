@@ -1,4 +1,4 @@
-"""What the memory is: the shape of its network and the rule by which it is written."""
+"""The form of a memory: the shape of its network, and the rule by which it is written."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Written = Literal["all", "last"]
 class MemoryForm:
     """Shape and write rule of a memory ``M(x) = [x +] [LN](W_L g(... g(W_1 x)))``.
 
-    The default is the deep memory of the NeurIPS 2025 text of Titans (arXiv 2501.00663): two matrices, GELU,
+    The default is the deep memory of Titans (arXiv 2501.00663, in the text of NeurIPS 2025): two matrices, GELU,
     residual and LayerNorm. ``MemoryForm.linear()`` is the linear memory ``M(x) = W x``.
 
     Raises
@@ -25,15 +25,15 @@ class MemoryForm:
     """
 
     depth: int = 2  # number of weight matrices, 1 to 4
-    expansion: int = 2  # width of the hidden layers over the head width
-    activation: Activation = "gelu"  # between the matrices
+    expansion: int = 2  # width of the hidden layers, relative to the head width
+    activation: Activation = "gelu"  # g, between the matrices
     residual: bool = True  # M(x) = x + ...
     norm: bool = True  # LayerNorm on the output of the last matrix
-    written: Written = "all"  # which matrices the surprise writes to
-    momentum: bool = True  # surprise of the past (eta); without it S_t is the momentary surprise alone
-    momentum_limit: float = 0.9  # upper end of the momentum gate, in [0, 1); steps are scaled by 1 - limit
-    forgetting: bool = True  # weight decay (alpha)
-    bounded: bool = True  # steps bounded by the overlap of the writes of a chunk (ops/README.md)
+    written: Written = "all"  # matrices that are written, "all" or "last"; the others are learned and stay fixed
+    momentum: bool = True  # keep surprise of the past (eta); without it, S_t is the momentary surprise alone
+    momentum_limit: float = 0.9  # upper end of the momentum gate, in [0, 1); bounded steps are scaled by 1 - limit
+    forgetting: bool = True  # forget by weight decay (alpha)
+    bounded: bool = True  # bound steps by the overlap of the writes of a chunk (ops/README.md)
 
     def __post_init__(self) -> None:
         if not 1 <= self.depth <= 4:
@@ -54,7 +54,7 @@ class MemoryForm:
 
     @property
     def written_matrices(self) -> int:
-        """Number of matrices that are written: the last axis of every gate."""
+        """Number of matrices that are written, which is the last axis of every gate."""
         return 1 if self.written == "last" else self.depth
 
     @property

@@ -10,7 +10,8 @@ A       retention    [0, 1]      A[t,k] = prod_{j=k+1..t} (1-alpha_j)           
 E       carry        [0, 1]      E[k,i] = prod_{j=i+1..k} eta_j                   section 3.2, per token
 ======  ===========  ==========  ===============================================  ===========================
 
-All products are built by doubling: no logarithm, no ratio, so gates of exactly 0 and 1 are exact, gradients included.
+All products are built by doubling, without logarithms or ratios, so gates of exactly 0 and 1 are exact, and so are
+their gradients.
 """
 
 from __future__ import annotations
@@ -25,22 +26,22 @@ from torch.autograd.function import once_differentiable
 
 
 def negligible(dtype: torch.dtype) -> float:
-    """Return the product of gates that counts as 0: its fourth power is the smallest normal number of ``dtype``."""
+    """Return the limit below which a product of gates counts as 0: the fourth root of the smallest normal number."""
     return float(torch.finfo(dtype).tiny ** 0.25)
 
 
 def decay_products(factors: Float[Tensor, "*N C"]) -> tuple[Float[Tensor, "*N C C"], Float[Tensor, "*N C"]]:
     """Return ``D[k, i] = prod_{j=i+1..k} factors[j]`` (0 above the diagonal) and ``p[k] = prod_{j<=k} factors[j]``.
 
-    Products below ``negligible`` are 0: they would not change a sum by one rounding, and their own products would be
-    subnormal numbers, which slow a CPU down a hundredfold.
+    Products below ``negligible`` are set to 0. They are too small to change a sum, but their own products would be
+    subnormal numbers, which make a CPU a hundred times slower.
     """
     square: Tensor = _DecayProducts.apply(factors)
     return square, square[..., 0] * factors[..., :1]
 
 
 class _DecayProducts(torch.autograd.Function):
-    """``D`` by doubling; its gradient needs no division: ``dD[k, i] / df_j = D[k, j] D[j-1, i]`` for i < j <= k."""
+    """``D`` by doubling, with a gradient without divisions: ``dD[k, i] / df_j = D[k, j] D[j-1, i]`` for i < j <= k."""
 
     @staticmethod
     def forward(ctx: Any, factors: Tensor) -> Tensor:

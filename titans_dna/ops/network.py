@@ -1,6 +1,6 @@
-"""The memory as a network: forward on keys or queries, and the backward pass of its loss, written out.
+"""The memory as a network: its forward pass on keys or queries, and the backward pass of its loss.
 
-Weights are kept transposed, (in, out), so that a row of features is multiplied from the left.
+Weights are kept transposed, (in, out), so that rows of features are multiplied from the left.
 
 =======  ======================  ===================================================================
 letter   word                    meaning
@@ -72,7 +72,7 @@ def through_norm(gradient: Tensor, z: Tensor, mean: Tensor, inverse: Tensor) -> 
 
 
 def head(z: Tensor, x: Tensor, gain: Tensor | None, form: MemoryForm) -> Tensor:
-    """Return the memory's output from its last pre-activation ``z`` and its input ``x``."""
+    """Return the memory's output from the output ``z`` of its last matrix and its input ``x``."""
     if form.norm:
         z = F.layer_norm(z, z.shape[-1:], eps=NORM_EPSILON)
         if gain is not None:
@@ -90,7 +90,7 @@ def read_weights(x: Tensor, weights: Matrices, gain: Tensor | None, form: Memory
 
 @dataclass(frozen=True)
 class KeyPass:
-    """What a chunk's keys leave behind at the weights of its border."""
+    """What is kept of the keys of a chunk, run at the weights of the chunk's border."""
 
     inputs: Matrices  # a_l of every matrix
     outputs: Matrices  # z_l
@@ -101,14 +101,16 @@ class KeyPass:
     norm: Matrices  # n, mean and inverse deviation; empty without a norm
 
     def for_reads(self) -> KeyPass:
-        """Return what the reads need; the rest is for the gradient."""
+        """Return only what the reads need; the rest is for the gradient."""
+        # The loss stands in for the error, which has no meaning for reads but must be a tensor.
         return replace(self, outputs=(), backs=(), error=self.loss, norm=())
 
 
 def run_keys(keys: Tensor, offsets: Tensor, weights: Matrices, gain: Tensor | None, form: MemoryForm) -> KeyPass:
     """Run ``keys`` (R, C, D) forward through ``weights`` (R, in, out) and the loss back.
 
-    ``offsets`` is ``keys - values`` with a residual, else ``-values``; ``gain`` is (R, 1, D).
+    ``offsets`` is what is added to the prediction to give the error: ``keys - values`` with a residual, else
+    ``-values``; ``gain`` is (R, 1, D).
     """
     inputs, outputs = [keys], []
     for index, weight in enumerate(weights):
@@ -122,6 +124,7 @@ def run_keys(keys: Tensor, offsets: Tensor, weights: Matrices, gain: Tensor | No
     if norm:
         delta = through_norm(delta if gain is None else delta * gain, outputs[-1], norm[1], norm[2])
     deltas, backs = [delta], []
+    # Back-propagation by hand, one matrix at a time; it ends at the first matrix that is written.
     for index in range(form.depth - 1, form.first_written, -1):
         backs.append(torch.bmm(deltas[-1], weights[index].mT))
         deltas.append(through_activation(backs[-1], outputs[index - 1], form))

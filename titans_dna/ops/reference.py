@@ -1,6 +1,6 @@
-"""The rule, one token at a time, with the inner gradient taken by torch.autograd: slow, and nothing in it to get wrong.
+"""The rule itself, one token at a time, with inner gradients by torch.autograd: slow, but hard to get wrong.
 
-For every token t (arXiv 2501.00663, equations 10 to 14; all gradients of a chunk at the weights of its border):
+For every token t (arXiv 2501.00663, equations 10 to 14; gradients are taken at the weights of the chunk's border):
 
     g_t = grad ||M_border(k_t) - v_t||^2        S_t = eta_t S_{t-1} - theta_t g_t
     M_t = (1 - alpha_t) M_{t-1} + S_t           y_t = M_t(q_t)
@@ -23,7 +23,7 @@ Matrices = tuple[Tensor, ...]
 
 
 def read_memory(x: Tensor, weights: Matrices, gain: Tensor | None, form: MemoryForm) -> Tensor:
-    """Return ``M(x)`` for one token: ``x`` (B, H, D), ``weights`` (B, H, out, in)."""
+    """Return ``M(x)`` for one token, with ``x`` (B, H, D) and ``weights`` (B, H, out, in)."""
     z = x
     for index, weight in enumerate(weights):
         if index:
@@ -46,7 +46,7 @@ def token_gradient(
 
 
 def overlap(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], matrices: int) -> Tensor:
-    """Return ``K`` of two (gradient, loss) pairs of one matrix; see ``bound.bounded_step``."""
+    """Return the overlap ``K`` of two pairs of gradient and loss of one matrix (see ``bound``)."""
     product = (first[0] * second[0]).sum((-2, -1)).abs()
     return 0.5 * matrices * product / ((first[1] + LOSS_FLOOR).sqrt() * (second[1] + LOSS_FLOOR).sqrt())
 

@@ -1,4 +1,4 @@
-"""The state of a memory between two calls: an immutable value, one per sample and head."""
+"""The state of a memory between two calls: an immutable value, for each sample and head."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ S = TypeVar("S")
 
 
 def map_tensors(state: S, function: Callable[[Tensor], Tensor]) -> S:
-    """Return ``state`` (dataclasses and tuples of tensors) with ``function`` applied to every tensor."""
+    """Return ``state``, made of dataclasses and tuples, with ``function`` applied to every tensor in it."""
     if isinstance(state, Tensor):
         return function(state)  # type: ignore[return-value]
     if isinstance(state, tuple):
@@ -29,13 +29,13 @@ def map_tensors(state: S, function: Callable[[Tensor], Tensor]) -> S:
 
 
 def note(x: Tensor, found: list[Tensor], instead: Tensor | None = None) -> Tensor:
-    """Append ``x`` to ``found`` and return it, or what is to stand in its place: for ``map_tensors``."""
+    """Append ``x`` to ``found`` and return it, or ``instead``; used with ``map_tensors`` to collect tensors."""
     found.append(x)
     return x if instead is None else instead
 
 
 def stack_tensors(states: Sequence[S]) -> S:
-    """Return one state whose tensors are those of ``states``, stacked along a new first axis."""
+    """Return one state with the tensors of all ``states``, stacked along a new first axis."""
     columns: list[list[Tensor]] = []
     for state in states:
         found: list[Tensor] = []
@@ -45,7 +45,7 @@ def stack_tensors(states: Sequence[S]) -> S:
 
 
 def unstack_tensors(state: S, count: int) -> list[S]:
-    """Return the ``count`` states that ``stack_tensors`` made one of."""
+    """Return the ``count`` states that ``stack_tensors`` stacked."""
     found: list[Tensor] = []
     map_tensors(state, partial(note, found=found))
     columns = zip(*(x.unbind(0) for x in found), strict=True) if found else [()] * count
@@ -58,7 +58,7 @@ def _fill(state: S, tensors: Iterator[Tensor]) -> S:
 
 @dataclass(frozen=True, kw_only=True)
 class Gates:
-    """Data-dependent gates of every token, head and written matrix; all of shape (B, T, H, L).
+    """The gates of every token, head and written matrix, which depend on the input; all of shape (B, T, H, L).
 
     ``step`` is theta >= 0, ``momentum`` is eta in [0, 1), ``forgetting`` is alpha in [0, 1) (arXiv 2501.00663,
     equations 10, 13 and 14).
@@ -77,7 +77,7 @@ class Gates:
 
 @dataclass(frozen=True, kw_only=True)
 class Pending:
-    """Tokens of a chunk that is not full yet; they are written when the chunk is."""
+    """Tokens of a chunk that is not full yet; they are written for good when the chunk is full."""
 
     keys: Float[Tensor, "B P H D"]
     values: Float[Tensor, "B P H D"]
@@ -108,19 +108,20 @@ def initial_state(weights: tuple[Tensor, ...], batch: int, form: MemoryForm) -> 
     Parameters
     ----------
     weights
-        Learned initial weights, one (H, out, in) per matrix.
+        Learned initial weights, (H, out, in) for each matrix.
     batch
-        Number of samples; each gets its own memory.
+        Number of samples; each has its own memory.
     form
         Shape and rule of the memory.
 
     Raises
     ------
     ConfigError
-        If the number of matrices is not the form's depth.
+        If the number of matrices differs from the depth of the form.
     """
     if len(weights) != form.depth:
         raise ConfigError(f"the memory has depth {form.depth} but {len(weights)} initial matrices were given")
+    # Expanded without a copy: states are never written in place.
     own = tuple(w.unsqueeze(0).expand(batch, *w.shape) for w in weights)
     momentum = tuple(torch.zeros_like(w) for w in own[form.first_written :])
     return MemoryState(weights=own, momentum=momentum)

@@ -1,4 +1,4 @@
-"""The figures of the report, each one a function from data to an inline SVG."""
+"""The figures of the report: each function takes data and returns a drawing as inline SVG."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ __all__ = [
 ]
 
 MODEL, TRAIN, VALIDATION = SERIES[0], SERIES[0], SERIES[1]
-MOST_POINTS = 3000  # drawn in one strip of regions
+MOST_POINTS = 3000  # drawn over all strips of regions; more make the page heavy and show nothing more
 
 
 def training_figure(curves: Sequence[LogCurve], reference: float | None) -> Markup:
@@ -66,7 +66,7 @@ def training_figure(curves: Sequence[LogCurve], reference: float | None) -> Mark
 
 
 def context_figure(rows: Sequence[ContextBits]) -> Markup:
-    """Draw bits per base by the number of bases read before, one step per doubling."""
+    """Draw bits per base against the number of bases read before, as one stair per bin of `training.json`."""
 
     def draw(axes: Axes) -> None:
         edges = [*(row.start for row in rows), rows[-1].end]
@@ -89,6 +89,7 @@ def baseline_figure(evaluation: Evaluation) -> Markup:
 
     def draw(axes: Axes) -> None:
         values = [value for _, value, _ in rows]
+        # Two bits are what guessing among four equal bases costs: the line against which every model is seen.
         low, high = min(values), max([*values, 2.0])
         margin = 0.16 * max(high - low, 0.02)
         heights = range(len(rows))
@@ -123,6 +124,7 @@ def baseline_figure(evaluation: Evaluation) -> Markup:
 def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
     """Draw the distribution of scores as outlined histograms, one per group, each as shares of its group."""
     everything = np.concatenate([values for _, values in groups])
+    # A few extreme alleles would squeeze all others into one bar. They are counted in the outermost bars.
     low, high = np.quantile(everything, [0.005, 0.995])
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -145,15 +147,16 @@ def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
 
 
 def calibration_figure(values: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
-    """Draw how quantiles and p-values spread between 0 and 1, as shares; even ones lie on the dashed line."""
+    """Draw how quantiles and p-values are distributed between 0 and 1; a uniform distribution is the dashed line."""
     edges = np.linspace(0, 1, 21)
 
     def draw(axes: Axes) -> None:
         for number, (_, shares) in enumerate(values):
             counts, _ = np.histogram(shares, edges)
             axes.stairs(100 * counts / len(shares), edges, color=SERIES[number], linewidth=1.4)
+        # Twenty bins: a uniform distribution has 5% in each.
         axes.axhline(5, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.set_xlabel("value (low: rarely as unlikely)")
+        axes.set_xlabel("value (low: few others are as unlikely)")
         axes.set_ylabel("% of alleles")
         axes.set_xlim(0, 1)
         axes.set_ylim(bottom=0)
@@ -189,9 +192,12 @@ def region_figure(regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Ma
 
     def draw(axes: Axes) -> None:
         for row, (number, members) in enumerate(strips):
+            # Every step-th of the sorted values, so that the drawn dots have the distribution and the median of all of
+            # them.
             step = max(1, len(members) * len(strips) // MOST_POINTS)
             strip = np.sort(values[members])[::step]
-            spread = (np.arange(len(strip)) * 0.6180339887) % 1 - 0.5  # even, and the same each time
+            # Multiples of the golden ratio spread dots evenly across the strip, and the same way in every run.
+            spread = (np.arange(len(strip)) * 0.6180339887) % 1 - 0.5
             colour = _class_colour(number, classes)
             axes.scatter(strip, row + 0.5 * spread, s=11, color=colour, alpha=0.8, linewidth=0)
             axes.vlines(np.median(strip), row - 0.34, row + 0.34, color=INK, linewidth=1.6)
@@ -216,6 +222,7 @@ def track_figure(
     )
     low, high = float(np.nanmin(track.mean)), float(np.nanmax(track.mean))
     high = high if high > low else low + 1.0
+    # Marks of regions stand below the curve in the same axes, one lane per class, so that they share its x axis.
     lane = 0.16 * (high - low)
     here = [(region, _class_index(region, classes)) for region in regions if region.contig == track.contig]
     lanes = sorted({number for _, number in here})
@@ -229,6 +236,7 @@ def track_figure(
         middles = [low - lane * (row + 1.2) for row in range(len(lanes))]
         for middle, lane_number in zip(middles, lanes, strict=True):
             spans = [
+                # At least 0.15% of the width: a shorter mark could not be seen.
                 (region.start / scale, max(region.end - region.start, 0.0015 * track.length_bp) / scale)
                 for region, number in here
                 if number == lane_number
@@ -293,7 +301,7 @@ def _projection_figure(
 
 
 def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred running mean over a twentieth of the curve, narrower at its ends."""
+    """Return the centred running mean over a twentieth of the curve; the window is narrower at both ends."""
     half = max(1, len(values) // 40)
     sums = np.concatenate([[0.0], np.cumsum(values)])
     first = np.maximum(np.arange(len(values)) - half, 0)
@@ -302,17 +310,17 @@ def _smoothed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _by_class(names: Iterable[str], classes: Sequence[str]) -> list[NDArray[np.int64]]:
-    """Indices of the members of each class; a name that is not among them belongs to the last."""
+    """Return the indices of the members of each class; a name that is no class counts with the last one."""
     rank = {name: number for number, name in enumerate(classes)}
     of_each = np.array([rank.get(name, len(classes) - 1) for name in names], dtype=np.int64)
     return [np.flatnonzero(of_each == number) for number in range(len(classes))]
 
 
 def _class_index(region: ScoredRegion, classes: Sequence[str]) -> int:
-    """Index of the class of a region."""
+    """Return the index of the class of a region; a class that is not listed counts as the last one."""
     return classes.index(region.class_name) if region.class_name in classes else len(classes) - 1
 
 
 def _class_colour(number: int, classes: Sequence[str]) -> str:
-    """Marker colour of a class; grey for "other" and beyond the palette."""
+    """Return the marker colour of a class: grey for "other", and for classes beyond the palette."""
     return MUTED if classes[number] == "other" or number >= len(SERIES) else SERIES[number]

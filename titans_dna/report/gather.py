@@ -1,4 +1,4 @@
-"""Everything one report is made from, read from the files that the other verbs wrote."""
+"""All data of one report, read from the files that the other verbs wrote."""
 
 from __future__ import annotations
 
@@ -26,26 +26,26 @@ __all__ = ["ReportData", "ReportInputs", "gather_inputs"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """Paths of what a report is made from; each may be left out, but not all.
+    """Paths of the files that a report is made from; each may be left out, but not all of them.
 
     Raises
     ------
     ConfigError
-        If no input is given, or a truth field without variants.
+        If no input is given, or an option is given without the input that it is about.
     """
 
     model: Path | None = None  # directory written by `pretrain`
     evaluation: Path | None = None  # JSON written by `evaluate`
     variants: Path | None = None  # what `score-variants` or `mutagenesis` wrote
     truth_field: str = ""  # INFO field with the true class of a variant, empty for none
-    truth_positive: str = "breaking"  # value of that field for the class that should score high; all other values: not
+    truth_positive: str = "breaking"  # value of that field for the class that should score high; the others should not
     regions: Path | None = None  # table written by `score-regions`
     track: Path | None = None  # what `score-regions --track` wrote
     tracks: tuple[Path, ...] = ()  # what `score-regions --tracks` wrote; bigWigs are named NAME.KIND.bw
     embeddings: Path | None = None  # what `embed` or `convert` wrote
     classifier: Path | None = None  # finetune.json written by `finetune`
-    samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one of each sample
-    folder: Path | None = None  # of the page, for links to the samples' own pages; None for no links
+    samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one file per sample
+    folder: Path | None = None  # folder of the page, from which it links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
     labels: Path | None = None  # table with "name" and that column; None for the columns of the HDF5 file
 
@@ -63,15 +63,15 @@ class ReportInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class ReportData:
-    """What a report says; a part is None where its input was not given."""
+    """The data that a report shows; a part is None where its input was not given."""
 
-    files: tuple[InputFile, ...]  # the inputs with their checksums, but for the model directory
+    files: tuple[InputFile, ...]  # the inputs with their checksums, without the model directory
     run: ModelRun | None  # model and training
     evaluation: Evaluation | None  # bits per base on held-out sequence
     variants: ScoredVariants | None  # scored alleles
     truth_positive: str  # value of the truth field for the class that should score high
     regions: ScoredRegions | None  # scored regions
-    tracks: tuple[TrackProfile, ...]  # each along its longest contig
+    tracks: tuple[TrackProfile, ...]  # each along the longest contig that has values
     embedded: EmbeddedRegions | None  # embeddings of regions
     classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
     samples: tuple[SampleRow, ...] = ()  # the table over samples
@@ -83,7 +83,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
     Raises
     ------
     InputMissing, CheckpointError, FormatError
-        If an input is missing or is not what it should be.
+        If an input is missing, or is not a file of the kind that its option is for.
     """
     paths = {
         "evaluation": inputs.evaluation,

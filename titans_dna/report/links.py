@@ -9,23 +9,23 @@ from titans_dna.errors import ConfigError
 
 __all__ = ["link_address", "link_pattern"]
 
-IGV = "http://localhost:60151/goto?locus={contig}:{start}-{end}"  # the port on which IGV listens
+IGV = "http://localhost:60151/goto?locus={contig}:{start}-{end}"  # IGV on the reader's machine listens on this port
 UCSC = "https://genome.ucsc.edu/cgi-bin/hgTracks?db={database}&position={contig}:{start}-{end}"
-AROUND_BP = 50  # shown on either side
+AROUND_BP = 50  # bases shown on either side of what is linked
 
 
 def link_pattern(text: str) -> str:
-    """Return the address with ``{contig}``, ``{start}`` and ``{end}`` that a choice of links means.
+    """Return the address that ``--link`` asks for, with the fields ``{contig}``, ``{start}`` and ``{end}`` in it.
 
     Parameters
     ----------
     text
-        ``igv``, ``ucsc:DB``, an address of its own, or empty for no links.
+        ``igv``, ``ucsc:DB``, any other http address with these fields, or empty for no links.
 
     Raises
     ------
     ConfigError
-        If it is none of these.
+        If the text is none of these.
 
     Examples
     --------
@@ -43,16 +43,16 @@ def link_pattern(text: str) -> str:
 
 
 def link_address(pattern: str, contig: str, start: int, end: int) -> str:
-    """Return the address of some bases, with a margin.
+    """Return the address at which a viewer shows some bases, with a margin of `AROUND_BP` on both sides.
 
     Parameters
     ----------
     pattern
-        Of `link_pattern`; empty for no link.
+        What `link_pattern` returned; an empty pattern gives an empty address.
     contig
         Name of the sequence.
     start, end
-        0-based half-open.
+        The bases, 0-based half-open; the fields of the address are 1-based with the end included.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""A picture of single-base changes: a sequence logo scaled by effect, and the effect of every change below it."""
+"""A picture of single-base changes: a sequence logo scaled by effect, above a map of the effect of every change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ __all__ = ["draw_effects"]
 
 LETTERS = "ACGT"
 COLOURS = {"A": "#2a9d4f", "C": "#2466b0", "G": "#e09b1b", "T": "#c8372d"}
-LONGEST = 2000  # bases of a picture
+LONGEST = 2000  # most bases in a picture; letters of more could not be told apart
 
 
 def draw_effects(path: Path, title: str, first_position: int, reference: bytes, effects: np.ndarray) -> None:
     """Draw the effects of all changes of one region.
 
-    A letter is as high as the mean loss of likelihood when it is changed: letters that stand up are those that the
-    model wants, letters that hang down those it would rather see changed.
+    A letter is as high as the mean loss of ln P over its three changes: letters that point up are those that the
+    model prefers, letters that hang down are those that it would rather see changed.
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ def draw_effects(path: Path, title: str, first_position: int, reference: bytes, 
     Raises
     ------
     OutputError
-        If the suffix is unknown, or the region is too long to be drawn.
+        If the suffix is unknown, the region is longer than 2,000 bases, or the file cannot be written.
     """
     format_of(path, verb="mutagenesis --picture")
     if len(reference) > LONGEST:
@@ -49,9 +49,11 @@ def draw_effects(path: Path, title: str, first_position: int, reference: bytes, 
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
+    # A fixed salt and no date below: the same effects give the same bytes.
     with mpl.rc_context({"svg.hashsalt": "titans-dna", "svg.fonttype": "path"}):
         figure = Figure(figsize=(min(60.0, max(6.0, 0.16 * len(reference))), 4.2), layout="constrained")
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.3))
+        # The reference's own column is 0, so the sum over four columns is that of the three changes.
         heights = -np.nan_to_num(effects).sum(1) / 3
         _draw_letters(top, reference, heights, first_position)
         top.set_title(title, fontsize=10, loc="left")
@@ -72,7 +74,7 @@ def draw_effects(path: Path, title: str, first_position: int, reference: bytes, 
 
 
 def _draw_letters(axes: Any, reference: bytes, heights: Sequence[float] | np.ndarray, first_position: int) -> None:
-    """Draw each base as a glyph that fills its column."""
+    """Draw each base as a letter that fills its column."""
     from matplotlib.patches import PathPatch
     from matplotlib.textpath import TextPath
     from matplotlib.transforms import Affine2D

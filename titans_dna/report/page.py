@@ -1,4 +1,4 @@
-"""The report as one HTML page: words and tables by a jinja2 template, figures as inline SVG, nothing from outside."""
+"""The report as one HTML page: a jinja2 template with text and tables, figures as inline SVG, no other resources."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_REGIONS = 8  # rows in each of the two tables of regions
 def render_page(data: ReportData, *, title: str = "titans-dna report", link: str = "") -> str:
     """Return the report as an HTML document that needs no other file, no network and no JavaScript.
 
-    The same data give the same text. Whatever came from an input is escaped.
+    The same data give the same text. All text from input files is escaped.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
     title
         Heading of the page.
     link
-        Pattern of `titans_dna.report.links` that coordinates lead to; empty for no links.
+        Address of a genome viewer, as `titans_dna.report.links.link_pattern` returns it; empty for no links.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
@@ -64,7 +64,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
 
 
 def _run_context(data: ReportData) -> dict[str, Any]:
-    """Provenance, training curve and evaluation."""
+    """Return what the template says about provenance, training and evaluation."""
     context: dict[str, Any] = {"provenance": [], "settings": [], "training_svg": "", "baseline_svg": ""}
     context["context_svg"] = ""
     best = data.evaluation.best_baseline if data.evaluation else None
@@ -81,7 +81,7 @@ def _run_context(data: ReportData) -> dict[str, Any]:
 
 
 def _variant_context(data: ReportData) -> dict[str, Any]:
-    """Score distributions and, where truth is known, the ROC curve and its areas."""
+    """Return the distributions of scores and, where classes are known, the ROC curves and their areas."""
     context: dict[str, Any] = dict.fromkeys(("groups", "legend_of_groups", "legend_of_curves", "truth"), ())
     context |= {"score_svg": "", "roc_svg": "", "calibration_svg": "", "calibrations": ()}
     if data.variants is None or not len(data.variants.llr):
@@ -99,6 +99,7 @@ def _variant_context(data: ReportData) -> dict[str, Any]:
     holdout = data.run.training.get("holdout_contigs") or () if data.run else ()
     context["truth"] = truth = summaries.truth_rows(data.variants, data.truth_positive, holdout)
     wanted = (summaries.HELD_OUT, summaries.TRAINED_ON)
+    # Held-out contigs beside the others show whether the model only remembers; without a holdout one curve is enough.
     curves = [row for row in truth if row.group in wanted] or truth[:1]
     context["legend_of_curves"] = [
         (f"{row.group}: AUROC {row.area:.3f}", series_variable(number + 2)) for number, row in enumerate(curves)
@@ -108,7 +109,7 @@ def _variant_context(data: ReportData) -> dict[str, Any]:
 
 
 def _region_context(data: ReportData) -> dict[str, Any]:
-    """Scored regions, the track above them, and embeddings; each class has one colour in all three."""
+    """Return scored regions, tracks and embeddings; a class has the same colour in all of them."""
     rows = data.regions.rows if data.regions else ()
     scored = data.regions.scored if data.regions else ()
     named = data.embedded.classes.tolist() if data.embedded and not data.embedded.label else []
@@ -116,6 +117,7 @@ def _region_context(data: ReportData) -> dict[str, Any]:
     context: dict[str, Any] = {"region_svg": "", "track_svgs": [], "least": (), "most": ()}
     if scored:
         context["region_svg"] = figures.region_figure(scored, classes)
+        # At most half of the regions in each table, so that none stands in both unless it is the only one.
         shown = min(MOST_REGIONS, max(1, len(scored) // 2))
         context["least"], context["most"] = scored[:shown], scored[::-1][:shown]
     for number, track in enumerate(data.tracks):
@@ -126,7 +128,7 @@ def _region_context(data: ReportData) -> dict[str, Any]:
 
 
 def _embedding_context(embedded: EmbeddedRegions | None, classes: Sequence[str]) -> dict[str, Any]:
-    """The projections; a label column has classes of its own."""
+    """Return the projections of embeddings; a column of labels has classes, and so colours, of its own."""
     if embedded and embedded.label:
         classes = main_classes(embedded.classes.tolist())
     context: dict[str, Any] = {"embedding_svg": "", "umap_svg": ""}
@@ -141,27 +143,27 @@ def _embedding_context(embedded: EmbeddedRegions | None, classes: Sequence[str])
 
 
 def _template(name: str) -> str:
-    """Text of a template beside this module."""
+    """Return the text of a template that lies beside this module."""
     return resources.files("titans_dna.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def _count(value: object) -> str:
-    """An integer with separators; anything else as it is."""
+    """Write an integer with separators of thousands, and anything else as it is."""
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def _fixed(value: float, digits: int) -> str:
-    """A number with this many digits after the point and a real minus sign; a dash where there is none."""
+    """Write a number with this many digits after the point and a real minus sign, and nan as a dash."""
     return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def _signed(value: float, digits: int) -> str:
-    """The same with a sign in any case."""
+    """Write a number as `_fixed` does, with a plus sign too."""
     return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def _size(value: int) -> str:
-    """A file size in powers of 1,000 bytes."""
+    """Write a file size in units of powers of 1,000 bytes."""
     for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if value >= factor:
             return f"{value / factor:.1f} {unit}"
@@ -169,10 +171,12 @@ def _size(value: int) -> str:
 
 
 def _breakable(text: object) -> Markup:
-    """Return the text escaped for HTML; a long name may be broken over lines after an underscore, a dot or a slash."""
+    """Return the text escaped for HTML, with places for a line break after punctuation within long names."""
     return Markup("<wbr>").join(Markup.escape(part) for part in re.split(r"(?<=[._:;/|=])(?=\w)", _visible(text)))
 
 
 def _visible(text: object) -> str:
-    """Text with every control and formatting character replaced, so that a name cannot change the page around it."""
+    """Replace control and formatting characters, with which a name could change the page around it."""
+    # Escaping is not enough: a right-to-left mark in a contig name, say, would turn the text around it (Unicode
+    # category C holds controls, formats and unassigned characters).
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char)[0] == "C" else char for char in str(text))

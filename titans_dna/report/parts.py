@@ -1,4 +1,4 @@
-"""Which part of a report a file belongs to, told by what it holds."""
+"""Finds out from the content of a file which part of a report it belongs to."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _PARTS = {
 
 
 def part_of(path: Path) -> str:
-    """Return the field of `titans_dna.report.gather.ReportInputs` that a file or the folder of a model is for.
+    """Return the field of `titans_dna.report.gather.ReportInputs` that a file, or the folder of a model, belongs to.
 
     Raises
     ------
     ConfigError
-        If a report shows no such file.
+        If the file holds nothing that a report shows.
     InputMissing, FormatError
         If there is no such file, or it is damaged.
     """
@@ -45,7 +45,7 @@ def part_of(path: Path) -> str:
 
 
 def _part_of_figures(path: Path) -> str:
-    """Tell the statistics of a sample and the test of a classifier from an evaluation."""
+    """Return which of the three kinds of JSON this is: a sample's statistics, a classifier's test, or an evaluation."""
     try:
         found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except ValueError:

@@ -13,10 +13,10 @@ NEIGHBOURS = 15  # UMAP's own default
 
 
 def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float64], tuple[float, float]]:
-    """Return the projection (n, 2) on two principal components, zero where there are fewer, and the shares of variance.
+    """Return the projection (n, 2) of vectors (n, width) on two principal components, and their shares of variance.
 
-    Components come from the singular value decomposition of the centred vectors; the sign of each is chosen so that
-    its largest loading is positive.
+    Components come from the singular value decomposition of the centred vectors. The sign of each is chosen so that
+    its largest loading is positive. Where there is one component only, or none, the missing ones are zero.
     """
     projection, explained = np.zeros((len(vectors), 2)), np.zeros(2)
     if len(vectors) > 1:
@@ -28,16 +28,16 @@ def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float
         projection[:, :kept] = centred @ (directions[:kept] * signs[:, None]).T
         total = float((lengths**2).sum())
         explained[:kept] = lengths[:kept] ** 2 / total if total else 0.0
-    digits = 6 - int(
-        np.ceil(np.log10(max(np.abs(projection).max(initial=0), 1e-300)))
-    )  # six that count, on any machine
+    # Six significant digits of the largest value: the last bits depend on the machine's linear algebra, and the page
+    # should not.
+    digits = 6 - int(np.ceil(np.log10(max(np.abs(projection).max(initial=0), 1e-300))))
     return projection.round(digits), (float(explained[0]), float(explained[1]))
 
 
 def umap_projection(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
-    """Return the projection (n, 2) by UMAP with its own settings and a fixed seed.
+    """Return the projection (n, 2) of vectors (n, width) by UMAP, with its default settings and a fixed seed.
 
-    None where umap-learn is not installed, or there are no more vectors than it takes neighbours.
+    None if umap-learn is not installed, or if there are no more vectors than UMAP takes neighbours (15).
     """
     if len(vectors) <= NEIGHBOURS:
         return None

@@ -1,4 +1,4 @@
-"""Scored regions and embedded regions for the report, grouped into classes by the beginning of their names."""
+"""Scored regions and embedded regions for the report, grouped into classes by their names."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class ScoredRegion:
 
     @property
     def class_name(self) -> str:
-        """Class told by the name."""
+        """Class that the name tells (see `class_of`)."""
         return class_of(self.name, self.contig)
 
     def __str__(self) -> str:
@@ -63,7 +63,7 @@ class ScoredRegions:
 
     @property
     def scored(self) -> tuple[ScoredRegion, ...]:
-        """Regions with bits per base, least surprising first."""
+        """Regions that have a score, those with the fewest bits per base first."""
         known = (row for row in self.rows if math.isfinite(row.bits_per_base))
         return tuple(sorted(known, key=lambda row: row.bits_per_base))
 
@@ -90,9 +90,9 @@ class EmbeddedRegions:
 
 
 def class_of(name: str, contig: str = "") -> str:
-    """Return the class that a region's name tells: the letters that begin its last dotted part, without its contig.
+    """Return the class of a region: the letters at the beginning of the last dotted part of its name.
 
-    Whatever follows a colon is left out.
+    The contig at the beginning of the name, and whatever follows a colon, are ignored. Without letters it is "other".
 
     Examples
     --------
@@ -109,9 +109,9 @@ def class_of(name: str, contig: str = "") -> str:
 
 
 def main_classes(classes: Sequence[str], most: int = 6) -> tuple[str, ...]:
-    """Return the most frequent classes in alphabetical order, and "other" last if some region is in none of them.
+    """Return the most frequent classes in alphabetical order, and last "other" if a region belongs to none of them.
 
-    Where the most frequent classes hold fewer than half of the regions, names tell no classes: there is only "all".
+    If these classes hold fewer than half of the regions, the names are taken to tell no classes, and all is one: "all".
     """
     counts = Counter(name for name in classes if name != OTHER)
     ranked = sorted(counts, key=lambda name: (-counts[name], name))[:most]
@@ -129,7 +129,7 @@ def read_scored_regions(path: Path) -> ScoredRegions:
     InputMissing
         If there is no such file.
     FormatError
-        If a column is missing or a value is no number.
+        If a column is missing, or a value is not a number.
     """
     rows = []
     for number, row in enumerate(open_scores(path), 1):
@@ -144,18 +144,18 @@ def read_scored_regions(path: Path) -> ScoredRegions:
 def read_embedded_regions(
     path: Path, *, most: int = 3000, label: str = "", labels: Path | None = None
 ) -> EmbeddedRegions:
-    """Read embeddings and project an even selection of at most `most` regions on two dimensions.
+    """Read embeddings and project at most `most` regions, evenly chosen from the file, on two dimensions.
 
-    Regions with a value that is not finite are left out. One with a vector per base counts with the mean of these.
+    Regions with a value that is not finite are left out. Of a region with a vector per base the mean is taken.
 
     Parameters
     ----------
     path
         File of `titans-dna embed` or `convert`.
     most
-        Regions that are shown.
+        Most regions to show.
     label
-        Column whose values are the classes: of `labels`, else of /regions in the file. By default the name tells.
+        Column whose values are the classes, of `labels` or else of /regions in the file; "" for classes by name.
     labels
         Table (TSV with a header) with a column "name" and the column `label`.
 
@@ -191,13 +191,13 @@ def read_embedded_regions(
 
 
 def _mean_of_known(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """The mean of the vectors of a region's known bases; nan where there is none."""
+    """Return the mean of the vectors of a region's known bases; nan if it has no known base."""
     known = vectors[np.isfinite(vectors).all(axis=1)]
     return known.mean(axis=0) if len(known) else np.full(vectors.shape[1], np.nan)
 
 
 def _classes(source: Embeddings, rows: NDArray[np.int64], label: str, labels: Path | None) -> list[str]:
-    """The class of each of these rows."""
+    """Return the class of each of these rows."""
     if labels is not None:
         table = {row.get("name", ""): row for row in read_tsv(labels)}
         if not table or not all(label in row and "name" in row for row in table.values()):
@@ -210,7 +210,7 @@ def _classes(source: Embeddings, rows: NDArray[np.int64], label: str, labels: Pa
 
 
 def _region(row: Mapping[str, Any]) -> ScoredRegion:
-    """One row of the table."""
+    """Return the region of one row of the table."""
     return ScoredRegion(
         contig=row["contig"],
         start=row["start"],

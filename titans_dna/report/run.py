@@ -1,4 +1,4 @@
-"""What was run: the model directory, its training log, and the evaluation beside Markov baselines."""
+"""What was run: the model directory, its training log, and the evaluation of the model beside Markov baselines."""
 
 from __future__ import annotations
 
@@ -67,8 +67,8 @@ class ModelRun:
     config: Mapping[str, Any]  # config.json
     training: Mapping[str, Any]  # training.json, empty where there is none
     curves: tuple[LogCurve, ...]  # train first; empty where there is no log
-    context: tuple[ContextBits, ...]  # does more context help? empty where it was not measured
-    bases_seen: int  # bases trained on, 0 where the log does not say
+    context: tuple[ContextBits, ...]  # bits per base by context, shortest first; empty where not measured
+    bases_seen: int  # bases trained on, 0 if the log does not say
     weights_sha256: str  # of model.safetensors
 
 
@@ -90,7 +90,7 @@ class Evaluation:
     reset: float  # bits per base, memory reset at every segment; nan where not measured
     baselines: tuple[Baseline, ...]  # in the order of the file
     baseline_contigs: tuple[str, ...]  # what the baselines were fitted on
-    details: Mapping[str, Any]  # the whole file
+    details: Mapping[str, Any]  # the whole JSON object
 
     @property
     def best_baseline(self) -> Baseline | None:
@@ -100,12 +100,12 @@ class Evaluation:
 
 @dataclass(frozen=True, kw_only=True)
 class Classifier:
-    """A fine-tuned classifier and a baseline, tested on the same sequences."""
+    """A fine-tuned classifier and its k-mer baseline, tested on the same sequences."""
 
     classes: tuple[str, ...]  # their names
     trained: int  # sequences learned
     tested: int  # sequences tested
-    rows: tuple[tuple[str, Mapping[str, float]], ...]  # name; accuracy, mcc, auroc and auprc
+    rows: tuple[tuple[str, Mapping[str, float]], ...]  # name, and its accuracy, mcc, auroc and auprc
 
 
 def describe_file(role: str, path: Path) -> InputFile:
@@ -131,7 +131,7 @@ def read_model_run(directory: Path) -> ModelRun:
     CheckpointError
         If the directory, its settings or its weights are missing.
     FormatError
-        If one of the files cannot be read as what it should be.
+        If one of these files breaks its format.
     """
     weights = directory / "model.safetensors"
     for needed in (directory / "config.json", weights):
@@ -215,7 +215,7 @@ def read_classifier(path: Path) -> Classifier:
 
 
 def _read_log(path: Path) -> tuple[tuple[LogCurve, ...], int]:
-    """The curves of log.csv, and the bases trained on."""
+    """Return the curves of log.csv, and the number of bases trained on."""
     points: dict[str, list[tuple[int, float]]] = {}
     bases_seen = 0
     with path.open(newline="", encoding="utf-8", errors="replace") as stream:
@@ -223,6 +223,7 @@ def _read_log(path: Path) -> tuple[tuple[LogCurve, ...], int]:
             try:
                 points.setdefault(row["split"], []).append((int(row["step"]), _number(row["bits_per_base"])))
                 if row["split"] == "train":
+                    # The column counts all bases since the start, also over a resumed run, so the largest is the total.
                     bases_seen = max(bases_seen, int(float(row.get("bases") or 0)))
             except (KeyError, TypeError, ValueError) as error:
                 raise FormatError(
@@ -236,7 +237,7 @@ def _read_log(path: Path) -> tuple[tuple[LogCurve, ...], int]:
 
 
 def _read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file."""
+    """Return the JSON object in a file."""
     try:
         value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except FileNotFoundError as error:
@@ -249,5 +250,5 @@ def _read_object(path: Path) -> dict[str, Any]:
 
 
 def _number(value: object) -> float:
-    """A number, or nan for what is empty or not given."""
+    """Return a number, and nan for a value that is empty or not given."""
     return math.nan if value in (None, "", ".", "NA") else float(value)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The statistics of a sample read again, a row of a table over samples (see `titans_dna.report.statistics`)."""
+"""The rows of the table over samples, each read from the statistics of a sample (see `report.statistics`)."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ MEDIAN = "0.5"  # key of the median among quantiles
 
 @dataclass(frozen=True, kw_only=True)
 class SampleRow:
-    """One line of the table over samples; a count is None, a figure nan, where the sample has no such part."""
+    """One row of the table over samples; where a sample lacks a part, its counts are None and its figures nan."""
 
     sample: str  # name
     page: str  # relative path of the sample's own page, "" for none
     alleles: int | None  # ALT alleles in its variants
     scored: int | None  # of these, those with a score
     median_llr: float  # nats
-    area: float  # AUROC against the truth, of the group to be quoted
+    area: float  # AUROC against the truth, of the first group in the file
     interval: tuple[float, float]  # its 95% confidence interval
     regions: int | None  # regions in its table of scores
     regions_scored: int | None  # of these, those with a score
     bits_per_base: float  # median over regions
     embedded: int | None  # regions in its embeddings
-    surprise: float  # mean surprise of the memory along the longest contig
+    surprise: float  # mean surprise of the memory along the longest contig with values
 
 
 def read_sample(path: Path, beside: Path | None = None) -> SampleRow:
-    """Read the statistics of a sample as a line of the table.
+    """Read the statistics of a sample as a row of the table.
 
     Parameters
     ----------
     path
         JSON of `titans-dna statistics`.
     beside
-        Folder of the page that is to link to ``report.html`` beside the file, where there is one; None for no links.
+        Folder of the page, which links to the ``report.html`` beside the file if there is one; None for no links.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def _row(values: Mapping[str, Any], page: str) -> SampleRow:
 
 
 def _scored(outcomes: Mapping[str, int]) -> int:
-    """How many have a score, whatever else there is to say about them."""
+    """Return how many have a score: with REF and ALT exchanged, or forced against a wrong REF, they have one too."""
     return sum(int(outcomes.get(outcome, 0)) for outcome in ("scored", "swapped", "forced"))
 
 

@@ -1,4 +1,4 @@
-"""The figures of one sample: written as JSON by `titans-dna statistics`, and read again by `titans_dna.report.samples`.
+"""The figures of one sample, which `titans-dna statistics` writes as JSON and `titans_dna.report.samples` reads.
 
 ::
 
@@ -40,9 +40,9 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
     sample
         Name.
     data
-        What `gather_inputs` read of it.
+        What `gather_inputs` returned for the files of the sample.
     holdout
-        Contigs that training never saw: separation is given for them first.
+        Contigs that training never saw. How well scores separate the classes is given for these first.
     """
     found: dict[str, Any] = {"sample": sample, "package_version": __version__}
     found["files"] = [asdict(file) for file in data.files]

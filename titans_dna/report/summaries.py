@@ -1,4 +1,4 @@
-"""The figures that the report states in words and tables."""
+"""The numbers that the report states in words and tables."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ OUTCOMES = {
     "spanning_deletion": "ALT is *, an allele deleted by another record",
     "too_long": "an allele is longer than the limit (--longest)",
     "reference_n": "the reference is N there, or ALT holds a letter that is no base",
-    "swapped": "scored with REF and ALT exchanged, for the reference has ALT",
-    "forced": "scored against its own REF, which the reference has not",
+    "swapped": "scored with REF and ALT exchanged, because the reference has ALT",
+    "forced": "scored against its own REF, which differs from the reference",
     "haplotype_conflict": "a phased neighbour changes the bases of REF",
     "no_alt": "the record has no ALT allele",
     "malformed": "the line breaks the VCF format",
@@ -68,7 +68,7 @@ _PROVENANCE = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TruthRow:
-    """How well scores tell the class that should score high from the others, for one group of alleles."""
+    """How well scores separate the class that should score high from the others, for one group of alleles."""
 
     group: str  # which alleles, e.g. "all" or "snv"
     scores: NDArray[np.float64]  # -TD_LLR, so that a disrupted allele scores high, shape (n,)
@@ -94,10 +94,10 @@ class TruthRow:
 
 
 def truth_rows(variants: ScoredVariants, positive: str, holdout: Collection[str] = ()) -> list[TruthRow]:
-    """Return one row per group of alleles that has both classes, the row to be quoted first.
+    """Return one row per group of alleles in which both classes occur, the row to quote first.
 
-    Groups are the contigs that training never saw and all others, where `holdout` names some; then all alleles; then
-    each kind of variant. A group that is the same as all alleles is left out.
+    The groups are: the contigs that training never saw and all others, if `holdout` names some; all alleles; and each
+    kind of variant. A group that holds all alleles is left out, since "all" is there already.
     """
     alleles = variants.labelled
     unseen = np.isin(alleles.contigs, list(holdout))
@@ -121,19 +121,19 @@ def truth_rows(variants: ScoredVariants, positive: str, holdout: Collection[str]
 
 
 def score_groups(variants: ScoredVariants, positive: str) -> list[tuple[str, NDArray[np.float64]]]:
-    """Return the scores (-TD_LLR) by value of the truth field, positives first; one group where there is no truth."""
+    """Return the scores (-TD_LLR) by value of the truth field, positives first; without truth, all are one group."""
     alleles = variants.labelled
     names = sorted(set(alleles.truths.tolist()), key=lambda name: (name != positive, name))
     return [(name, -alleles.llr[alleles.truths == name]) for name in names] or [("scored alleles", -variants.llr)]
 
 
 def low_values(name: str, values: NDArray[np.float64]) -> int:
-    """Return how many quantiles lie below 0.05, or p-values at 0.05 at the most."""
+    """Return how many quantiles are below 0.05, or how many p-values are at most 0.05."""
     return int((values < 0.05).sum() if name == "TD_QUANTILE" else (values <= 0.05).sum())
 
 
 def provenance(run: ModelRun) -> list[tuple[str, str]]:
-    """Return label and value of what is known of a training run, in reading order; the command is not among them."""
+    """Return label and value of all that is known about a training run, except its command, in reading order."""
     rows = [("model directory", run.name)]
     for key, label in _PROVENANCE.items():
         if run.training.get(key) not in (None, "", []):
@@ -154,7 +154,7 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 
 def _worded(key: str, value: Any) -> str:
-    """A setting as text: lists with commas, files without folders, durations in minutes, counts with separators."""
+    """Write a setting as text: lists with commas, files without folders, durations in minutes, counts like 1,000."""
     if isinstance(value, Mapping):
         return ", ".join(map(str, value.values()))
     if key == "fasta":

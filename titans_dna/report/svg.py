@@ -18,6 +18,8 @@ from matplotlib.figure import Figure
 
 __all__ = ["INK", "MUTED", "RULE", "SERIES", "SURFACE", "inline_svg", "series_variable"]
 
+# Markers, not colours: no figure would choose these near-blacks by itself, so each can be found and replaced in the
+# SVG.
 INK = "#010101"  # text and axes
 MUTED = "#020202"  # secondary text, classes beyond the palette
 RULE = "#030303"  # grid lines
@@ -60,7 +62,7 @@ _STYLE = {
 
 
 def series_variable(index: int) -> str:
-    """Return the CSS variable of the class with this 0-based index; classes beyond the palette share one.
+    """Return the CSS variable for the colour of the class with this 0-based index; classes beyond the palette are grey.
 
     Examples
     --------
@@ -79,22 +81,22 @@ def inline_svg(
     height_in: float = 2.7,
     rows: Sequence[float] = (1.0,),
 ) -> Markup:
-    """Draw axes, one pair or some above each other, and return them as an `<svg>` element for HTML.
+    """Draw one or more axes, one above the other, and return the figure as an `<svg>` element for HTML.
 
-    Its colours are CSS variables of the page.
+    The colours of the element are CSS variables of the page.
 
     Parameters
     ----------
     draw
-        Draws on the axes, one argument for each row, in the marker colours of this module.
+        Function that draws on the axes in the marker colours of this module; it is called with one axes per row.
     name
         Prefix of all identifiers in the element; unique on the page.
     description
         One sentence for readers who cannot see the figure.
     width_in, height_in
-        Size in inches of 72 units each; the page scales the element to its column.
+        Size in inches of 72 SVG units; the page scales the element to its column.
     rows
-        Heights of the axes to each other, from the top; they share the x axis.
+        Relative heights of the axes, from top to bottom; they share the x axis.
 
     Returns
     -------
@@ -103,6 +105,8 @@ def inline_svg(
     """
     stream = io.StringIO()
     nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    # after_reset: the user's own matplotlibrc must not change the page. The salt fixes the identifiers that matplotlib
+    # would draw at random.
     with style.context({**_STYLE, "svg.hashsalt": name}, after_reset=True):
         figure = Figure(figsize=(width_in, height_in), layout="constrained")
         column: list[Axes] = figure.subplots(len(rows), sharex=True, squeeze=False, height_ratios=rows)[:, 0].tolist()
@@ -119,22 +123,26 @@ def inline_svg(
 
 
 def _themed(drawing: str, name: str) -> str:
-    """The inside of matplotlib's element with our colours, the page's font, own identifiers and short numbers."""
+    """Return a drawing with the page's colours and font, identifiers that begin with `name`, and short numbers."""
     drawing = re.sub(r"<metadata>.*?</metadata>|<!--.*?-->|<style.*?</style>", "", drawing, flags=re.DOTALL)
     drawing = re.sub(r'<g id="[^"]*">', "<g>", drawing)
+    # matplotlib's identifiers repeat from figure to figure, but must be unique on the page.
     identifiers = dict.fromkeys(re.findall(r'<[^>]* id="([^"]*)"', drawing))
     own = {identifier: f"{name}-{number}" for number, identifier in enumerate(identifiers, 1)}
-    drawing = re.sub(r"<[^>]*>", lambda tag: _themed_tag(tag[0], own), drawing)  # tags alone: text stays as it is
+    # Tags only: the text between them is data, such as the name of a contig, and must stay as it is.
+    drawing = re.sub(r"<[^>]*>", lambda tag: _themed_tag(tag[0], own), drawing)
     return re.sub(r"\s*\n\s*", "\n", drawing)
 
 
 def _themed_tag(tag: str, identifiers: Mapping[str, str]) -> str:
-    """One tag of it."""
+    """Return one tag of the drawing with all these replacements."""
     tag = re.sub(r'(?<=["#])(\w+)(?=[")])', lambda match: identifiers.get(match[1], match[1]), tag)
+    # Inside HTML the xlink namespace is not declared.
     tag = tag.replace("xlink:href=", "href=")
     tag = re.sub(r"font: ([\d.]+px) 'DejaVu Sans'[^;\"]*", r"font-size: \1", tag)  # before matplotlib 3.10
     tag = re.sub(r"font-family: [^;\"]*;?\s*", "", tag)
     tag = re.sub(r' transform="rotate\(-0 [^"]*\)"', "", tag)
+    # Two decimals are finer than any screen, and halve the page.
     tag = re.sub(r"(\.\d\d)\d+", r"\1", tag)
     for marker, variable in _VARIABLES.items():
         tag = tag.replace(marker, f"var({variable})")

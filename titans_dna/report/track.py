@@ -1,4 +1,4 @@
-"""Tracks along their longest contig, read from any format of tracks and binned by mean and maximum."""
+"""Tracks along the longest contig that has values, read from any format and binned by mean and maximum."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ _KINDS = {
     "log_likelihood": "ln P of each base, given all that stands before it",
     "entropy_bits": "Entropy of the prediction for each base, in bits",
 }
-EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of the file
+EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of a bigWig, approximate but quick
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrackProfile:
     """A track along one contig in equal bins."""
 
-    kind: str  # what its numbers are, by the file's name: the last part before .bw
-    contig: str  # the longest contig that bears values
-    length_bp: int  # of that contig
-    contigs: int  # contigs in the file's header
+    kind: str  # what the numbers are: the column of a table, or the last part of a bigWig's name before .bw
+    contig: str  # the longest contig with values
+    length_bp: int  # of that contig; from a table, up to its last base with a value
+    contigs: int  # contigs in the header of a bigWig, or with rows in a table
     edges: NDArray[np.float64]  # 0-based bounds of the bins, shape (bins + 1,)
     mean: NDArray[np.float64]  # nan where the bin has no value, shape (bins,)
-    maximum: NDArray[np.float64]  # likewise
+    maximum: NDArray[np.float64]  # nan where the bin has no value, shape (bins,)
     covered_bp: int  # bases with a value in the whole file
 
 
 def describe_track(kind: str) -> str:
-    """Return what a kind of track holds, in words.
+    """Describe in words what a kind of track holds.
 
     Examples
     --------
@@ -62,14 +62,14 @@ def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
     path
         File written by ``titans-dna score-regions`` with ``--track`` or ``--tracks``, or by ``mutagenesis --all-snvs``.
     bins
-        Most bins to make; a contig shorter than this has one per base.
+        Number of bins; a contig with fewer bases has one bin per base.
 
     Raises
     ------
     InputMissing
         If there is no such file.
     FormatError
-        If it holds no tracks, or no value.
+        If the file holds no tracks, or tracks without any value.
     """
     found = sniff(path)
     if found is not None and found.name == "bigWig":
@@ -80,7 +80,7 @@ def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
 
 
 def _of_table(table: Scores, bins: int) -> tuple[TrackProfile, ...]:
-    """Read tracks from rows, which come contig by contig; only the longest contig so far is kept."""
+    """Read tracks from rows, which come contig by contig; of all contigs only the longest so far stays in memory."""
     kinds = [column.name for column in table.columns if column.kind == "score"]
     covered, contigs, longest = dict.fromkeys(kinds, 0), 0, ("", 0, dict[str, NDArray[np.float64]]())
     for contig, rows in groupby(table, lambda row: str(row["contig"])):
@@ -104,7 +104,7 @@ def _of_table(table: Scores, bins: int) -> tuple[TrackProfile, ...]:
 
 
 def _dense(rows: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str, NDArray[np.float64]]:
-    """Return a value for every base of a contig up to the last that has one, nan for a gap."""
+    """Return a value for every base of a contig up to the last base that has one, and nan for gaps."""
     places, numbers = array("q"), {kind: array("d") for kind in kinds}
     for row in rows:
         places.append(row["start"] if "start" in row else row["position"] - 1)
@@ -117,7 +117,7 @@ def _dense(rows: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str,
 
 
 def _of_bigwig(path: Path, bins: int) -> TrackProfile:
-    """Read the longest contig with values of a bigWig."""
+    """Read the longest contig of a bigWig that has values."""
     try:
         with pyBigWig.open(str(path)) as track:
             lengths: dict[str, int] = track.chroms()
@@ -143,7 +143,7 @@ def _of_bigwig(path: Path, bins: int) -> TrackProfile:
 def _binned(
     track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds, means and maxima of equal bins."""
+    """Return bounds, means and maxima of equal bins along a contig of a bigWig."""
     bins = min(bins, length_bp)
     if length_bp > EXACT_UP_TO_BP:
         edges = np.linspace(0, length_bp, bins + 1)
@@ -158,9 +158,10 @@ def _binned(
 def _bin(
     values: NDArray[np.float64], bins: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Bounds, means and maxima of equal bins of values, where nan is a gap."""
+    """Return bounds, means and maxima of equal bins of values, in which nan is a gap."""
     length_bp = len(values)
     edges = np.linspace(0, length_bp, bins + 1).round()
+    # There are never more bins than bases, so every bin has a base: `reduceat` would return nonsense for an empty one.
     first = edges[:-1].astype(np.int64)
     known = np.isfinite(values)
     counts = np.add.reduceat(known.astype(np.int64), first)

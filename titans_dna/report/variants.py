@@ -1,9 +1,10 @@
-"""Scored variants for the report: outcomes that add up, scores by planted truth, and the most disrupted alleles.
+"""Scored variants for the report: outcomes that add up, scores by known truth, and the alleles with the lowest scores.
 
-The file is one of `titans-dna score-variants` or `mutagenesis`, in any of their formats (`titans_dna.io.scores`). One
-pass keeps the score of each scored allele, and truth, kind and contig of those with a truth. A record whose ALT is "."
-counts as one allele, "no_alt"; so does a malformed line of the source, of which a VCF gives the number alone. A table
-has a row for each allele, and no records: neighbours with the same place and REF count as one.
+The file was written by `titans-dna score-variants` or `mutagenesis`, in any format that `titans_dna.io.scores` reads.
+It is read in one pass, which keeps the score of every scored allele, and truth, kind and contig of those whose truth is
+known. A record whose ALT is "." counts as one allele with the outcome "no_alt", and a malformed line of the source as
+one with the outcome "malformed"; a VCF only tells how many of these there were. A table has one row per allele, so
+neighbouring rows with the same position, id and REF are counted as one record.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from titans_dna.io.scores import open_scores
 
 __all__ = ["LabelledAlleles", "ScoredAllele", "ScoredVariants", "read_scored_variants"]
 
-UNLABELLED = "no outcome"  # an allele for which the file gives none: the counts then do not add up
+UNLABELLED = "no outcome"  # the file gives no outcome for an allele, so the counts do not add up
 NO_TRUTH = ""
 
 
@@ -41,14 +42,14 @@ class ScoredAllele:
     alt: str  # allele
     outcome: str  # TD_OUTCOME
     llr: float  # natural logarithm, ALT minus REF; nan where not scored
-    strands: tuple[float, float]  # the same by strand, forward and reverse; nan where not given
+    strands: tuple[float, float]  # llr read on the forward and on the reverse strand; nan where not given
     quantile: float  # TD_QUANTILE, among common variants; nan where not given
     p_value: float  # TD_P, among shuffled surroundings; nan where not given
     truth: str  # value of the truth field, "" for none
 
     @property
     def kind(self) -> str:
-        """Kind of the variant, e.g. "snv"."""
+        """Kind of the variant, such as "snv"."""
         return Variant(self.contig, self.position, self.ref, self.alt).kind
 
 
@@ -64,7 +65,7 @@ class LabelledAlleles:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredVariants:
-    """All that the report says of a file of scored variants."""
+    """All that the report shows of a file of scored variants."""
 
     records: int  # records in the file
     alleles: int  # ALT alleles in the file, and malformed lines of its source
@@ -100,12 +101,13 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) ->
     InputMissing
         If there is no such file.
     FormatError
-        If it holds no scored variants.
+        If the file holds no scored variants.
     """
     tally = _Tally(top=top)
     table = open_scores(path, info=[truth_field] if truth_field else [])
     if not {"contig", "position", "ref", "alt", "llr"} <= {column.name for column in table.columns}:
         raise FormatError("holds no scored variants. Score them with `titans-dna score-variants`.", path=path)
+    # Malformed lines of the source have no record in a VCF, only this number in its header; a table has rows for them.
     told = table.metadata.get("malformed_records", "")
     tally.count("malformed", int(told) if told.isdecimal() else 0)
     record: object = None
@@ -169,8 +171,10 @@ class _Tally:
         self.p_values.append(allele.p_value)
         if allele.truth != NO_TRUTH:
             self.labelled.append((allele.llr, allele.truth, allele.kind, allele.contig))
+        # The heap drops its smallest entry, which is the allele with the highest score. Of equal scores the one that
+        # came first is kept, since its running number is larger when negated; so alleles themselves are never compared.
         push = heapq.heappush if len(self.heap) < self.top else heapq.heappushpop
-        push(self.heap, (-allele.llr, -self.alleles, allele))  # the number breaks ties: first come, first kept
+        push(self.heap, (-allele.llr, -self.alleles, allele))
 
 
 def _allele(row: Mapping[str, Any], truth_field: str) -> ScoredAllele:
@@ -192,13 +196,13 @@ def _allele(row: Mapping[str, Any], truth_field: str) -> ScoredAllele:
 
 
 def _known(values: array[float]) -> NDArray[np.float64]:
-    """The values that are no nan."""
+    """Return the values without nan."""
     found = np.array(values)
     return found[np.isfinite(found)]
 
 
 def _correlation(forward: NDArray[np.float64], reverse: NDArray[np.float64]) -> float:
-    """Pearson's r of the pairs in which both are known; nan where that is not defined."""
+    """Return Pearson's r of the pairs in which both are known; nan with fewer than three, or if one is constant."""
     known = np.isfinite(forward) & np.isfinite(reverse)
     if known.sum() < 3 or not forward[known].std() or not reverse[known].std():
         return math.nan

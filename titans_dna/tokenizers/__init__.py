@@ -1,4 +1,4 @@
-"""Sequence to token ids and back, with the bases that every token covers."""
+"""Turns sequence into token ids and back, and tells which bases every token covers."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ __all__ = [
 
 
 def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
-    """Make the tokenizer that the settings (from ``to_json``) describe.
+    """Make a tokenizer from its settings, as ``to_json`` returned them.
 
     Parameters
     ----------
     settings
-        At least ``{"kind": ...}``.
+        Settings with a ``kind``, and whatever else that kind needs.
 
     Raises
     ------
@@ -54,14 +54,14 @@ def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
 
 
 def read_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
-    """Read the settings of a tokenizer from a JSON file and make it.
+    """Make a tokenizer from a JSON file of its settings.
 
     Raises
     ------
     InputMissing
-        If the file is not there or cannot be read.
+        If the file does not exist or cannot be read.
     FormatError
-        If it is no JSON, or not the settings of a tokenizer.
+        If the file is not JSON, or holds no settings of a tokenizer.
     """
     try:
         settings = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -75,7 +75,7 @@ def read_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
 
 
 def named_tokenizer(text: str) -> Tokenizer:
-    """Make the tokenizer that a user names: ``nucleotide``, ``kmer:K``, ``kmer:K:overlapping``, or a JSON file.
+    """Make a tokenizer by its name: ``nucleotide``, ``kmer:K``, ``kmer:K:overlapping``, or the path of a JSON file.
 
     Raises
     ------

@@ -1,10 +1,10 @@
-"""What every tokenizer offers: bytes of sequence to token ids and back, with the bases that each token covers.
+"""The interface of all tokenizers: from sequence to token ids and back, with the bases that each token covers.
 
-Ids are in an order that models rely on: first what can be predicted, then what cannot.
+Models rely on the order of ids: tokens that can be predicted come first, those that cannot come last.
 
     0 A   1 C   2 G   3 T   4 ... words of several bases, if any   targets N   targets + 1 <bos>   targets + 2 <pad>
 
-Case is ignored, U reads as T, every other letter reads as N. Case is not lost: `soft_mask` tells it base by base.
+Case is ignored, U is read as T, and every other letter is read as N. `soft_mask` returns the case of every base.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[np.uint8]]
 BaseIds = np.ndarray[Any, np.dtype[np.uint8]]
 
 BASES: tuple[str, ...] = ("A", "C", "G", "T")
-SPECIALS: tuple[str, ...] = ("N", "<bos>", "<pad>")  # behind the words, in this order
+SPECIALS: tuple[str, ...] = ("N", "<bos>", "<pad>")  # their ids follow those of the words, in this order
 
-_CHUNK = 1 << 16  # pairs of bases looked up at once; their indices stay in the cache
+_CHUNK = 1 << 16  # pairs of bases looked up at once, so that input and output stay in the processor's cache
 _TABLE = bytes(
     {65: 0, 67: 1, 71: 2, 84: 3, 85: 3}.get(code & 0xDF if chr(code).isalpha() else 0, 4) for code in range(256)
 )
@@ -49,7 +49,7 @@ _PLAIN = bytes(b"ACGTN"[number] for number in _TABLE)
 class Tokenizer(Protocol):
     """Turn sequence into token ids and back.
 
-    Every id array is one-dimensional and of the smallest unsigned type that holds the vocabulary.
+    Arrays of ids are one-dimensional, of the smallest unsigned integer type that holds the vocabulary.
     """
 
     #: Name of the kind, as written in the JSON settings.
@@ -62,7 +62,7 @@ class Tokenizer(Protocol):
 
     @property
     def targets(self) -> int:
-        """Ids below it are bases or words of bases; the three from it on are N, <bos> and <pad>."""
+        """Number of ids that can be predicted: bases and words of bases. The next three ids are N, <bos> and <pad>."""
         ...
 
     def encode(self, sequence: Buffer) -> Ids:
@@ -70,35 +70,35 @@ class Tokenizer(Protocol):
         ...
 
     def widen(self, start: int, end: int) -> tuple[int, int]:
-        """Widen a span of bases (0-based half-open) to all that its tokens depend on.
+        """Widen a span of bases (0-based half-open) to all bases on which its tokens depend.
 
-        Encoding the wider stretch by itself gives the tokens that the whole sequence has there, and no token that
-        begins before it reaches into the span. The wider end may lie beyond the sequence.
+        Encoding the wider span by itself gives the same tokens as encoding the whole sequence, and no token that begins
+        before the wider span reaches into the span. The wider end may lie beyond the end of the sequence.
         """
         ...
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; specials stand for no base."""
+        """Turn ids into upper-case bases; <bos> and <pad> give none."""
         ...
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Give the bases that every token covers: shape (n, 2), 0-based half-open, from the first base encoded."""
+        """Return the bases that each token covers, (n, 2), 0-based half-open, counted from the first encoded base."""
         ...
 
     def to_json(self) -> dict[str, Any]:
-        """Give the settings from which the same tokenizer can be made again."""
+        """Return the settings from which the same tokenizer can be made again."""
         ...
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Self:
-        """Make a tokenizer from the settings that `to_json` gave."""
+        """Make a tokenizer from the settings that `to_json` returned."""
         ...
 
 
 def base_ids(sequence: Buffer) -> BaseIds:
-    """Look up the id (0 to 4) of every base.
+    """Return the id (0 to 4) of every base.
 
-    Two bases are looked up at once in a table of 65,536 pairs, which is twice as fast as one at a time.
+    Bases are looked up in pairs, in a table of all 65,536 pairs of bytes, which is twice as fast as one by one.
 
     Parameters
     ----------
@@ -108,12 +108,13 @@ def base_ids(sequence: Buffer) -> BaseIds:
     Returns
     -------
     numpy.ndarray
-        uint8 ids, as many as bases; a new, writable array.
+        (bases,) uint8; a new, writable array.
     """
     letters = np.frombuffer(sequence, np.uint8)
     ids = np.empty(len(letters), np.uint8)
     even = len(letters) & ~1
     pairs, found = letters[:even].view(np.uint16), ids[:even].view(np.uint16)
+    # With mode "clip" NumPy fills the output directly; by default it would fill a buffer first, to check indices.
     for start in range(0, len(pairs), _CHUNK):
         np.take(_PAIRS, pairs[start : start + _CHUNK], out=found[start : start + _CHUNK], mode="clip")
     if even < len(letters):
@@ -122,24 +123,24 @@ def base_ids(sequence: Buffer) -> BaseIds:
 
 
 def soft_mask(sequence: Buffer) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    """Tell which bases are written in lower case (repeats and low complexity, by convention).
+    """Tell which bases are in lower case; by convention these are repeats and low-complexity sequence.
 
     Returns
     -------
     numpy.ndarray
-        bool, as many as bases.
+        (bases,) bool.
     """
     letters = np.frombuffer(sequence, np.uint8)
     return (letters >= ord("a")) & (letters <= ord("z"))
 
 
 def plain_text(sequence: Buffer) -> str:
-    """Write the sequence in the five letters A C G T N."""
+    """Return the sequence as text of the five letters A, C, G, T and N."""
     return bytes(sequence).translate(_PLAIN).decode("ascii")
 
 
 def check_ids(ids: Ids, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Give ids as int64, or raise if one is not below `size`.
+    """Return ids as int64, after checking that all are below `size`.
 
     Raises
     ------
@@ -153,5 +154,5 @@ def check_ids(ids: Ids, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
 
 
 def smallest_dtype(size: int) -> type[np.unsignedinteger[Any]]:
-    """Choose the smallest unsigned type whose values number at least `size`."""
+    """Return the smallest unsigned integer type that has at least `size` values."""
     return np.uint8 if size <= 1 << 8 else np.uint16 if size <= 1 << 16 else np.uint32

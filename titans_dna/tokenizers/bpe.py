@@ -1,9 +1,9 @@
 """Byte-pair encoding learned on a genome, run by the Hugging Face ``tokenizers`` library.
 
-Merges are learned on pieces of plain bases; an N is a token of its own and no token spans one. Long sequence is
-encoded in pieces of `PIECE_BP` bases, and no token spans two of them: the cost is one cut in thousands of bases, the
-gain is linear time and memory. Ids 0 to 3 are single bases, merged tokens follow in the order in which they were
-learned, then N and the specials (see `titans_dna.tokenizers.base`).
+Merges are learned on pieces of plain bases. An N is always a token of its own. Sequence is encoded in pieces of
+`PIECE_BP` bases, and no token spans two pieces: this costs one cut in thousands of bases, but time and memory then grow
+only linearly. Ids 0 to 3 are single bases; merged tokens follow in the order in which they were learned, and then N and
+the specials (see `titans_dna.tokenizers.base`).
 
 References: Sennrich, Haddow, Birch 2016, arXiv:1508.07909; for DNA: Zhou et al. 2024 (DNABERT-2), arXiv:2306.15006.
 """
@@ -23,23 +23,23 @@ from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, check_ids, 
 __all__ = ["PIECE_BP", "BpeTokenizer"]
 
 PIECE_BP = 4096  # bases encoded as one piece
-_LEARNED_BP = 512  # bases of a piece that merges are learned on
-_LONGEST_BP = 255  # bases of a token
+_LEARNED_BP = 512  # bases of a piece from which merges are learned
+_LONGEST_BP = 255  # most bases in a token: numbers of bases are stored in one byte
 _FIRST = len(BASES) + len(SPECIALS)
 
 
 class BpeTokenizer:
-    """Encode with learned merges.
+    """Tokens that are joined from pairs, by merges that were learned on a genome.
 
     Parameters
     ----------
     merges
-        Pairs of tokens in the order in which they are joined.
+        Pairs of tokens, in the order in which they are joined.
 
     Raises
     ------
     ConfigError
-        If a pair joins what is no token yet, or the ``tokenizers`` package is missing.
+        If a merge joins texts that are no tokens yet, a token is too long, or the ``tokenizers`` package is missing.
     """
 
     kind: ClassVar[str] = "bpe"
@@ -49,7 +49,7 @@ class BpeTokenizer:
         for pair in merges:
             left, right = pair
             if left not in vocabulary or right not in vocabulary:
-                raise ConfigError(f"merge {left!r} + {right!r} joins what is no token. The tokenizer file is damaged.")
+                raise ConfigError(f"merge {left!r} + {right!r} joins parts that are no tokens. The file is damaged.")
             if len(left + right) > _LONGEST_BP:
                 raise ConfigError(
                     f"a token of {len(left + right)} bases is too long. Learn tokens of {_LONGEST_BP} at most."
@@ -91,20 +91,20 @@ class BpeTokenizer:
         Parameters
         ----------
         sequences
-            Contigs, in any case; each is dropped before the next is taken.
+            Contigs, upper or lower case; only one at a time is kept in memory.
         vocabulary_size
-            Tokens wanted, single bases and specials included; fewer where the sequence gives no more.
+            Number of tokens, including single bases and specials; there are fewer if the sequence gives no more.
         sample_bp
-            Bases to learn on, drawn from every contig alike; all when left out.
+            Bases to learn from, drawn evenly from all contigs; by default all of them.
         seed
-            Of the drawing.
+            Seed of the drawing.
         longest_bp
-            Bases of the longest token, 2 to 255.
+            Most bases in a token, 2 to 255.
 
         Raises
         ------
         ConfigError
-            If the vocabulary is too small or the sequence holds no plain bases.
+            If the vocabulary is too small, ``longest_bp`` is out of range, or the sequence holds no plain bases.
         """
         if not 2 <= longest_bp <= _LONGEST_BP:
             raise ConfigError(f"tokens of {longest_bp} bases at most cannot be learned. Choose 2 to {_LONGEST_BP}.")
@@ -141,7 +141,7 @@ class BpeTokenizer:
         return self._targets
 
     def widen(self, start: int, end: int) -> tuple[int, int]:
-        """Widen a span to whole pieces: inside one, a merge may depend on any base."""
+        """Widen a span to whole pieces, because a merge may depend on any base of its piece."""
         return start // PIECE_BP * PIECE_BP, -(-end // PIECE_BP) * PIECE_BP
 
     def encode(self, sequence: Buffer) -> Ids:
@@ -186,19 +186,20 @@ class BpeTokenizer:
 
 
 def _engine(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> Any:
-    """Make the library's tokenizer with our ids."""
+    """Make the library's tokenizer with our ids; an N is split off before any merge."""
     try:
         from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     except ImportError:
         raise ConfigError("BPE needs the package 'tokenizers'. Install it with pip install tokenizers.") from None
     usable = {text: number for text, number in vocabulary.items() if text not in SPECIALS[1:]}
+    # Without a cache: pieces of a genome hardly ever repeat, and the cache would grow with it.
     engine = Tokenizer(models.BPE(vocab=usable, merges=list(merges), cache_capacity=0))
     engine.pre_tokenizer = pre_tokenizers.Split(Regex("N"), "isolated")
     return engine
 
 
 def _pieces(sequences: Iterable[bytes]) -> Iterator[str]:
-    """Cut sequence into pieces of plain bases to learn on."""
+    """Cut sequences into pieces of plain bases from which merges are learned."""
     for sequence in sequences:
         for run in plain_text(sequence).split("N"):
             for at in range(0, len(run), _LEARNED_BP):

@@ -1,16 +1,15 @@
-"""Tokens of k bases, side by side or overlapping, that fall back to single bases wherever k plain bases are not to be
-had.
+"""Tokens of k bases, side by side or overlapping, and single bases where there are no k plain bases.
 
-Ids 0 to 3 are single bases, the k-mers follow in the order of A C G T, then N and the specials (see
+Ids 0 to 3 are single bases; the k-mers follow in the order of A C G T, and then N and the specials (see
 `titans_dna.tokenizers.base`). Two rules keep the phase:
 
 * side by side: a cell of k bases that holds an N, or is cut off by the end, becomes k (or fewer) single-base tokens,
   and the next cell begins where it would have begun anyway;
-* overlapping: token i begins at base i, always; it is the k-mer there, or the single base where the k-mer would hold
-  an N or reach over the end.
+* overlapping: token i always begins at base i; it is the k-mer there, or the single base if the k-mer would hold an N
+  or reach beyond the end.
 
-So an N changes the tokens that cover it and no other one. (An insertion or deletion does shift the cells after it, as
-it must; overlapping tokens after it are the same ones again.)
+So an N changes only the tokens that cover it. An insertion or deletion shifts all cells after it, but leaves the
+overlapping tokens after it unchanged.
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
 
 class KmerTokenizer:
-    """Encode k bases at a time.
+    """Tokens of k bases.
 
     Parameters
     ----------
     k
-        Bases of a token, 3 to 8.
+        Number of bases in a token, 3 to 8.
     overlapping
-        Begin a token at every base instead of at every k-th.
+        Whether a token begins at every base instead of at every k-th.
 
     Raises
     ------
@@ -86,20 +85,21 @@ class KmerTokenizer:
         return self._gap
 
     def widen(self, start: int, end: int) -> tuple[int, int]:
-        """Widen a span to whole cells; where tokens overlap, to all of every one that reaches into it."""
+        """Widen a span to whole cells; where tokens overlap, to all tokens that reach into it."""
         if self.overlapping:
             return max(0, start - self.k + 1), end + self.k - 1
         return start // self.k * self.k, -(-end // self.k) * self.k
 
     def encode(self, sequence: Buffer) -> Ids:
         """Turn bases into ids of the smallest unsigned type that holds the vocabulary."""
+        # Chunks begin at the border of a cell, so the phase is kept.
         step = _CHUNK // self.k * self.k
         encode = self._overlapping if self.overlapping else self._side_by_side
         parts = [encode(sequence, at, min(at + step, len(sequence))) for at in range(0, len(sequence), step)]
         return np.concatenate(parts) if parts else np.empty(0, self._dtype)
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; specials stand for no base, an overlapping token for its first.
+        """Turn ids into upper-case bases; <bos> and <pad> give none, an overlapping token gives its first base.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class KmerTokenizer:
         return _LETTERS[flat[flat < len(_LETTERS)]].tobytes()
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        """Return the bases that each token covers, (n, 2), 0-based half-open; <bos> and <pad> cover none."""
         ids = np.asarray(ids).astype(np.int64)
         widths = np.where((ids >= _FIRST) & (ids < self._gap), self.k, ids <= self._gap)
         steps = np.minimum(widths, 1) if self.overlapping else widths
@@ -125,21 +125,22 @@ class KmerTokenizer:
         return np.stack([starts, starts + widths], axis=1)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the settings from which the same tokenizer can be made again."""
+        """Return the settings from which the same tokenizer can be made again."""
         return {"kind": self.kind, "k": self.k, "overlapping": self.overlapping, "vocabulary_size": self._gap + 3}
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Self:
-        """Make a tokenizer from the settings that `to_json` gave."""
+        """Make a tokenizer from the settings that `to_json` returned."""
         if settings.get("kind") != cls.kind or "k" not in settings:
             raise ConfigError(f"settings {settings!r} are not those of a k-mer tokenizer. They need kind 'kmer' and k.")
         return cls(settings["k"], overlapping=settings.get("overlapping", False))
 
     def _side_by_side(self, sequence: Buffer, start: int, end: int) -> Ids:
-        """Encode bases start to end, where start begins a cell."""
+        """Encode bases start to end; a cell must begin at start."""
         bases = base_ids(sequence[start:end])
         cells = bases[: len(bases) // self.k * self.k].reshape(-1, self.k)
         whole = cells.max(axis=1, initial=0) < 4
+        # Without a loop over cells: the running sum of tokens per cell says where the tokens of each cell go.
         ids = np.empty(int(np.where(whole, 1, self.k).sum()) + len(bases) - cells.size, self._dtype)
         ends = np.cumsum(np.where(whole, 1, self.k))
         ids[ends[whole] - 1] = cells[whole] @ self._powers + _FIRST

@@ -1,4 +1,4 @@
-"""One token per base: the tokenizer in which nothing can lose its phase."""
+"""One token per base, so that there is no phase to lose."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
 
 class NucleotideTokenizer:
-    """Give every base one id: A 0, C 1, G 2, T 3, N 4, and the specials <bos> 5 and <pad> 6.
+    """One token per base: A 0, C 1, G 2, T 3, N 4, and the specials <bos> 5 and <pad> 6.
 
     Examples
     --------
@@ -48,15 +48,15 @@ class NucleotideTokenizer:
         return len(BASES)
 
     def widen(self, start: int, end: int) -> tuple[int, int]:
-        """Give the span itself: a base's token depends on no other base."""
+        """Return the span itself, because the token of a base depends on no other base."""
         return start, end
 
     def encode(self, sequence: Buffer) -> BaseIds:
-        """Turn bases into uint8 ids, one each."""
+        """Turn bases into uint8 ids, one per base."""
         return base_ids(sequence)
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; specials stand for no base.
+        """Turn ids into upper-case bases; <bos> and <pad> give none.
 
         Raises
         ------
@@ -67,7 +67,7 @@ class NucleotideTokenizer:
         return _LETTERS[wide[wide < len(_LETTERS)]].tobytes()
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        """Return the bases that each token covers, (n, 2), 0-based half-open; <bos> and <pad> cover none."""
         covers = np.asarray(ids) < len(_LETTERS)
         ends = np.cumsum(covers, dtype=np.int64)
         starts = ends - covers
@@ -75,16 +75,16 @@ class NucleotideTokenizer:
 
     @staticmethod
     def soft_mask(sequence: Buffer) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Tell which bases are written in lower case: bool, as many as bases."""
+        """Tell which bases are in lower case, (bases,) bool."""
         return soft_mask(sequence)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the settings from which the same tokenizer can be made again."""
+        """Return the settings from which the same tokenizer can be made again."""
         return {"kind": self.kind, "vocabulary_size": len(self.vocabulary)}
 
     @classmethod
     def from_json(cls, settings: dict[str, Any]) -> Self:
-        """Make a tokenizer from the settings that `to_json` gave."""
+        """Make a tokenizer from the settings that `to_json` returned."""
         if settings.get("kind") != cls.kind:
             raise ConfigError(
                 f"tokenizer settings are of kind {settings.get('kind')!r}, not {cls.kind!r}. Use load_tokenizer."

@@ -1,4 +1,4 @@
-"""A sequence as tokens, and what travels beside the ids: bases of every token, soft mask, what was read as N."""
+"""A sequence as tokens, with the bases of every token, the soft mask, and counts of letters that were read as N."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
 
 __all__ = ["Tokens", "new_bases", "tokenize"]
 
-_CHUNK = 1 << 20  # tokens looked at at once
-_LOOK_BACK = 8  # tokens before a token that may cover bases of it: those of an overlapping k-mer, which has 8 at most
+_CHUNK = 1 << 20  # tokens handled at once
+_LOOK_BACK = 8  # earlier tokens that may cover a base of a token: overlapping k-mers have at most 8 bases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Tokens:
     ids: Ids  # (n,) token ids
     offsets: np.ndarray[Any, np.dtype[np.int64]]  # (n, 2) bases of each token, 0-based half-open, in the contig
     masked: np.ndarray[Any, np.dtype[np.float32]]  # (n,) share of each token's bases in lower case, 0 to 1
-    ambiguous: dict[str, int]  # bases read as N although the sequence says more: by IUPAC code, and "other"
+    ambiguous: dict[str, int]  # number of letters other than N that are read as N, by IUPAC code, and "other"
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -43,16 +43,16 @@ class Tokens:
 
 
 def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:
-    """Encode a sequence and keep what travels beside the ids.
+    """Encode a sequence, and return its ids together with bases, soft mask and counts of what was read as N.
 
     Parameters
     ----------
     tokenizer
         Any tokenizer.
     sequence
-        Bases in any case.
+        Bases, upper or lower case.
     start
-        Where the sequence begins in its contig, 0-based; added to the offsets.
+        Base of the contig, 0-based, at which the sequence begins; it is added to the offsets.
 
     Examples
     --------
@@ -71,19 +71,19 @@ def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:
 
 
 def new_bases(tokenizer: Tokenizer, ids: Ids, covered: int = 0) -> np.ndarray[Any, np.dtype[np.uint8]]:
-    """Count the bases that each token is the first to cover.
+    """Return the number of bases that each token is the first to cover, (tokens,) uint8.
 
-    Summed up they are the bases of the sequence, so a token's probability can be shared by its new bases. Specials,
-    and single bases that an overlapping k-mer before them has covered, have none.
+    They add up to the bases of the sequence, so the log-probability of a token can be divided among its new bases. Some
+    tokens have none: the specials, and single bases that an overlapping k-mer before them covers already.
 
     Parameters
     ----------
     tokenizer
         Any tokenizer.
     ids
-        Its tokens of a stretch of sequence.
+        Tokens of a stretch of sequence.
     covered
-        Bases of the stretch that tokens before `ids` cover.
+        Number of bases at the start of the stretch that tokens before `ids` cover.
 
     Examples
     --------
@@ -94,6 +94,8 @@ def new_bases(tokenizer: Tokenizer, ids: Ids, covered: int = 0) -> np.ndarray[An
     """
     counts = np.empty(len(ids), np.uint8)
     for at in range(0, len(ids), _CHUNK):
+        # `offsets` counts from the first token given, so a chunk is started a few tokens early, and only differences
+        # count.
         before = min(at, _LOOK_BACK)
         ends = tokenizer.offsets(ids[at - before : at + _CHUNK])[:, 1]
         reach = np.maximum(np.maximum.accumulate(ends), covered if at == 0 else 0)

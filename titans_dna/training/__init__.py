@@ -1,1 +1,1 @@
-"""Pretraining: data to weights, and how good they are."""
+"""Trains models and classifiers on sequence, and measures how good they are."""

@@ -1,13 +1,13 @@
-"""Checkpoints to resume from: everything that the next step depends on, in safetensors and JSON.
+"""Checkpoints from which a training run can go on: everything that the next step depends on, in safetensors and JSON.
 
     checkpoints/step-00000200/
       weights.safetensors    all weights
-      optimizer.safetensors  the moments, by name of parameter
-      lanes.safetensors      the memories of all lanes
+      optimizer.safetensors  moments of the optimiser, by name of parameter
+      lanes.safetensors      memories of all lanes
       run.json               step, sampler, counters; SHA-256 of the other files
 
-A checkpoint is written beside its place, flushed to the disk and renamed, and an older one is removed only after that.
-A damaged one is passed over for the one before. Nothing is unpickled.
+A checkpoint is written under another name, flushed to the disk and renamed; older ones are removed only after that. If
+a checkpoint is damaged, the one before it is used. Nothing is unpickled, so a checkpoint cannot run code.
 """
 
 from __future__ import annotations
@@ -39,27 +39,29 @@ SNAPSHOT_FILES = (WEIGHTS, OPTIMIZER, LANES, RUN)
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """A run between two steps."""
+    """The state of a run between two steps."""
 
     weights: dict[str, Tensor]
     moments: dict[str, Any]  # state of the optimiser: {"state": {name: {...}}, "param_groups": [...]}
-    lanes: StreamState | None  # memories of all lanes
+    lanes: StreamState | None  # memories of all lanes; None if every lane starts anew
     run: dict[str, Any]  # plain values: step, sampler, counters
 
 
 def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
-    """Write a checkpoint below ``output`` and remove all but the last two.
+    """Write a checkpoint below ``output``, and remove all but the last two.
 
     Raises
     ------
     OutputError
-        If it cannot be written, a full disk among the reasons; the checkpoints before it are left as they are.
+        If it cannot be written, for example because the disk is full; earlier checkpoints stay as they are.
     """
     final = output / FOLDER / f"step-{snapshot.run['step']:08d}"
     partial = final.with_name(f".partial-{os.getpid()}-{final.name}")
     try:
         partial.mkdir(parents=True)
         _write(partial, snapshot)
+        # A run that was killed after writing this checkpoint takes its steps again, and a folder is not replaced by a
+        # rename.
         if final.exists():
             shutil.rmtree(final)
         partial.replace(final)
@@ -85,26 +87,28 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     save_file(moments, folder / OPTIMIZER)
     if snapshot.lanes is not None:
         save_state(folder / LANES, snapshot.lanes)
+    # Checked when the checkpoint is read, so that a run goes on from the one before if a disk has damaged this one.
     files = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
     run = {**snapshot.run, "param_groups": snapshot.moments["param_groups"], "files": files}
     (folder / RUN).write_text(json.dumps(run, indent=1) + "\n")
-    for path in folder.iterdir():  # a rename may reach the disk before what it renames
+    # A rename may reach the disk before the data: after a power cut the checkpoint would be there, but empty.
+    for path in folder.iterdir():
         with path.open("rb") as file:
             os.fsync(file.fileno())
 
 
 def checkpoints(output: Path) -> list[Path]:
-    """Return the checkpoints below ``output``, the newest first."""
+    """Return the folders of the checkpoints below ``output``, the newest first."""
     return sorted((output / FOLDER).glob("step-*"), reverse=True)
 
 
 def load_snapshot(output: Path, device: torch.device | str = "cpu") -> Snapshot:
-    """Read the newest checkpoint that is whole; damaged ones are named in a warning and passed over.
+    """Read the newest checkpoint that is whole; a warning names those that are damaged.
 
     Raises
     ------
     CheckpointError
-        If none is whole.
+        If there is no whole checkpoint.
     """
     found = checkpoints(output)
     for folder in found:
@@ -121,7 +125,7 @@ def _read(folder: Path, device: torch.device | str) -> Snapshot:
         run = json.loads((folder / RUN).read_text())
         for name, digest in run["files"].items():
             if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
-                raise CheckpointError("its SHA-256 is not the one written down", path=folder / name)
+                raise CheckpointError("its SHA-256 differs from the one in run.json", path=folder / name)
         moments: dict[str, dict[str, Tensor]] = {}
         for key, value in load_file(folder / OPTIMIZER).items():
             name, _, part = key.rpartition("|")

@@ -1,4 +1,4 @@
-"""What a training run is: budget, windows, optimiser."""
+"""Settings of a training run: budget, windows, optimiser."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ class TrainingConfig:
 
     steps: int = 1000  # updates of the weights
     lanes: int = 16  # windows per step, over all processes
-    accumulate: int = 1  # parts that a process cuts its lanes into; their gradients are added up
+    accumulate: int = 1  # parts into which a process divides its lanes, to need less memory; gradients are added up
     window_tokens: int = 1024  # tokens per window; gradients do not cross from one window to the next
-    first_window_tokens: int = 0  # shorter windows to start with, doubled up to window_tokens; 0 for none
+    first_window_tokens: int = 0  # length of the first windows, doubled until it is window_tokens; 0 for no growth
     window_warmup: float = 0.2  # share of the steps in which windows grow
-    restart: float = 0.25  # probability that a lane starts anew after a window; else its memory is carried on
+    restart: float = 0.25  # probability that a lane starts anew after a window; otherwise its memory is carried on
     random_share: float = 0.0  # share of the lanes that start anew after every window
     both_strands: bool = True  # draw the reverse complement as often as the forward strand
-    learning_rate: float = 3e-3  # peak
-    warmup: float = 0.05  # share of the steps with rising rate
-    final_rate: float = 0.05  # last learning rate over the peak
-    weight_decay: float = 0.1  # of matrices
+    learning_rate: float = 3e-3  # highest learning rate
+    warmup: float = 0.05  # share of the steps in which the learning rate rises
+    final_rate: float = 0.05  # last learning rate divided by the highest
+    weight_decay: float = 0.1  # of matrices only
     clip: float = 1.0  # largest norm of the gradient
     soft_mask_weight: float = 0.1  # loss weight of lower-case bases
     without_recall: float = 0.1  # share of windows in which a copy memory recalls nothing
-    cut_recall: float = 0.3  # share of windows in which it recalls to a random distance alone
+    cut_recall: float = 0.3  # share of windows in which it recalls only up to a random distance
     evaluate_every: int = 100  # steps between evaluations on the held-out contigs
-    evaluation_bases: int = 65_536  # bases of each evaluation
+    evaluation_bases: int = 65_536  # most bases that an evaluation reads
     save_every: int = 100  # steps between checkpoints to resume from
     precision: str = "float32"  # of matrix products; states, norms and the loss stay in float32
-    strategy: str = "ddp"  # of several processes: replicas, shards, or one window cut into pieces
+    strategy: str = "ddp"  # for several processes: "ddp" replicas, "fsdp" sharded weights, "context" windows in pieces
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class TrainingConfig:
         return round(self.random_share * self.lanes)
 
     def window_at(self, step: int) -> int:
-        """Return the tokens per window of ``step`` (from 0): doubled in equal stages of the warm-up."""
+        """Return the tokens per window at ``step`` (from 0); it doubles in stages of equal length."""
         if not self.first_window_tokens:
             return self.window_tokens
         stages = [self.first_window_tokens]

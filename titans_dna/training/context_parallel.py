@@ -1,9 +1,9 @@
-"""One long window cut over several processes, where every memory resets.
+"""Divides a long window among several processes, for models whose memories all reset.
 
-A memory that goes back to its initial weights every R tokens carries nothing over a reset, so a piece that starts there
-needs from the left only what attention, convolutions and words reach back for. Each process reads its piece after a
-halo of that many tokens, rounded down to a reset at each layer; its loss counts its own piece alone. The result is
-exact, and the processes exchange nothing but gradients.
+A memory that goes back to its initial weights every R tokens carries nothing beyond a reset. So a piece of the window
+that starts at a reset needs from its left only the tokens to which attention, convolutions and words reach back. Each
+process reads its piece after a halo of so many tokens, which is extended to a reset at each layer, and counts the loss
+of its own piece only. The result is exact, and the processes exchange nothing but gradients.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from titans_dna.model.config import BackboneConfig
 
 
 def piece_of_window(config: BackboneConfig, window_tokens: int, rank: int, processes: int) -> tuple[int, int, int]:
-    """Return where the halo starts, where the piece starts, and where it ends (0-based, end excluded).
+    """Return the tokens at which halo and piece of a process start, and at which the piece ends (0-based half-open).
 
     Raises
     ------
     ConfigError
-        If a memory never resets, the block sees all tokens, or the pieces do not start at resets.
+        If a memory never resets, attention sees all tokens, or the pieces would not start at resets.
     """
     resets = [layout.reset_tokens for layout in config.memories]
     if config.block == "transformer" or (config.block != "window" and not all(resets)):
@@ -39,6 +39,7 @@ def piece_of_window(config: BackboneConfig, window_tokens: int, rank: int, proce
     piece = window_tokens // processes
     start = halo = rank * piece
     reach = max(config.window_tokens, config.convolution_tokens)
+    # Each layer reaches back from the halo of the layer above it, so the halo grows layer by layer.
     for _ in range(config.layers):
         halo = max(0, (halo - reach) // period * period)
     words = max(*config.context_orders, config.word_counts.reach if config.word_counts else 0, config.stem_tokens, 1)

@@ -1,4 +1,4 @@
-"""What a run learns and what it is tested on: genomes, their weights, and the split, written down."""
+"""The sequence that a run learns from and is tested on: genomes, their weights, and the split, which is recorded."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from titans_dna.tokenizers import Tokenizer
 from titans_dna.training.words import NUCLEOTIDES, is_single
 
 TRAIN, HOLDOUT, EXCLUDED = "train", "holdout", "excluded"
-FOLDS = 4  # parts of each genome that versions of the word counts leave out in turn
-GENOME_GROUPS = 8  # genomes that have versions of their own without them; further ones share
+FOLDS = 4  # parts of each genome; the versions of the word counts leave them out in turn
+GENOME_GROUPS = 8  # genomes for which there are separate versions of the word counts; further genomes share them
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A FASTA to learn, and how often its bases are drawn over those of a FASTA of weight 1."""
+    """A FASTA to learn from; its bases are drawn `weight` times as often as those of a FASTA of weight 1."""
 
     path: Path
     weight: float = 1.0
 
     @classmethod
     def parse(cls, text: str) -> Source:
-        """Return the source written as ``PATH`` or ``PATH=WEIGHT``.
+        """Read a source written as ``PATH`` or ``PATH=WEIGHT``.
 
         Raises
         ------
         ConfigError
-            If the weight is negative.
+            If the weight is negative or infinite.
         """
         path, equals, weight = text.rpartition("=")
         try:
             value = float(weight) if equals else 1.0
-        except ValueError:
+        except ValueError:  # the "=" belongs to the name of the file
             return cls(path=Path(text))
         if not 0 <= value < float("inf"):
             raise ConfigError(f"the sampling weight of {path} is {weight}; give a number of 0 or more")
@@ -52,29 +52,29 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """What is not to be learned.
+    """The contigs and regions that a run does not learn from.
 
-    A contig may bear any of its names; ``FASTA:CONTIG`` means that of one file alone.
+    A contig may be given by any of its names; ``FASTA:CONTIG`` means the contig of one file only.
     """
 
     holdout: Sequence[str] = ()  # contigs to evaluate on
-    exclude: Sequence[str] = ()  # contigs to leave out of both, such as a test set
+    exclude: Sequence[str] = ()  # contigs to use for neither training nor evaluation, such as a test set
     holdout_bed: Path | None = None  # regions to evaluate on, 0-based half-open
-    holdout_share: float = 0.0  # share of the remaining contigs, drawn at random, to evaluate on
+    holdout_share: float = 0.0  # share of the remaining contigs to evaluate on, drawn at random
     aliases: Path | None = None  # file of names that mean the same contig
     seed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
-    """Pieces of contigs to learn and to evaluate on."""
+    """Pieces of contigs to learn from and to evaluate on."""
 
     contigs: list[Contig] | list[WordContig]  # the latter where tokens have several bases
-    held_out: list[np.ndarray]  # ids of the tokens
-    groups: list[int]  # of each contig, for the versions of the word counts
+    held_out: list[np.ndarray]  # token ids of each held-out piece
+    groups: list[int]  # group of each contig, for the versions of the word counts
     left_out: list[frozenset[int]]  # groups that each version has not seen
-    bed: str  # the split: contig, start, end, name of the part, FASTA
-    record: dict[str, Any]  # for training.json
+    bed: str  # the split as BED: contig, start, end (0-based half-open), part, FASTA
+    record: dict[str, Any]  # entries of training.json
 
 
 def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NUCLEOTIDES) -> TrainingData:
@@ -83,7 +83,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     Raises
     ------
     ConfigError
-        If a contig that is named is in no FASTA, a region is on none, or nothing is left to learn.
+        If a named contig or the contig of a region is in no FASTA, or nothing is left to learn from.
     """
     aliases = read_aliases(split.aliases) if split.aliases else []
     genomes = [open_genome(source.path, aliases) for source in sources]
@@ -91,7 +91,9 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     pieces = [(index, contig, *piece) for (index, contig), found in parts.items() for piece in found]
     learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
     if not learned:
-        raise ConfigError("every contig is held out; leave some to learn")
+        raise ConfigError("every contig is held out or excluded; leave at least one to learn from")
+    # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
+    # is learned, a version of the counts is read that has left its group out.
     groups = [index % GENOME_GROUPS * FOLDS + fold for index, _, _, _, fold in learned]
     left_out = _versions(groups)
     contigs = [
@@ -102,6 +104,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
         for (index, contig, start, end, _), group in zip(learned, groups, strict=True)
     ]  # fmt: skip
     held_out = [
+        # Without the bit of soft-masking, which only weighs the training loss.
         genomes[i].codes_of(contig, start, end) & np.uint8(MASKED - 1)
         if is_single(tokenizer)
         else tokenizer.encode(genomes[i].sequence_of(contig, start, end))
@@ -140,14 +143,15 @@ def _names(pieces: Sequence[tuple[int, str, int, int, str]], part: str) -> list[
 
 
 def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
-    """Return, for every contig of every genome, its pieces in order: start, end, part."""
+    """Return the pieces of every contig of every genome, in order: start, end (0-based half-open) and part."""
     regions = _regions(genomes, split.holdout_bed)
     named = {**_named(genomes, split.holdout, HOLDOUT), **_named(genomes, split.exclude, EXCLUDED)}
     keys = [(index, contig) for index, genome in enumerate(genomes) for contig in genome.contigs.names]
     free = [key for key in keys if key not in named and key not in regions]
     if not 0 <= split.holdout_share < 1:
-        raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 up to, but not, 1")
+        raise ConfigError(f"holdout_share is {split.holdout_share}; choose 0 or more, but less than 1")
     count = round(split.holdout_share * len(free))
+    # A stream of its own (7), so that the split does not depend on what else uses the seed.
     drawn = np.random.default_rng([split.seed, 7]).permutation(len(free))[:count]
     named |= {free[i]: HOLDOUT for i in drawn}
     parts = {}
@@ -190,7 +194,7 @@ def _regions(genomes: Sequence[Genome], bed: Path | None) -> dict[tuple[int, str
 
 
 def _around(length: int, regions: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
-    """Return the held-out regions of a contig, merged, and what lies between them."""
+    """Return the held-out regions of a contig, without overlaps, and the pieces to learn from between them."""
     pieces: list[tuple[int, int, str]] = []
     at = 0
     for start, end in sorted(regions):
@@ -207,11 +211,13 @@ def _around(length: int, regions: Sequence[tuple[int, int]]) -> list[tuple[int, 
 def _fold(
     pieces: Sequence[tuple[int, str, int, int, str]], genomes: Sequence[Genome]
 ) -> list[tuple[int, str, int, int, int]]:
-    """Give every piece a fold of its genome; a genome of few pieces is cut into one piece per fold."""
+    """Assign every piece to a fold of its genome; the pieces of a genome with few are each cut into one per fold."""
     counts = [sum(1 for piece in pieces if piece[0] == index) for index in range(len(genomes))]
     out = []
     for index, contig, start, end, _ in pieces:
         if counts[index] >= FOLDS:
+            # By a checksum of the name, so that all pieces of a contig, and the same contig in another run, have one
+            # fold.
             out.append((index, contig, start, end, zlib.crc32(contig.encode()) % FOLDS))
             continue
         cuts = np.linspace(start, end, FOLDS + 1).astype(int).tolist()
@@ -220,7 +226,7 @@ def _fold(
 
 
 def _versions(groups: Sequence[int]) -> list[frozenset[int]]:
-    """Return the groups that each version leaves out: a genome as a whole, or one fold of every genome."""
+    """Return the groups that each version of the word counts leaves out: a whole genome, or one fold of all genomes."""
     present = sorted({*groups})
     genomes = sorted({group // FOLDS for group in present})
     whole = [frozenset(g for g in present if g // FOLDS == genome) for genome in genomes if len(genomes) > 1]

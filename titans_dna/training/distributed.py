@@ -1,12 +1,11 @@
-"""Several processes: who is who, how the model is wrapped, and how its full state is gathered and set.
+"""Several processes: their ranks, how the model is wrapped for them, and how its full state is gathered and set.
 
-Plain ``torch.distributed`` carries it. Lightning Fabric was weighed and left out: it takes 5 to 6 seconds to import,
-wraps the same DDP and FSDP2, and its checkpoints are pickles; here states are gathered with
-``torch.distributed.checkpoint.state_dict`` and stored in safetensors, so they load at any number of processes and are
-never unpickled.
+Plain ``torch.distributed`` does this. Lightning Fabric takes 5 to 6 seconds to import, wraps the same DDP and FSDP2,
+and writes checkpoints as pickles. Here states are gathered with ``torch.distributed.checkpoint.state_dict`` and stored
+in safetensors, so they can be loaded with any number of processes and are never unpickled.
 
-Every process draws the same global batch and takes its own lanes, so the losses are those of one process with the
-same batch, up to the order of sums.
+Every process draws the same global batch and takes its own lanes of it, so the losses are those of one process with the
+same batch, except for the order of sums.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from titans_dna.model.state import map_tensors
 
 @dataclass(frozen=True, kw_only=True)
 class World:
-    """This process among all of a run."""
+    """The place of this process among all processes of a run."""
 
     rank: int = 0
     processes: int = 1
@@ -38,12 +37,12 @@ class World:
         return self.rank == 0
 
     def share(self, lanes: int) -> tuple[int, int]:
-        """Return the first lane of this process, and the one after its last (0-based, end excluded).
+        """Return the lanes of this process, as start and end (0-based half-open).
 
         Raises
         ------
         ConfigError
-            If the lanes cannot be shared evenly.
+            If the lanes cannot be divided evenly.
         """
         if lanes % self.processes:
             raise ConfigError(f"lanes is {lanes}, no multiple of the {self.processes} processes; make it one")
@@ -58,11 +57,12 @@ class World:
         return x
 
     def gather_rows(self, state: Any) -> Any:
-        """Return the states of all processes as one batch, in the order of ranks."""
+        """Join the states of all processes to one batch, in the order of ranks."""
         if self.processes == 1:
             return state
 
         def gather(x: Tensor) -> Tensor:
+            # Not every backend can exchange booleans.
             whole = x.byte() if x.dtype == torch.bool else x
             parts = [torch.empty_like(whole) for _ in range(self.processes)]
             dist.all_gather(parts, whole.contiguous())
@@ -71,13 +71,13 @@ class World:
         return map_tensors(state, gather)
 
     def any(self, flag: bool, device: torch.device) -> bool:
-        """Return whether the flag is set in any process."""
+        """Tell whether the flag is set in any process."""
         return flag if self.processes == 1 else bool(self.sum(torch.tensor(int(flag), device=device)) > 0)
 
 
 @contextmanager
 def world_of_torchrun(device: torch.device) -> Iterator[World]:
-    """Yield this process's place, as ``torchrun`` set it; a process of its own has no company."""
+    """Yield the place of this process as ``torchrun`` set it; without ``torchrun`` it is the only one."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if processes == 1:
         yield World()
@@ -92,7 +92,7 @@ def world_of_torchrun(device: torch.device) -> Iterator[World]:
 
 
 def wrap(module: nn.Module, strategy: str, world: World) -> nn.Module:
-    """Return the module as every process is to call it."""
+    """Wrap a module for several processes: replicas, or weights in shards."""
     if world.processes == 1:
         return module
     if strategy == "fsdp":
@@ -104,13 +104,13 @@ def wrap(module: nn.Module, strategy: str, world: World) -> nn.Module:
         return module
     from torch.nn.parallel import DistributedDataParallel
 
-    # the word counts are the same everywhere and never change: sending them with every step would only cost
+    # The buffers are the word counts, which are the same in every process and never change: no need to send them.
     return DistributedDataParallel(module, broadcast_buffers=False)
 
 
 @contextmanager
 def last_only(module: nn.Module, last: bool) -> Iterator[None]:
-    """Exchange gradients after the last part of a step alone."""
+    """Let processes exchange gradients only with the last part of a step."""
     from torch.distributed.fsdp import FSDPModule
     from torch.nn.parallel import DistributedDataParallel
 
@@ -123,7 +123,7 @@ def last_only(module: nn.Module, last: bool) -> Iterator[None]:
 
 @contextmanager
 def whole(module: nn.Module) -> Iterator[None]:
-    """Hold all weights of a sharded module for the length of the block, to read with it."""
+    """Hold all weights of a sharded module while the context lasts, so that it can be used for reading."""
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(module, FSDPModule):
@@ -146,7 +146,7 @@ def full_state(module: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dic
 def set_full_state(
     module: nn.Module, optimizer: torch.optim.Optimizer, weights: dict[str, Any], moments: dict[str, Any]
 ) -> None:
-    """Set what ``full_state`` returned, under any number of processes."""
+    """Set the state that ``full_state`` returned, with any number of processes."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, set_state_dict
 
     set_state_dict(

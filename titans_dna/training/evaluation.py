@@ -1,4 +1,4 @@
-"""Bits per base on held-out sequence, with the memory carried along or reset in every window."""
+"""Measures bits per base on held-out sequence, with the memory carried along, or reset in every window."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ BASELINE_ORDERS = (2, 6, 12)
 
 @dataclass(frozen=True, kw_only=True)
 class BitsPerBase:
-    """Mean information per base, in bits, over ``bases`` known bases."""
+    """Mean of -log2 P over ``bases`` known bases, in bits."""
 
     bits: float
     bases: int
@@ -43,11 +43,12 @@ def carried_bits(
     progress: Callable[[int], None] | None = None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
-    """Return the bits per base of whole contigs (ids of their tokens), each streamed once from its start."""
+    """Return the bits per base of whole contigs, given as token ids; each is streamed once from its start."""
     total, bases = 0.0, 0
     for ids in contigs:
         for piece in stream_bases(model, ids, bos, new_bases=bases_of(tokenizer, ids)):
             known = np.isfinite(piece.log_probabilities)
+            # In float64, because float32 loses digits in sums over millions of bases.
             total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
             bases += int(known.sum())
             if progress:
@@ -63,7 +64,7 @@ def reset_bits(
     progress: Callable[[int], None] | None = None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
-    """Return the bits per base when every window of ``window_tokens`` tokens is read with no memory of the others."""
+    """Return the bits per base if every window of ``window_tokens`` tokens is read by itself, with a fresh memory."""
     total, bases = 0.0, 0
     for nats, counts in _reset_windows(model, contigs, bos, window_tokens, tokenizer):
         known = torch.isfinite(nats)
@@ -82,10 +83,11 @@ def bits_by_position(
     most_windows: int = 256,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> list[dict[str, float]]:
-    """Return the bits per base by the number of tokens read before, in doubling bins: does more context help?
+    """Return the bits per base by the number of tokens read before, in bins of doubling width.
 
-    Each row says ``start`` and ``end`` of the bin (0-based in the window, end excluded), ``bits_per_base`` and
-    ``bases``. At most ``most_windows`` whole windows are read, spread over the contigs.
+    This shows whether more context helps. Each row has ``start`` and ``end`` of a bin (tokens of the window, 0-based
+    half-open), ``bits_per_base`` and ``bases``. At most ``most_windows`` whole windows are read, evenly spread over the
+    contigs.
     """
     whole = [ids[: len(ids) // window_tokens * window_tokens].reshape(-1, window_tokens) for ids in contigs]
     rows = np.concatenate(whole) if whole else np.zeros((0, window_tokens), dtype=np.uint8)
@@ -111,31 +113,32 @@ def bits_by_position(
 def _reset_windows(
     model: Backbone, contigs: Sequence[np.ndarray], bos: int, window_tokens: int, tokenizer: Tokenizer
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield -ln P of the tokens of windows, nan where one is unknown or covers no new base, and their bases."""
+    """Yield -ln P of the tokens of windows (nan where a token is unknown or covers no new base), and their bases."""
     device = next(model.parameters()).device
     for ids in contigs:
         for start in range(0, len(ids), 16 * window_tokens):
             group = ids[start : start + 16 * window_tokens]
             size = len(group) // window_tokens * window_tokens
+            # The last window of a contig may be shorter, so it is a batch of its own.
             for rows in (group[:size].reshape(-1, window_tokens), group[size:][None]):
                 if rows.size:
                     targets = torch.from_numpy(rows.astype(np.int64)).to(device)
                     inputs = torch.cat([torch.full_like(targets[:, :1], bos), targets[:, :-1]], 1)
                     log_p = model(inputs).log_softmax(-1)
-                    counts = _counts(tokenizer, rows).to(device)  # in every window anew, for it is read by itself
+                    counts = _counts(tokenizer, rows).to(device)  # of each window by itself, as it is read
                     known = (targets < model.config.targets) & (counts > 0)
                     picked = log_p.gather(-1, targets.where(known, 0).unsqueeze(-1)).squeeze(-1)
                     yield torch.where(known, -picked, torch.nan), counts
 
 
 def _counts(tokenizer: Tokenizer, rows: np.ndarray) -> Tensor:
-    """Return the bases that each token of each row is the first to cover."""
+    """Return the number of bases that each token of each row is the first to cover."""
     found = [bases_of(tokenizer, row) for row in rows]
     return torch.from_numpy(np.stack([np.ones(rows.shape[1]) if c is None else c for c in found]).astype(np.int64))
 
 
 def baselines(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) -> list[dict[str, float | str]]:
-    """Return the bits per base of Markov models of the training contigs, one row per order."""
+    """Return the bits per base of Markov models that are fitted on the training contigs, one row per order."""
     return [
         {"name": f"order-{order}", "bits_per_base": MarkovModel(order, training).bits_per_base(held_out)}
         for order in BASELINE_ORDERS
@@ -143,7 +146,13 @@ def baselines(training: Sequence[np.ndarray], held_out: Sequence[np.ndarray]) ->
 
 
 def training_record(folder: Path) -> dict[str, Any]:
-    """Return what a model folder says about its training, or nothing if it does not say."""
+    """Return the training record of a model folder, empty if there is none.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is not JSON.
+    """
     path = folder / "training.json"
     try:
         record = json.loads(path.read_text()) if path.is_file() else {}
@@ -158,7 +167,7 @@ def held_out_contigs(folder: Path, fasta: Fasta) -> list[str]:
     Raises
     ------
     ConfigError
-        If the model does not say, or the FASTA has none of them.
+        If the model does not record them, or the FASTA has none of them.
     """
     named = training_record(folder).get("holdout_contigs", [])
     contigs = [contig for name in named if (contig := fasta.contigs.resolve(name)) is not None]
@@ -174,9 +183,9 @@ def evaluate_model(
     window_tokens: int,
     progress: Callable[[int], None] | None = None,
 ) -> dict[str, Any]:
-    """Return the bits per base of ``contigs`` with the memory carried and reset, and of Markov models.
+    """Return the bits per base of ``contigs`` with the memory carried along and with it reset, and of Markov models.
 
-    The Markov models learn every other contig of the FASTA; if there is none they are left out.
+    The Markov models are fitted on all other contigs of the FASTA; if there are none, they are left out.
     """
     bases = {name: base_ids(fasta.letters(name)) for name in fasta.contigs.names}
     held_out = [model.tokenizer.encode(fasta.sequence(name)) for name in contigs]

@@ -1,4 +1,4 @@
-"""Fine-tuning: a classifier on pooled features of a pretrained backbone, beside k-mers on the same split."""
+"""Trains a classifier on pooled features of a pretrained backbone, and a baseline on k-mers of the same split."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from titans_dna.training.labelled import LabelledData
 from titans_dna.training.optimizer import learning_rate
 
 MODES = ("full", "frozen", "last-layers")
-LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # a few hundred examples are not learned in fewer steps
+LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # with fewer steps, a few hundred examples are not learned
 HEAD, RESULT = "head.safetensors", "finetune.json"
 
 
@@ -42,14 +42,14 @@ class FinetuneConfig:
         If a value is out of its range.
     """
 
-    mode: str = "full"  # which weights are learned beside the head: one of MODES
-    last_layers: int = 1  # blocks that "last-layers" learns, from the end, with the final norm
-    epochs: int | None = None  # passes over the training examples; None for as many as `passes` says
+    mode: str = "full"  # which weights are trained beside the head: one of MODES
+    last_layers: int = 1  # number of last blocks that mode "last-layers" trains, together with the final norm
+    epochs: int | None = None  # passes over the training examples; None for what `passes` chooses
     batch: int = 32  # examples per step
-    learning_rate: float = 1e-3  # peak
+    learning_rate: float = 1e-3  # highest learning rate
     weight_decay: float = 0.01
-    both_strands: bool = True  # show the reverse complement half of the time; test on the mean of both
-    kmer_bases: int = 6  # of the baseline
+    both_strands: bool = True  # train on the reverse complement half of the time; test on the mean of both strands
+    kmer_bases: int = 6  # bases of the baseline's k-mers
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -63,7 +63,7 @@ class FinetuneConfig:
             raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
 
     def passes(self, examples: int) -> int:
-        """Return the passes over so many training examples: ``epochs``, or 5 to 50, as 250 steps need."""
+        """Return the number of passes over the training examples: ``epochs``, or 5 to 50 so as to make 250 steps."""
         if self.epochs is not None:
             return self.epochs
         steps = -(-examples // self.batch)
@@ -71,21 +71,24 @@ class FinetuneConfig:
 
 
 class Classifier(nn.Module):
-    """A linear head on the mean and the last of the features of a sequence's known bases."""
+    """A linear head on two features of a sequence: the mean over its known bases, and the one at its last base."""
 
     def __init__(self, backbone: Backbone, classes: int, bos: int) -> None:
         super().__init__()
         self.backbone, self.bos = backbone, bos
         self.head = nn.Linear(2 * backbone.config.width, classes)
+        # All classes begin equally probable, so the first gradients of the backbone are small.
         nn.init.zeros_(self.head.weight)
         nn.init.zeros_(self.head.bias)
 
     def forward(self, ids: Tensor, valid: Tensor) -> Tensor:
-        """Return logits (B, classes) of padded ids (B, T); padding, where not ``valid``, changes nothing."""
+        """Return logits (B, classes) of padded ids (B, T); padding, where ``valid`` is False, changes nothing."""
         start = torch.full_like(ids[:, :1], self.bos)
         hidden = self.backbone.stream(torch.cat([start, ids], 1)).hidden[:, 1:]
         known = (valid & (ids < self.backbone.config.targets)).unsqueeze(-1)
         count = known.sum(1).clamp_min(1)
+        # The model is causal, so only the last base has seen the whole sequence; the mean adds what stood out on the
+        # way.
         last = (valid.sum(1) - 1).clamp_min(0)
         pooled = torch.where(known, hidden, 0.0).sum(1) / count
         return self.head(torch.cat([pooled, hidden[torch.arange(len(ids), device=ids.device), last]], -1))
@@ -99,9 +102,9 @@ def finetune_model(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Train a classifier, test it beside the k-mer baseline, and write both to ``output``.
+    """Train a classifier, test it and the k-mer baseline, and write the classifier and both results to ``output``.
 
-    The folder is a model folder (the backbone as it became) with ``head.safetensors`` and ``finetune.json``.
+    The output is a model folder with the fine-tuned backbone, and with ``head.safetensors`` and ``finetune.json``.
 
     Raises
     ------
@@ -145,12 +148,12 @@ def finetune_model(
 
 
 def _learned(net: Classifier, config: FinetuneConfig) -> list[nn.Parameter]:
-    """Set which weights are learned, and return them."""
+    """Choose the weights that are trained, and return them."""
     net.backbone.requires_grad_(config.mode == "full")
     if config.mode == "last-layers":
         for part in (*net.backbone.blocks[-config.last_layers :], net.backbone.norm):
             part.requires_grad_(True)
-    net.backbone.head.requires_grad_(False)  # it predicts bases, which nobody asks here
+    net.backbone.head.requires_grad_(False)  # this head predicts bases and is not used here
     return [p for p in net.parameters() if p.requires_grad]
 
 
@@ -173,12 +176,14 @@ def _fit(
             rows = order[start : start + config.batch]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, steps, config.learning_rate, warmup=0.1, final=0.0)
+            # A strand for each example, drawn anew in every pass.
             flips = random.integers(0, 2, len(rows)) if config.both_strands else np.zeros(len(rows))
             sequences = [_strand(data.training[row], bool(flip)) for row, flip in zip(rows, flips, strict=True)]
             logits = net(*_padded(sequences, net))
             target = torch.from_numpy(data.training_labels[rows]).to(logits.device)
             optimizer.zero_grad(set_to_none=True)
             F.cross_entropy(logits, target).backward()
+            # One batch whose gradient is not finite must not spoil all weights.
             if math.isfinite(float(nn.utils.clip_grad_norm_(learned, 1.0))):
                 optimizer.step()
             step += 1
@@ -188,7 +193,7 @@ def _fit(
 
 @torch.inference_mode()
 def classify(net: Classifier, sequences: Sequence[np.ndarray], config: FinetuneConfig) -> np.ndarray:
-    """Return class probabilities (n, classes), the mean of both strands if they were both shown."""
+    """Return class probabilities (n, classes), averaged over both strands if the classifier was trained on both."""
     total = np.zeros((len(sequences), net.head.out_features))
     for flip in (False, True) if config.both_strands else (False,):
         for start in range(0, len(sequences), config.batch):
@@ -198,13 +203,14 @@ def classify(net: Classifier, sequences: Sequence[np.ndarray], config: FinetuneC
 
 
 def classification_metrics(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
-    """Return accuracy, MCC, AUROC and AUPRC; of more than two classes the last two are means over the classes."""
+    """Return accuracy, MCC, AUROC and AUPRC; for more than two classes, the last two are means over the classes."""
     classes = probabilities.shape[1]
     found = probabilities.argmax(1)
     table = np.zeros((classes, classes))
     np.add.at(table, (labels, found), 1)
     n, right = table.sum(), np.trace(table)
     true, said = table.sum(1), table.sum(0)
+    # Matthews correlation of several classes: Gorodkin 2004, doi:10.1016/j.compbiolchem.2004.09.006.
     spread = math.sqrt(float(n**2 - (said**2).sum())) * math.sqrt(float(n**2 - (true**2).sum()))
     asked = [1] if classes == 2 else [c for c in range(classes) if 0 < true[c] < n]
     return {
@@ -220,7 +226,7 @@ def _strand(ids: np.ndarray, reverse: bool) -> np.ndarray:
 
 
 def _padded(sequences: Sequence[np.ndarray], net: Classifier) -> tuple[Tensor, Tensor]:
-    """Return ids, padded behind with an id that is no base, and where they are valid."""
+    """Return ids, padded at the end with an id that is no base, and where they are valid."""
     longest, device = max(len(ids) for ids in sequences), net.head.weight.device
     ids = torch.full((len(sequences), longest), net.backbone.config.targets, dtype=torch.long)
     valid = torch.zeros(ids.shape, dtype=torch.bool)

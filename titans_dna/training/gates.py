@@ -1,4 +1,4 @@
-"""The gates of the memories on held-out sequence, watched while training goes on."""
+"""Watches the gates of the memories on held-out sequence during training."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import torch
 from titans_dna.inference.gates import GateStatistics, gate_statistics
 from titans_dna.model.backbone import Backbone
 
-GATE_TOKENS = 4096  # read at most, so that an evaluation costs hardly more than without
-GATE_CONTIGS = 64  # of which they are taken at most
+GATE_TOKENS = 4096  # most tokens to read, so that an evaluation costs hardly more
+GATE_CONTIGS = 64  # most contigs from which they are taken
 
 
 def held_out_gates(model: Backbone, sample: Sequence[np.ndarray], bos: int) -> list[GateStatistics]:
@@ -20,11 +20,11 @@ def held_out_gates(model: Backbone, sample: Sequence[np.ndarray], bos: int) -> l
     Parameters
     ----------
     model
-        The model.
+        Model to watch.
     sample
-        Ids of the tokens of held-out contigs; without any, nothing is returned.
+        Token ids of held-out contigs; if there are none, nothing is returned.
     bos
-        Id of the token before the first base; the one after it stands for padding, which no memory is written by.
+        Id of the start token. The next id is padding, which is never written to a memory.
     """
     contigs = sample[:GATE_CONTIGS]
     if not contigs:

@@ -8,12 +8,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-MOST_STEPS = 100  # of L-BFGS
-PENALTY = 1e-3  # of squared weights, over the mean loss
+MOST_STEPS = 100  # most iterations of L-BFGS
+PENALTY = 1e-3  # weight of the squared weights, relative to the mean loss
 
 
 def kmer_frequencies(sequences: Sequence[np.ndarray], kmer_bases: int) -> np.ndarray:
-    """Return the share of every k-mer among the known k-mers of each sequence, (n, 4^k) float32."""
+    """Return the frequency of every k-mer among the k-mers without N of each sequence, (n, 4^k) float32."""
     rows = np.zeros((len(sequences), 4**kmer_bases), dtype=np.float32)
     for row, ids in zip(rows, sequences, strict=True):
         size = max(0, len(ids) - kmer_bases + 1)
@@ -47,7 +47,7 @@ def fit_logistic(features: np.ndarray, labels: np.ndarray, classes: int) -> tupl
 def kmer_probabilities(
     training: Sequence[np.ndarray], labels: np.ndarray, tested: Sequence[np.ndarray], classes: int, kmer_bases: int
 ) -> np.ndarray:
-    """Return the class probabilities (n, classes) that the baseline, fitted on ``training``, gives to ``tested``."""
+    """Fit the baseline on ``training`` and return its class probabilities (n, classes) of ``tested``."""
     learned, asked = kmer_frequencies(training, kmer_bases), kmer_frequencies(tested, kmer_bases)
     mean, scale = learned.mean(0), learned.std(0) + 1e-6
     weight, bias = fit_logistic((learned - mean) / scale, labels, classes)

@@ -1,4 +1,4 @@
-"""Labelled sequences: tables of sequences, FASTA headers, or intervals on a genome; and their split.
+"""Reads labelled sequences from tables, FASTA or intervals on a genome, and splits them for training and test.
 
 ==========================  =========================================================================
 file                        what it holds
@@ -9,8 +9,8 @@ file                        what it holds
 ``.fa``, ``.fasta`` (.gz)   the label is the last word of the header, after ``|`` or a space
 ==========================  =========================================================================
 
-Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``. Where
-classes are asked for, not taught, labels may be missing: then a table needs no column of them.
+Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``. Rows that
+are to be classified, not learned from, need no label, and their table no column of labels.
 """
 
 from __future__ import annotations
@@ -42,44 +42,44 @@ class Example:
     label: str
     name: str = ""  # column ``name`` of a table or BED, first word of a FASTA header
     sequence: bytes = b""
-    contig: str = ""  # of an interval, instead of a sequence
-    start: int = 0  # 0-based
-    end: int = 0  # excluded
+    contig: str = ""  # contig of an interval; "" for a row with a sequence of its own
+    start: int = 0  # 0-based half-open
+    end: int = 0
     split: str = ""  # "train", "test", or empty
 
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledData:
-    """Examples as ids, split; labels are numbers of ``classes``."""
+    """Examples for training and test, as ids of bases; a label is the number of its class in ``classes``."""
 
     classes: tuple[str, ...]
     training: list[np.ndarray]
     training_labels: np.ndarray
     tested: list[np.ndarray]
     tested_labels: np.ndarray
-    outcomes: dict[str, int]  # rows of the input by outcome; "used" among them
+    outcomes: dict[str, int]  # number of input rows by outcome, "used" included
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One row of the input, read."""
+    """One row of the input with its bases."""
 
     example: Example
-    outcome: str  # USED, or why there are no bases
-    ids: np.ndarray  # of its bases; empty if it cannot be used
+    outcome: str  # USED, or the reason why the row cannot be used
+    ids: np.ndarray  # ids of its bases; empty if it cannot be used
 
 
 def read_rows(path: Path, genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
-    """Yield the rows of a file in its order, with their bases.
+    """Yield the rows of a file with their bases, in the order of the file.
 
     Parameters
     ----------
     path
-        One of the files of the table above.
+        A file of one of the kinds in the table above.
     genome
-        FASTA of intervals.
+        Genome from which intervals are read; None if there are none.
     taught
-        Whether a row needs a label.
+        Whether the rows are to be learned from, and so need labels.
 
     Raises
     ------
@@ -92,34 +92,34 @@ def read_rows(path: Path, genome: Genome | None, *, taught: bool = True) -> Iter
 
 
 def read_examples(examples: Iterable[Example], genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
-    """Yield examples in their order, with their bases; parameters and errors as in `read_rows`."""
+    """Yield examples with their bases, in their order; parameters and errors are those of `read_rows`."""
     for example in examples:
         outcome, sequence = _sequence(example, genome) if example.label or not taught else ("no_label", b"")
         yield Row(example=example, outcome=outcome, ids=NucleotideTokenizer().encode(sequence))
 
 
 def read_labelled(path: Path, genome: Genome | None, test_share: float, seed: int) -> LabelledData:
-    """Read labelled sequences or intervals and split them.
+    """Read labelled sequences or intervals, and split them into training and test.
 
-    Where the file names no split, ``test_share`` of each class is drawn at random for the test.
+    If the file has no split, ``test_share`` of each class is drawn at random for the test.
 
     Raises
     ------
     InputMissing, FormatError
         If the file is not there, or its columns are not those above.
     ConfigError
-        If intervals come without a genome, or a part of the split lacks examples.
+        If there are intervals but no genome, or a part of the split has no examples.
     """
     return split_rows(list(read_rows(path, genome)), test_share, seed, where=str(path))
 
 
 def split_rows(rows: Sequence[Row], test_share: float, seed: int, *, where: str) -> LabelledData:
-    """Split rows as `read_labelled` does; ``where`` names them in an error.
+    """Split rows as `read_labelled` does; ``where`` is the name of their source in an error.
 
     Raises
     ------
     ConfigError
-        If a part of the split lacks examples.
+        If there are fewer than two labels, or a part of the split has no examples.
     """
     outcomes = Counter(row.outcome for row in rows)
     usable = [(row.example, row.ids) for row in rows if row.outcome == USED]
@@ -143,6 +143,7 @@ def _examples(path: Path, taught: bool) -> Iterator[Example]:
     if not path.is_file():
         raise InputMissing("no such file. Check the path.", path=path)
     kind = "".join(path.suffixes[-2:]).removesuffix(".gz")
+    # The last suffix, "gz" left out: a name may have other dots.
     kind = "." + kind.rpartition(".")[2]
     if kind in TABLES:
         yield from _table(path, "," if kind == ".csv" else "\t", taught)
@@ -188,7 +189,7 @@ def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
 
 
 def _fasta(path: Path) -> Iterator[Example]:
-    """Read records in order; names may repeat, for they are no keys here."""
+    """Read records in order; unlike in a genome, names may repeat here, so this does not use the FASTA reader."""
     header: str | None = None
     parts: list[str] = []
     for line in _lines(path):
@@ -210,7 +211,7 @@ def _record(header: str, parts: Sequence[str]) -> Example:
 
 
 def _sequence(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
-    """Return the outcome of a row and its bases."""
+    """Return the outcome of a row, and its bases."""
     if not example.contig:
         return (USED, example.sequence) if example.sequence else ("empty", b"")
     if fasta is None:
@@ -226,11 +227,13 @@ def _sequence(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
 
 
 def _tested(splits: Sequence[str], labels: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """Return which rows are tested: those that say so, or a share of each class by the seed."""
+    """Tell which rows are for the test: those that say so, or a share of each class drawn by the seed."""
+    # If any row names its part, rows without one are for training.
     if any(splits):
         return np.array([split == "test" for split in splits])
     tested, random = np.zeros(len(labels), dtype=bool), np.random.default_rng([seed, 11])
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
+        # Class by class, so that the test has the same shares of classes as the training.
         tested[random.permutation(members)[: max(1, round(share * len(members)))]] = True
     return tested

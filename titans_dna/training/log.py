@@ -1,7 +1,7 @@
-"""The log of a run: ``log.csv``, one line per step and evaluation, and TensorBoard events if asked for.
+"""The log of a run: ``log.csv`` with one line per step and evaluation, and TensorBoard events if asked for.
 
-``gates.csv`` stands beside it: at each evaluation one line per memory says what its gates do on held-out sequence. A
-memory whose column ``writes`` falls to 0 is not used any more.
+``gates.csv`` has one line per memory for each evaluation, with statistics of its gates on held-out sequence. A memory
+whose column ``writes`` has fallen to 0 is never used.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ GATE_NAMES = ["step", *(field.name for field in fields(GateStatistics))]
 
 
 class RunLog:
-    """Write the rows of a run as they come.
+    """Writes the rows of a run as they come.
 
     Parameters
     ----------
     folder
-        Of the model; made if need be.
+        Folder of the model; it is made if it does not exist.
     after_step
-        Steps done when the run goes on: later lines, of steps that will be taken again, are dropped.
+        Number of steps done, if the run goes on. Lines of later steps are dropped, since these steps are taken again.
     tensorboard
         Whether to write events for TensorBoard into ``events/``.
 
     Raises
     ------
     ConfigError
-        If TensorBoard is asked for and not installed.
+        If TensorBoard is asked for, but not installed.
     OutputError
         If the log cannot be written.
     """
@@ -52,7 +52,7 @@ class RunLog:
             ) from error
 
     def write(self, row: LogRow) -> None:
-        """Add a row."""
+        """Write a row."""
         values = asdict(row)
         self._log.add([list(values.values())])
         if self._events:
@@ -60,7 +60,7 @@ class RunLog:
                 self._events.add_scalar(f"{row.split}/{name}", values[name], row.step)
 
     def write_gates(self, step: int, gates: list[GateStatistics]) -> None:
-        """Add what the gates of all memories did at the evaluation after a step."""
+        """Write the statistics of all memories' gates at the evaluation after a step."""
         self._gates.add([[step, *asdict(memory).values()] for memory in gates])
 
     def close(self) -> None:
@@ -81,7 +81,7 @@ class _Lines:
         self.add([names, *kept])
 
     def add(self, rows: list[list[Any]]) -> None:
-        """Write rows, so that a run that is killed has them."""
+        """Write rows and flush them, so that they are not lost if the run is killed."""
         self._writer.writerows([f"{v:.6g}" if isinstance(v, float) else v for v in row] for row in rows)
         self._file.flush()
 
@@ -91,7 +91,7 @@ class _Lines:
 
 
 def _rows(path: Path, columns: int, last_step: int) -> list[list[str]]:
-    """Return the whole lines of an earlier log, up to a step."""
+    """Return the complete lines of an earlier log, up to a step; a kill may have cut the last one."""
     if not path.is_file():
         return []
     lines = list(csv.reader(path.read_text().splitlines()))[1:]

@@ -1,4 +1,4 @@
-"""The training loop: next base, on lanes of consecutive windows that carry their memory."""
+"""The training loop: predict the next base, on lanes of consecutive windows that carry their memory along."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from titans_dna.training.words import NUCLEOTIDES
 
 @dataclass(frozen=True, kw_only=True)
 class LogRow:
-    """One line of a run's log; ``seconds`` since its start, ``bases`` learned and steps ``skipped`` so far."""
+    """One line of a run's log; ``bases``, ``skipped`` (steps) and ``seconds`` are totals since the start of the run."""
 
     step: int
     split: str  # "train" or "validation"
@@ -48,36 +48,36 @@ class LogRow:
 
 @dataclass(kw_only=True)
 class Counters:
-    """What a run counts."""
+    """Counters of a run."""
 
     step: int = 0  # steps done
-    bases: int = 0  # of weight above 0
+    bases: int = 0  # bases learned, of a weight above 0
     skipped: int = 0  # steps whose gradient was not finite
     seconds: float = 0.0
     best: float = math.inf  # lowest validation bits per base
 
 
 class Trainer:
-    """A run: model, optimiser, sampler and the lanes' memories, step by step.
+    """A run, step by step: model, optimiser, sampler, and the memories of the lanes.
 
     Parameters
     ----------
     model
-        On the device to train on; trained in place.
+        Model on the device to train on; it is trained in place.
     contigs
-        Training contigs.
+        Contigs to learn from.
     config
         The run.
     tokenizer
-        What the ids mean.
+        Tokenizer that made the ids.
     world
-        This process among all of the run.
+        Place of this process among all processes of the run.
 
     Raises
     ------
     ConfigError
-        If memories are to be carried from window to window but a window ends within a chunk of the model, or the
-        lanes or the window cannot be shared among the processes.
+        If memories are carried from window to window, but a window ends within a chunk of the model; or if the lanes or
+        the window cannot be divided evenly among the processes.
     """
 
     def __init__(
@@ -100,8 +100,10 @@ class Trainer:
             piece_of_window(model.config, config.window_tokens, 0, self.world.processes)
         if model.config.recall:
             contigs = with_recalled([c for c in contigs if isinstance(c, Contig)], model.config.recall)
+        # Every process draws the batches of all lanes from one seed and uses its own lanes, so the number of processes
+        # does not change what is learned.
         self.sampler = _sampler(contigs, config, self.bos, model.config.targets)
-        if config.precision == "bfloat16" and self.device.type == "cuda":  # the memory's products, outside autocast
+        if config.precision == "bfloat16" and self.device.type == "cuda":  # the memory's products are outside autocast
             torch.set_float32_matmul_precision("medium")
         self.module = wrap(NextBase(model, config.precision), config.strategy, self.world)
         self.optimizer = make_optimizer(model, config)
@@ -110,11 +112,11 @@ class Trainer:
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Device of the model."""
         return next(self.model.parameters()).device
 
     def step(self) -> LogRow:
-        """Take one step and return its line of the log."""
+        """Take one step, and return its line of the log."""
         started, count = time.monotonic(), self.counters
         run = self.config
         rate = learning_rate(count.step, run.steps, run.learning_rate, warmup=run.warmup, final=run.final_rate)
@@ -122,10 +124,11 @@ class Trainer:
             group["lr"] = rate
         batch = self.sampler.draw(self.config.window_at(count.step))
         loss = self.world.sum(self._backward(batch))
+        # The gradients are those of all processes by then, so all processes take the same branch.
         norm = _number(nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip))
         if math.isfinite(norm):
             self.optimizer.step()
-        else:  # a step that cannot be taken must not poison the lanes' memories either
+        else:  # what made the gradient not finite may be in the lanes' memories too, so these start anew
             count.skipped += 1
             self.states = [None if s is None else self._initial_state(s.recent.shape[0]) for s in self.states]
         self.optimizer.zero_grad(set_to_none=True)
@@ -138,7 +141,8 @@ class Trainer:
         return replace(self.model.initial_state(lanes), recall=None)  # what is recalled comes with each batch
 
     def _backward(self, batch: Batch) -> Tensor:
-        """Add up the gradients of this process's share; return its share of the loss."""
+        """Add up the gradients of this process's lanes, and return its share of the loss."""
+        # The total is over all lanes and pieces, so that the shares of all processes add up to the mean loss.
         config, total = self.config, float(batch.weights.sum())
         if self.contextual:
             batch = own_piece(batch, self.model.config, self.world.rank, self.world.processes)
@@ -147,15 +151,16 @@ class Trainer:
             start = self.first + part * each
             state = self.states[part]
             with last_only(self.module, part == config.accumulate - 1):
+                # Truncated back-propagation: a state carries the memory over the border of windows, but no gradient.
                 share, after = self.module(batch.rows(start, start + each), state and detach(state), total)
-                # gradients are averaged over processes, but the loss is a sum over them
+                # DDP and FSDP average gradients over processes, but the loss is a sum over them.
                 (share * self.world.processes).backward()
             loss = loss + share.detach()
             self.states[part] = None if self.contextual else detach(after)
         return loss
 
     def evaluate(self, sample: Sequence[np.ndarray], row: LogRow) -> tuple[LogRow, list[GateStatistics]]:
-        """Return the line of an evaluation after the step of ``row``, and what the memories' gates do."""
+        """Evaluate after the step of ``row``; return a line of the log, and the statistics of the memories' gates."""
         started = time.monotonic()
         self.model.eval()
         with whole(self.module):
@@ -173,11 +178,11 @@ class Trainer:
         )  # fmt: skip
 
     def weights(self) -> dict[str, Tensor]:
-        """Return all weights under their names in the backbone; every process must call it."""
+        """Return all weights by their names in the backbone; every process must call it."""
         return _plain(full_state(self.module, self.optimizer)[0])
 
     def whole_model(self, weights: dict[str, Tensor]) -> Backbone:
-        """Return a copy of the model that this process can read with alone."""
+        """Return a copy of the model with these weights, which this process can use without the others."""
         model = Backbone(self.model.config)
         model.load_state_dict(weights)
         return model.to(self.device).eval()
@@ -193,7 +198,7 @@ class Trainer:
         return Snapshot(weights=_plain(weights), moments=moments, lanes=lanes, run=run)
 
     def restore(self, snapshot: Snapshot) -> None:
-        """Go on from a snapshot, which may be of another number of processes."""
+        """Go on from a snapshot, which may come from another number of processes."""
         values = {f: snapshot.run[f] for f in Counters.__dataclass_fields__}
         self.counters = Counters(**{**values, "best": math.inf if values["best"] is None else values["best"]})
         self.sampler.restore(snapshot.run["sampler"])
@@ -217,24 +222,24 @@ def train(
     improved: Callable[[dict[str, Tensor]], None] = lambda _: None,
     stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Take the steps that remain; return False if it was stopped before the last.
+    """Take the remaining steps; return False if the run was stopped before the last of them.
 
     Parameters
     ----------
     trainer
-        The run, new or restored.
+        A new run, or a restored one.
     held_out
-        Ids of the bases of contigs to evaluate on; may be empty.
+        Token ids of the contigs to evaluate on; may be empty.
     report
         Called with every row of the log, in order.
     report_gates
-        Called after each evaluation, with the step and what the memories' gates do on held-out sequence.
+        Called after each evaluation with the step, and with the statistics of the gates on held-out sequence.
     output
-        Folder to keep checkpoints in; None for none.
+        Folder for checkpoints; None for no checkpoints.
     improved
-        Called with the weights after an evaluation that is the best so far.
+        Called with the weights after each evaluation that is the best so far.
     stop
-        Asked after every step; if it says so, a checkpoint is written and the run ends.
+        Called after every step; if it returns True, a checkpoint is written and the run ends.
     """
     config, world = trainer.config, trainer.world
     sample = evaluation_sample(held_out, config, trainer.model.config.targets)
@@ -249,9 +254,11 @@ def train(
             report_gates(row.step, gates)
             if row.bits_per_base < trainer.counters.best:
                 trainer.counters.best = row.bits_per_base
+                # Outside the condition below, because all processes must take part.
                 weights = trainer.weights()
                 if world.leads:
                     improved(weights)
+        # A signal may reach one process only. All must agree, for a snapshot is gathered from all of them.
         stopped = world.any(stop(), trainer.device)
         if output and (row.step % config.save_every == 0 or done or stopped):
             snapshot = trainer.snapshot()
@@ -278,12 +285,12 @@ def _sampler(
 
 
 def _tokens_per_base(batch: Batch) -> float:
-    """Return what turns a mean loss per token into one per base."""
+    """Return the factor from a mean loss per token to one per base."""
     return float(batch.weights.sum() / max(1e-9, (batch.weights * batch.bases).sum()))
 
 
 def _check_windows(model: Backbone, config: TrainingConfig) -> None:
-    """Refuse windows after which a lane that starts anew could not be read together with one that goes on."""
+    """Refuse windows that end within a chunk: lanes that start anew and lanes that go on could not be one batch."""
     for window in {config.window_at(step) for step in range(config.steps)} | {config.window_tokens}:
         if config.restart < 1 and model.config.phase(window):
             raise ConfigError(
@@ -299,12 +306,12 @@ def _number(norm: Tensor) -> float:
 
 
 def _plain(weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return the weights under their names in the backbone."""
+    """Return the weights by their names in the backbone."""
     return {name.removeprefix("backbone."): tensor for name, tensor in weights.items()}
 
 
 def evaluation_sample(held_out: Sequence[np.ndarray], config: TrainingConfig, targets: int) -> list[np.ndarray]:
-    """Return the first tokens of each held-out contig that hold no long gap, as many as an evaluation may read."""
+    """Return the tokens of each held-out contig from its first known base on, as many as an evaluation may read."""
     share = max(1, config.evaluation_bases // max(1, len(held_out)))
     pieces = []
     for ids in held_out:

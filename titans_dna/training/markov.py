@@ -1,7 +1,7 @@
 """Order-k Markov models: the baselines that a neural model has to beat.
 
-Counts are taken on both strands of the training contigs (inverted repeats, as GeCo does). The pseudo-count is the best
-of ``PSEUDO_COUNTS`` on the held-out sequence itself, which favours the baseline.
+Counts are taken on both strands of the training contigs ("inverted repeats" of GeCo). The pseudo-count is the one of
+``PSEUDO_COUNTS`` that is best on the held-out sequence itself, which favours the baseline.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ import numpy as np
 from titans_dna.loading.lanes import reverse_complement_ids
 
 PSEUDO_COUNTS = (1.0, 0.25, 1 / 16, 1 / 64)
-JOINED_BASES = 1 << 24
+JOINED_BASES = 1 << 24  # sequences are joined up to this length, because many short ones would take long
 MAXIMUM_ORDER = 12  # 4^13 counts of 4 bytes: 268 MB
 
 
 def contexts(ids: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the word number and the base of every position whose ``order`` preceding bases and itself are known.
+    """Return word and base of every position that is known together with the ``order`` bases before it.
 
     Parameters
     ----------
     ids
         0 to 3 for A, C, G, T; anything else is unknown.
     order
-        Number of preceding bases, 0 or more.
+        Number of preceding bases in a word, 0 or more. A word is a number in base 4, its first base the highest digit.
     """
     size = max(0, len(ids) - order)
     word = np.zeros(size, dtype=np.int64)
@@ -39,7 +39,7 @@ def contexts(ids: np.ndarray, order: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _joined(sequences: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yield the sequences joined to long ones, with an unknown base between them."""
+    """Yield the sequences joined to longer ones, with an unknown base between them, which no word crosses."""
     parts: list[np.ndarray] = []
     for ids in sequences:
         parts += [ids, np.array([4], dtype=ids.dtype)]
@@ -51,7 +51,7 @@ def _joined(sequences: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 class MarkovModel:
-    """Counts of the base that follows each word of ``order`` bases.
+    """Counts of the bases that follow each word of ``order`` bases.
 
     Raises
     ------
@@ -71,7 +71,7 @@ class MarkovModel:
         self.counts = self.counts.reshape(-1, 4)
 
     def bits_per_base(self, sequences: Sequence[np.ndarray]) -> float:
-        """Return the mean information of the known bases of ``sequences``, in bits, at the best pseudo-count."""
+        """Return the mean of -log2 P over the known bases of ``sequences``, with the best pseudo-count."""
         pairs = [contexts(ids, self.order) for ids in sequences]
         word, base = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         rows = self.counts[word]
@@ -81,10 +81,10 @@ class MarkovModel:
 
 
 def adaptive_bits(ids: np.ndarray, order: int) -> float:
-    """Return the mean bits of the bases of a sequence under counts of itself, each up to the base before.
+    """Return the mean bits of the bases of a sequence, each predicted from the counts of all bases before it.
 
-    After each base its word is counted on both strands (an inverted repeat, as GeCo counts it). The pseudo-count is the
-    best of ``PSEUDO_COUNTS`` for the whole sequence.
+    After each base, its word is counted on both strands ("inverted repeats" of GeCo). The pseudo-count is the best of
+    ``PSEUDO_COUNTS`` for the whole sequence.
     """
     size = max(0, len(ids) - order)
     direct, inverse = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
@@ -94,12 +94,14 @@ def adaptive_bits(ids: np.ndarray, order: int) -> float:
         known &= piece < 4
         if at < order:
             direct = direct * 4 + (piece & 3)
-        if at:  # the other strand reads the word backwards: from the base that followed to the second of the word
+        if at:  # the other strand reads the complements backwards: from the base that follows to the word's second base
             inverse += (3 - (piece & 3)).astype(np.int64) * 4 ** (at - 1)
     direct, inverse = direct[known], inverse[known]
     base = ids[order:][known].astype(np.int64) if size else np.zeros(0, dtype=np.int64)
     other = 3 - ids[:size][known].astype(np.int64)
-    word = np.stack([direct, inverse], 1).ravel()  # in the order of time: predicted, then counted on both strands
+    # All counts at once: entries in the order of reading, sorted stably by word, so that the entries of a word before
+    # any entry are those it has met. Running sums then are the counts at that time.
+    word = np.stack([direct, inverse], 1).ravel()
     follows = np.stack([base, other], 1).ravel()
     by_word = np.argsort(word, kind="stable")
     seen = np.zeros((len(word) + 1, 4), dtype=np.int32)

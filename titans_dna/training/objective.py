@@ -1,4 +1,4 @@
-"""The objective: the next base, weighed, on windows that go on from a state."""
+"""The training objective: the weighted loss of the next base, on windows that go on from a state."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from titans_dna.model.state import StreamState, where
 
 
 class NextBase(nn.Module):
-    """The share of a batch in the mean loss of its step, as a module, so that DDP and FSDP can wrap it."""
+    """The share of some lanes in the loss of a step; it is a module, so that DDP and FSDP can wrap it."""
 
     def __init__(self, backbone: Backbone, precision: str = "float32") -> None:
         super().__init__()
         self.backbone, self.precision = backbone, precision
 
     def forward(self, batch: Batch, state: StreamState | None, total_weight: float) -> tuple[Tensor, StreamState]:
-        """Return the weighed loss in nats over ``total_weight``, and the lanes' states after their windows."""
+        """Return the weighted loss in nats divided by ``total_weight``, and the lanes' states after their windows."""
         device = next(self.backbone.parameters()).device
         fresh = torch.from_numpy(batch.fresh).to(device)
         initial = self.backbone.initial_state(len(batch.fresh))
-        if batch.recalled is not None:  # computed ahead: no reader goes along with the lanes
+        if batch.recalled is not None:  # it was computed before training, so the state needs no copy memory
             initial = replace(initial, recall=None)
         state = initial if state is None or batch.fresh.all() else where(fresh, initial, state)
         inputs, weights = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.weights).to(device)
+        # Ids without a logit, such as N, would be an error in the loss. They have weight 0, so any id serves.
         targets = torch.from_numpy(batch.targets).to(device).where(weights > 0, 0)
         autocast = torch.autocast(device.type, torch.bfloat16, enabled=self.precision == "bfloat16")
         ahead = None
@@ -46,7 +47,7 @@ class NextBase(nn.Module):
 
 @contextmanager
 def reading(backbone: Backbone, batch: Batch) -> Iterator[None]:
-    """Let each lane read the version of the word counts that has not seen its contig."""
+    """Let each lane read a version of the word counts that has not counted its contig."""
     counts = backbone.counts
     if counts is None or counts.versions == 1:
         yield

@@ -1,4 +1,4 @@
-"""AdamW, and its learning rate along a run."""
+"""The optimiser, AdamW, and its learning rate along a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from titans_dna.training.config import TrainingConfig
 
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices alone (not on gains, biases and embeddings)."""
+    """Return AdamW with weight decay on matrices only: not on gains, biases, embeddings and initial memories."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
@@ -22,20 +22,20 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Adam
 
 
 def learning_rate(step: int, steps: int, peak: float, *, warmup: float, final: float) -> float:
-    """Return the rate of a step: linear warm-up to the peak, then a cosine down.
+    """Return the learning rate of a step: a linear rise to the peak, then a cosine down.
 
     Parameters
     ----------
     step
-        From 0.
+        Number of the step, from 0.
     steps
-        Of the whole run.
+        Number of steps of the run.
     peak
-        Highest rate.
+        Highest learning rate.
     warmup
         Share of the steps in which the rate rises.
     final
-        Last rate over the peak.
+        Last learning rate divided by the peak.
     """
     warm = max(1, round(warmup * steps))
     if step < warm:

@@ -1,4 +1,4 @@
-"""Classes of sequences by a classifier that was fine-tuned before."""
+"""Classifies sequences with a fine-tuned classifier."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ from titans_dna.recall import Relatives
 from titans_dna.training.finetune import HEAD, RESULT, Classifier, FinetuneConfig, classification_metrics, classify
 from titans_dna.training.labelled import USED, Row
 
-ROWS = 256  # read and written at a time
+ROWS = 256  # rows classified at a time
 COLUMNS = ("name", "contig", "start", "end", "label", "outcome", "predicted")
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedClassifier:
-    """A fine-tuned model, ready to classify."""
+    """A fine-tuned classifier that is ready to use."""
 
     net: Classifier
     classes: tuple[str, ...]
     config: FinetuneConfig
-    name: str = ""  # of the model
-    weights_sha256: str = ""  # of the model, without the head
+    name: str = ""  # name of the model
+    weights_sha256: str = ""  # SHA-256 of the model's weights, without the head
 
     def behind(self, relatives: Relatives) -> TrainedClassifier:
         """Return the classifier as it reads with these relatives in its copy memory."""
@@ -58,7 +58,7 @@ def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
     Raises
     ------
     InputMissing
-        If the folder has no classifier.
+        If the folder holds no classifier.
     CheckpointError
         If a file is damaged, or the head does not fit the model.
     """
@@ -89,7 +89,7 @@ def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
 def predict_classes(
     classifier: TrainedClassifier, rows: Iterable[Row], advance: Callable[[int], None] = lambda _: None
 ) -> Iterator[Prediction]:
-    """Yield the class probabilities of rows in their order, ``ROWS`` at a time."""
+    """Yield the class probabilities of rows in their order; ``ROWS`` of them are classified at a time."""
     rows = iter(rows)
     while group := list(itertools.islice(rows, ROWS)):
         used = [row.ids for row in group if row.outcome == USED]
@@ -102,10 +102,10 @@ def predict_classes(
 
 @dataclass(frozen=True, kw_only=True)
 class PredictionCounts:
-    """Rows by outcome, and how right the classes were where all labels are known."""
+    """Number of rows by outcome, and metrics of the predictions if all labels are known."""
 
     outcomes: dict[str, int]
-    metrics: dict[str, float] | None  # None if a usable row has no label among the classes, or all have the same
+    metrics: dict[str, float] | None  # None if a usable row has no known label, or all rows have the same
 
 
 def write_predictions(
@@ -114,9 +114,9 @@ def write_predictions(
     predictions: Iterable[Prediction],
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> PredictionCounts:
-    """Write one line per row, tab-separated: where it is, its most probable class, and the probability of each.
+    """Write one line per row: its place, its most probable class, and the probability of each class.
 
-    Above the header stands what they were made with.
+    The metadata stand above the header.
 
     Raises
     ------
@@ -137,7 +137,7 @@ def write_predictions(
 
 
 def _line(prediction: Prediction, classes: Sequence[str]) -> dict[str, Any]:
-    """Return the columns of a row; those it has not are left out."""
+    """Return the columns of a row, without those that it lacks."""
     example, outcome = prediction.row.example, prediction.row.outcome
     line: dict[str, Any] = {"name": example.name or None, "label": example.label or None, "outcome": outcome}
     if example.contig:

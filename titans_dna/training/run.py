@@ -1,4 +1,4 @@
-"""A pretraining run from files to a model folder."""
+"""A pretraining run, from sequence files to a model folder."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from titans_dna.training.words import NUCLEOTIDES, fit_config
 from titans_dna.version import __version__
 
 SPLIT_FILES = ("holdout_bed", "aliases")
-REQUEUE = 75  # exit code of a run that was told to stop: EX_TEMPFAIL, try again later
+REQUEUE = 75  # exit code of a run that was told to stop: EX_TEMPFAIL of sysexits.h, "try again later"
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunSettings:
-    """Everything a run is made from; written to ``run.json``, from which it can go on."""
+    """Everything that defines a run; it is written to ``run.json``, so that the run can go on."""
 
     sources: tuple[Source, ...]
     backbone: BackboneConfig
@@ -55,7 +55,7 @@ class RunSettings:
     tensorboard: bool = False
 
     def to_json(self) -> dict[str, Any]:
-        """Return plain values."""
+        """Return the settings as plain values, with absolute paths: a run may go on from another folder."""
         files = {name: getattr(self.split, name) for name in SPLIT_FILES}
         return {
             "sources": [[str(s.path.resolve()), s.weight] for s in self.sources],
@@ -68,7 +68,7 @@ class RunSettings:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> RunSettings:
-        """Return the settings of ``to_json``."""
+        """Return settings from what ``to_json`` returned."""
         split = dict(values["split"])
         split |= {name: Path(split[name]) if split.get(name) else None for name in SPLIT_FILES}
         return cls(
@@ -83,7 +83,7 @@ class RunSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class RunResult:
-    """How a run ended."""
+    """The end of a run."""
 
     summary: str  # one line
     finished: bool  # False if it was told to stop and can go on
@@ -95,7 +95,7 @@ def read_settings(output: Path) -> RunSettings:
     Raises
     ------
     InputMissing
-        If there is no run.
+        If there is no run in the folder.
     CheckpointError
         If its settings are damaged.
     """
@@ -116,9 +116,9 @@ def pretrain_model(
     overwrite: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> RunResult:
-    """Train a model, or go on with its training, and write its folder.
+    """Train a model, or go on with its training, and write the model folder.
 
-    Under ``torchrun`` every process calls it; the first one writes.
+    Under ``torchrun`` every process calls this function; the first one writes the files.
 
     Parameters
     ----------
@@ -127,19 +127,19 @@ def pretrain_model(
     settings
         The run.
     resume
-        Go on from the newest whole checkpoint in ``output``.
+        Whether to go on from the newest whole checkpoint in ``output``.
     overwrite
-        Whether the run may take the place of a run or a model that is in ``output``; that one is kept, in
+        Whether the run may replace a run or a model that is in ``output``. A finished model is kept, in
         ``.titans-dna-replaced/``, until the new one is complete.
     advance
-        Called with the number of bases of every step.
+        Called with the number of tokens of every step.
 
     Raises
     ------
     ConfigError
-        If everything is held out, or there is too little to learn.
+        If nothing, or too little, is left to learn from, or the weights are not finite at the end.
     CheckpointError
-        If there is no whole checkpoint to go on from.
+        If there is no whole checkpoint from which to go on.
     OutputError
         If the folder cannot be written, another run is writing it, or it holds what must not be replaced.
     """
@@ -148,9 +148,11 @@ def pretrain_model(
         world_of_torchrun(where) as world,
         run_folder(output, resume=resume, overwrite=overwrite) if world.leads else nullcontext(),
     ):
+        # Every process starts from the same weights, and reads and counts the same sequence by itself.
         torch.manual_seed(settings.training.seed)
         data = read_data(settings.sources, settings.split, settings.tokenizer)
         model = Backbone(fit_config(settings.backbone, settings.tokenizer))
+        # Also if the run resumes: only the last version of the counts is in the checkpoint.
         _count(model, data)
         model.to(where)
         trainer = Trainer(model, data.contigs, settings.training, tokenizer=settings.tokenizer, world=world)
@@ -203,6 +205,7 @@ def _run(
             summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
         )
+    # Every process checks, so that all end alike and none waits for another.
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
     if world.leads:
@@ -220,17 +223,19 @@ def _step_bases(config: TrainingConfig, step: int) -> int:
 
 
 def _count(model: Backbone, data: TrainingData) -> None:
-    """Count the words of the training sequence, if the model has such tables."""
+    """Count the words of the training sequence, if the model has tables of word counts."""
     if model.counts is None:
         return
     ids = [contig.codes & (MASKED - 1) for contig in data.contigs if isinstance(contig, Contig)]
     versions = count_words(ids, data.groups, [*data.left_out, frozenset()], model.counts.form)
+    # The last version leaves nothing out: it is the one that the finished model keeps. All of them are used in
+    # training.
     model.counts.store(*versions[-1])
     model.counts.use(versions)
 
 
 def _begin(output: Path, settings: RunSettings, data: TrainingData) -> None:
-    """Write down what the run is."""
+    """Write the settings and the split of a new run."""
     for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
         with disk_errors(output), atomic_path(output / name) as temporary:
             temporary.write_text(text)
@@ -243,7 +248,7 @@ def _save(folder: Path, settings: RunSettings, weights: dict[str, Tensor], texts
 
 
 def _record(settings: RunSettings, data: TrainingData, trainer: Trainer) -> dict[str, Any]:
-    """Return what the model folder says about its training."""
+    """Return the training record of the model folder."""
     count = trainer.counters
     return {
         **data.record,
@@ -265,7 +270,7 @@ def _record(settings: RunSettings, data: TrainingData, trainer: Trainer) -> dict
 def _findings(
     settings: RunSettings, data: TrainingData, trainer: Trainer, weights: dict[str, Tensor]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Return what the finished model does on what was held out."""
+    """Return bits by position, and statistics of the gates, of the finished model on held-out sequence."""
     model, run = trainer.whole_model(weights), settings.training
     context = bits_by_position(model, data.held_out, trainer.bos, run.window_tokens, tokenizer=settings.tokenizer)
     sample = evaluation_sample(data.held_out, run, model.config.targets)
@@ -275,9 +280,9 @@ def _findings(
 
 @contextmanager
 def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1")) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether the process has been told to stop (by a scheduler that preempts it)."""
+    """Yield a function that tells whether a signal has asked the process to stop, as a scheduler does to preempt it."""
     told = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
         yield told.is_set
         return
     before = {

@@ -1,9 +1,9 @@
-"""The folder of a pretraining run: who may write into it, and what becomes of a model that is there already.
+"""The folder of a pretraining run: who may write to it, and what becomes of a model that is there already.
 
-A new run asks for a folder that holds nothing of the names it writes. An unfinished run can go on, or make room for
-another; a finished model can be replaced if that is asked for. Until the new one is complete, the old one stays whole
-in ``.titans-dna-replaced/``, so that weights and the record of what they have learned from always belong together. One
-run at a time, by a lock.
+A new run needs a folder that holds none of the files it writes. An unfinished run there can go on or be replaced, and a
+finished model can be replaced, if that is asked for. Until the new model is complete, the old one stays whole in
+``.titans-dna-replaced/``, so that weights and the record of their training always belong together. A lock allows one
+run at a time.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from titans_dna.training.checkpoints import FOLDER, SNAPSHOT_FILES
 from titans_dna.training.log import EVENTS, GATES, LOG
 
 SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
-LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # hidden: nobody else gives such names
+LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # names that nobody else gives to a file
 MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
 MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
 FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*")
@@ -30,16 +30,16 @@ FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "
 
 @contextmanager
 def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]:
-    """Hold the folder of a run while the block runs.
+    """Hold the folder of a run, and its lock, while the context lasts.
 
     Parameters
     ----------
     output
-        The folder; made if need be.
+        The folder; it is made if it does not exist.
     resume
-        The run that is there goes on; else a new one begins.
+        Whether the run in the folder goes on; otherwise a new one begins.
     overwrite
-        Whether a new run may take the place of a run or a model that is there.
+        Whether a new run may replace a run or a model in the folder.
 
     Raises
     ------
@@ -57,24 +57,24 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
             yield
         finally:
             (output / LOCK).unlink(missing_ok=True)
-            if made:  # a run that was refused leaves no empty folder
+            if made:  # a run that is refused leaves no empty folder behind
                 with suppress(OSError):
                     output.rmdir()
 
 
 def forget_replaced(output: Path) -> None:
-    """Remove the run that a new one, which is complete now, has replaced."""
+    """Remove the model that a new and complete one has replaced."""
     discard(output / REPLACED, FILES)
 
 
 def _drop_leftovers(output: Path) -> None:
-    """Remove checkpoints and models that a killed run has not completed; who holds the lock knows that nobody will."""
+    """Remove incomplete checkpoints and models of killed runs; thanks to the lock, no run is still writing them."""
     for leftover in (*(output / FOLDER).glob(".partial-*"), *partial_folders(output), *partial_folders(output / BEST)):
         discard(leftover, FILES)
 
 
 def _make_room(output: Path, overwrite: bool) -> None:
-    """See that nothing of the names of a run is there; set an earlier run aside if it may be replaced."""
+    """Make sure that the folder holds no file of a run, by setting an earlier run aside if it may be replaced."""
     there = [name for name in MADE if os.path.lexists(output / name)]
     if not there:
         return
@@ -90,7 +90,7 @@ def _make_room(output: Path, overwrite: bool) -> None:
         for path in (output / name for name in there):
             discard(path, FILES) if path.is_dir() else path.unlink()
         return
-    forget_replaced(output)  # left by a run that was killed at its very end, when what it made was complete
+    forget_replaced(output)  # left by a run that was killed at its very end, when its model was complete
     with disk_errors(output):
         (output / REPLACED).mkdir(exist_ok=True)
         for name in there:

@@ -1,4 +1,4 @@
-"""A checkpoint's test of itself: its loss on a sequence that is kept beside the weights."""
+"""The self-test of a model folder: the model's loss on a sequence that is kept beside the weights."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.training.evaluation import carried_bits
 
 SELF_TEST = "self_test.json"
-TOLERANCE = 1e-3  # bits per base
+TOLERANCE = 1e-3  # bits per base by which processors and versions of PyTorch may differ
 
 
 def write_self_test(folder: Path, sequence: str, source: str) -> float:
-    """Read a sequence with the model of ``folder`` and keep it and the bits per base there; return the latter."""
+    """Score a sequence with the model in ``folder``, keep both there, and return the bits per base."""
     bits = _bits(load_model(folder, "cpu"), sequence)
     text = json.dumps({"source": source, "bits_per_base": bits, "sequence": sequence}, indent=1)
     with atomic_path(folder / SELF_TEST) as temporary:
@@ -26,7 +26,7 @@ def write_self_test(folder: Path, sequence: str, source: str) -> float:
 
 
 def run_self_test(folder: Path, device: str = "auto") -> tuple[float, float]:
-    """Return the bits per base found and those expected; they should differ by less than ``TOLERANCE``.
+    """Return the bits per base found and expected, which should differ by less than ``TOLERANCE``.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Count the words of the training sequence for ``model/word_counts.py``.
+"""Counts the words of the training sequence, for the tables of ``model/word_counts.py``.
 
-A network that learns beside counts of its own training sequence would trust them too much: every window it sees has
-been counted. So it learns beside *versions*, each of which leaves out some groups of contigs, and reads a window with a
-version that has not seen it. The finished model holds the counts of everything.
+A network that is trained with counts of its own training sequence would trust them too much, because every window that
+it sees has been counted. So there are several *versions* of the counts, each without some groups of contigs, and a
+window is read with a version that has not counted it. The finished model holds the counts of everything.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from titans_dna.model.word_counts import BASES, EXACT, STEPS, canonical_rows, ha
 
 Version = tuple[torch.Tensor, torch.Tensor]  # codes of counts and repeats, both uint8
 MAXIMUM_GROUPS = 64
-PARTS = BASES**2  # the repeats are gathered in parts, by the first bases of the word: bounds the memory
-LEAST = 2  # times that a word and its successor must have been seen to be a repeat
+PARTS = BASES**2  # repeats are collected in parts, by the first two bases of the word, which bounds the memory
+LEAST = 2  # times that a word and its successor must occur to count as a repeat
 
 
 def encode_counts(counts: np.ndarray) -> np.ndarray:
-    """Return one byte per count: exact below ``EXACT``, then ``STEPS`` codes per doubling (1.5 per cent apart)."""
+    """Encode counts as one byte each: exact below ``EXACT``, then ``STEPS`` codes per doubling."""
     large = EXACT + np.rint(STEPS * np.log2(np.maximum(counts, EXACT) / EXACT))
     return np.minimum(np.where(counts < EXACT, counts, large), 255).astype(np.uint8)
 
 
 def words_before(ids: np.ndarray, word_bases: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return number and successor of every known word of ``word_bases`` bases that a known base follows."""
+    """Return every word of ``word_bases`` known bases that a known base follows, as a number, and that base."""
     size = max(0, len(ids) - word_bases)
     word, known = np.zeros(size, dtype=np.int64), np.ones(size, dtype=bool)
     for at in range(word_bases + 1):
@@ -44,12 +44,12 @@ def words_before(ids: np.ndarray, word_bases: int) -> tuple[np.ndarray, np.ndarr
 def count_words(
     contigs: Sequence[np.ndarray], groups: Sequence[int], left_out: Sequence[Collection[int]], form: WordCountForm
 ) -> list[Version]:
-    """Return one version of the tables per member of ``left_out``, without the contigs of those groups.
+    """Return one version of the tables for each set of groups in ``left_out``, without the contigs of these groups.
 
     Parameters
     ----------
     contigs
-        Ids of the bases of every contig.
+        Base ids of every contig.
     groups
         Group of every contig, 0 to 63.
     left_out
@@ -73,22 +73,26 @@ def count_words(
 
 
 def _complete(contigs: Sequence[np.ndarray], groups: Sequence[int], kept: np.ndarray, form: WordCountForm) -> list:
-    """Return the codes of the counts of all words of ``form.order`` + 1 bases, per version."""
+    """Return, for each version, the encoded counts of all words of ``form.order`` + 1 bases."""
     rows = canonical_rows(form.order).numpy()
     by_group = {g: np.zeros(len(rows) // 2, dtype=np.int64) for g in groups}
     for ids, group in zip(contigs, groups, strict=True):
         word, base = words_before(ids, form.order)
         by_group[group] += np.bincount(rows[word * BASES + base], minlength=len(rows) // 2)
+    # The term of zeros makes the sum an array even if no group is left.
     return [encode_counts(sum(x for g, x in by_group.items() if keep[g]) + 0 * rows[: len(rows) // 2]) for keep in kept]
 
 
 def _repeats(contigs: Sequence[np.ndarray], groups: Sequence[int], kept: np.ndarray, form: WordCountForm) -> list:
-    """Return the hashed successors of words that came back, per version."""
+    """Return, for each version, the hashed table of the successors of repeated words."""
     parts: list[list[np.ndarray]] = [[] for _ in range(PARTS)]
     split = BASES ** (form.repeat_order - 2)
     for ids, group in zip(contigs, groups, strict=True):
+        # Both strands are counted here, because hashed words, unlike those of `_complete`, have no row in common with
+        # their reverse complement.
         for strand in (ids, reverse_complement_ids(ids)):
             word, base = words_before(strand, form.repeat_order)
+            # The group is in the lowest bits of the key, so that after one sort every version can leave its groups out.
             keys = (word * BASES + base) * MAXIMUM_GROUPS + group
             part = word // split
             order = np.argsort(part.astype(np.uint8), kind="stable")
@@ -108,7 +112,7 @@ def _repeats(contigs: Sequence[np.ndarray], groups: Sequence[int], kept: np.ndar
 
 
 def _again(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sorted keys whose word and successor were seen at least ``LEAST`` times, and a mask of ones."""
+    """Return the sorted keys whose word and successor occur at least ``LEAST`` times, and a mask of ones."""
     pair = keys // MAXIMUM_GROUPS
     start = np.flatnonzero(np.diff(pair, prepend=-1))
     size = np.diff(np.append(start, len(pair)))
@@ -117,7 +121,7 @@ def _again(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _enter(table: np.ndarray, most: np.ndarray, keys: np.ndarray, chosen: np.ndarray, form: WordCountForm) -> None:
-    """Enter pairs of word and successor into a hashed table; the one seen most often takes a row."""
+    """Enter pairs of word and successor into a hashed table; of several in one row, the most frequent stays."""
     pair = keys[chosen] // MAXIMUM_GROUPS
     start = np.flatnonzero(np.diff(pair, prepend=-1))
     size = np.diff(np.append(start, len(pair))).astype(np.int32)
@@ -125,6 +129,7 @@ def _enter(table: np.ndarray, most: np.ndarray, keys: np.ndarray, chosen: np.nda
     row, check = (x.numpy() for x in hash_words(torch.from_numpy(pair // BASES), form.repeat_rows))
     value = (check * BASES + pair % BASES).astype(np.uint8)
     better = size > most[row]
-    order = np.argsort(size[better], kind="stable")  # of equal rows the last, most frequent one stays
+    # Of several assignments to one row the last one stays, so the most frequent pair comes last.
+    order = np.argsort(size[better], kind="stable")
     row, value, size = row[better][order], value[better][order], size[better][order]
     table[row], most[row] = value, size

@@ -1,4 +1,4 @@
-"""What training changes for tokens of several bases."""
+"""How training differs for tokens of several bases."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ NUCLEOTIDES = NucleotideTokenizer()
 
 
 def fit_config(config: BackboneConfig, tokenizer: Tokenizer) -> BackboneConfig:
-    """Return a configuration that reads and predicts the tokenizer's tokens.
+    """Return the configuration for a model that reads and predicts the tokens of a tokenizer.
 
-    Tables of words of several tokens are left out where a token is a word of several bases itself.
+    The tables of words are left out if tokens have several bases, because then a token is a word itself.
     """
     config = replace(config, vocabulary=len(tokenizer.vocabulary), targets=tokenizer.targets)
     return config if is_single(tokenizer) else replace(config, context_orders=(), word_counts=None)
@@ -27,5 +27,5 @@ def is_single(tokenizer: Tokenizer) -> bool:
 
 
 def bases_of(tokenizer: Tokenizer, ids: np.ndarray) -> np.ndarray | None:
-    """Count the bases that each token is the first to cover; None where that is one each."""
+    """Return the number of bases that each token is the first to cover; None for one each."""
     return None if is_single(tokenizer) else new_bases(tokenizer, ids)

@@ -1,1 +1,1 @@
-"""What every format needs: whole files or none, text line by line, blocked gzip, the cache, HDF5 on a full disk."""
+"""What all formats need: files that are whole or absent, text lines, blocked gzip, the cache, HDF5 on a full disk."""

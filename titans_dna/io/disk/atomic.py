@@ -1,8 +1,8 @@
-"""Outputs appear whole or not at all: written under a temporary name in the same folder, renamed when complete.
+"""Outputs appear whole or not at all: they are written under a temporary name in the same folder, and then renamed.
 
-The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what, so that what a killed writer
-has left can be told from what others, on other hosts too, are writing (`drop_leftovers`). The time at which the process
-started tells it from a later one of the same number: in a container every run may be process 1.
+The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what. So files that a killed writer
+has left can be told from files that others are writing, even on other hosts (`drop_leftovers`). The time at which the
+process started tells it from a later process with the same number: in a container every run may be process 1.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from titans_dna.io.disk.discard import discard
 
 __all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk", "temporary_path"]
 
-_NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
+_NAME_BYTES = 120  # most bytes of the final name in a temporary one; file systems allow names of 255 bytes
 
 
 @contextmanager
 def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `final`; rename it on success, remove it when the block raises.
+    """Yield a temporary path beside `final`; rename it on success, or remove it if the block raises.
 
     Parameters
     ----------
     final
-        Where the output is to appear. The temporary name ends in the same suffixes. A device or pipe (``/dev/null``) is
-        yielded itself, for it must not be replaced.
+        Path of the output. The temporary name ends in the same suffixes. A device or pipe (``/dev/null``) is yielded
+        itself, because it must not be replaced by a file.
 
     Raises
     ------
@@ -45,6 +45,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
     folder = final.parent
     if final.is_dir():
         raise OutputError("is a folder. Name a file.", path=final)
+    # A rename would replace the device or pipe by a plain file.
     if final.exists() and not final.is_file():
         with full_disk(final):
             yield final
@@ -53,6 +54,7 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         raise OutputError(f"the folder {str(folder)!r} does not exist. Make it first.", path=final)
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError(f"the folder {str(folder)!r} is not writable. Choose another output.", path=final)
+    # In the same folder, because a rename is atomic only within one file system.
     temporary = temporary_path(final)
     try:
         with full_disk(final):
@@ -71,9 +73,9 @@ def temporary_path(final: Path) -> Path:
 
 
 def drop_leftovers(final: str | os.PathLike[str]) -> None:
-    """Remove temporary files of this output, and their indexes, whose writer on this host was killed."""
+    """Remove temporary files of an output, and their indexes, if their writer ran on this host and has ended."""
     final = Path(final)
-    if not Path("/proc/self").exists():  # no way to tell who lives
+    if not Path("/proc/self").exists():  # without /proc, there is no way to tell which processes live
         return
     ours = re.compile(
         rf"\.partial-{re.escape(_host())}-(\d+)-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi)?"
@@ -85,7 +87,8 @@ def drop_leftovers(final: str | os.PathLike[str]) -> None:
 
 
 def _started(process: int) -> int:
-    """Return when a process of this host started, in clock ticks since boot; 0 if there is none, or nobody knows."""
+    """Return when a process of this host started, in clock ticks since boot; 0 if there is no such process."""
+    # Field 22 of proc(5). The name of the command, in parentheses, may hold blanks, so fields are counted after it.
     try:
         return int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[19])
     except (OSError, IndexError, ValueError):
@@ -93,12 +96,12 @@ def _started(process: int) -> int:
 
 
 def _host() -> str:
-    """Return the name of this machine, as a file name may hold it."""
+    """Return the name of this machine in letters that a file name may hold."""
     return re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())[:40] or "unknown"
 
 
 def _short(name: str) -> str:
-    """Return a file name, or for a long one a checksum and its last letters, suffixes included."""
+    """Return a file name; a long one is shortened to a checksum and its last letters, which include the suffixes."""
     raw = os.fsencode(name)
     if len(raw) <= _NAME_BYTES:
         return name
@@ -107,7 +110,7 @@ def _short(name: str) -> str:
 
 @contextmanager
 def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system and HDF5 say about a disk into one line.
+    """Turn every error of writing, by the system or HDF5, into one line.
 
     Raises
     ------
@@ -117,6 +120,7 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         with full_disk(path):
             yield
+    # OutputError is an OSError too, so it must pass before the next clause catches it.
     except TitansDNAError:
         raise
     except OSError as error:
@@ -125,7 +129,7 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 @contextmanager
 def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn into one line what the system says about a disk without room, and let all else pass.
+    """Turn an error about a full disk into one line, and let all others pass.
 
     Raises
     ------

@@ -1,6 +1,7 @@
-"""What a file was made with, in a file beside it, for formats that cannot say it themselves (bigWig, NumPy).
+"""Metadata in a file beside the data, for formats that cannot hold any (bigWig, NumPy).
 
-``PATH.json`` holds text by key. Whoever moves the one file should move the other; without it the data are the same.
+``PATH.json`` holds text by key, which says how the data were made. The two files should be moved together, but the data
+can be read without the metadata.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ __all__ = ["path_beside", "read_beside", "write_beside"]
 
 
 def path_beside(path: str | os.PathLike[str]) -> Path:
-    """Return where the metadata of a file lie."""
+    """Return the path of the metadata of a file."""
     return Path(f"{os.fspath(path)}.json")
 
 
@@ -27,7 +28,7 @@ def write_beside(path: str | os.PathLike[str], metadata: Mapping[str, object]) -
 
 
 def read_beside(path: str | os.PathLike[str]) -> dict[str, str]:
-    """Return the metadata of a file; nothing where they are not there or cannot be read."""
+    """Return the metadata of a file; empty if there are none, or if they cannot be read."""
     try:
         found = json.loads(path_beside(path).read_text())
     except (OSError, ValueError):

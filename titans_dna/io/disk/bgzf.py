@@ -22,7 +22,7 @@ from titans_dna.errors import FormatError
 
 __all__ = ["BgzfReader", "is_bgzf", "iterate_blocks", "read_gzi", "require_end", "write_gzi"]
 
-_LONG = 1 << 20  # bytes from which on htslib reads
+_LONG = 1 << 20  # longest read in bytes that is done here; htslib does longer ones
 #: The empty block that ends a BGZF file.
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -34,7 +34,7 @@ def is_bgzf(head: bytes) -> bool:
 
 
 def require_end(path: Path) -> None:
-    """Refuse a BGZF file that lacks the empty block at its end, for it may be cut off between two blocks.
+    """Refuse a BGZF file without the empty block at its end, because it may be cut off between two blocks.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def iterate_blocks(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
             raise FormatError(
                 f"no BGZF block at byte {offset}. The file is damaged or cut off; copy it again.", path=path
             )
-        size = struct.unpack("<H", head[16:18])[0] + 1
+        size = struct.unpack("<H", head[16:18])[0] + 1  # BSIZE, the size of the whole block less one
         body = stream.read(size - 18)
         try:
-            data = zlib.decompress(head + body, wbits=31)
+            data = zlib.decompress(head + body, wbits=31)  # 31: with gzip's header and checksum
         except zlib.error as error:
             raise FormatError(
                 f"damaged BGZF block at byte {offset} ({error}). Copy the file again.", path=path
@@ -95,7 +95,7 @@ def read_gzi(path: Path) -> list[tuple[int, int]]:
 
 
 class BgzfReader:
-    """Read byte ranges of the uncompressed content; safe across threads and forks, for no file position is shared.
+    """Reads byte ranges of the uncompressed content; safe across threads and forks: they share no file position.
 
     Parameters
     ----------
@@ -138,6 +138,8 @@ class BgzfReader:
         first = bisect_right(self._uncompressed, start) - 1
         stream = pysam.BGZFile(str(self.path), "rb", index=None)
         try:
+            # A virtual file offset: the byte of the block in the file, shifted, and the byte inside the block (SAMv1,
+            # 4.1.1).
             stream.seek(self._compressed[first] << 16 | start - self._uncompressed[first])
             data: bytes = stream.read(end - start)
         except OSError as error:

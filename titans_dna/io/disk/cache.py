@@ -1,8 +1,8 @@
-"""The folder for what is derived from inputs: indexes, decompressed and converted sequence.
+"""The cache folder, for what is derived from inputs: indexes, and decompressed or converted sequence.
 
-``TITANS_DNA_CACHE``, else ``$XDG_CACHE_HOME/titans-dna``, else ``~/.cache/titans-dna``. An entry's name holds a
-digest of the source's real path, size and modification time, so a changed source never meets an old entry. Nothing is
-written beside a source.
+It is ``TITANS_DNA_CACHE``, or else ``$XDG_CACHE_HOME/titans-dna``, or else ``~/.cache/titans-dna``. The name of an
+entry holds a digest of the source's real path, size, modification time and inode, so a changed source never meets an
+old entry. Nothing is written beside a source, whose folder may be read-only or shared.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ __all__ = ["cache_entry", "cache_folder", "store", "try_to_store"]
 
 logger = logging.getLogger(__name__)
 
-_LAYOUT = 1  # raised whenever what is stored under an entry changes its meaning
+_LAYOUT = 1  # to be raised whenever the meaning of a stored entry changes
 
 
 def cache_folder() -> Path:
-    """Give the cache folder, which need not exist yet."""
+    """Return the cache folder, which may not exist yet."""
     chosen = os.environ.get("TITANS_DNA_CACHE")
     if chosen:
         return Path(chosen)
@@ -33,24 +33,25 @@ def cache_folder() -> Path:
 
 
 def cache_entry(source: str | os.PathLike[str], suffix: str) -> Path:
-    """Name the cache file for one derivative of a source.
+    """Return the path of the cache entry for something derived from a source.
 
     Parameters
     ----------
     source
-        The file it derives from; it must exist.
+        File from which it is derived; it must exist.
     suffix
-        What kind of derivative it is, such as ``.fai``.
+        Suffix for the kind of entry, such as ``.fai``.
     """
     path = Path(source).resolve()
     status = path.stat()
+    # The inode tells a file from another of the same size and time that has been moved to its place.
     identity = f"{_LAYOUT}|{path}|{status.st_size}|{status.st_mtime_ns}|{status.st_ino}"
     digest = hashlib.sha256(identity.encode("utf-8", "surrogateescape")).hexdigest()[:20]
     return cache_folder() / f"{path.name[:100]}.{digest}{suffix}"
 
 
 def store(path: Path, write: Callable[[Path], object]) -> None:
-    """Put something into the cache: `write` is given a temporary path, which becomes `path` when it is complete.
+    """Store an entry in the cache: `write` gets a temporary path, which is renamed to `path` when it is complete.
 
     Raises
     ------
@@ -71,7 +72,7 @@ def store(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def try_to_store(path: Path, write: Callable[[Path], object]) -> None:
-    """Put something into the cache if that is possible; work goes on without it."""
+    """Store an entry in the cache if that is possible; otherwise work goes on without it."""
     try:
         store(path, write)
     except OutputError as error:

@@ -1,4 +1,4 @@
-"""What readers and writers share as context managers: readers are closed, writers leave what they have entered."""
+"""Base classes of context managers: `Closing` for readers, `Opening` for writers that enter others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Self
 
 
 class Closing(ABC):
-    """A context manager whose end is its ``close``."""
+    """A context manager that calls ``close`` at its end."""
 
     def __enter__(self) -> Self:
         return self
@@ -19,11 +19,11 @@ class Closing(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of what is held open; closing twice does no harm."""
+        """Close what is open; closing twice does no harm."""
 
 
 class Opening(ABC):
-    """A context manager that enters others; where one of them fails, those before it are left again."""
+    """A context manager that enters others; if one of them fails, those entered before are left again."""
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
@@ -38,4 +38,4 @@ class Opening(ABC):
 
     @abstractmethod
     def open(self, stack: ExitStack) -> None:
-        """Enter what is to be left at the end."""
+        """Enter on ``stack`` the context managers that are left at the end."""

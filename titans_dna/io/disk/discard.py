@@ -1,4 +1,4 @@
-"""The only code that removes what a run has made; it knows it by name, and leaves everything else where it is."""
+"""The only code that deletes what runs have made: it deletes files by their names, and leaves all others alone."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 
 def discard(folder: Path, patterns: Sequence[str]) -> None:
-    """Remove the files below a folder whose names match a pattern, and the folders that are empty then.
+    """Delete the files below a folder whose names match a pattern, and all folders that are then empty.
 
-    Links are neither followed nor removed. What cannot be removed stays, without an error.
+    Links are neither followed nor deleted. A file that cannot be deleted stays, without an error.
 
     Parameters
     ----------
     folder
-        Nothing is done if it is a link or is not there.
+        The folder; nothing is done if it is a link or does not exist.
     patterns
-        Names as the shell writes them (``part-*.npz``).
+        Patterns of names as in a shell (``part-*.npz``).
     """
     if folder.is_symlink():
         return

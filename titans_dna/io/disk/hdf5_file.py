@@ -1,7 +1,7 @@
-"""A file for HDF5 to write to that tells us, not HDF5, when the disk is full.
+"""A file for HDF5 that reports a full disk to us, and not to HDF5.
 
-HDF5 cannot close a file after a write has failed: it keeps its memory and its handles, and complains again at every
-later step. So writes never fail towards it; the error is kept, and whoever writes asks for it.
+After a failed write, HDF5 cannot close a file: it keeps its memory and its handles, and fails again at every later
+step. So writes seem to succeed to HDF5. The error is kept, and whoever writes has to ask for it (`check`).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ __all__ = ["DiskFile", "new_hdf5"]
 
 
 class DiskFile(io.FileIO):
-    """A new file for h5py.File(..., "w"); after a failed write everything else that is written is dropped."""
+    """A new file for h5py.File(..., "w"); after a failed write, all further data are dropped."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, "w+b")
         self.error: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write all of the data, or keep the error."""
+        """Write the data; if that fails, keep the error and pretend success."""
         view = memoryview(data).cast("B")
         done = 0
         try:
@@ -34,12 +34,12 @@ class DiskFile(io.FileIO):
         return len(view)
 
     def check(self) -> None:
-        """Raise the error of an earlier write, if there was one.
+        """Raise the error of the first failed write, if there was one.
 
         Raises
         ------
         OSError
-            Of the system.
+            The error of the system.
         """
         if self.error is not None:
             raise self.error
@@ -47,12 +47,12 @@ class DiskFile(io.FileIO):
 
 @contextmanager
 def new_hdf5(path: Path) -> Iterator[Any]:
-    """Make an HDF5 file and give the h5py.File.
+    """Make an HDF5 file and yield its h5py.File.
 
     Raises
     ------
     OSError
-        When the block is left, if a write has failed.
+        At the end of the block, if a write has failed.
     """
     import h5py
 

@@ -1,4 +1,4 @@
-"""Text by key in an HDF5 file: as attributes, or where it is too long for one, as datasets of `LONG`."""
+"""Text by key in an HDF5 file: as attributes or, if it is too long for one, as datasets in the group `LONG`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from typing import Any
 
 __all__ = ["LONG", "read_metadata", "write_metadata"]
 
-LONG = "titans_dna_metadata"  # group of what is too long
-ATTRIBUTE_BYTES = 60_000  # an attribute holds 64 kB at the most, its name included
+LONG = "titans_dna_metadata"  # group of the texts that are too long for an attribute
+ATTRIBUTE_BYTES = 60_000  # an attribute holds at most 64 kB, its name included
 
 
 def write_metadata(file: Any, metadata: Mapping[str, str]) -> None:
-    """Write text by key into an open HDF5 file."""
+    """Write text by key to an open HDF5 file."""
     for key, text in metadata.items():
         if len(text.encode()) <= ATTRIBUTE_BYTES:
             file.attrs[key] = text
         else:
+            # Without times, equal contents give equal bytes.
             file.create_dataset(f"{LONG}/{key}", data=text, track_times=False)
 
 

@@ -1,4 +1,4 @@
-"""Locks between processes: a file whose lock (flock) goes when its holder ends, however that ends."""
+"""Locks between processes: a file whose lock (flock) is released when its holder ends, however it ends."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from titans_dna.errors import OutputError
 
 @contextmanager
 def lock_file(path: Path, output: Path) -> Iterator[None]:
-    """Hold the lock of a file while the block runs; the file is made if need be.
+    """Hold the lock of a file while the block runs; the file is made if it does not exist.
 
     Parameters
     ----------
     path
-        File of the lock. It must be no link.
+        File of the lock, which must not be a link.
     output
-        What the lock stands for; the message names it.
+        Output that the lock protects; messages name it.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def lock_file(path: Path, output: Path) -> Iterator[None]:
     descriptor = _opened(path)
     try:
         while not _taken(descriptor, output) or not _names(path, descriptor):
-            # Its last holder has removed the file between our opening and our locking: lock the one that is there now.
+            # The last holder has deleted the file between our opening and our locking: lock the file that is there now.
             os.close(descriptor)
             descriptor = _opened(path)
         yield
@@ -51,7 +51,7 @@ def _taken(descriptor: int, output: Path) -> bool:
     except BlockingIOError:
         raise OutputError("another run is writing it. Wait, or choose another output.", path=output) from None
     except OSError:
-        pass  # a file system without locks: two runs at once cannot be told there
+        pass  # a file system without locks cannot tell that two runs are at work
     return True
 
 

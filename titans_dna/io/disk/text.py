@@ -1,4 +1,4 @@
-"""Text files line by line, plain or gzip-compressed as their bytes say, with errors that name the file."""
+"""Text files line by line, plain or gzip-compressed, as their first bytes say; errors name file and line."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ __all__ = ["read_lines"]
 
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
-    """Yield line numbers from 1 and lines without their ends; ``-`` is standard input, a byte order mark is dropped.
+    """Yield line numbers, from 1, and lines without line ends; ``-`` is standard input. A byte order mark is dropped.
 
     Raises
     ------
     InputMissing
-        If the file is not there or not readable.
+        If the file does not exist or cannot be read.
     FormatError
         If its compression is damaged or the text is not UTF-8.
     """
@@ -41,7 +41,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=name) from None
     except OSError as error:
-        if isinstance(error, InputMissing):
+        if isinstance(error, InputMissing):  # it is an OSError too
             raise
         raise InputMissing(f"cannot be read ({error.strerror or error}). Check its permissions.", path=name) from None
 

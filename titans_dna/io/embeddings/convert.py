@@ -1,4 +1,4 @@
-"""Embeddings as AnnData (.h5ad), Parquet and NumPy (.npy), and back from the two that keep everything.
+"""Converts embeddings to AnnData (.h5ad), Parquet and NumPy (.npy), and back from the two that keep everything.
 
     .h5ad      X: the vectors; obs: contig, start, end, strand, name, outcome (index: the row); uns["titans_dna"]: the
                attributes; uns["contigs"]: name, length, md5
@@ -7,8 +7,8 @@
     .npy       the vectors alone, in the order of rows, the attributes beside it (`titans_dna.io.disk.beside`); so there
                is no way back from it
 
-A ragged file fits neither AnnData nor a plain matrix, and goes to Parquet only. Vectors pass block by block, so memory
-does not grow with them. AnnData and Parquet need the extra: pip install 'titans-dna[convert]'.
+A ragged file fits neither AnnData nor a plain matrix, so it can only become Parquet. Vectors are copied block by block,
+so memory does not grow with them. AnnData and Parquet need an extra: pip install 'titans-dna[convert]'.
 """
 
 from __future__ import annotations
@@ -37,14 +37,14 @@ KEY = b"titans_dna"
 
 
 def convert_embeddings(source: Path, target: Path) -> int:
-    """Convert a file of embeddings by the endings of the two names; return the number of regions.
+    """Convert a file of embeddings, as the endings of both names say; return the number of regions.
 
     Raises
     ------
     ConfigError
-        If there is no such conversion, or it would lose something on the way back.
+        If there is no such conversion, the source is a shard, or the target cannot hold a vector per base.
     FormatError, InputMissing
-        If the source cannot be read as what its ending says.
+        If the source does not exist, or is not of the format that its ending says.
     OutputError
         If the target cannot be written, or a package is not installed.
     """
@@ -72,12 +72,12 @@ def convert_embeddings(source: Path, target: Path) -> int:
 
 @contextmanager
 def as_hdf5(path: Path) -> Iterator[Embeddings]:
-    """Open embeddings of any format; those that are not HDF5 are read by way of a copy in a temporary folder.
+    """Open embeddings in any format; those that are not HDF5 are first converted to a file in a temporary folder.
 
     Raises
     ------
     ConfigError, FormatError, InputMissing, OutputError
-        As `convert_embeddings` does.
+        As in `convert_embeddings`.
     """
     found = sniff(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -90,7 +90,7 @@ def as_hdf5(path: Path) -> Iterator[Embeddings]:
 
 
 def _format_read(source: Path) -> Format:
-    """Return the format that the name of a source says."""
+    """Return the format that the name of a source asks for."""
     found = [each for each in FORMATS if each.holds == "embeddings" and each.fits(source)]
     if not found:
         known = ", ".join(endings_of(holds="embeddings"))
@@ -99,7 +99,7 @@ def _format_read(source: Path) -> Format:
 
 
 def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
-    """Yield borders of rows of about `BLOCK_BYTES` of vectors."""
+    """Yield first and last row of blocks of about `BLOCK_BYTES` of vectors."""
     counts = embeddings.counts()
     most = max(1, BLOCK_BYTES // (4 * embeddings.width))
     if counts is None:
@@ -108,24 +108,26 @@ def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
         return
     offsets, start = np.concatenate([[0], np.cumsum(counts)]), 0
     while start < len(embeddings):
+        # A single region may be larger than a block; then it is a block of its own.
         end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1)
         yield start, min(end, len(embeddings))
         start = end
 
 
 def write_npy(embeddings: Embeddings, path: Path) -> None:
-    """Write the vectors behind a header of NumPy's own."""
+    """Write the vectors block by block, after a header of NumPy's format."""
     shape = (len(embeddings), embeddings.width)
     dtype = embeddings.vectors(0, 0).dtype
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     with path.open("wb") as stream:
+        # `np.save` would need the whole array in memory.
         np.lib.format.write_array_header_1_0(stream, header)
         for start, end in _blocks(embeddings):
             stream.write(np.ascontiguousarray(embeddings.vectors(start, end)).tobytes())
 
 
 def write_h5ad(embeddings: Embeddings, path: Path) -> None:
-    """Write AnnData: coordinates by anndata itself, vectors block by block into an array of its layout."""
+    """Write AnnData: tables through anndata itself, and the vectors block by block into an array of its layout."""
     import anndata.io as elements
     import h5py
     import pandas
@@ -141,6 +143,7 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
         ),
     }
     var = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
+    # Readers of AnnData expect these groups even if they are empty.
     empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
@@ -154,7 +157,7 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
 
 
 def read_h5ad(source: Path, target: Path) -> int:
-    """Read back what `write_h5ad` wrote."""
+    """Read what `write_h5ad` wrote, and write it as HDF5; return the number of regions."""
     import anndata.io as elements
     import h5py
 
@@ -180,7 +183,7 @@ def read_h5ad(source: Path, target: Path) -> int:
 
 
 def write_parquet(embeddings: Embeddings, path: Path) -> None:
-    """Write one row per region."""
+    """Write Parquet with one row per region."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -204,7 +207,7 @@ def write_parquet(embeddings: Embeddings, path: Path) -> None:
 
 
 def read_parquet(source: Path, target: Path) -> int:
-    """Read back what `write_parquet` wrote."""
+    """Read what `write_parquet` wrote, and write it as HDF5; return the number of regions."""
     import pyarrow as arrow
     import pyarrow.parquet as parquet
 
@@ -230,7 +233,7 @@ def read_parquet(source: Path, target: Path) -> int:
 
 
 def _plain(value: Any) -> Any:
-    """Return an attribute as it was before anndata stored it."""
+    """Return an attribute as a plain value, as it was before anndata stored it."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return value.item() if isinstance(value, np.generic) else value

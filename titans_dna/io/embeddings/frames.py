@@ -1,4 +1,4 @@
-"""A file of embeddings in memory, as a pandas frame or as AnnData."""
+"""Reads a file of embeddings into memory, as a pandas frame or as AnnData."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
 
 
 def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
-    """Return a row for each region: contig, start, end (0-based, end excluded), strand, name, outcome, and its vector.
+    """Return a frame with one row per region: contig, start, end (0-based half-open), strand, name, outcome, vector.
 
-    The numbers of the vector are columns ``e0``, ``e1``, ...; in a file of one vector per base, the column
-    ``embedding`` holds an array (bases, width) for each region. The frame's ``attrs`` say what the
-    vectors were made with.
+    The numbers of the vector are columns ``e0``, ``e1``, ...; in a file with one vector per base, the column
+    ``embedding`` holds an array (bases, width) for each region. The frame's ``attrs`` say how the vectors were made.
 
     Raises
     ------
@@ -42,7 +41,7 @@ def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
 
 
 def embeddings_anndata(embeddings: Embeddings) -> ad.AnnData:
-    """Return AnnData as `titans-dna convert` writes it: vectors in ``X``, regions in ``obs``, attributes in ``uns``.
+    """Return AnnData, as `titans-dna convert` writes it: vectors in ``X``, regions in ``obs``, attributes in ``uns``.
 
     Raises
     ------

@@ -1,8 +1,8 @@
-"""Shards of embeddings made one file: checked for origin and coverage, then copied or pointed to.
+"""Merges shards of embeddings into one file: they are checked for origin and coverage, and then copied or pointed to.
 
-Shards fit if everything that is said of their vectors is the same (weights, layer, pooling, context, ...) and they were
-made of the same contigs (MD5) and regions (SHA-256). Together they must hold every row of the whole once. The rows of
-the merged file are those of an unsharded run.
+Shards fit together if all their attributes agree (weights, layer, pooling, context, ...), and if they were made from
+the same contigs (MD5) and regions (SHA-256). Together they must hold every row of the whole exactly once. The rows of
+the merged file are those of a run without shards.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from titans_dna.io.embeddings.writer import EmbeddingWriter, Outline
 
 __all__ = ["merge_embeddings"]
 
-OWN = ("shard", "command", "created", "fasta")  # what may differ between shards
-OF_SHARDS = ("shard", "created", "regions_sha256")  # what is not said of the whole
+OWN = ("shard", "command", "created", "fasta")  # attributes in which shards may differ
+OF_SHARDS = ("shard", "created", "regions_sha256")  # attributes that the merged file does not take over
 BLOCK_BYTES = 4 << 20
-MOST_STRETCHES = 20_000  # of a virtual file; HDF5 looks through all of them at every read
+MOST_STRETCHES = 20_000  # most pieces of a virtual file; HDF5 looks through all of them at every read
 
 
 def merge_embeddings(
@@ -45,19 +45,19 @@ def merge_embeddings(
     output
         HDF5 file.
     virtual
-        Point to the vectors in the shards (an HDF5 virtual dataset with relative paths) in place of copying them;
-        coordinates are copied in any case.
+        Whether to point to the vectors in the shards (an HDF5 virtual dataset with relative paths) instead of copying
+        them; coordinates are copied in any case.
     command
-        Said in the file behind the command of the first shard.
+        Command of the merge, recorded after that of the first shard.
     progress
-        Called with the number of rows written since the last call, and of all rows.
+        Called with the number of rows written since the last call, and the number of all rows.
 
     Raises
     ------
     ConfigError
-        If the shards are not of one job, or some rows are missing or there twice.
+        If the shards are not of one job, or rows are missing or given twice.
     FormatError, InputMissing
-        If a file is no shard of embeddings.
+        If a file is not a shard of embeddings.
     OutputError
         If the output cannot be written.
     """
@@ -82,7 +82,7 @@ def merge_embeddings(
 
 
 def _rows(shard: Embeddings) -> np.ndarray:
-    """Return the rows of the whole that a shard holds."""
+    """Return the rows of the whole that a shard holds; refuse a whole file."""
     rows = shard.shard_rows
     if rows is None:
         raise FormatError(
@@ -92,7 +92,7 @@ def _rows(shard: Embeddings) -> np.ndarray:
 
 
 def _check_origin(shards: Sequence[Embeddings]) -> int:
-    """Refuse shards of different jobs; return the rows of the whole."""
+    """Refuse shards of different jobs; return the number of rows of the whole."""
     first = shards[0]
     said = {key: value for key, value in first.attributes.items() if key not in OWN}
     for other in shards[1:]:
@@ -115,7 +115,7 @@ def _check_origin(shards: Sequence[Embeddings]) -> int:
 
 
 def _check_coverage(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int) -> None:
-    """Refuse shards that do not hold every row once."""
+    """Refuse shards that do not hold every row exactly once."""
     names = [shard.attributes["shard"] for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -133,10 +133,11 @@ def _check_coverage(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], to
 def _blocks(
     shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int, *, with_vectors: bool
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]]:
-    """Yield columns, vectors and numbers of vectors of the whole, block by block."""
+    """Yield columns, vectors and, if ragged, numbers of vectors of the whole, block by block."""
     most = max(1, BLOCK_BYTES // (4 * shards[0].width))
     for start in range(0, total, most):
         end = min(start + most, total)
+        # The rows of a shard ascend, so those that fall into a block are one span of it.
         spans = [np.searchsorted(found, [start, end]).tolist() for found in rows]
         order = np.argsort(np.concatenate([f[low:high] for f, (low, high) in zip(rows, spans, strict=True)]))
         pieces = list(zip(shards, spans, strict=True))
@@ -155,14 +156,14 @@ def _blocks(
 
 
 def _spread(counts: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return the order of vectors that the order of regions asks for."""
+    """Return the order of vectors that belongs to an order of regions with ``counts`` vectors each."""
     ends = np.cumsum(counts)
     stretches = [np.arange(ends[i] - counts[i], ends[i]) for i in order]
     return np.concatenate([np.zeros(0, np.int64), *stretches])
 
 
 def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int, output: Path) -> Any:
-    """Return where each stretch of vectors of the whole lies in the shards."""
+    """Return an HDF5 layout of where each stretch of vectors of the whole lies in the shards."""
     import h5py
 
     counts = np.ones(total, np.int64)
@@ -174,8 +175,10 @@ def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int
     layout = h5py.VirtualLayout((int(offsets[-1]), first.width), first._file["embeddings"].dtype)
     stretches = 0
     for shard, found in zip(shards, rows, strict=True):
+        # Relative, so that the folder with all files can be moved.
         relative = os.path.relpath(shard.path, output.parent)
         source = h5py.VirtualSource(relative, "embeddings", shape=shard._file["embeddings"].shape)
+        # A stretch of rows that follow each other both in the shard and in the whole is one piece of the virtual file.
         cuts = [0, *(np.flatnonzero(np.diff(found) != 1) + 1).tolist(), len(found)]
         stretches += len(cuts) - 1
         if stretches > MOST_STRETCHES:
@@ -191,7 +194,7 @@ def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int
 
 
 def _text_bytes(shard: Embeddings) -> dict[str, int]:
-    """Return the widths of text; they are those of the whole job in every shard."""
+    """Return the widths of the text columns, which are the same in every shard of a job."""
     kinds = {key: shard._file[f"regions/{key}"].dtype for key in ("contig", "name")}
     return {key: kind.itemsize for key, kind in kinds.items() if kind.kind == "S"}
 

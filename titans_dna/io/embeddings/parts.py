@@ -1,10 +1,10 @@
-"""Vectors of an unfinished job on disk, in the order in which they were finished, found again by their targets.
+"""Keeps the vectors of an unfinished job on disk, in the order in which they were made, and finds them by target.
 
-    NAME.targets    int64, the numbers of the vectors
+    NAME.targets    int64, numbers (targets) of the vectors in the output
     NAME.vectors    float32, the vectors, in the same order
 
-Both grow together; whoever writes them keeps a record of how many vectors are there, and what lies behind that number
-is cut off. The caller's record is what says that a file is whole (see `titans_dna.jobs.work_folder`).
+Both files grow together. Whoever writes them records how many vectors are safe, and everything after these is cut off
+when the files are opened again. This record also says that a file is complete (see `titans_dna.jobs.work_folder`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["PartVectors", "VectorFile"]
 
 
 class VectorFile:
-    """Vectors that are written one behind the other; a context manager.
+    """Writes vectors one after the other; a context manager.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ class VectorFile:
     width
         Numbers in a vector.
     count
-        Vectors of an earlier run that are kept; what lies behind them is cut off.
+        Number of vectors of an earlier run to keep; what follows them is cut off.
 
     Raises
     ------
@@ -42,7 +42,7 @@ class VectorFile:
     """
 
     def __init__(self, path: Path, width: int, count: int = 0) -> None:
-        self.count = self._kept = count  # vectors written, and those of them that `flush` has made sure of
+        self.count = self._kept = count  # vectors written, and vectors that `flush` has secured on disk
         self._sizes = {path.with_suffix(".targets"): 8, path.with_suffix(".vectors"): 4 * width}
         with disk_errors(path):
             self._files = [file.open("ab") for file in self._sizes]
@@ -54,9 +54,9 @@ class VectorFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the files, and give back the room of what `flush` has not made sure of."""
+        """Close the files, and cut off what `flush` has not secured, which gives back its room on a full disk."""
         for file in self._files:
-            with suppress(OSError):  # a full disk is what `append` and `flush` tell
+            with suppress(OSError):  # `append` and `flush` report a full disk
                 file.close()
         self._cut()
 
@@ -74,7 +74,7 @@ class VectorFile:
         self.count += len(targets)
 
     def flush(self) -> None:
-        """Have on the disk what was appended.
+        """Secure on disk what was appended.
 
         Raises
         ------
@@ -93,12 +93,12 @@ class VectorFile:
 
 
 class PartVectors:
-    """Vectors of several files, found by their targets.
+    """Reads vectors of several files by their targets.
 
     Parameters
     ----------
     paths
-        Of the files, without a suffix; a target stands in at most one of them.
+        Paths of the files, without a suffix; a target must be in at most one of them.
     width
         Numbers in a vector.
     total
@@ -121,6 +121,7 @@ class PartVectors:
         order = order[position[order] >= 0]
         places = position[order]
         file = np.searchsorted(self._borders, places, side="right") - 1
+        # One long read is faster than many short ones, so up to 64 vectors between wanted ones are read along.
         cuts = np.flatnonzero((np.diff(places) > 64) | (np.diff(file) > 0)) + 1
         for first, last in zip([0, *cuts], [*cuts, len(places)], strict=True):
             if first < last:

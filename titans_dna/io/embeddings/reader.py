@@ -1,12 +1,12 @@
-"""Embeddings read back: by row, by name, by overlap with a region, as numpy or as a data set for training.
+"""Reads embeddings by row, by name or by overlap with a region, as numpy arrays or as a data set for training.
 
     with open_embeddings("embeddings.h5") as embeddings:
         vectors = embeddings.select(region="chr1:1,001-2,000").numpy()
         loader = torch.utils.data.DataLoader(embeddings.select(name="BRCA1"), batch_size=64)
 
-`Embeddings` and `Selection` have ``__len__``, ``__getitem__`` and ``__getitems__``, which is what torch calls a
-map-style data set; they may be sent to worker processes, each of which opens the file for itself. Layout: see
-`titans_dna.io.embeddings.writer`.
+`Embeddings` and `Selection` have ``__len__``, ``__getitem__`` and ``__getitems__``, so they are map-style data sets for
+torch. They may be sent to worker processes, each of which opens the file for itself. `titans_dna.io.embeddings.writer`
+describes the layout.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ __all__ = ["Embeddings", "Selection", "open_embeddings"]
 
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
-_BLOCK = 1 << 16  # rows of coordinates looked through at once
+_BLOCK = 1 << 16  # rows of coordinates that are searched at once
 _BATCH = 1024
 
 
 class Embeddings:
-    """Vectors of regions read back; made by `open_embeddings`, and a context manager.
+    """A file of embeddings, opened by `open_embeddings`; a context manager.
 
     An item is the vector (width,) of a region, or the vectors (bases, width) of its bases in a ragged file.
     """
@@ -75,7 +75,7 @@ class Embeddings:
 
     @property
     def _file(self) -> Any:
-        """The open file; a process that was forked off opens it anew, for HDF5 cannot share one."""
+        """The open file; a forked process opens it again, because HDF5 cannot share an open file between processes."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened = (os.getpid(), _open(self.path))
         return self._opened[1]
@@ -92,7 +92,7 @@ class Embeddings:
 
     @property
     def attributes(self) -> dict[str, Any]:
-        """What the vectors were made with."""
+        """Attributes of the file, which say how the vectors were made."""
         return {
             key: value.item() if isinstance(value, np.generic) else value for key, value in self._file.attrs.items()
         }
@@ -106,12 +106,12 @@ class Embeddings:
 
     @property
     def shard_rows(self) -> Rows | None:
-        """Rows of the whole that this shard holds, or None for a whole file."""
+        """Numbers of the rows of the whole that this shard holds; None for a whole file."""
         return self._file["rows"][()] if "rows" in self._file else None
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names under /regions; one that was added by hand counts if it has a value for every region."""
+        """Names of the columns under /regions, with those added by hand that have a value for every region."""
         return tuple(key for key, values in self._file["regions"].items() if values.shape == (len(self),))
 
     def column(self, name: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
@@ -128,14 +128,14 @@ class Embeddings:
         return dataset.asstr()[start:end] if dataset.dtype.kind in "OS" else dataset[start:end]
 
     def counts(self, start: int = 0, end: int | None = None) -> Rows | None:
-        """Read how many vectors each region has; None unless the file is ragged."""
+        """Read the number of vectors of each region; None if the file is not ragged."""
         if not self.ragged:
             return None
         last = len(self) if end is None else min(end, len(self))
         return np.diff(self._file["offsets"][start : last + 1])
 
     def vectors(self, start: int = 0, end: int | None = None) -> Vectors:
-        """Read the vectors of rows start to end (0-based half-open): (n, width), (bases, width) in a ragged file."""
+        """Read the vectors of rows start to end (0-based half-open): (n, width), or (bases, width) in a ragged file."""
         if self.ragged:
             last = len(self) if end is None else min(end, len(self))
             start, end = (int(self._file["offsets"][row]) for row in (min(start, last), last))
@@ -143,15 +143,17 @@ class Embeddings:
         return result
 
     def take(self, rows: Rows) -> Vectors:
-        """Read the vectors of some rows, in their order, which may name a row twice: (n, width).
+        """Read the vectors of some rows, (n, width), in the given order; a row may be given several times.
 
         Raises
         ------
         FormatError
-            If the file is ragged: its items differ in shape; take them one by one.
+            If the file is ragged, because its items differ in shape.
         """
         if self.ragged:
             raise FormatError("is ragged: regions differ in their number of vectors. Read them by row.", path=self.path)
+        # Sorted and without repeats, because near rows are then read together; `back` restores the order that was asked
+        # for.
         wanted, back = np.unique(rows, return_inverse=True)
         result = np.empty((len(wanted), self.width), self._file["embeddings"].dtype)
         for first, last in _runs(wanted):
@@ -165,7 +167,7 @@ class Embeddings:
         return [Interval(*row) for row in zip(*columns, strict=True)]
 
     def outcomes(self, start: int = 0, end: int | None = None) -> list[str]:
-        """Read what became of the regions of rows start to end (0-based half-open)."""
+        """Read the outcomes of rows start to end (0-based half-open)."""
         return [str(text) for text in self.column("outcome", start, end)]
 
     def select(
@@ -175,16 +177,16 @@ class Embeddings:
         name: str | None = None,
         region: str | Interval | None = None,
     ) -> Selection:
-        """Choose regions: by row, by exact name, by overlap; those that meet all that is given, in the order of rows.
+        """Choose regions by row, by exact name and by overlap; all given conditions must hold.
 
         Parameters
         ----------
         rows
-            Rows in any order, or a slice.
+            Rows in any order, or a slice; None for all rows.
         name
-            The regions with this name.
+            Name of the regions.
         region
-            The regions that share a base with this one: an `Interval`, or text as in samtools (1-based, inclusive).
+            Region with which they must share a base: an `Interval`, or text as in samtools (1-based, inclusive).
 
         Raises
         ------
@@ -203,7 +205,7 @@ class Embeddings:
         return Selection(self, chosen)
 
     def batches(self, rows: int = _BATCH) -> Iterator[tuple[list[Interval], Vectors]]:
-        """Yield regions and vectors, so many rows at a time."""
+        """Yield regions and vectors, ``rows`` rows at a time."""
         for start in range(0, len(self), rows):
             yield self.intervals(start, start + rows), self.vectors(start, start + rows)
 
@@ -226,7 +228,7 @@ class Embeddings:
             self._opened = None
 
     def _matching(self, test: Any) -> Rows:
-        """Return the rows that pass a test of blocks of rows."""
+        """Return the rows that pass a test, which is applied to blocks of rows."""
         starts = range(0, len(self), _BLOCK)
         found = [np.flatnonzero(test(start, start + _BLOCK)) + start for start in starts]
         return np.concatenate([np.zeros(0, np.int64), *found])
@@ -235,6 +237,7 @@ class Embeddings:
         """Tell which regions of a block share a base with a place."""
         low = np.maximum(self.column("start", start, end), place.start)
         high = np.minimum(self.column("end", start, end), place.end)
+        # Contig names are the slowest column to read, so they are compared only where the coordinates overlap.
         near = low < high
         if near.any():
             near &= self.column("contig", start, end) == place.contig
@@ -243,7 +246,7 @@ class Embeddings:
 
 
 class Selection:
-    """Some rows of a file of embeddings, not read yet; itself a map-style data set."""
+    """Some rows of a file of embeddings, which are read when they are asked for; itself a map-style data set."""
 
     def __init__(self, embeddings: Embeddings, rows: Rows) -> None:
         self.embeddings, self.rows = embeddings, rows
@@ -262,7 +265,7 @@ class Selection:
         return self.numpy() if dtype is None else self.numpy().astype(dtype)
 
     def numpy(self) -> Vectors:
-        """Read the vectors: (n, width); (bases, width), region behind region, in a ragged file."""
+        """Read the vectors: (n, width), or in a ragged file (bases of all regions, width)."""
         if self.embeddings.ragged:
             none = np.zeros((0, self.embeddings.width), np.float32)
             return np.concatenate([self.embeddings[row] for row in self.rows]) if len(self) else none
@@ -279,9 +282,9 @@ def open_embeddings(path: str | os.PathLike[str]) -> Embeddings:
     Raises
     ------
     InputMissing
-        If the file, or a shard that a virtual file points to, is not there.
+        If the file, or a shard to which a virtual file points, does not exist.
     FormatError
-        If it is no HDF5 file, not of this layout, or of a later version.
+        If the file is not HDF5, has another layout, or is of a later version.
     """
     return Embeddings(os.fspath(path))
 
@@ -306,7 +309,7 @@ def _open(name: str) -> Any:
 
 
 def _check(file: Any, name: str) -> None:
-    """Refuse what is not of this layout, or points to shards that are gone (HDF5 would give zeros for them)."""
+    """Refuse a file of another layout, or one that points to shards that are gone, for which HDF5 would give zeros."""
     needed = ("embeddings", *(f"regions/{key}" for key in ("start", "end", *TEXT_COLUMNS)), "contigs/md5")
     missing = [key for key in needed if key not in file]
     version = file.attrs.get("format_version", 0)
@@ -325,7 +328,7 @@ def _check(file: Any, name: str) -> None:
 
 
 def _runs(rows: Rows, gap: int = 32) -> Iterator[tuple[int, int]]:
-    """Yield the borders of stretches of sorted rows without a gap, which are worth reading at once."""
+    """Yield the borders of stretches of sorted rows without large gaps, which are worth reading at once."""
     cuts = np.flatnonzero(np.diff(rows) > gap) + 1
     borders = [0, *cuts.tolist(), len(rows)]
     for first, last in pairwise(borders):

@@ -1,4 +1,4 @@
-"""Embeddings of regions in HDF5, with the coordinates and check sums that say what they are of.
+"""Writes embeddings of regions to HDF5, with their coordinates, and checksums of model and sequence.
 
     /embeddings           (n, width) float32, float16 or float64; one row per region, in the order of the input; nan
                           where a region has no vector (see its outcome). For ragged files (b, width): one row per base
@@ -16,15 +16,15 @@
                           soft_mask, unknown_bases, package_version, command, rows; for a shard, shard as i/n and
                           regions_sha256
 
-A vector of several layers is their features one behind the other; one of bins:N is the N vectors of the bins one behind
-the other. Chunks are whole rows of about 256 kB: a row is read in a fraction of a millisecond, and a scan is
-not slowed. Vectors are not compressed unless asked (``lzf``, ``gzip``, or ``blosc2``, which other readers need
-hdf5plugin for): features are noise in all but their leading bits, so 4 to 16% is all that is gained:
-by blosc2 at 0.6 to 0.7 of the speed, by the others at less than half (benchmarks/results/embed_writing.md).
+A vector of several layers holds the features of one layer after the other; a vector of bins:N holds the vectors of one
+bin after the other. Chunks are whole rows of about 256 kB, so a row is read in a fraction of a millisecond, and reading
+everything is not slower. Vectors are not compressed unless asked for (``lzf``, ``gzip``, or ``blosc2``, for which other
+readers need hdf5plugin). Features are noise in all but their leading bits, so compression gains only 4 to 16%: by
+blosc2 at 0.6 to 0.7 of the speed, by the others at less than half (benchmarks/results/embed_writing.md).
 
-The file appears under its name only when it is complete and on the disk. A running write cannot be followed (SWMR):
-contigs are read one after the other while rows stand in the order of the input, so no part of the file is final before
-the end; what is finished lies in the folder ``NAME.work`` beside it (see `titans_dna.jobs.work_folder`).
+The file appears under its name only when it is complete and on disk. Readers cannot follow the writing (SWMR): contigs
+are read one after the other, but rows are in the order of the input, so no part of the file is final before the end.
+Finished parts are in the folder ``NAME.work`` beside it (see `titans_dna.jobs.work_folder`).
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ from titans_dna.io.disk.hdf5_file import DiskFile
 __all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline"]
 
 FORMAT_VERSION = 1
-CHUNK_BYTES = 1 << 18  # of vectors
-CHUNK_ROWS = 1024  # of coordinates
-MOST_TEXT_BYTES = 64  # of text with a fixed width
+CHUNK_BYTES = 1 << 18  # bytes of a chunk of vectors
+CHUNK_ROWS = 1024  # rows of a chunk of coordinates
+MOST_TEXT_BYTES = 64  # longest text that is stored with a fixed width
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")
 TEXT_COLUMNS = ("contig", "strand", "name", "outcome")
@@ -58,17 +58,17 @@ EMBEDDED = "embedded"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outline:
-    """What is known of a file before its first row is written."""
+    """What a whole job knows about its file before the first row is written."""
 
-    shard: bool = False  # whether the rows of the whole are recorded
-    virtual: Any = None  # h5py.VirtualLayout of vectors that lie in other files; none are appended then
-    #: Longest text of columns of /regions: text of a fixed width is written faster. Where it is not known, or is longer
-    #: than 64 bytes, the width is variable.
+    shard: bool = False  # whether the file is a shard, which records its rows of the whole
+    virtual: Any = None  # h5py.VirtualLayout of vectors in other files, instead of vectors that are appended
+    #: Bytes of the longest text in columns of /regions, since text of a fixed width is written faster. If it is not
+    #: known, or is above 64, the width is variable.
     text_bytes: Mapping[str, int] = field(default_factory=dict)
 
 
 class EmbeddingWriter:
-    """Append vectors with their regions; a context manager, and only its clean end makes the file appear.
+    """Writes vectors with their regions; a context manager. The file appears only at a clean end.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ class EmbeddingWriter:
     contigs
         Length in bases and MD5 by contig name.
     attributes
-        What the vectors were made with; text, numbers or lists of these.
+        How the vectors were made: text, numbers or lists of these, by key.
     dtype
         ``float32``, or ``float16`` or ``float64``.
     compression
@@ -87,12 +87,12 @@ class EmbeddingWriter:
     ragged
         Whether a region has as many vectors as its ``counts`` say.
     outline
-        What a whole job knows of its file before the first row.
+        What a whole job knows about its file before the first row.
 
     Raises
     ------
     FormatError
-        If a setting is unknown.
+        If ``dtype`` or ``compression`` is unknown.
     OutputError
         If the file cannot be written.
     """
@@ -120,6 +120,8 @@ class EmbeddingWriter:
         try:
             with disk_errors(self.path):
                 self._disk = self._stack.enter_context(DiskFile(self._temporary))
+                # Left in reverse order: HDF5 closes its file, the bytes are secured on disk, and only then the file is
+                # renamed.
                 self._stack.push(self._to_disk)
                 self._file = self._stack.enter_context(h5py.File(self._disk, "w", libver=("v110", "v110")))
                 self._lay_out(packing(compression))
@@ -153,13 +155,13 @@ class EmbeddingWriter:
         Parameters
         ----------
         intervals, vectors
-            Coordinates as they are to stand in the file, and the vectors.
+            Coordinates as they are written, and the vectors.
         outcomes
-            One per interval; "embedded" when left out.
+            One per interval; "embedded" by default.
         counts
-            Vectors of each interval; ragged files only.
+            Number of vectors of each interval; only for ragged files.
         rows
-            Rows of the whole, ascending; shards only.
+            Rows of the whole, ascending; only for shards.
 
         Raises
         ------
@@ -183,7 +185,7 @@ class EmbeddingWriter:
         counts: np.ndarray[Any, np.dtype[Any]] | None = None,
         rows: np.ndarray[Any, np.dtype[Any]] | None = None,
     ) -> None:
-        """Append regions given as columns of /regions; everything else as in `append`."""
+        """Append regions that are given as columns of /regions; the rest is as in `append`."""
         number = len(columns["start"])
         expected = (number if counts is None else int(np.sum(counts)), self.width)
         shape = expected if vectors is None else np.shape(vectors)
@@ -204,7 +206,7 @@ class EmbeddingWriter:
         self.rows, self.vectors = self.rows + number, self.vectors + expected[0]
 
     def close(self) -> None:
-        """Complete the file and give it its name.
+        """Complete the file, and give it its name.
 
         Raises
         ------
@@ -215,18 +217,19 @@ class EmbeddingWriter:
             self._stack.close()
 
     def abort(self) -> None:
-        """Throw away what was written."""
+        """Delete what was written."""
+        # As if the block had raised, so that nothing is renamed.
         self._stack.__exit__(InterruptedError, InterruptedError("given up"), None)
 
     def _extend(self, name: str, start: int, values: np.ndarray[Any, np.dtype[Any]]) -> None:
-        """Put values behind the rows that are there."""
+        """Append values to a dataset."""
         dataset = self._file[name]
         dataset.resize(start + len(values), axis=0)
         if len(values):
             dataset[start:] = values
 
     def _fitting(self, vectors: np.ndarray[Any, np.dtype[Any]]) -> np.ndarray[Any, np.dtype[Any]]:
-        """Return the vectors in the type of the file; a value must not turn into infinity."""
+        """Return the vectors in the number format of the file; refuse a value that would become infinite."""
         with np.errstate(over="ignore"):
             cast = vectors.astype(self._dtype, copy=False)
         if cast.dtype.itemsize < vectors.dtype.itemsize and np.isinf(cast).any() and not np.isinf(vectors).any():
@@ -235,13 +238,13 @@ class EmbeddingWriter:
         return cast
 
     def _to_disk(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Have the closed file on the disk before it gets its name."""
+        """Secure the closed file on disk before it gets its name."""
         if kind is None:
             self._disk.check()
             os.fsync(self._disk.fileno())
 
     def _lay_out(self, packed: Mapping[str, Any]) -> None:
-        """Make the datasets of the vectors."""
+        """Create the datasets for the vectors."""
         rows = max(1, CHUNK_BYTES // max(1, self.width * self._dtype.itemsize))
         if self._outline.virtual is not None:
             self._file.create_virtual_dataset("embeddings", self._outline.virtual, fillvalue=np.nan)
@@ -258,7 +261,7 @@ class EmbeddingWriter:
 def lay_out_regions(
     file: Any, contigs: Mapping[str, tuple[int, str]], attributes: Mapping[str, Any], text_bytes: Mapping[str, int]
 ) -> None:
-    """Make all but the vectors: /regions without rows, /contigs, and the attributes."""
+    """Create everything but the vectors: /regions without rows, /contigs, and the attributes."""
     import h5py
 
     text = h5py.string_dtype("utf-8")
@@ -275,7 +278,7 @@ def lay_out_regions(
 
 
 def _text(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
-    """Return text as HDF5 takes it: objects, or UTF-8 of a fixed width."""
+    """Return text in the form that a dataset takes: objects, or UTF-8 of a fixed width."""
     if dtype.kind == "O":
         return np.asarray(values, object)
     found = np.array([value.encode() if isinstance(value, str) else value for value in values], "S")
@@ -284,12 +287,12 @@ def _text(values: Any, dtype: np.dtype[Any]) -> np.ndarray[Any, np.dtype[Any]]:
 
 
 def packing(compression: str) -> dict[str, Any]:
-    """Return h5py's settings of a compression.
+    """Return the settings of h5py for a compression.
 
     Raises
     ------
     FormatError
-        If it is unknown.
+        If the compression is unknown.
     """
     if compression not in COMPRESSIONS:
         raise FormatError(f"compression is {compression!r}. Use one of {', '.join(COMPRESSIONS)}.")
@@ -306,7 +309,7 @@ def packing(compression: str) -> dict[str, Any]:
 
 
 def _now() -> str:
-    """Return the time in ISO 8601, UTC; that of SOURCE_DATE_EPOCH where it is set, so that a run can be repeated."""
+    """Return the time in ISO 8601, UTC, or SOURCE_DATE_EPOCH if it is set, so that a run can be repeated exactly."""
     epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
     moment = (
         datetime.datetime.fromtimestamp(int(epoch), datetime.UTC)

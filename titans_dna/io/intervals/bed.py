@@ -1,14 +1,14 @@
 """Intervals from BED (3 to 12 columns) and from features of GTF and GFF3.
 
 BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount blockSizes blockStarts]``, 0-based
-half-open, separated by tabs, or by blanks where a line has no tab. Lines that are empty or begin with ``#``,
-``track`` or ``browser`` are skipped. GTF, GFF3: nine tab-separated columns, start and end 1-based inclusive; lines of
-one feature type (exon) become intervals, named after the transcript, else the gene, the Name or the ID. In GFF3 what
-follows ``##FASTA``, or a first line that begins with ``>``, is not read.
+half-open, separated by tabs, or by blanks if a line has no tab. Lines that are empty or begin with ``#``, ``track`` or
+``browser`` are skipped. GTF and GFF3: nine tab-separated columns, start and end 1-based inclusive. Lines of one feature
+type (exon) become intervals, named after the transcript, or else the gene, the Name or the ID. In GFF3, what follows
+``##FASTA``, or the first line that begins with ``>``, is not read.
 
-Which of the two a file is follows from its suffix (.gtf, .gff, .gff3, with .gz or without), else from its first line.
-A line that breaks its format is a `FormatError` with its number. Not checked: score, thick ends, colour; whether
-contigs and ends exist in a sequence.
+The suffix (.gtf, .gff, .gff3, with or without .gz), or else the first line, says which of these a file is. A
+line that breaks its format raises a `FormatError` with its number. Not checked: score, thick ends and colour, and
+whether contigs and ends exist in a sequence.
 
 Specification: samtools.github.io/hts-specs/BEDv1.pdf; GFF3 v1.26 of the Sequence Ontology; GTF2.2.
 """
@@ -36,24 +36,24 @@ class IntervalRecord(NamedTuple):
     """One line of a file of intervals."""
 
     line: int  # line of the file, from 1
-    text: str  # the whole line without its end
-    intervals: tuple[Interval, ...]  # one, or the blocks of a BED12 line; none where there is a problem
-    problem: str = ""  # "malformed: ..." where the line cannot be used
+    text: str  # the whole line without its line end
+    intervals: tuple[Interval, ...]  # one, or the blocks of a BED12 line; empty if there is a problem
+    problem: str = ""  # "malformed: ..." if the line cannot be used
 
 
 def read_intervals(
     path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
 ) -> list[Interval]:
-    """Read all intervals of a file, in its order.
+    """Read all intervals of a file, in the order of the file.
 
     Parameters
     ----------
     path
         BED, GTF or GFF3, plain or gzip-compressed; ``-`` is standard input.
     feature
-        Feature type taken from GTF and GFF3 (column 3); None takes every line.
+        Feature type to read from GTF and GFF3 (column 3); None for every line.
     blocks
-        Give the blocks (exons) of BED12 lines one by one in place of their whole span.
+        Whether to return the blocks (exons) of BED12 lines one by one instead of their whole span.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def read_intervals(
 def iterate_intervals(
     path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
 ) -> Iterator[Interval]:
-    """Yield the intervals of a file one by one; parameters and errors as in `read_intervals`."""
+    """Yield the intervals of a file one by one; parameters and errors are those of `read_intervals`."""
     for record in iterate_records(path, feature=feature, blocks=blocks):
         if record.problem:
             raise FormatError(record.problem.removeprefix("malformed: "), path=path, line=record.line)
@@ -82,12 +82,12 @@ def iterate_intervals(
 def iterate_records(
     path: str | os.PathLike[str], *, feature: str | None = "exon", blocks: bool = False
 ) -> Iterator[IntervalRecord]:
-    """Yield every line that means an interval, good or bad; parameters as in `read_intervals`.
+    """Yield every line that should be an interval, good or bad; parameters are those of `read_intervals`.
 
     Raises
     ------
     InputMissing, FormatError
-        If the file is not there or cannot be read as text.
+        If the file does not exist, or cannot be read as text.
     """
     annotation: bool | None = True if _ANNOTATION.search(os.fspath(path)) else None
     for number, line in read_lines(path):
@@ -107,7 +107,7 @@ def iterate_records(
 
 
 def _looks_like_annotation(line: str) -> bool:
-    """Tell a line of GTF or GFF3 from one of BED."""
+    """Tell whether a line is GTF or GFF3, and not BED."""
     columns = line.split("\t")
     return len(columns) in (8, 9) and columns[3].isdigit() and columns[4].isdigit() and not columns[1].isdigit()
 
@@ -157,7 +157,8 @@ def _annotation(line: str, feature: str | None) -> Iterator[Interval]:
 
 
 def _name(text: str) -> str:
-    """Choose a name out of the attributes."""
+    """Choose the name of an interval from the attributes of GTF or GFF3."""
+    # GTF writes `key "value";`, and GFF3 `key=value;` with percent codes.
     pairs = {match[1]: match[2] or match[3] or "" for match in _GTF_PAIR.finditer(text)}
     if not pairs:
         split = (part.strip().partition("=") for part in text.split(";"))

@@ -1,1 +1,1 @@
-"""Sequence: FASTA, GenBank and EMBL, aligned reads, a sample's own genome, and the names of contigs."""
+"""Sequence: FASTA, GenBank and EMBL; aligned reads; a sample's own genome; files of contig names."""

@@ -1,7 +1,7 @@
 """Alias files: which contig names mean the same contig.
 
-One contig a line, its names separated by tabs (or blanks where a line has no tab), two names at least; ``#`` begins a
-comment. UCSC's ``chromAlias.txt`` and a plain two-column table are of this form; empty columns are skipped.
+Each line has the names of one contig, at least two, separated by tabs (or by blanks if the line has no tab). ``#``
+begins a comment. UCSC's ``chromAlias.txt`` and plain two-column tables have this form. Empty columns are skipped.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
 """Aligned reads of BAM, CRAM and SAM: the reads of a region as sequence, and which bases they cover.
 
-The file is used where it lies. A missing or outdated index is made in the cache; SAM, and files that are not sorted
-by coordinate, are sorted into a BAM in the cache, once. CRAM needs the reference it was made with; lengths, and M5
-sums where the header has them, must agree with it. Coordinates are 0-based half-open. Reads are filtered as samtools
-does by default: no unmapped, secondary, quality-failed or duplicate ones.
+The file is read in place. If its index is missing or outdated, one is made in the cache. SAM files, and files that are
+not sorted by coordinate, are sorted into a BAM in the cache, once. CRAM needs the reference with which it was made:
+lengths must agree with it, and also MD5 sums (M5) if the header has them. Coordinates are 0-based half-open. Reads are
+filtered as samtools does by default: unmapped, secondary, quality-failed and duplicate ones are left out.
 
-The specification's own set of broken SAM files is refused, or read with what htslib makes of it; a record that htslib
-cannot read ends in a `FormatError`, for what follows it in a binary file cannot be found again.
+Broken SAM files, such as the test set of the specification, are refused or read as htslib understands them. A record
+that htslib cannot read raises a `FormatError`, because what follows it in a binary file cannot be found.
 
 Specification: SAMv1, https://samtools.github.io/hts-specs/SAMv1.pdf.
 """
@@ -38,7 +38,7 @@ __all__ = ["AlignedReads", "Read", "ReadFilter", "open_reads"]
 
 logger = logging.getLogger(__name__)
 
-_TILE = 1 << 20  # bases whose depth is asked for at once
+_TILE = 1 << 20  # bases whose depth is computed at once
 _BAI_LIMIT = 1 << 29  # bases that a .bai index can address
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
 _REASONS = {
@@ -52,7 +52,7 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class ReadFilter:
-    """Which reads count; unmapped ones never do."""
+    """Which reads are taken; unmapped ones never are."""
 
     min_mapping_quality: int = 0  # Phred, 0 to 255
     duplicates: bool = False  # take reads marked as duplicates
@@ -62,7 +62,7 @@ class ReadFilter:
 
     @property
     def excluded_flags(self) -> int:
-        """Flag bits of which a read may have none."""
+        """Bits of the SAM flag that exclude a read."""
         chosen = (
             (_SECONDARY, self.secondary),
             (_FAILED, self.quality_failed),
@@ -72,7 +72,7 @@ class ReadFilter:
         return _UNMAPPED | sum(bit for bit, taken in chosen if not taken)
 
     def reason(self, flag: int, mapping_quality: int) -> str:
-        """Say why a read does not count; nothing if it does."""
+        """Return why a read is left out; "" if it is taken."""
         excluded = flag & self.excluded_flags
         if excluded:
             return next(reason for bit, reason in _REASONS.items() if excluded & bit)
@@ -87,25 +87,25 @@ class Read:
     contig: str  # contig it is aligned to
     start: int  # first aligned base, 0-based
     end: int  # one past the last aligned base
-    strand: str  # "-" where the read is the reverse complement of the reference
-    sequence: bytes  # bases, in the orientation and with the clipping asked for
+    strand: str  # "-" if the read was aligned as its reverse complement
+    sequence: bytes  # bases, in the direction and with the clipping that were asked for
     mapping_quality: int  # Phred
 
 
 class AlignedReads(Closing):
-    """Reads of one file; made by `open_reads`, and a context manager."""
+    """The reads of one file, opened by `open_reads`; a context manager."""
 
     def __init__(self, path: Path, used: Path, file: Any, contigs: ContigTable, reference: Path | None) -> None:
         self.path = path  # the file as named
-        self.indexed_path = used  # what htslib opens, an index appended where it lies elsewhere
-        self.contigs = contigs  # of the header
+        self.indexed_path = used  # what htslib opens: the file, "##idx##" and its index
+        self.contigs = contigs  # contigs of the header
         self.reference = reference  # FASTA for CRAM
-        self.left_out: Counter[str] = Counter()  # reads that `reads` met and did not give, by reason
+        self.left_out: Counter[str] = Counter()  # number of reads that `reads` has left out, by reason
         self._file = file
 
     def close(self) -> None:
         """Close the file."""
-        with contextlib.suppress(OSError):  # told already while reading
+        with contextlib.suppress(OSError):  # reported already while reading
             self._file.close()
 
     def reads(
@@ -120,14 +120,14 @@ class AlignedReads(Closing):
         keep
             Which reads.
         as_sequenced
-            Give bases in the direction of the sequencer instead of that of the reference.
+            Whether to return bases in the direction of the sequencer instead of that of the reference.
         clipped
-            Leave in the soft-clipped ends, which are not aligned.
+            Whether to include the soft-clipped ends, which are not aligned.
 
         Raises
         ------
         ContigUnknown
-            If no contig answers to the name.
+            If the file has no such contig.
         FormatError
             If a record cannot be read.
         """
@@ -161,7 +161,7 @@ class AlignedReads(Closing):
             ) from None
 
     def depth(self, interval: Interval, *, keep: ReadFilter = ReadFilter()) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """Count the reads over every base of an interval (deleted bases are not covered): int32, its length.
+        """Count the reads over every base of an interval, (bases,) int32; deleted bases are not covered.
 
         Parameters
         ----------
@@ -181,6 +181,7 @@ class AlignedReads(Closing):
                 *("-g", str(0xFFF & ~keep.excluded_flags)),
             )
             if text:
+                # Parsing only numbers is faster than splitting every line, so the contig's name is cut out first.
                 name = text[: text.index("\t") + 1]  # the same on every line
                 numbers = ("\n" + text).replace("\n" + name, "\n")
                 table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
@@ -188,7 +189,7 @@ class AlignedReads(Closing):
         return counts
 
     def samtools(self, command: str, *arguments: str) -> str:
-        """Run one of samtools' commands on the file through pysam and give what it prints.
+        """Run a command of samtools on the file through pysam, and return what it prints.
 
         Raises
         ------
@@ -199,7 +200,7 @@ class AlignedReads(Closing):
         import pysam.samtools
 
         reference: tuple[str, ...] = ()
-        if self.reference is not None:  # an input option, for `consensus --reference` would fill gaps with it
+        if self.reference is not None:  # as an input option, because `consensus --reference` would fill gaps with it
             reference = ("--input-fmt-option", f"reference={self.reference}")
         try:
             printed: str = getattr(pysam.samtools, command)(*arguments, *reference, str(self.indexed_path))
@@ -221,18 +222,18 @@ def open_reads(
     path
         The file.
     reference
-        The genome the reads are aligned to; CRAM needs it.
+        Genome to which the reads are aligned; needed for CRAM.
     aliases
         Groups of names that mean the same contig.
 
     Raises
     ------
     InputMissing
-        If the file is not there, or it is CRAM without a reference.
+        If the file does not exist, or is CRAM and there is no reference.
     FormatError
-        If it is no alignment file, damaged, or has no contigs.
+        If the file is not BAM, CRAM or SAM, or is damaged.
     ReferenceMismatch
-        If CRAM was made with another reference.
+        If a CRAM was made with another reference.
     """
     import pysam
 
@@ -267,7 +268,7 @@ def open_reads(
 
 
 def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[str, str]]:
-    """Read contig lengths, whether records are sorted by position, and MD5 sums."""
+    """Read the lengths of contigs, whether records are sorted by position, and MD5 sums."""
     import pysam
 
     with pysam.AlignmentFile(
@@ -285,7 +286,7 @@ def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[
 
 
 def _compare(path: Path, contigs: ContigTable, sums: dict[str, str], reference: Fasta) -> None:
-    """Refuse a reference that is not the one a CRAM was made with."""
+    """Refuse a reference that is not the one with which a CRAM was made."""
     for name, length in contigs.lengths.items():
         other = reference.contigs.lengths.get(name)
         if other is not None and other != length:
@@ -293,13 +294,14 @@ def _compare(path: Path, contigs: ContigTable, sums: dict[str, str], reference: 
                 f"contig {name!r} has {length:,} bases, in {reference.path} {other:,}. Give the one it was made with."
             )
             raise ReferenceMismatch(message, path=path)
+        # CRAM stores bases as differences from the reference, so another one of equal length would give wrong bases.
         if other is not None and sums.get(name) and sums[name] != reference.md5(name):
             message = f"contig {name!r} has another MD5 in {reference.path}. Give the reference it was made with."
             raise ReferenceMismatch(message, path=path)
 
 
 def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path | None) -> str:
-    """Give what htslib is to open: the file, sorted and with an index that is no older."""
+    """Return what htslib opens: the file, sorted, and an index that is not older than the file."""
     import pysam
 
     kind, suffix = ("-c", ".csi") if max(lengths.values()) > _BAI_LIMIT else ("-b", ".bai")
@@ -307,6 +309,7 @@ def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path
         for found in (".bai", ".csi", ".crai"):
             for index in (Path(f"{path}{found}"), path.with_suffix(found)):
                 if index.is_file():
+                    # htslib would use an older index with a mere warning, and might then miss reads.
                     if index.stat().st_mtime >= path.stat().st_mtime:
                         return f"{path}##idx##{index}"
                     logger.warning("%s is older than %s; an index in the cache is used instead", index, path.name)
@@ -314,6 +317,7 @@ def _indexed(path: Path, by_position: bool, lengths: dict[str, int], fasta: Path
         if not index.is_file():
             store(index, lambda temporary: pysam.index(kind, "-o", str(temporary), str(path)))
         return f"{path}##idx##{index}"
+    # Only a file sorted by position can be indexed. Plain SAM, even if sorted, cannot be read from the middle either.
     ordered = cache_entry(path, ".sorted.bam")
     index = Path(f"{ordered}{suffix}")
     if not (ordered.is_file() and index.is_file()):

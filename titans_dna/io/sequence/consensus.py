@@ -1,9 +1,10 @@
-"""A sample's own genome: the reference with the sample's reads written over it, in the reference's coordinates.
+"""A sample's own genome: the reference overwritten by the sample's reads, in the coordinates of the reference.
 
-`SampleGenome` offers what `titans_dna.io.sequence.fasta.Fasta` offers, so that it can be streamed, scored and embedded
-in its place. The bases are those of ``samtools consensus``. To keep coordinates, inserted bases are left out and
-deleted ones read N; both are counted in `SampleGenome.losses`. Where reads do not cover, the reference's base
-stands, or N on request. `consensus_sequence` gives the sample's sequence as it is, with its insertions and deletions.
+`SampleGenome` has the methods of `titans_dna.io.sequence.fasta.Fasta`, so it can be streamed, scored and embedded in
+its place. The bases are those of ``samtools consensus``. To keep the coordinates, inserted bases are left out and
+deleted bases become N, which are counted in `SampleGenome.losses`. Where no base is called, the reference's base
+stands, or N if asked for. `consensus_sequence` returns the sample's sequence as it is, with its insertions and
+deletions.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ _TILES_KEPT = 64
 class ConsensusOptions:
     """How bases are called from reads; the defaults are those of samtools."""
 
-    mode: Literal["bayesian", "simple"] = "bayesian"  # of samtools consensus
+    mode: Literal["bayesian", "simple"] = "bayesian"  # mode of samtools consensus
     min_depth: int = 1  # reads below which a base is not called
-    min_base_quality: int = 0  # Phred; bases below it do not count
-    ambiguous: bool = False  # call heterozygous sites as IUPAC codes, not N
-    reads: ReadFilter = field(default_factory=ReadFilter)  # which reads count
+    min_base_quality: int = 0  # Phred; bases below it are ignored
+    ambiguous: bool = False  # call heterozygous sites as IUPAC codes instead of N
+    reads: ReadFilter = field(default_factory=ReadFilter)  # reads that are taken
 
     def arguments(self) -> tuple[str, ...]:
-        """Write the options as samtools takes them."""
+        """Return the options as arguments of samtools."""
         options = (
             *("-m", self.mode, "-d", str(self.min_depth), "--min-BQ", str(self.min_base_quality)),
             *("--min-MQ", str(self.reads.min_mapping_quality), "--ff", str(self.reads.excluded_flags)),
@@ -49,12 +50,12 @@ class ConsensusOptions:
 
 
 class SampleGenome(Closing):
-    """The reference as one sample has it, by its reads; a context manager.
+    """The reference with the bases that the reads of a sample call; a context manager.
 
     Parameters
     ----------
     reference
-        The genome the reads are aligned to.
+        Genome to which the reads are aligned.
     reads
         The sample's reads. Their contigs must have the reference's lengths.
     options
@@ -79,7 +80,7 @@ class SampleGenome(Closing):
         self._reference, self._reads, self._options, self._fill = reference, reads, options, fill
         self._tiles: OrderedDict[tuple[str, int], bytes] = OrderedDict()
         self._md5: dict[str, str] = {}
-        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # of each tile called so far
+        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # losses of each tile called so far
         self._names: dict[str, str] = {}
         for name, length in reads.contigs.lengths.items():
             contig = reference.contigs.resolve(name)
@@ -116,7 +117,7 @@ class SampleGenome(Closing):
 
     @property
     def losses(self) -> dict[str, int]:
-        """Bases deleted, not called and called, of the tiles read so far, each tile once."""
+        """Numbers of bases deleted, not called, and called in the tiles read so far; each tile counts once."""
         totals = np.array(list(self._counts.values()), np.int64).reshape(-1, 3).sum(0).tolist()
         return dict(zip(("deleted_bases", "not_called", "called"), totals, strict=True))
 
@@ -178,11 +179,13 @@ class SampleGenome(Closing):
                     f"samtools consensus gave {len(called)} bases for {place}. Check the file with samtools quickcheck."
                 )
                 raise FormatError(message, path=self._reads.path)
+        # Deleted bases stay N even if gaps are filled: the sample is known not to have the reference's base there.
         deleted, missing = called == ord("*"), called == ord("N")
         if self._fill == "reference":
             called[missing] = reference[missing]
         called[deleted] = ord("N")
         lost = int(deleted.sum()), int(missing.sum())
+        # By tile, so that a tile that is called again, after it has left the cache, is not counted twice.
         self._counts[contig, start] = (*lost, len(called) - sum(lost))
         return called.tobytes()
 
@@ -190,16 +193,17 @@ class SampleGenome(Closing):
 def consensus_sequence(
     reads: AlignedReads, interval: Interval, options: ConsensusOptions = ConsensusOptions()
 ) -> bytes:
-    """Give the sample's sequence of an interval with its insertions and deletions; N where no base is called.
+    """Return the sample's sequence of an interval with its insertions and deletions, and N where no base is called.
 
-    Its coordinates are its own: base 100 of it need not be base 100 of the interval.
+    It has coordinates of its own: its base 100 need not be base 100 of the interval.
     """
     place = reads.contigs.place(interval)
     return _run(reads, place, options, "-a", "--show-ins", "yes", "--show-del", "no") if place.length_bp else b""
 
 
 def _run(reads: AlignedReads, place: Interval, options: ConsensusOptions, *extra: str) -> bytes:
-    """Run samtools consensus on a region and give the bases alone."""
+    """Run samtools consensus on a region, and return the bases only."""
+    # Braces keep htslib from taking a colon in the contig's name for the start of coordinates.
     region = f"{{{place.contig}}}:{place.start + 1}-{place.end}"
     text = reads.samtools("consensus", "-f", "fasta", "-l", str(1 << 30), "-r", region, *options.arguments(), *extra)
     return text.partition("\n")[2].replace("\n", "").encode("ascii")

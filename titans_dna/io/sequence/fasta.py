@@ -7,10 +7,10 @@ Plain, gzip and BGZF-compressed files are told apart by their bytes, never by th
 * gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
 FASTA.
 
-A .fai fits if every contig's header stands right before its offset and its last base right before a header or the
-end; this is checked against the bytes, for modification times say little after a copy. One that does not fit is left
-alone, named in a warning, and replaced by one in the cache (`on_stale`). Not checked: letters of a file that comes
-with a fitting .fai.
+A .fai fits if the header of every contig stands right before its offset, and its last base right before a header or the
+end. This is checked against the bytes, because modification times say little after a copy. An index that does not fit
+is left alone, named in a warning, and replaced by one in the cache (`on_stale`). Not checked: the letters of a file
+that has a fitting .fai.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ _OTHER_FORMATS = {
 
 @runtime_checkable
 class Genome(Protocol):
-    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
+    """A source of sequence: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
 
-    Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+    Coordinates are 0-based half-open, and cut off at the ends of the contig. Names may be aliases.
     """
 
     @property
@@ -96,9 +96,9 @@ class Genome(Protocol):
 
 
 class Fasta(Closing):
-    """Sequences of one file; made by `open_fasta`, and a context manager.
+    """The sequences of one file, opened by `open_fasta`; a context manager.
 
-    Bases are given as they stand in the file: case, IUPAC codes and all.
+    Bases are returned as they are in the file, with their case and all IUPAC codes.
     """
 
     def __init__(
@@ -117,6 +117,7 @@ class Fasta(Closing):
         return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A memory map cannot be pickled, so a worker process opens the file again.
         return partial(open_fasta, aliases=self._aliases), (self._path,)
 
     @property
@@ -126,7 +127,7 @@ class Fasta(Closing):
 
     @property
     def contigs(self) -> ContigTable:
-        """Names and lengths, in file order; it also answers to aliases."""
+        """Names and lengths, in file order; aliases are found too."""
         return self._contigs
 
     @property
@@ -135,7 +136,7 @@ class Fasta(Closing):
         return self._circular
 
     def close(self) -> None:
-        """Close the file; arrays and bytes given out stay valid."""
+        """Close the file; arrays and bytes that were returned stay valid."""
         self._source.close()
 
     def fetch(self, contig: str, start: int, end: int) -> bytes:
@@ -144,7 +145,7 @@ class Fasta(Closing):
         Raises
         ------
         ContigUnknown
-            If no contig answers to the name.
+            If the file has no contig of this name or alias.
         """
         name = contig if contig in self._contigs else self._contigs.require(contig)
         start, end = max(start, 0), min(end, self._contigs.lengths[name])
@@ -162,7 +163,7 @@ class Fasta(Closing):
         return self.letters(contig).tobytes()
 
     def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
         name = self._contigs.require(contig)
         if name not in self._md5:
             self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
@@ -184,18 +185,19 @@ def open_fasta(
     aliases
         Groups of names that mean the same contig (`titans_dna.io.sequence.aliases.read_aliases`).
     on_stale
-        What to do about an index beside the file that does not fit it: ``rebuild`` one in the cache and warn, or raise.
+        What to do if the index beside the file does not fit it: ``rebuild`` makes one in the cache and warns, ``error``
+        raises.
 
     Raises
     ------
     InputMissing
-        If the file is not there or not readable.
+        If the file does not exist or cannot be read.
     FormatError
-        If it is empty, no nucleotide sequence, damaged, or names a contig twice.
+        If the file is empty, damaged, not nucleotide sequence, or names a contig twice.
     IndexStale
-        If its index does not fit and `on_stale` is ``error``.
+        If the index does not fit and `on_stale` is ``error``.
     OutputError
-        If a copy is needed and the cache folder cannot be written.
+        If a copy in the cache is needed, but the cache folder cannot be written.
     """
     path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
@@ -252,8 +254,10 @@ def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
 
 
 def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:
-    """Open with the index beside the file if it fits; else raise, or warn and give None."""
+    """Open with the index beside the file if it fits; otherwise raise, or warn and return None."""
     try:
+        # The index beside a file may be of an earlier version of it, and would give wrong bases without any error.
+        # Times do not tell: copying changes them. So the bytes are compared with the index.
         source = make(read_fai(beside))
         reason = source.misfit()
         if not reason:
@@ -286,7 +290,7 @@ def _head(path: Path) -> bytes:
 
 
 def _decompressed_head(path: Path, head: bytes) -> bytes:
-    """Give the first bytes of the text itself."""
+    """Return the first bytes of the decompressed text."""
     if not head.startswith(GZIP_MAGIC):
         return head
     try:
@@ -297,7 +301,7 @@ def _decompressed_head(path: Path, head: bytes) -> bytes:
 
 
 def _check_text(path: Path, text: bytes) -> None:
-    """Refuse by name what is not FASTA."""
+    """Refuse a file that is not FASTA, and say what it is."""
     for magic, name in _OTHER_FORMATS.items():
         if text.startswith(magic):
             raise FormatError(f"is {name}, not FASTA. Give FASTA, plain or gzip-compressed.", path=path)

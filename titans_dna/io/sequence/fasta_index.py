@@ -1,12 +1,12 @@
-"""The .fai index: made in one pass over the bytes, read, and checked against the file that it indexes.
+"""The .fai index of FASTA: made in one pass over the bytes, written, and read.
 
 A line of .fai is ``name length offset linebases linewidth``, tab-separated: bases of the contig, byte of its first
-base, bases of a full line, bytes of a full line with its end. It can only describe contigs whose lines are all
-equally long but the last. `FastaScanner` also notices what the index cannot describe (lines of unequal length, blanks
-inside a sequence); such a file is read from a regular copy.
+base, bases of a full line, and bytes of a full line with its line end. So it can only describe contigs whose lines,
+except the last, are equally long. `FastaScanner` also notices what an index cannot describe (lines of unequal length,
+blanks inside a sequence); such a file is read from a regular copy.
 
-Letters: IUPAC codes in any case, and ``- . * X`` which read as N. Any other is refused by name, for the file is then
-protein or damaged.
+Letters are IUPAC codes in any case, and ``- . * X``, which are read as N. Any other letter is refused, because the file
+then holds protein or is damaged.
 """
 
 from __future__ import annotations
@@ -27,28 +27,28 @@ _BLANKS = b" \t\r"
 
 @dataclass(frozen=True, slots=True)
 class FaiEntry:
-    """Where one contig lies in a file."""
+    """The place of one contig in a file."""
 
     name: str  # contig name: the header up to the first blank
     length_bp: int  # bases
     offset: int  # byte of the first base
-    line_bp: int  # bases of a full line; 0 for a contig without bases
-    line_bytes: int  # bytes of a full line with its line end
+    line_bp: int  # bases in a full line; 0 for a contig without bases
+    line_bytes: int  # bytes in a full line, line end included
 
     def byte_of(self, base: int) -> int:
-        """Give the byte of a base (0-based)."""
+        """Return the byte of the file at which a base (0-based) stands."""
         if not self.line_bp:
             return self.offset
         return self.offset + base // self.line_bp * self.line_bytes + base % self.line_bp
 
 
 class FastaScanner:
-    """Index FASTA text that arrives block by block.
+    """Indexes FASTA text that arrives block by block.
 
     Parameters
     ----------
     path
-        Named in messages only.
+        Path of the file, used in messages only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -57,11 +57,11 @@ class FastaScanner:
         self.irregular: str = ""  # why a .fai cannot describe the file; empty if it can
         self._names: dict[str, int] = {}
         self._parts: list[bytes] = []  # the start of a line that has not ended yet
-        self._at = 0  # byte of the first of them
-        self._line = 0  # lines before it
+        self._at = 0  # byte at which this line starts
+        self._line = 0  # number of lines before it
         self._name: str | None = None
         self._offset = self._length = self._line_bp = self._line_bytes = 0
-        self._closed = False  # a short line was seen: nothing may follow it
+        self._closed = False  # whether a short line was seen, after which no bases may follow
 
     def feed(self, block: bytes) -> None:
         """Take the next bytes of the file.
@@ -69,7 +69,7 @@ class FastaScanner:
         Raises
         ------
         FormatError
-            If they are no nucleotide FASTA.
+            If they are not nucleotide FASTA.
         """
         cut = block.rfind(b"\n") + 1
         if not cut:
@@ -80,7 +80,7 @@ class FastaScanner:
         self._scan(work)
 
     def finish(self) -> list[FaiEntry]:
-        """Give the index after the last byte.
+        """Return the index, after the last byte.
 
         Raises
         ------
@@ -117,7 +117,7 @@ class FastaScanner:
     def _scan_sequence(
         self, work: bytes, letters: np.ndarray, starts: np.ndarray, ends: np.ndarray, first: int
     ) -> None:
-        """Take in lines of bases that belong to one contig; `first` is the number of the first in `work`."""
+        """Count the bases in lines of one contig; `first` is the number of the first of these lines in `work`."""
         begin, end = int(starts[0]), int(ends[-1]) + 1
         residue = work[begin:end].translate(None, _ALLOWED)
         blanks = b""
@@ -125,9 +125,12 @@ class FastaScanner:
             if residue.translate(None, _BLANKS):
                 self._refuse(work, starts, ends, first)
             blanks = residue
+        # The usual case needs no loop over lines: their lengths follow from the places of the line ends.
         widths = ends - starts
         returns = (widths > 0) & (letters[ends - 1] == 13)
         bases = widths - returns
+        # Line ends "\r\n" explain one blank per line. If there are more, some stand inside the sequence, and bases can
+        # only be counted line by line.
         if len(blanks) > int(returns.sum()):
             spans = zip(starts.tolist(), ends.tolist(), strict=True)
             true_bases = np.array([len(work[start:end].translate(None, _BLANKS)) for start, end in spans])
@@ -142,7 +145,8 @@ class FastaScanner:
         self._check_lines(starts, widths, bases, first)
 
     def _check_lines(self, starts: np.ndarray, widths: np.ndarray, bases: np.ndarray, first: int) -> None:
-        """Note where lines are not all equally long but the last."""
+        """Note if the lines, except the last, are not equally long."""
+        # The first line of a contig sets the length that all others must have.
         if not self._line_bp and not self._closed:
             if not bases[0]:
                 self._closed = True
@@ -154,6 +158,7 @@ class FastaScanner:
             if bases.any():
                 self._note("bases after a short or empty line", first + int(np.flatnonzero(bases)[0]))
             return
+        # One odd line may end a contig, if it is shorter and no bases follow it.
         odd = np.flatnonzero(~full)
         if len(odd):
             self._closed = True
@@ -163,7 +168,7 @@ class FastaScanner:
                 self._note("lines of unequal length", first + at)
 
     def _begin_contig(self, header: bytes, number: int) -> None:
-        """End the contig before and begin the one whose header this is."""
+        """End the contig before, and begin the one of this header."""
         self._end_contig()
         line = self._line + number + 1
         words = header.split(None, 1)
@@ -194,7 +199,7 @@ class FastaScanner:
         self.irregular = self.irregular or f"{why} (line {self._line + number + 1})"
 
     def _refuse(self, work: bytes, starts: np.ndarray, ends: np.ndarray, first: int) -> None:
-        """Raise for the first character that is no nucleotide."""
+        """Raise for the first character that is not a nucleotide code."""
         for number, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
             bad = work[start:end].translate(None, _ALLOWED + _BLANKS)
             if bad:
@@ -217,7 +222,7 @@ def read_fai(path: Path) -> list[FaiEntry]:
     Raises
     ------
     FormatError
-        If a line is not name, length, offset, linebases, linewidth.
+        If a line is not name, length, offset, linebases and linewidth.
     """
     entries = []
     try:

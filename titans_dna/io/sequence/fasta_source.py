@@ -41,7 +41,7 @@ _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index
 
 
 class Source(Protocol):
-    """Bytes of contigs by name and 0-based half-open span inside the contig; the span must hold a base."""
+    """Reads bases of contigs by name and 0-based half-open span; the span must hold at least one base."""
 
     entries: list[FaiEntry]
 
@@ -147,6 +147,7 @@ class BgzfSource:
         import pyfaidx
 
         with warnings.catch_warnings():
+            # pyfaidx warns if an index is older than its FASTA; whether it fits was checked by its content.
             warnings.simplefilter("ignore", RuntimeWarning)
             self._faidx = pyfaidx.Faidx(
                 self._path,
@@ -160,7 +161,7 @@ class BgzfSource:
 
 
 def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
-    """Index a plain file, from the cache if it was indexed before; also say why it is irregular, if it is."""
+    """Index a plain file, or read its index from the cache; also return why it is irregular, "" if it is not."""
     cached = cache_entry(path, ".fai")
     if cached.is_file():
         return read_fai(cached), ""
@@ -175,7 +176,7 @@ def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
 
 
 def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
-    """Index a BGZF file into the cache: entries, why it is irregular, .fai and .gzi.
+    """Index a BGZF file into the cache; return entries, why it is irregular ("" if it is not), .fai and .gzi.
 
     Raises
     ------
@@ -199,14 +200,14 @@ def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
 
 
 def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
-    """Make, once, a plain copy with regular lines in the cache, and index it.
+    """Make a plain copy with regular lines in the cache, if there is none yet, and index it.
 
     Raises
     ------
     OutputError
         If the cache cannot be written.
     FormatError
-        If the file is damaged or no nucleotide FASTA.
+        If the file is damaged or not nucleotide FASTA.
     """
     plain, fai = cache_entry(path, ".fa"), cache_entry(path, ".fa.fai")
     if plain.is_file() and fai.is_file():
@@ -224,7 +225,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
                     raise
                 raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
         scanner.finish()
-        if scanner.irregular:  # other processes may look for the copy: it must never be there with irregular lines
+        if scanner.irregular:  # other processes may look for the copy, which must never exist with irregular lines
             rough = temporary.with_name(f"{temporary.name}.rough")
             temporary.replace(rough)
             try:
@@ -232,6 +233,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
             finally:
                 rough.unlink(missing_ok=True)
 
+    # First the copy and then its index, so that an index in the cache always has its copy.
     store(plain, copy)
     entries = scanner.entries
     if scanner.irregular:
@@ -246,7 +248,7 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
 
 
 def reference_for_htslib(path: Path) -> Path:
-    """Give a plain FASTA of the same content with its .fai beside it: the file itself, or one in the cache."""
+    """Return a plain FASTA of the same content with a .fai beside it: the file itself, or one in the cache."""
     if Path(f"{path}.fai").is_file():
         return path
     with path.open("rb") as stream:
@@ -254,6 +256,8 @@ def reference_for_htslib(path: Path) -> Path:
     if not packed:
         entries, irregular = index_plain(path)
         if not irregular:
+            # htslib wants the index beside the FASTA, whose folder may be read-only. So a link in the cache stands for
+            # it.
             link = cache_entry(path, ".link.fa")
             store(link, lambda temporary: temporary.symlink_to(path.resolve()))
             store(Path(f"{link}.fai"), lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
@@ -262,14 +266,14 @@ def reference_for_htslib(path: Path) -> Path:
 
 
 def _open_text(path: Path) -> BinaryIO:
-    """Open plain or gzip-compressed text by what its bytes say."""
+    """Open text that is plain or gzip-compressed, as its first bytes say."""
     with path.open("rb") as stream:
         packed = stream.read(2) == b"\x1f\x8b"
     return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
 
 
 def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:
-    """Write FASTA again with equally long lines and without blanks."""
+    """Write FASTA with equally long lines and without blanks inside the sequence."""
     with source.open("rb") as stream, target.open("wb") as output:
         held = b""
         for line in stream:
@@ -286,9 +290,10 @@ def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:
 
 
 def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> Letters:
-    """Copy bases start to end out of their text, which begins with the first and ends with the last of them."""
+    """Copy bases start to end from their text, which begins with the first and ends with the last of these bases."""
     letters = np.empty(end - start, np.uint8)
     line, width = entry.line_bp, entry.line_bytes
+    # The span has up to three parts: the rest of a line, whole lines, which are one matrix, and the start of a line.
     head = min((-start) % line, end - start)  # bases before the first full line
     letters[:head] = text[:head]
     rest = text[head + (width - line if head and head < end - start else 0) :]
@@ -306,7 +311,7 @@ def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> 
 
 
 def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: int) -> str:
-    """Compare what stands between contigs with what the index says stands there."""
+    """Compare the bytes between contigs with what the index says must be there; return the first difference."""
     names = [entry.name for entry in entries]
     if len(set(names)) < len(names):
         return "it names a contig twice"
@@ -315,9 +320,11 @@ def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: in
         return "it lists no bases"
     pairs = list(zip([None, *placed], [*placed, None], strict=True))
     if len(pairs) > most:
+        # From both ends: an index of another version of the file rarely fits at the far end.
         pairs = [*pairs[: most // 2], *pairs[-(most // 2) :]]
     for before, after in pairs:
         begin = 0 if before is None else before.byte_of(before.length_bp - 1) + 1
+        # What follows the last contig is only looked at for headers, so a piece of it is enough.
         end = begin + 65536 if after is None else after.offset
         if end < begin or end - begin > 1 << 24:
             return f"contig {after.name if after else ''!r} overlaps another"

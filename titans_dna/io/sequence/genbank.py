@@ -1,4 +1,4 @@
-"""GenBank and EMBL flat files, by Biopython: their sequences as FASTA in the cache, and which of them are circular.
+"""GenBank and EMBL flat files, read by Biopython: their sequences are written as FASTA to the cache.
 
 A contig is named by accession and version (NC_000913.3). Features are not read. A record without sequence (a CONTIG
 line in its place) is refused by name.
@@ -84,6 +84,8 @@ def _convert(path: Path, output: TextIO) -> set[str]:
             output.writelines(sequence[at : at + _LINE_BP] + "\n" for at in range(0, len(sequence), _LINE_BP))
     for note in notes:
         text = " ".join(str(note.message).split())
+        # Biopython only warns if a sequence is shorter or longer than its LOCUS line says, as in a download that was
+        # cut off.
         if "sequence length" in text:
             raise FormatError(f"{text[:200]}: bases are missing or too many. Download it again.", path=path)
         logger.info("%s: %s", path, text)
@@ -93,7 +95,7 @@ def _convert(path: Path, output: TextIO) -> set[str]:
 
 
 def _sequence(record: object, path: Path) -> tuple[str, str]:
-    """Give name and sequence of a record."""
+    """Return name and sequence of a record."""
     from Bio.Seq import UndefinedSequenceError
 
     name = str(getattr(record, "id", "") or "")

@@ -1,1 +1,1 @@
-"""Tables of scores, and tracks of one number or several for each base."""
+"""Tables of scores, and tracks with one or several numbers for each base."""

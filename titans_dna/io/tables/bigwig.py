@@ -1,7 +1,7 @@
 """Genome tracks as bigWig: one number for each base, gaps where there is none.
 
-A bigWig cannot say what it was made with, so that lies beside it (`titans_dna.io.disk.beside`). A shard without any
-value is an empty file, for a bigWig without values cannot be read.
+A bigWig cannot hold metadata, so these are in a file beside it (`titans_dna.io.disk.beside`). A shard without any value
+is an empty file, because a bigWig without values cannot be read.
 """
 
 from __future__ import annotations
@@ -33,12 +33,13 @@ class BigWigTrack:
     lengths
         Bases of every contig, in the order in which values will come.
     metadata
-        What the track was made with, by key; a shard has the key ``shard``. Nothing is written beside it without any.
+        What the track was made with, by key; a shard has the key ``shard``. Without metadata, no file is written
+        beside.
 
     Raises
     ------
     OutputError
-        If no value was added to what is no shard.
+        If no value was added, unless the track is a shard.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class BigWigTrack:
         self._stack = ExitStack()
         self._temporary = self._stack.enter_context(atomic_path(self.path))
         self._file = pyBigWig.open(str(self._temporary), "w")
+        # pyBigWig refuses a header without contigs, so a shard that has none gets one that is not used.
         self._file.addHeader(list(self.lengths.items()) or [("none", 1)])
         return self
 
@@ -68,6 +70,8 @@ class BigWigTrack:
             self._stack.__exit__(type(error), error, None)
             raise error
         if error is None and not self.values:
+            # A shard without values is an empty file, which the merge knows, because no reader opens a bigWig without
+            # values.
             self._temporary.write_bytes(b"")
         if error is None and self.metadata:
             write_beside(self.path, self.metadata)
@@ -79,9 +83,9 @@ class BigWigTrack:
         Raises
         ------
         ContigUnknown
-            If the contig was not announced.
+            If the contig is not among ``lengths``.
         FormatError
-            If values lie before earlier ones, beyond the contig, or are infinite.
+            If values come before earlier ones, reach beyond the contig, or are infinite.
         """
         if contig not in self._order:
             raise ContigUnknown(f"contig {contig!r} was not announced for the track.", path=self.path)

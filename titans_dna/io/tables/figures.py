@@ -1,6 +1,6 @@
-"""Figures in JSON, as evaluate, finetune and statistics write them, read as a table of names and numbers.
+"""Reads figures in JSON, as evaluate, finetune and statistics write them, as a table of names and numbers.
 
-A figure within others is named by all keys on the way, with dots: ``variants.outcomes.scored``. Text is metadata.
+A nested figure is named by all keys that lead to it, joined by dots: ``variants.outcomes.scored``. Texts are metadata.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def open_figures(path: str | os.PathLike[str]) -> Scores:
     Raises
     ------
     FormatError
-        If it holds no JSON object.
+        If the file holds no JSON object.
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
@@ -40,7 +40,7 @@ def open_figures(path: str | os.PathLike[str]) -> Scores:
 
 
 def _flat(value: Any, name: str) -> Iterator[tuple[str, Any]]:
-    """Yield names and single values; what is not known is nan."""
+    """Yield names and single values; an unknown value is nan."""
     pairs = value.items() if isinstance(value, dict) else enumerate(value, 1) if isinstance(value, list) else None
     if pairs is None:
         yield name, float("nan") if value is None else value

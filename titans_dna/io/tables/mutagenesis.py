@@ -1,4 +1,4 @@
-"""Single-base changes of regions in HDF5, read back as a table with a row for each change.
+"""Reads single-base changes of regions from HDF5, as a table with one row for each change.
 
 ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
 columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).

@@ -1,4 +1,4 @@
-"""What takes the rows of a table of scores, one class for each format (see `titans_dna.io.tables.score_table`)."""
+"""Sinks for the rows of a table of scores, one class for each format (see `titans_dna.io.tables.score_table`)."""
 
 from __future__ import annotations
 
@@ -22,27 +22,27 @@ __all__ = ["AnnDataSink", "Column", "Hdf5Sink", "ParquetSink", "Sink", "TsvSink"
 
 @dataclass(frozen=True)
 class Column:
-    """One column: ``text``, ``integer`` or ``score`` (a 32-bit float, missing where there is none)."""
+    """One column, of kind ``text``, ``integer`` or ``score`` (a 32-bit float, which may be missing)."""
 
     name: str
     kind: str
 
 
 class Sink(Opening):
-    """A context manager that takes columns of some rows at a time; only its clean end makes the file appear."""
+    """A context manager that takes some rows at a time, as columns; the file appears only at a clean end."""
 
-    as_given: ClassVar[bool] = False  # whether values come as they are, and not in arrays by the kind of their column
+    as_given: ClassVar[bool] = False  # whether it takes values as they are, instead of arrays by the kind of column
 
     def __init__(self, path: Path, columns: Sequence[Column], metadata: Mapping[str, str]) -> None:
         self.path, self.columns, self.metadata = path, columns, metadata
 
     @abstractmethod
     def write(self, values: Mapping[str, Any]) -> None:
-        """Take columns of some rows, by name."""
+        """Write some rows, given as columns by name."""
 
 
 class TsvSink(Sink):
-    """Lines of text, in full precision."""
+    """Writes lines of text, with numbers in full precision."""
 
     as_given = True
 
@@ -58,7 +58,7 @@ class TsvSink(Sink):
 
 
 class ParquetSink(Sink):
-    """Row groups of an Arrow table."""
+    """Writes row groups of an Arrow table."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
@@ -67,6 +67,7 @@ class ParquetSink(Sink):
 
         types = {"text": pa.string(), "integer": pa.int64(), "score": pa.float32()}
         fields = [pa.field(column.name, types[column.kind]) for column in self.columns]
+        # The prefix keeps these keys apart from those of other writers, such as pandas.
         self._schema = pa.schema(fields, metadata={f"titans_dna.{k}": v for k, v in self.metadata.items()})
         temporary = stack.enter_context(atomic_path(self.path))
         self._writer = stack.enter_context(pq.ParquetWriter(temporary, self._schema, compression="zstd"))
@@ -83,7 +84,7 @@ class ParquetSink(Sink):
 
 
 class Hdf5Sink(Sink):
-    """Growing datasets."""
+    """Writes datasets that grow."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
@@ -111,7 +112,7 @@ class Hdf5Sink(Sink):
 
 
 class AnnDataSink(Sink):
-    """Everything in memory until the end."""
+    """Keeps everything in memory, and writes it at the end."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""

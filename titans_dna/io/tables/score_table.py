@@ -6,12 +6,12 @@ format         layout
 TSV            metadata as ``##key=value``, a line of column names, rows; missing values ``NA``
                (`titans_dna.io.tables.tsv`)
 Parquet        Arrow columns, zstd; missing numbers are null; metadata in the file's key-value metadata
-HDF5           one dataset of a column each under ``/columns``, chunked and compressed; metadata as attributes
+HDF5           a dataset for each column under ``/columns``, chunked and compressed; metadata as attributes
 AnnData        ``X`` holds the score columns, ``obs`` all others, ``uns`` the metadata
 =============  ======================================================================================================
 
 Scores are 32-bit floats at least, never less. Text that is not UTF-8 is read as Latin-1. Rows are written as they come,
-at constant memory, but for AnnData, which is held until the end. A file appears under its name only when it is
+at constant memory; only AnnData is held until the end. A file appears under its name only when it is
 complete. Endings stand in `titans_dna.io.formats`, writers in `titans_dna.io.tables.score_sinks`.
 """
 
@@ -66,6 +66,7 @@ class ScoreTableWriter:
     def __enter__(self) -> Self:
         self._stack = ExitStack()
         self._stack.enter_context(self._sink)
+        # After the sink, so that the last rows are handed over before the sink closes.
         self._stack.push(self._finish)
         return self
 
@@ -123,7 +124,7 @@ def _typed(value: Any, kind: str) -> Any:
 
 
 def _utf8(text: str) -> str:
-    """Return text whose bytes that are no UTF-8, which readers keep as surrogates, stand for Latin-1."""
+    """Return text as valid Unicode: bytes that are not UTF-8, which readers keep as surrogates, are read as Latin-1."""
     if not text.isascii():
         try:
             text.encode()

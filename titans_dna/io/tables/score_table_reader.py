@@ -1,6 +1,6 @@
-"""Tables of scores read back, in any of the formats of `titans_dna.io.tables.score_table`.
+"""Reads tables of scores in any of the formats of `titans_dna.io.tables.score_table`.
 
-The columns of a TSV have no kinds in the file; their names tell (`kind_of`).
+A TSV does not say the kinds of its columns; their names tell (`kind_of`).
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ _MISSING = ("NA", "", ".")
 class Scores:
     """A file of scores, opened by `titans_dna.open_scores`. Iterating gives one dict for each row, typed by column.
 
-    Of variants the columns are contig, position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (in nats),
-    what was asked for beside them, and outcome. Of regions: contig, start, end (0-based, end excluded), name, strand,
-    bases, log_likelihood (nats), bits_per_base, memory_surprise, entropy_bits and outcome.
+    Variants have the columns contig, position (1-based), id, ref, alt, llr, llr_forward and llr_reverse (in nats),
+    further scores if these were asked for, and outcome. Regions have contig, start, end (0-based half-open), name,
+    strand, bases, log_likelihood (nats), bits_per_base, memory_surprise, entropy_bits and outcome.
     """
 
     path: Path
     columns: tuple[Column, ...]
-    metadata: dict[str, str]  # what the scores were made with
-    read: Callable[[Scores], Iterable[dict[str, Any]]]  # reads the rows from the start
+    metadata: dict[str, str]  # how the scores were made, text by key
+    read: Callable[[Scores], Iterable[dict[str, Any]]]  # function that reads the rows from the start
 
     def __repr__(self) -> str:
         names = ", ".join(column.name for column in self.columns)
         return f"Scores({str(self.path)!r}, {len(self):,} rows: {names})"
 
     def __len__(self) -> int:
-        """Return the number of rows; they are read to be counted."""
+        """Return the number of rows, which are all read for that."""
         return sum(1 for _ in self.rows())
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
@@ -59,7 +59,7 @@ class Scores:
         yield from self.read(self)
 
     def to_pandas(self) -> Any:
-        """Return all rows as a data frame; what the scores were made with is its ``attrs``.
+        """Return all rows as a data frame, with the metadata as its ``attrs``.
 
         Raises
         ------
@@ -75,6 +75,7 @@ class Scores:
         for row in self.rows():
             for name, values in held.items():
                 values.append(row[name])
+        # Int64 of pandas may be missing. A column that never is becomes int64 of NumPy, which more tools know.
         types = {"score": "float64", "integer": "Int64", "text": "object"}
         frame = pd.DataFrame({c.name: pd.Series(held[c.name], dtype=types[c.kind]) for c in self.columns})
         whole = [c.name for c in self.columns if c.kind == "integer" and frame[c.name].notna().all()]
@@ -84,7 +85,9 @@ class Scores:
 
 
 def kind_of(name: str, names: Sequence[str]) -> str:
-    """Return the kind of a column of a TSV; all but the place are scores in tracks, as in ``p_CLASS`` of predict.
+    """Return the kind of a column of a TSV, told by its name and by those of the others.
+
+    In a table of tracks all columns after contig and start are scores, and in one of predictions all ``p_CLASS``.
 
     Examples
     --------

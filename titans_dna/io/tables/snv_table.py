@@ -1,7 +1,7 @@
 """Four-way log-probabilities of every base as text: bgzip-compressed, with a tabix index.
 
-Columns: contig, position (1-based), reference base, ln P of A, C, G and T. Lines that begin with ``#`` say what the
-numbers were made with, and name the columns. Bases that are unknown have no line.
+Columns: contig, position (1-based), reference base, ln P of A, C, G and T. Lines that begin with ``#`` say how the
+numbers were made, and name the columns. Unknown bases have no line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from titans_dna.io.tables.tsv import metadata_lines
 
 __all__ = ["SnvTableWriter", "read_contigs"]
 
-_LINES = 1 << 14  # made at once
+_LINES = 1 << 14  # lines made at once
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 
 
@@ -65,7 +65,7 @@ class SnvTableWriter:
         self._stack.__exit__(kind, error, trace)
 
     def add(self, contig: str, sequence: bytes, values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
-        """Write one contig: its bases, and (4, bases) ln P."""
+        """Write one contig: its bases, and ln P of A, C, G and T, (4, bases)."""
         self._reach(len(sequence))
         letters = sequence.upper().decode("ascii")
         for start in range(0, len(sequence), _LINES):
@@ -73,12 +73,12 @@ class SnvTableWriter:
             lines = [
                 f"{contig}\t{place + 1}\t{letters[place]}\t{a:.4f}\t{c:.4f}\t{g:.4f}\t{t:.4f}\n"
                 for place, (a, c, g, t) in enumerate(part.tolist(), start=start)
-                if a == a  # nan: unknown
+                if a == a  # not nan, which stands where ln P is unknown
             ]
             self._file.write("".join(lines).encode())
 
     def copy(self, lines: Iterable[bytes], bases: int) -> None:
-        """Write one contig's lines as `read_contigs` gives them."""
+        """Write the lines of one contig, as `read_contigs` yields them."""
         self._reach(bases)
         for line in lines:
             self._file.write(line)
@@ -93,13 +93,14 @@ class SnvTableWriter:
         pysam.tabix_index(
             str(self._temporary), force=True, seq_col=0, start_col=1, end_col=1, csi=csi, index=str(self._index)
         )
+        # An index of an earlier file of this name must not stay beside the new one.
         for suffix in (".tbi", ".csi"):
             self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
         self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))
 
 
 def read_contigs(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Yield every contig of a file with its lines, in order; the index is not needed.
+    """Yield the contigs of a file, each with its lines, in order; the index is not needed.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Several numbers for each base along contigs, by the ending: a bigWig of each kind, one table, or one HDF5 file.
+"""Writes tracks, several numbers for each base; the ending chooses a bigWig per kind, one table, or one HDF5 file.
 
 =============  ======================================================================================================
 format         layout
@@ -8,8 +8,8 @@ TSV, Parquet   contig, start (0-based), one column of each kind; a base without 
 HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes
 =============  ======================================================================================================
 
-A shard, which has the key ``shard``, says its kinds too (``tracks``), and what it holds of the whole (see
-`titans_dna.io.tables.track_set_reader`).
+The metadata of a shard, which have the key ``shard``, also name its kinds (``tracks``), and say what it holds of the
+whole (see `titans_dna.io.tables.track_set_reader`).
 """
 
 from __future__ import annotations
@@ -33,23 +33,23 @@ from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
 __all__ = ["Arrays", "BigWigs", "Rows", "TrackWriter", "bigwig_paths", "write_tracks"]
 
-_BASES = 1 << 18  # handed over at once
+_BASES = 1 << 18  # bases handed over at once
 Tracks = Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]  # (bases,) by kind
 
 
 class TrackWriter(Opening):
-    """Write tracks contig by contig; a context manager, and only its clean end makes the files appear.
+    """Writes tracks contig by contig; a context manager. The files appear only at a clean end.
 
     Parameters
     ----------
     path
         Output.
     lengths
-        Bases of every contig, in the order in which they will come.
+        Length of every contig in bases, in the order in which they are added.
     kinds
         Names of the tracks.
     metadata
-        What they were made with.
+        How the tracks were made, text by key.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class TrackWriter(Opening):
         """Write all tracks of one contig, (bases,) each."""
 
     def parts(self, contig: str, values: Tracks) -> Iterator[tuple[int, dict[str, np.ndarray[Any, Any]]]]:
-        """Yield the first base (0-based) of each part of a contig, and its tracks, which may lie on disk."""
+        """Yield the first base (0-based) of each part of a contig, and its tracks; ``values`` may be on disk."""
         for start in range(0, self.lengths[contig], _BASES):
             yield start, {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
 
 
 class BigWigs(TrackWriter):
-    """A bigWig of each kind."""
+    """Writes a bigWig for each kind of track."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
@@ -87,7 +87,7 @@ class BigWigs(TrackWriter):
 
 
 class Rows(TrackWriter):
-    """A table."""
+    """Writes one table with a column for each kind of track."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
@@ -104,7 +104,7 @@ class Rows(TrackWriter):
 
 
 class Arrays(TrackWriter):
-    """One HDF5 file."""
+    """Writes one HDF5 file with an array for each contig and kind of track."""
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
@@ -125,7 +125,7 @@ class Arrays(TrackWriter):
 def write_tracks(
     path: str | os.PathLike[str], lengths: Mapping[str, int], kinds: Sequence[str], metadata: Mapping[str, str]
 ) -> TrackWriter:
-    """Return the writer that the ending of a path asks for; parameters as in `TrackWriter`.
+    """Return the writer that the ending of a path asks for; parameters are those of `TrackWriter`.
 
     Raises
     ------
@@ -137,5 +137,5 @@ def write_tracks(
 
 
 def bigwig_paths(path: Path, kinds: Sequence[str]) -> dict[str, Path]:
-    """Return the file of each kind."""
+    """Return the path of the bigWig of each kind."""
     return {kind: path.with_name(f"{path.stem}.{kind}{path.suffix}") for kind in kinds}

@@ -1,7 +1,7 @@
-"""Tracks read back, in any of the formats of `titans_dna.io.tables.track_set`: as rows, or contig by contig as arrays.
+"""Reads tracks in any format of `titans_dna.io.tables.track_set`: as rows, or contig by contig as arrays.
 
-Beside what made it, a shard says in its metadata ``tracks`` (its kinds), ``contigs`` (bases by name of all contigs of
-the run, JSON, in order) and ``rows`` (which of these it holds, as ranges).
+A shard has three more keys in its metadata: ``tracks`` (its kinds), ``contigs`` (lengths of all contigs of the run by
+name, as JSON, in order) and ``rows`` (which of these contigs it holds, as ranges).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from titans_dna.io.tables.score_table_reader import Scores
 
 __all__ = ["TrackShard", "open_arrays", "open_bigwig", "open_track_shard"]
 
-_BASES = 1 << 18  # read at once
+_BASES = 1 << 18  # bases read at once
 _PLACE = (Column("contig", "text"), Column("start", "integer"))
 
 
 def open_bigwig(path: str | os.PathLike[str]) -> Scores:
-    """Open a bigWig as a table of one score; the last part of its name before the ending says which."""
+    """Open a bigWig as a table with one score, which is named by the last part of the file's name before the ending."""
     path = Path(path)
     kind = path.stem.rpartition(".")[2]
     columns = (*_PLACE, Column(kind, "score"))
@@ -37,7 +37,7 @@ def open_bigwig(path: str | os.PathLike[str]) -> Scores:
 
 
 def open_arrays(path: str | os.PathLike[str]) -> Scores:
-    """Open tracks in HDF5 as a table with a score of each kind."""
+    """Open tracks in HDF5 as a table with a score for each kind."""
     import h5py
 
     with h5py.File(path, "r") as file:
@@ -48,7 +48,7 @@ def open_arrays(path: str | os.PathLike[str]) -> Scores:
 
 
 def _contigs(file: Any) -> dict[str, Any]:
-    """Return the groups of tracks; metadata too long for an attribute lies in a group too."""
+    """Return the groups that hold tracks; metadata that are too long for an attribute are in a group too."""
     return {
         name: group for name, group in file.items()
         if hasattr(group, "items") and all(data.ndim == 1 for data in group.values())
@@ -80,7 +80,7 @@ def _bigwig_rows(table: Scores) -> Iterator[dict[str, Any]]:
 
 
 def _rows(contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> Iterator[dict[str, Any]]:
-    """Yield a row for every base with any number."""
+    """Yield a row for every base that has a number in any track."""
     values = np.stack(list(part.values()))
     places = np.flatnonzero(np.isfinite(values).any(0))
     for place, numbers in zip(places.tolist(), values[:, places].T.tolist(), strict=True):
@@ -89,12 +89,12 @@ def _rows(contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackShard:
-    """Tracks of some contigs of a run."""
+    """A shard of tracks: some contigs of a run."""
 
     table: Scores
     format: Format
     kinds: tuple[str, ...]
-    lengths: dict[str, int]  # bases of all contigs of the run, in its order
+    lengths: dict[str, int]  # length in bases of every contig of the run, in order
 
     @property
     def path(self) -> Path:
@@ -103,16 +103,17 @@ class TrackShard:
 
     @property
     def metadata(self) -> dict[str, str]:
-        """What it was made with."""
+        """How it was made, text by key."""
         return self.table.metadata
 
     @property
     def holds_snvs(self) -> bool:
-        """Whether its numbers are ln P of four bases, in whatever format."""
+        """Whether its numbers are ln P of the four bases, in any format."""
         return "kind=all-snvs" in self.metadata.get("options", "").split()
 
     def fill(self, contig: str, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
         """Read all tracks of one contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
+        # Piece by piece, because an array may be a memory map of a whole chromosome.
         starts = range(0, self.lengths[contig], _BASES)
         if self.format.name == "HDF5":
             import h5py
@@ -142,7 +143,7 @@ def open_track_shard(path: str | os.PathLike[str]) -> TrackShard:
     InputMissing
         If the file is not there.
     FormatError
-        If it is no shard of tracks.
+        If the file is not a shard of tracks.
     """
     path, found = Path(path), sniff(path)
     try:

@@ -1,11 +1,11 @@
 """Tab-separated tables with one header line, plain or gzip-compressed by suffix, complete or absent.
 
-What a table was made with stands above its header, as lines ``##key=value``; pandas skips them with ``comment="#"``,
-R's ``read.table`` by itself. The header line bears no ``#``.
+Metadata stand above the header, as lines ``##key=value``; pandas skips them with ``comment="#"``, and ``read.table`` of
+R by itself. The header line has no ``#``.
 
-Written: numbers in full (floats with nine significant digits, which hold a 32-bit float exactly), missing values
-(None, NaN) as ``NA``, truth as ``true`` and ``false``; tabs and line breaks inside text become blanks. Read: the
-same; the ``##`` lines are skipped (`read_tsv`) or read (`read_head`).
+Numbers are written in full (floats with nine significant digits, which hold a 32-bit float exactly), missing values
+(None, NaN) as ``NA``, and booleans as ``true`` and ``false``; tabs and line breaks inside text become blanks. When a
+table is read, the ``##`` lines are skipped (`read_tsv`) or returned (`read_head`).
 """
 
 from __future__ import annotations
@@ -56,6 +56,7 @@ class TsvWriter:
                 temporary = stack.enter_context(atomic_path(self.path))
                 self._stream = raw = stack.enter_context(temporary.open("wb"))
                 if self.path.endswith(".gz"):
+                    # Without name and time in gzip's header, the same rows give the same bytes.
                     packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
                     self._stream = stack.enter_context(packed)
             for line in metadata_lines(self.metadata):
@@ -75,7 +76,7 @@ class TsvWriter:
         Raises
         ------
         FormatError
-            If it has a column that the table has not.
+            If it has a column that the table lacks.
         """
         if unknown := row.keys() - set(self.columns):
             raise FormatError(f"a row has the column {sorted(unknown)[0]!r}, which the table has not.", path=self.path)
@@ -92,7 +93,7 @@ def write_tsv(
     rows: Iterable[Mapping[str, Any]],
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> int:
-    """Write a table and give its number of rows; parameters as in `TsvWriter`."""
+    """Write a table, and return its number of rows; parameters are those of `TsvWriter`."""
     with TsvWriter(path, columns, metadata) as writer:
         for row in rows:
             writer.write(row)
@@ -107,14 +108,14 @@ def read_tsv(path: str | os.PathLike[str]) -> Iterator[dict[str, str]]:
     InputMissing
         If the file is not there.
     FormatError
-        If it is empty, a column name is there twice, or a row has another number of columns.
+        If the file is empty, a column name repeats, or a row has another number of columns.
     """
     for _, row in number_tsv(path):
         yield row
 
 
 def number_tsv(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield the rows of `read_tsv`, each behind the number of its line."""
+    """Yield the rows of `read_tsv`, each after the number of its line."""
     columns: list[str] = []
     for number, line in read_lines(path):
         if not columns and line.startswith("##"):
@@ -138,12 +139,12 @@ def number_tsv(path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, st
 
 
 def metadata_lines(metadata: Mapping[str, str]) -> list[str]:
-    """Return what a table was made with as lines above its header, without their ends."""
+    """Return metadata as the lines above the header of a table, without line ends."""
     return [f"##{key}={text}".translate(_BLANKS) for key, text in metadata.items()]
 
 
 def read_head(path: str | os.PathLike[str]) -> tuple[list[str], dict[str, str]]:
-    """Return the column names of a table, and what it was made with.
+    """Return the column names of a table, and its metadata.
 
     Raises
     ------
@@ -165,6 +166,7 @@ def _text(value: Any) -> str:
         return "NA"
     if isinstance(value, str):
         return value.translate(_BLANKS)
+    # Before integers, because bool is one of them; by name, for the type of NumPy.
     if isinstance(value, bool) or type(value).__name__ == "bool":
         return "true" if value else "false"
     if isinstance(value, int) or (hasattr(value, "dtype") and value.dtype.kind in "iu"):

@@ -1,1 +1,1 @@
-"""Variants: VCF and BCF, tables of variants, and a VCF copied with scores."""
+"""Variants: VCF and BCF, tables of variants, and copies of a VCF with scores."""

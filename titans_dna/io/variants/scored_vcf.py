@@ -1,9 +1,9 @@
-"""Scored variants of a VCF or BCF, read as a table with a row for each ALT.
+"""Reads the scored variants of a VCF or BCF as a table with one row for each ALT.
 
-The scores stand in INFO, one value for each ALT; what they were made with stands in header lines ``##titans_dna_``. A
-record without ALT has one row, whose alt is ``.`` and whose outcome is ``no_alt``. Malformed lines of the source have
-no record: the header says how many there were (``malformed_records``). Columns are those of a table of scores; a row
-bears the number of its record beside them, as ``record``.
+The scores are in INFO, with one value for each ALT; header lines ``##titans_dna_`` say how they were made. A record
+without ALT has one row, whose alt is ``.`` and whose outcome is ``no_alt``. Malformed lines of the source have no
+record; the header says how many there were (``malformed_records``). The columns are those of a table of scores. Each
+row also has the number of its record, as ``record``.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ def open_scored_vcf(path: str | os.PathLike[str], info: Sequence[str] = ()) -> S
     path
         File of ``titans-dna score-variants``.
     info
-        IDs of INFO whose text is wanted in columns of these names; what the header does not declare is left out.
+        IDs of INFO to read as columns of text with these names; those that the header does not declare are left out.
 
     Raises
     ------
     InputMissing
         If the file is not there.
     FormatError
-        If it is no VCF, or was not scored.
+        If the file is not a VCF or BCF, or was not scored.
     """
     with read_variants(path) as reader:
         header = reader.header
@@ -65,7 +65,7 @@ def open_scored_vcf(path: str | os.PathLike[str], info: Sequence[str] = ()) -> S
 
 
 def metadata_of(header: VcfHeader) -> dict[str, str]:
-    """Return what the header says the scores were made with, but for the text of records that could not be copied."""
+    """Return how the scores were made, as the header says it, without the texts of records that could not be copied."""
     pairs = [line.removeprefix(OURS).partition("=") for line in header.lines if line.startswith(OURS)]
     return {key: value for key, _, value in pairs if key not in ("malformed", "dropped")}
 
@@ -92,12 +92,12 @@ def _of_record(number: int, record: VcfRecord, scores: dict[str, str], info: Seq
 
 
 def _at(values: Sequence[str], place: int) -> str:
-    """Return a value; nothing where it is missing."""
+    """Return a value; "" if it is missing."""
     return values[place] if place < len(values) and values[place] != "." else ""
 
 
 def _number(text: str) -> float:
-    """Return a score, nan where there is none."""
+    """Return a score; nan if there is none."""
     try:
         found = float(text) if text else math.nan
     except ValueError:

@@ -1,11 +1,11 @@
-"""Variants from tables and strings, as the records that a VCF would give, so that they go wherever a VCF goes.
+"""Reads variants from tables and strings, as records of a VCF, so that they can be used wherever a VCF can.
 
-A table is tab- or comma-separated with one header line. Its columns are named by `VariantColumns`; common names are
-found by themselves (chrom, chr, contig; pos, position; ref, reference; alt, alternate; id, ...; upper and lower case
-alike). Positions are 1-based. A table that has no such columns but one of ``chrom:pos:ref:alt`` text, or of genomic
-HGVS substitutions as MAVE tables have them (``NC_000017.11:g.43045682C>T``), is read by it. A bad row is a record
-with a problem, like a bad line of a VCF; a missing column is a `FormatError`. Other columns become INFO; names that are
-the same as INFO (``a b``, ``a_b``) are numbered (``a_b``, ``a_b_2``), those that are keys as they stand first.
+A table is tab- or comma-separated and has one header line. `VariantColumns` names its columns; common names are found
+without (chrom, chr, contig; pos, position; ref, reference; alt, alternate; id, ...; in upper or lower case). Positions
+are 1-based. A table without these columns may have one with ``chrom:pos:ref:alt`` texts, or with genomic HGVS
+substitutions as in MAVE tables (``NC_000017.11:g.43045682C>T``). A bad row is a record with a problem, like a bad line
+of a VCF; a missing column is a `FormatError`. All other columns become INFO. Column names that would become the same
+INFO key (``a b``, ``a_b``) are numbered (``a_b``, ``a_b_2``); a name that is a key as it is comes first.
 
 Not read: HGVS other than genomic substitutions (coding and protein HGVS need transcripts).
 """
@@ -43,7 +43,7 @@ _KEY = re.compile(r"[^0-9A-Za-z_.]")
 
 @dataclass(frozen=True, kw_only=True)
 class VariantColumns:
-    """Names of the columns; None lets the common names be looked for."""
+    """Names of the columns of a table of variants; for None, common names are looked for."""
 
     contig: str | None = None  # contig name
     position: str | None = None  # 1-based position
@@ -55,12 +55,12 @@ class VariantColumns:
 
     @classmethod
     def parse(cls, texts: Sequence[str]) -> Self | None:
-        """Read ``what=column`` texts, such as ``position=hg19_pos`` or ``offset=1``; None where there are none.
+        """Read texts ``what=column``, such as ``position=hg19_pos`` or ``offset=1``; return None if there are none.
 
         Raises
         ------
         ConfigError
-            If a text is none.
+            If a text does not have this form.
 
         Examples
         --------
@@ -86,10 +86,11 @@ def open_variants(source: str | os.PathLike[str], columns: VariantColumns | None
     InputMissing
         If the file is not there.
     FormatError
-        If it is none of these.
+        If the file is none of these.
     """
     text = os.fspath(source)
     if text == "-" or Path(text).exists():
+        # A VCF may be called .txt or .tsv, so its first line decides.
         if columns is None and (not _TABLE.search(text) or _is_vcf(text)):
             return read_variants(text)
         return read_variant_table(text, columns)
@@ -99,7 +100,7 @@ def open_variants(source: str | os.PathLike[str], columns: VariantColumns | None
 
 
 def read_variant_strings(texts: Sequence[str]) -> VariantReader:
-    """Read ``chrom:pos:ref:alt`` strings; a bad one is a record with a problem, numbered from 1."""
+    """Read ``chrom:pos:ref:alt`` strings, numbered from 1; a bad string is a record with a problem."""
     made = (_from_text(number, text, {}) for number, text in enumerate(texts, start=1))
     return _reader("strings", [], made)
 
@@ -138,12 +139,12 @@ def read_variant_table(path: str | os.PathLike[str], columns: VariantColumns | N
 
 
 def _is_vcf(path: str) -> bool:
-    """Tell whether a file that is called a table is a VCF."""
+    """Tell whether a file whose name is that of a table is a VCF."""
     return next(read_lines(path), (0, ""))[1].startswith("##fileformat=VCF")
 
 
 def _reader(path: str, keys: list[str], records: Iterable[VcfRecord]) -> VariantReader:
-    """Dress records up as a VCF that is read."""
+    """Return a reader that yields records as if they came from a VCF."""
     lines = ["##fileformat=VCFv4.2"]
     lines += [f'##INFO=<ID={key},Number=.,Type=String,Description="Column of the table">' for key in keys]
     declared = {"INFO": frozenset(keys), "FORMAT": frozenset[str](), "FILTER": frozenset({"PASS"})}
@@ -152,7 +153,7 @@ def _reader(path: str, keys: list[str], records: Iterable[VcfRecord]) -> Variant
 
 
 def _places(names: list[str], columns: VariantColumns, path: str | os.PathLike[str]) -> dict[str, int]:
-    """Find which column is what."""
+    """Return the place of each column that is needed, by what it holds."""
     lower = [name.lower() for name in names]
     places = {}
     for field in fields(columns):
@@ -174,6 +175,7 @@ def _places(names: list[str], columns: VariantColumns, path: str | os.PathLike[s
         raise FormatError(
             f"no column for {lacking}; the table has {', '.join(names[:8])}. Name the columns.", path=path
         )
+    # Separate columns come first; the single column is read only if it is named, or if they are incomplete.
     if columns.variant is not None or not whole <= places.keys():
         return {key: places[key] for key in ("variant", "id") if key in places}
     return {key: place for key, place in places.items() if key != "variant"}
@@ -217,7 +219,7 @@ def _line(contig: str, position: str, name: str, ref: str, alt: str, info: dict[
 
 
 def _keys(names: Sequence[str]) -> dict[str, str]:
-    """Give each column an INFO key of its own."""
+    """Choose a different INFO key for each column."""
     found = {name: name for name in names if _key(name) == name}
     for name in names:
         if name not in found:
@@ -231,13 +233,13 @@ def _keys(names: Sequence[str]) -> dict[str, str]:
 
 
 def _key(name: str) -> str:
-    """Make an INFO key of a column name."""
+    """Turn a column name into an INFO key."""
     key = _KEY.sub("_", name)
     return key if key[:1].isalpha() or key[:1] == "_" else f"_{key}"
 
 
 def _escape(text: str) -> str:
-    """Percent-encode what has a meaning inside INFO and ID."""
+    """Percent-encode characters that have a meaning in INFO and ID (VCF 4.3, section 1.2)."""
     return "".join(
         c if c.isprintable() and c not in " ;=,%" else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace"))
         for c in text
@@ -245,7 +247,7 @@ def _escape(text: str) -> str:
 
 
 def _cells(line: str, separator: str) -> list[str]:
-    """Divide one line, quotes respected."""
+    """Divide one line into cells, which may be quoted."""
     rows: Iterator[list[str]] = csv.reader([line], delimiter=separator)
     try:
         return [cell.strip() for cell in next(rows, [])]

@@ -1,9 +1,9 @@
 """VCF and BCF: every record as text with its alleles, good or bad, from .vcf, .vcf.gz, .bcf or standard input.
 
-Records are kept as the text they are, so that a copy loses nothing; alleles are read out of it. A line that cannot be
-read becomes a record with a `VcfRecord.problem`, never an exception: columns missing, POS no number, REF no bases, an
-ALT that is neither bases nor ``*``, ``<...>``, a breakend or ``.``, QUAL no number. What the format is told by is the
-bytes, not the name; a byte order mark is dropped. BCF is turned into text by htslib.
+Records are kept as text, so that a copy loses nothing; alleles are read from the text. A line that cannot be read
+becomes a record with a `VcfRecord.problem` and never raises: columns are missing, POS or QUAL is not a number, REF is
+not bases, or an ALT is neither bases nor ``*``, ``<...>``, a breakend or ``.``. The bytes of a file, not its name,
+say its format. A byte order mark is dropped. BCF is turned into text by htslib.
 
 Not checked here: whether INFO and FORMAT fit their declarations, and REF against a sequence.
 
@@ -50,7 +50,7 @@ _new = tuple.__new__
 class VcfRecord(NamedTuple):
     """One line of a VCF.
 
-    A record with a `problem` has the alleles and position that could be read, else empty ones and 0.
+    A record with a `problem` has the alleles and the position if these could be read, otherwise empty ones and 0.
     """
 
     line: int  # line of the file, from 1; of BCF, the number of the record
@@ -59,7 +59,7 @@ class VcfRecord(NamedTuple):
     position: int  # POS, 1-based; 0 is a telomere
     ref: str  # REF as written
     alts: tuple[str, ...]  # every ALT as written; empty where ALT is "."
-    problem: str = ""  # "malformed: ..." where the line cannot be used
+    problem: str = ""  # "malformed: ..." if the line cannot be used
 
     @property
     def id(self) -> str:
@@ -67,7 +67,7 @@ class VcfRecord(NamedTuple):
         return [*self.text.split("\t", 3), "", "", "."][2]
 
     def info(self) -> dict[str, str]:
-        """Give the INFO column as text by key; a flag has the text ``""``."""
+        """Return the INFO column as text by key; a flag has the text ``""``."""
         columns = self.text.split("\t", 8)
         if len(columns) < 8 or columns[7] == ".":
             return {}
@@ -75,7 +75,7 @@ class VcfRecord(NamedTuple):
         return {key: value for key, _, value in pairs}
 
     def variants(self) -> list[Variant]:
-        """Make a `Variant` of every ALT, in order, symbolic ones too.
+        """Return a `Variant` for every ALT, in order, symbolic ones included.
 
         Raises
         ------
@@ -88,16 +88,16 @@ class VcfRecord(NamedTuple):
 
 
 class VariantReader(Closing):
-    """Iterate the records of one VCF or BCF; made by `read_variants`, and a context manager.
+    """Iterates over the records of one VCF or BCF, opened by `read_variants`; a context manager.
 
     Attributes
     ----------
     path
-        What was opened, ``-`` for standard input.
+        Path that was opened; ``-`` for standard input.
     header
         The header.
     malformed
-        Records with a problem so far.
+        Number of records with a problem so far.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class VariantReader(Closing):
 
     @classmethod
     def of_records(cls, path: str, header: VcfHeader, records: Iterable[VcfRecord]) -> Self:
-        """Make a reader of records that come from elsewhere than a VCF."""
+        """Make a reader from records that do not come from a VCF."""
         reader = cls(path, header, iter(()), 1, [])
         reader._records = reader._count(records)
         return reader
@@ -136,7 +136,7 @@ class VariantReader(Closing):
     def _iterate(self) -> Generator[VcfRecord, None, None]:
         """Read records until the end, then close.
 
-        Contigs and alleles that were found right are remembered, so that the common line costs a few look-ups.
+        Contigs and alleles that were found valid are remembered, so that most lines cost only a few look-ups.
         """
         tabs, number = len(self.header.columns) - 1, self._line
         sites_only = tabs == 7
@@ -148,6 +148,8 @@ class VariantReader(Closing):
         try:
             for number, line in enumerate(self._lines, start=self._line):
                 text = line.rstrip("\r\n")
+                # The fast path: a line whose contig and alleles were found valid before. All others go through
+                # `parse_line`, which says what is wrong.
                 columns = text.split("\t", most)
                 if len(columns) == 8 and (sites_only or text.count("\t") == tabs) and "\0" not in text:
                     contig, pos, _, ref, alt, qual, _, _ = columns
@@ -185,9 +187,9 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
     Raises
     ------
     InputMissing
-        If the file is not there or not readable.
+        If the file does not exist or cannot be read.
     FormatError
-        If it is empty, damaged or has no VCF header.
+        If the file is empty, damaged, or has no VCF header.
     """
     name = os.fspath(path)
     resources: list[Any] = []
@@ -195,6 +197,8 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         stream = _open(name, resources)
         if stream.peek(5)[:5] == b"BCF\x02\x02":
             return _open_bcf(name, stream, resources)
+        # Bytes that are not UTF-8 are kept as surrogates and written again as they were. Only "\n" ends a line, because
+        # a lone "\r" may stand inside a column.
         text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\n")
         resources.append(text)
         head: list[str] = []
@@ -272,7 +276,7 @@ class _Blocks(io.RawIOBase):
         return len(data)
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):  # told already while reading
+        with contextlib.suppress(OSError):  # reported already while reading
             self._stream.close()
         super().close()
 
@@ -283,6 +287,7 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
 
     source = name
     if name == "-":
+        # It is deleted when it is closed, with the reader.
         spool: IO[bytes] = tempfile.NamedTemporaryFile(suffix=".bcf")  # noqa: SIM115
         resources.append(spool)
         while block := stream.read(_READ):
@@ -303,7 +308,7 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
 
 
 def _bcf_records(variants: Iterable[Any], source: str) -> Iterator[str]:
-    """Yield records as text, by way of a copy from the first on that is no UTF-8."""
+    """Yield records as text; from the first one that is not UTF-8 on, they are read from a copy in text."""
     done = 0
     try:
         for done, record in enumerate(variants):  # noqa: B007
@@ -314,7 +319,7 @@ def _bcf_records(variants: Iterable[Any], source: str) -> Iterator[str]:
 
 
 def _bcf_as_text(source: str) -> Iterator[str]:
-    """Yield the lines of a BCF, bytes that are no UTF-8 as surrogates; pysam itself refuses these."""
+    """Yield the lines of a BCF, with bytes that are not UTF-8 as surrogates, which pysam itself refuses."""
     from pysam import SamtoolsError, bcftools
 
     with tempfile.NamedTemporaryFile(suffix=".vcf") as copy:
@@ -327,16 +332,16 @@ def _bcf_as_text(source: str) -> Iterator[str]:
 
 
 def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
-    """Read one line of a VCF with care, and say what is wrong with it.
+    """Read one line of a VCF; what is wrong with it becomes the record's `problem`.
 
     Parameters
     ----------
     number
-        Its line in the file, from 1.
+        Number of the line in the file, from 1.
     text
         The line without its end.
     tabs
-        Tabs that it must have: 7, or 8 and one more for each sample.
+        Number of tabs that the line must have: 7, or 8 plus one for each sample.
     """
     columns = text.split("\t")
     contig, pos, _, ref, alt, qual, *_ = [*columns, *[""] * 6]
@@ -363,5 +368,6 @@ def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
 
 
 def _close_all(resources: list[Any]) -> None:
+    # In reverse order of opening, so that no decoder is closed after the file that it reads.
     while resources:
         resources.pop().close()

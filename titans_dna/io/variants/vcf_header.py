@@ -1,8 +1,8 @@
-"""The header of a VCF: its lines as they stand, what they declare, and what a copy of it must add.
+"""The header of a VCF: its lines as they are, what they declare, and what a copy must add.
 
-Read: ``##key=value``, ``##key=<ID=...,...>`` and the ``#CHROM`` line with its eight fixed columns, FORMAT and
-samples. A line that is none of these before ``#CHROM``, or other column names, are a `FormatError`. Nothing
-else about the header is checked.
+A header consists of lines ``##key=value`` and ``##key=<ID=...,...>``, and of the ``#CHROM`` line with its eight fixed
+columns, FORMAT and samples (VCF 4.3, sections 1.4 and 1.5). Another line before ``#CHROM``, or other column names,
+raise a `FormatError`. Nothing else is checked.
 """
 
 from __future__ import annotations
@@ -17,13 +17,19 @@ __all__ = ["COLUMNS", "InfoField", "VcfHeader", "read_header"]
 
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _STRUCTURED = re.compile(r"##([^=<]+)=<(.*)>\s*")
-_NO_LENGTHS = {0, (1 << 31) - 1}  # written where the length is not known
+_NO_LENGTHS = {0, (1 << 31) - 1}  # lengths that programs write if the length is not known
 _PAIR = re.compile(r'([^=,"<>]+)=("(?:[^"\\]|\\.)*"|[^,"]*)(?:,|$)')
 
 
 @dataclass(frozen=True, kw_only=True)
 class InfoField:
-    """One typed INFO field that a writer adds."""
+    """A typed INFO field that a writer adds.
+
+    Raises
+    ------
+    FormatError
+        If the type or the ID is not allowed in VCF.
+    """
 
     id: str  # key, such as TD_LLR
     number: str  # "A" (one value for each ALT), "R", "1", "0" for a flag, "." for any
@@ -44,12 +50,12 @@ class InfoField:
 
 @dataclass(frozen=True, kw_only=True)
 class VcfHeader:
-    """Header lines of one VCF and what they declare."""
+    """The header lines of one VCF, and what they declare."""
 
     lines: tuple[str, ...]  # all lines before #CHROM, without line ends
     columns: tuple[str, ...]  # names on the #CHROM line, samples included
-    contigs: Mapping[str, int | None]  # bases of every declared contig, None where not given
-    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)  # IDs by INFO, FORMAT, FILTER, ALT
+    contigs: Mapping[str, int | None]  # length in bases of every declared contig; None if not given
+    declared: Mapping[str, frozenset[str]] = field(default_factory=dict)  # declared IDs by INFO, FORMAT, FILTER, ALT
 
     @property
     def samples(self) -> tuple[str, ...]:
@@ -58,7 +64,7 @@ class VcfHeader:
 
     @property
     def lengths(self) -> dict[str, int]:
-        """Bases of the contigs that say so; PLINK writes its last position there, which is none."""
+        """Lengths of contigs in bases, where known. PLINK writes the last position instead, so it gives none."""
         if any(line.upper().startswith("##SOURCE=PLINK") for line in self.lines):
             return {}
         return {name: length for name, length in self.contigs.items() if length and length not in _NO_LENGTHS}
@@ -80,16 +86,17 @@ class VcfHeader:
         Parameters
         ----------
         fields
-            INFO fields that are added.
+            INFO fields to add.
         contigs
-            Contigs that records use; those the header lacks are declared, with length where known.
+            Contigs that records use. Those that the header lacks are declared, with their length if it is known.
         undeclared
-            IDs by INFO, FORMAT, FILTER that records use although the header lacks them.
+            IDs, by INFO, FORMAT and FILTER, that records use although the header does not declare them.
         extra
             Further whole ``##`` lines.
         """
         kept = list(self.lines)
         if not kept or not kept[0].startswith("##fileformat=VCFv4"):
+            # Readers refuse a file whose first line is not ##fileformat (VCF 4.3, section 1.4.1).
             kept = ["##fileformat=VCFv4.2", *(line for line in kept if not line.startswith("##fileformat"))]
         for name, length in contigs.items():
             if name not in self.contigs:
@@ -109,14 +116,14 @@ def read_header(lines: Iterable[str], path: str) -> VcfHeader:
     Parameters
     ----------
     lines
-        Lines up to and with ``#CHROM``, without line ends.
+        Lines up to the ``#CHROM`` line, which is included, without line ends.
     path
-        Named in messages.
+        Path of the file, for messages.
 
     Raises
     ------
     FormatError
-        If the columns are not those of a VCF, or a line before them is no ``##`` line.
+        If the columns are not those of a VCF, or a line before them does not begin with ``##``.
     """
     kept: list[str] = []
     contigs: dict[str, int | None] = {}
@@ -155,7 +162,7 @@ def read_header(lines: Iterable[str], path: str) -> VcfHeader:
 
 
 def structured(line: str) -> tuple[str, dict[str, str]]:
-    """Divide ``##key=<a=b,...>`` into key and pairs (quotes removed); no pairs where it is another kind of line."""
+    """Divide ``##key=<a=b,...>`` into key and pairs, without quotes; another kind of line has no pairs."""
     match = _STRUCTURED.fullmatch(line)
     if match is None:
         return line[2:].partition("=")[0], {}

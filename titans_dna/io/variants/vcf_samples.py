@@ -1,8 +1,8 @@
-"""Sample columns that htslib can read: what of a record's FORMAT and samples has to go for a copy to be valid.
+"""Sample columns that htslib can read: finds what has to be left out of FORMAT and samples for a copy to be valid.
 
-Scores do not need genotypes, so a record with a broken genotype is still scored; in the copy the broken sample is
-written ``.``, and the writer names it. Broken means what ends htslib's reading: GT that is no genotype or not first,
-more values than FORMAT has keys, text where a number is declared.
+Scores do not need genotypes, so a record with a broken genotype is still scored. In the copy, the broken sample becomes
+``.``, and the writer reports it. Broken means whatever stops htslib from reading: a GT that is not a genotype or not
+the first key, more values than FORMAT has keys, or text where a number is declared.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from titans_dna.io.variants.vcf_header import VcfHeader, structured
 
 __all__ = ["SampleColumns"]
 
-_REMEMBERED = 4096  # sample texts known to be right, for each FORMAT
+_REMEMBERED = 4096  # most valid sample texts that are remembered for each FORMAT
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:[iI]nf(?:inity)?|INF|[nN]a[nN]|NAN)|\."
 _VALUE = {
     "Integer": r"(?:[+-]?[0-9]+|\.)(?:,(?:[+-]?[0-9]+|\.))*",
@@ -23,7 +23,7 @@ _GENOTYPE = r"[/|]?(?:[0-9]{1,4}|\.)(?:[/|](?:[0-9]{1,4}|\.))*"
 
 
 class SampleColumns:
-    """Check sample columns, one record after the other.
+    """Checks sample columns, one record after the other.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ class SampleColumns:
         self._right: dict[str, set[str]] = {}
 
     def mend(self, format_text: str, samples: list[str]) -> tuple[str, list[str], list[str]]:
-        """Give FORMAT and samples as they can be copied, and what had to be left out.
+        """Return FORMAT and samples as they can be copied, and texts about what had to be left out.
 
         Parameters
         ----------
@@ -60,7 +60,7 @@ class SampleColumns:
             return ".", ["."] * len(samples), [f"FORMAT {format_text!r} and all samples, for GT must come first"]
         lost, kept = [], []
         for name, text in zip(self._names, samples, strict=True):
-            if text in right or pattern.fullmatch(text):  # an empty text was made "." above, which says the same
+            if text in right or pattern.fullmatch(text):
                 kept.append(text)
                 if len(right) < _REMEMBERED:
                     right.add(text)
@@ -70,14 +70,18 @@ class SampleColumns:
         return format_text, kept, lost
 
     def _pattern(self, format_text: str) -> re.Pattern[str] | None:
-        """Make the pattern of a sample's text; None if FORMAT itself cannot be read."""
+        """Return the pattern of valid sample texts; None if FORMAT itself cannot be read."""
         if format_text not in self._patterns:
             keys = format_text.split(":")
+            # GT must be the first key if it is there (VCF 4.3, section 1.6.2). The limit keeps the pattern below from
+            # growing too deep for the engine of regular expressions.
             if "GT" in keys[1:] or len(keys) > 200:
                 self._patterns[format_text] = None
             else:
                 values = [_GENOTYPE if key == "GT" else _VALUE.get(self._types.get(key, ""), "[^:]*") for key in keys]
                 text = f"(?:{values[0]}|\\.)"
+                # Trailing values may be left out (section 1.6.2), so each further value is optional, inside the one
+                # before.
                 text += "".join(f"(?::(?:{value}|)" for value in values[1:]) + ")?" * (len(values) - 1)
                 self._patterns[format_text] = re.compile(text)
         return self._patterns[format_text]

@@ -1,11 +1,11 @@
 """A VCF copied with typed INFO fields added: bgzip-compressed, indexed, complete or absent.
 
-Every record keeps its text; fields are appended to INFO, and values of an earlier run under the same names are
-dropped. What records use but the header does not declare (contigs, INFO, FORMAT, FILTER) is declared, so that
-bcftools reads the copy. A malformed line has no place in a valid VCF: its text and reason stand in the header as
-``##titans_dna_malformed``, and they are counted; so does, as ``##titans_dna_dropped``, what of a record htslib could
-not read (a broken genotype, a name that no header can declare). The index is .tbi, or .csi where a contig is longer
-than 512 Mb or a record says that it ends beyond; an unsorted source keeps its order and gets none, with a warning, and
+Every record keeps its text. Fields are appended to INFO, and values of an earlier run under the same names are dropped.
+Everything that records use but the header does not declare (contigs, INFO, FORMAT, FILTER) is declared, so that
+bcftools can read the copy. A valid VCF cannot hold a malformed line, so its text and the reason are put into the header
+as ``##titans_dna_malformed``, and these lines are counted. Parts of records that htslib cannot read (a broken genotype,
+a name that no header can declare) are put there as ``##titans_dna_dropped``. The index is .tbi, or .csi if a contig is
+longer than 512 Mb or a record ends beyond that. An unsorted source keeps its order and gets no index but a warning, and
 so does one whose records no index can hold.
 """
 
@@ -39,8 +39,8 @@ logger = logging.getLogger(__name__)
 
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 _LINES_HELD = 500  # records written at once
-_NAME = re.compile(r"[A-Za-z_0-9][0-9A-Za-z_.+-]*", re.ASCII)  # what may be declared in a header
-MALFORMED_SHOWN = 1000  # malformed lines whose text is kept
+_NAME = re.compile(r"[A-Za-z_0-9][0-9A-Za-z_.+-]*", re.ASCII)  # names that can be declared in a header
+MALFORMED_SHOWN = 1000  # most malformed lines whose text is put into the header
 
 
 class ScoredVcfWriter:
@@ -54,13 +54,13 @@ class ScoredVcfWriter:
     header
         Header of the source.
     fields
-        What is added to INFO.
+        Fields to add to INFO.
     contig_lengths
-        Bases of contigs, for contigs that the header does not declare.
+        Lengths in bases of contigs that the header does not declare.
     header_lines
         Further whole ``##`` lines, such as the command.
     dropped
-        IDs of INFO that records may have and the copy shall not, beside those of ``fields``.
+        Further IDs of INFO that are dropped from records, besides those of ``fields``.
     """
 
     def __init__(
@@ -98,6 +98,8 @@ class ScoredVcfWriter:
             self._final = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "scored.vcf"
         else:
             self._final = self._stack.enter_context(atomic_path(self.output))
+        # htslib needs a header that declares every contig, INFO and FILTER that any record uses, which is
+        # known only after the last record. So records are spooled, and the header is put in front of them.
         self._spool = self._final.with_name(self._final.name + ".body")
         self._index_made = self._final.with_name(self._final.name + ".tbi")
         self._stack.callback(self._spool.unlink, missing_ok=True)
@@ -169,7 +171,7 @@ class ScoredVcfWriter:
             self._flush()
 
     def _copy_samples(self, record: VcfRecord, columns: list[str]) -> None:
-        """Leave out of FORMAT and samples what htslib could not read."""
+        """Leave out of FORMAT and samples what htslib cannot read."""
         samples = columns[9].split("\t")
         if self._note_names("FORMAT", columns[8].split(":")):
             lost = [f"FORMAT {columns[8]!r} and all samples, for its names cannot be declared"]
@@ -180,16 +182,17 @@ class ScoredVcfWriter:
         self._note_lost(record, lost)
 
     def _note_lost(self, record: VcfRecord, lost: list[str]) -> None:
-        """Remember what of the record cannot be copied."""
+        """Remember the parts of a record that cannot be copied."""
         self.dropped += len(lost)
         for what in lost:
             if len(self._lost) < MALFORMED_SHOWN:
                 self._lost.append("##titans_dna_dropped=" + "".join(map(_visible, f"line {record.line}: {what}")))
 
     def _note_place(self, record: VcfRecord) -> None:
-        """Remember where the record lies."""
+        """Remember the place of a record, for contigs, sorting and the index."""
         contig, position = record.contig, record.position
         if contig != self._last[0]:
+            # A contig that comes a second time breaks the order that an index needs.
             self._sorted = self._sorted and contig not in self._contigs
             self._contigs.setdefault(contig, self._lengths.get(contig))
         elif position < self._last[1]:
@@ -198,7 +201,7 @@ class ScoredVcfWriter:
         self._longest = max(self._longest, position + len(record.ref))
 
     def _note_names(self, kind: str, names: list[str]) -> list[str]:
-        """Remember the names that the header does not declare, and give those that no header can."""
+        """Remember names that the header does not declare, and return those that no header can declare."""
         known = self._known[kind]
         if known.issuperset(names):
             return []
@@ -239,12 +242,14 @@ class ScoredVcfWriter:
         with self._final.open("r+b") as target, self._spool.open("rb") as source:
             target.seek(0, os.SEEK_END)
             if self._packed:
+                # The empty block would end the file after the header. BGZF files without it can be joined as they are.
                 target.seek(-len(END_BLOCK), os.SEEK_END)
                 target.truncate()
             shutil.copyfileobj(source, target, 1 << 20)
 
     def _index(self) -> None:
         """Make the index, or say why there is none."""
+        # An index of an earlier output of this name would fit the new file badly, and readers would not notice.
         for suffix in (".tbi", ".csi"):
             self.output.with_name(self.output.name + suffix).unlink(missing_ok=True)
         if not self._sorted:
@@ -252,6 +257,7 @@ class ScoredVcfWriter:
             return
         lengths = {**self.header.contigs, **self._contigs}.values()
         long = max([self._longest, *(length or 0 for length in lengths)]) > _TBI_LIMIT
+        # A .tbi cannot hold an INFO/END beyond its limit, but a .csi may.
         for suffix in (".csi",) if long else (".tbi", ".csi"):
             if self._make_index(csi=suffix == ".csi"):
                 self._index_target = self.output.with_name(self.output.name + suffix)
@@ -272,7 +278,7 @@ class ScoredVcfWriter:
         return True
 
     def _place_index(self) -> None:
-        """Give the index its name, or throw away one that was begun."""
+        """Give the index its name, or delete one that was begun."""
         if self._index_target != self.output:
             self._index_made.replace(self._index_target)
         elif self._index_made != self.output:
@@ -293,7 +299,7 @@ def write_scored(
     Parameters
     ----------
     source_path
-        VCF or BCF, a file, for it is read again; or a reader, such as that of a table.
+        VCF or BCF, which must be a file, because it is read again; or a reader, such as that of a table.
     output_path, fields, header_lines, contig_lengths
         See `ScoredVcfWriter`.
     rows
@@ -333,20 +339,21 @@ def _format(field: InfoField, value: Any) -> str:
 
 
 def _one(kind: str, item: Any) -> str:
-    """Write one value; floats with the seven digits that VCF's 32-bit floats hold."""
+    """Write one value; floats with seven digits, as many as the 32-bit floats of VCF hold."""
     if item is None or item == "":
         return "."
     if kind == "Float":
         return "." if math.isnan(item) else f"{float(item):.7g}"
     if kind == "Integer":
         return str(int(item))
+    # Characters with a meaning in INFO are written as percent codes (VCF 4.3, section 1.2).
     return "".join(
         c if c.isprintable() and c not in " ;,=%" else "".join(f"%{b:02X}" for b in c.encode()) for c in str(item)
     )
 
 
 def _visible(character: str) -> str:
-    """Escape control characters; bytes that are no UTF-8 stay as they are."""
+    """Escape control characters; bytes that are not UTF-8 stay as they are."""
     if character.isprintable() or "\udc80" <= character <= "\udcff":
         return character
     return character.encode("unicode_escape").decode("ascii")

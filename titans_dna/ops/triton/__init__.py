@@ -9,8 +9,8 @@
 | ``write_backward.py`` | the gradient of the writes, from the last chunk to the first |
 | ``fused.py`` | a group of chunks as one differentiable step |
 
-Nothing that needs Triton is imported before the kernels run. With ``TRITON_INTERPRET=1`` they run on any CPU, slowly:
-that is how they are tested without a GPU.
+Nothing that needs Triton is imported before the kernels run. With ``TRITON_INTERPRET=1`` they run slowly on any CPU,
+which is how they are tested without a GPU.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from titans_dna.ops import chunked
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.triton.plan import block, operand_products
 
-MOST_CHUNK_TOKENS = 64  # larger chunks are large matrix products, which PyTorch makes as well
-MOST_TILE = 64 * 128  # numbers of a matrix of the memory; four of them stay in the registers of a multiprocessor
-MOST_WIDE_TILE = 64 * 64  # the same in training with float32 operands: at 64 x 128, shared memory would be 256 KB
-LEAST_VERSION = (3, 3)  # tuples as arguments of kernels
-LEAST_CAPABILITY = (8, 0)  # of the device: matrix products in TF32 and bfloat16
+MOST_CHUNK_TOKENS = 64  # larger chunks are large matrix products, at which PyTorch is as good
+MOST_TILE = 64 * 128  # most numbers in a matrix of the memory, four of which stay in registers of a multiprocessor
+MOST_WIDE_TILE = 64 * 64  # the same for training with float32 operands: 64 x 128 would need 256 KB of shared memory
+LEAST_VERSION = (3, 3)  # of Triton: kernels take tuples as arguments
+LEAST_CAPABILITY = (8, 0)  # of the device: it computes matrix products in TF32 and bfloat16
 
 
 def interpreted() -> bool:
@@ -46,7 +46,7 @@ def obstacle(
     dtype: torch.dtype,
     learning: bool = False,
 ) -> str | None:
-    """Return why the kernels cannot serve a call, in words; None where they can."""
+    """Return in words why the kernels cannot compute a call; None if they can."""
     if device.type != "cuda" and not interpreted():
         return f"fused kernels need a CUDA device, this is {device.type}"
     tile = block(head_width) * block(head_width * form.expansion if form.depth > 1 else head_width)
@@ -66,7 +66,7 @@ def obstacle(
 
 @functools.cache
 def installed() -> tuple[int, ...]:
-    """Return major and minor version of Triton; nothing where it is not installed."""
+    """Return major and minor version of Triton; an empty tuple if it is not installed."""
     try:
         return tuple(int(part) for part in version("triton").split(".")[:2])
     except PackageNotFoundError:

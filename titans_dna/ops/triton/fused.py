@@ -1,8 +1,9 @@
 """A group of chunks as one differentiable step of four kernels; the counterpart of ``ops.backward``.
 
-``run_memory`` has the contract of ``backward.run_memory``. Forward is ``write_kernel`` (a row a program, the state on
-chip) and ``read_kernel`` (a chunk a program); backward is their mirror image. Sums over chunks or rows that a kernel
-would have to make with atomics are made by PyTorch, so that results are the same in every run.
+``run_memory`` has the contract of ``backward.run_memory``. The forward pass is ``write_kernel`` (one program per row,
+with the state on chip) and ``read_kernel`` (one program per chunk); the backward pass is their mirror image. Sums over
+chunks or rows, for which a kernel would need atomics, are computed by PyTorch, so that results are the same in every
+run.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ from titans_dna.ops.triton.read import ReadGradients, read_backward_kernel, read
 from titans_dna.ops.triton.write import write_kernel
 from titans_dna.ops.triton.write_backward import GateGradients, write_backward_kernel
 
-LAUNCH = {"num_warps": 8, "num_stages": 1}  # of every kernel: registers for the state, no copies of tiles ahead of time
-GROUP_CHUNKS = 64  # most chunks of a group
-GROUP_BYTES = 1 << 30  # of device memory that a group may take for the states at its borders and their gradients
-allocate: Callable[..., Tensor] = torch.empty  # tests put a function here that fills with NaN
+LAUNCH = {"num_warps": 8, "num_stages": 1}  # for every kernel: all registers for the state, no tiles loaded ahead
+GROUP_CHUNKS = 64  # most chunks in a group
+GROUP_BYTES = 1 << 30  # most device memory for the states at the borders of a group, and for their gradients
+allocate: Callable[..., Tensor] = torch.empty  # tests replace it by a function that fills with NaN
 
 
 def run_memory(
@@ -68,7 +69,7 @@ class _FusedGroup(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, reads_: Tensor, loss_: Tensor, *after_: Tensor) -> tuple[Tensor | None, ...]:
-        saved = ctx.saved_tensors  # to be asked for once: a checkpoint computes it then
+        saved = ctx.saved_tensors  # asked for only once, because a checkpoint computes it again at every access
         x = Inputs.of(ctx.plan, ctx.written, saved[: ctx.inputs])
         trace = Trace.of(ctx.written, saved[ctx.inputs :])
         with _on(x.k.device):
@@ -76,13 +77,13 @@ class _FusedGroup(torch.autograd.Function):
 
 
 def _on(device: torch.device) -> AbstractContextManager[Any]:
-    """Launch kernels on the device of the tensors: Triton takes the current one."""
+    """Make the device of the tensors the current one, on which Triton launches kernels."""
     return torch.cuda.device(device) if device.type == "cuda" else nullcontext()
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Tensors of a group, contiguous. Kernels take pairs: of the first and the last matrix."""
+    """The tensors of a group, contiguous. Kernels take pairs of them: for the first and for the last matrix."""
 
     plan: Plan
     q: Tensor
@@ -95,7 +96,7 @@ class Inputs:
 
     @classmethod
     def of(cls, plan: Plan, written: int, tensors: Sequence[Tensor]) -> Inputs:
-        """Name the tensors of a flat list."""
+        """Give the tensors of a flat list their names."""
         q, k, offsets, gain, *rest = (x.contiguous() for x in tensors)
         gates = [GateTensors(*rest[5 * i : 5 * i + 5]) for i in range(written)]
         return cls(plan, q, k, offsets, gain, gates, rest[5 * written : -written], rest[-written:])
@@ -111,7 +112,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Trace:
-    """What the forward kernels leave behind."""
+    """What the forward kernels keep for the backward ones."""
 
     z: Tensor  # output of the first matrix on the key pass, (N, R, C, hidden)
     z1: Tensor  # the same on the query pass
@@ -132,7 +133,7 @@ class Trace:
 
 
 def _pair(written: list[Any], frozen: list[Any]) -> tuple[Any, Any]:
-    """Return what belongs to the first and to the last matrix; in a memory of one matrix the first is not looked at."""
+    """Return what belongs to the first and to the last matrix; in a memory of one matrix, kernels ignore the first."""
     return ([*frozen, *written][0], written[-1])
 
 
@@ -165,12 +166,14 @@ def _backward(x: Inputs, t: Trace, reads_: Tensor, loss_: Tensor, after_: Sequen
     gates, states, steps = _pair(x.gates, []), _pair(t.borders, x.frozen), _pair(t.steps, [])
     back = [_read_gradients(x, g, z) for g, z in zip(x.gates, x.states, strict=True)]
     of_reads, of_writes = x.empty(chunks, rows, plan.width), x.empty(rows, plan.width)
+    # One gradient for each chunk, summed up afterwards: programs of several chunks must not write to one place.
     frozen_ = [x.empty(chunks, *w.shape) for w in x.frozen]
     read_backward_kernel[(chunks * rows,)](
         reads_, x.q, x.k, x.gain, gates, states, t.z, _pair(t.deltas, []), steps, t.z1, t.z2, q_, of_reads,
         frozen_[0] if frozen_ else q_, _pair(back, []), rows, plan, **LAUNCH,
     )  # fmt: skip
     to = [GateGradients(*(x.empty(*y.shape) for y in (g.step, g.carry, g.transfer))) for g in x.gates]
+    # Cloned, because the kernel carries the gradient back through the chunks in place.
     states_ = [y.clone(memory_format=torch.contiguous_format) for y in after_]
     moved = [w.sum(0) for w in frozen_]
     write_backward_kernel[(rows,)](

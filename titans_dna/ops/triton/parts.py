@@ -1,6 +1,7 @@
-"""What the kernels share: tiles, products, the memory's network and the bound. Letters are those of ``ops.network``.
+"""The parts that the kernels share: tiles, products, the memory's network and the bound (letters: ``ops.network``).
 
-A tile holds one chunk or one matrix; rows and columns beyond its size are 0 and stay 0 through everything here.
+A tile holds one chunk or one matrix. Its rows and columns beyond the chunk's or matrix's size are 0, and every function
+here keeps them 0.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ def load_column(at, rows, height: tl.constexpr, way: tl.constexpr, ways: tl.cons
 
 @triton.jit
 def load_tile(at, rows, columns, height: tl.constexpr, width: tl.constexpr):
-    """Load a row-major matrix (height, width); a tile that it fills needs no mask, and fewer registers."""
+    """Load a row-major matrix (height, width); if it fills the tile, no mask and fewer registers are needed."""
     where = at + rows[:, None] * width + columns[None, :]
     if height == rows.shape[0] and width == columns.shape[0]:
         return tl.load(where)
@@ -76,7 +77,7 @@ def store_tile(at, value, rows, columns, height: tl.constexpr, width: tl.constex
 
 @triton.jit
 def times(left, right, P: tl.constexpr):
-    """Return the matrix product; operands as the plan says, sums in float32."""
+    """Return the matrix product, with operands in the precision of the plan and sums in float32."""
     if P.products == "bf16":
         return tl.dot(left.to(tl.bfloat16), right.to(tl.bfloat16))
     else:
@@ -121,6 +122,7 @@ def curvature(z, P: tl.constexpr):
 @triton.jit
 def normalise(z, columns, P: tl.constexpr):
     """Return the LayerNorm of ``z`` without gain, and the inverse deviation of each row."""
+    # Tiles are padded to a power of two; the padding must not count in the deviation.
     centred = tl.where(columns[None, :] < P.width, z - (tl.sum(z, 1) / P.width)[:, None], 0.0)
     inverse = tl.rsqrt(tl.sum(centred * centred, 1) / P.width + EPSILON)
     return centred * inverse[:, None], inverse
@@ -128,7 +130,7 @@ def normalise(z, columns, P: tl.constexpr):
 
 @triton.jit
 def through_norm(gradient, normal, inverse, columns, P: tl.constexpr):
-    """Return the gradient at the input of a LayerNorm, of one at its output."""
+    """Return the gradient at the input of a LayerNorm, from the one at its output."""
     mean = (tl.sum(gradient, 1) / P.width)[:, None]
     along = (tl.sum(gradient * normal, 1) / P.width)[:, None]
     found = (gradient - mean - normal * along) * inverse[:, None]
@@ -150,7 +152,7 @@ def run_error(z, offset, gain, columns, P: tl.constexpr):
 
 @triton.jit
 def load_gain(GAIN, row, columns, P: tl.constexpr):
-    """Load the gain of a row; 1 without a learned gain."""
+    """Load the gain of a row, which is 1 without a learned gain."""
     if P.gain:
         return load_rows(GAIN + row * P.width, columns, P.width)
     else:
@@ -159,7 +161,7 @@ def load_gain(GAIN, row, columns, P: tl.constexpr):
 
 @triton.jit
 def overlaps(inputs, deltas, loss, P: tl.constexpr):
-    """Return the two grams of the bound, the deltas over the root of their loss, and that root's inverse."""
+    """Return the two grams of the bound, the deltas divided by the root of their loss, and the inverse of that root."""
     root = tl.rsqrt(loss + FLOOR)
     scaled = deltas * root[:, None]
     return times(inputs, tl.trans(inputs), P), times(scaled, tl.trans(scaled), P), scaled, root

@@ -1,4 +1,4 @@
-"""What a kernel is compiled for: one value that all kernels of a call share. Needs no Triton."""
+"""The sizes and switches for which the kernels of a call are compiled; this module needs no Triton."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import torch
 from titans_dna.ops.dual import step_share
 from titans_dna.ops.form import MemoryForm
 
-TOLERANCES = {  # error against float64 over a tensor's largest number (at least 1), by precision: values, gradients
+TOLERANCES = {  # error of values and of gradients against float64, over a tensor's largest number (at least 1)
     "float64": (1e-10, 1e-10),
     "highest": (2e-5, 1e-4),
     "high": (5e-3, 2e-2),
     "medium": (3e-2, 1e-1),
 }
-LEAST_BLOCK = 16  # a matrix product of Triton has no side below this
+LEAST_BLOCK = 16  # smallest side of a matrix product in Triton
 
 
 class Plan(NamedTuple):
-    """Sizes and switches of a call; a constant to the compiler, so that what is switched off is not in the kernel.
+    """Sizes and switches of a call. They are constants to the compiler, so what is switched off is not in the kernel.
 
-    ``hidden`` is the number of inputs of the last matrix: the head width in a memory of one matrix. Sides of tiles
-    (``block_*``) are powers of two; what they hold beyond the sizes is 0.
+    ``hidden`` is the number of inputs of the last matrix, which is the head width in a memory of one matrix. The sides
+    of tiles (``block_*``) are powers of two; beyond the sizes, tiles are 0.
     """
 
     tokens: int
@@ -39,7 +39,7 @@ class Plan(NamedTuple):
     gain: bool
     residual: bool
     bounded: bool
-    share: float  # factor of bounded steps that pays for momentum
+    share: float  # factor of bounded steps that makes up for momentum
     products: str  # ieee, tf32x3, tf32 or bf16: the operands of matrix products; sums are float32
 
 
@@ -72,7 +72,7 @@ def make_plan(form: MemoryForm, tokens: int, width: int, gain: bool, products: s
 
 
 def operand_products() -> str:
-    """Return how products are made, by ``torch.set_float32_matmul_precision``.
+    """Return the precision of operands in products, as set by ``torch.set_float32_matmul_precision``.
 
     ``highest`` (PyTorch's default) is float32 in all but the last bit, by three products of TF32; ``high`` is TF32;
     ``medium`` is bfloat16 operands with float32 sums. The state is float32 throughout.

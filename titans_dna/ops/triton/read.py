@@ -1,7 +1,7 @@
 """The reads of a group of chunks, and their gradient: one program is one chunk of one row, all at once.
 
-A read changes nothing, so with the states at all borders known the chunks do not wait for each other. ``dual`` and
-``backward`` have the formulas; a name followed by ``_`` is the gradient at the value of that name.
+A read changes nothing, so once the states at all borders are known, chunks do not depend on each other. ``dual`` and
+``backward`` have the formulas. A name followed by ``_`` is the gradient with respect to the value of that name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from titans_dna.ops.triton.write import load_state
 
 
 class ReadGradients(NamedTuple):
-    """What the gradient of the reads leaves for one written matrix, (N, R, ...) each."""
+    """The gradients that come from the reads, for one written matrix; (N, R, ...) each."""
 
     inputs: Tensor
     deltas: Tensor
@@ -57,9 +57,9 @@ def read(x, inputs, deltas, state, step_at, gates, at, rows, inner, outer, n_in,
 def read_kernel(Q, K, GAIN, gates, states, Z, deltas, steps, Y, Z1, Z2, count, P: tl.constexpr):
     """Read with Q (N, R, C, D) into Y; keep the outputs of both matrices in Z1 (N, R, C, hidden) and Z2 (N, R, C, D).
 
-    The others are those of ``write_kernel``.
+    The other arguments are those of ``write_kernel``.
     """
-    at = tl.program_id(0).to(tl.int64)
+    at = tl.program_id(0).to(tl.int64)  # in 64 bits, because offsets into large tensors exceed 2^31
     row = tl.program_id(0) % count
     rows, columns = tl.arange(0, P.block_tokens), tl.arange(0, P.block_width)
     middle = tl.arange(0, P.block_hidden)

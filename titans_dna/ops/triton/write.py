@@ -1,11 +1,11 @@
 """The sequential half: the keys of a group of chunks, chunk after chunk. One program is one row (sample and head).
 
-W and S of the row are loop-carried tiles, float32, in registers from the first chunk of the group to the last. At head
-width 64, expansion 2 and chunks of 64 tokens a matrix is 64 x 128, 32 KB: W and S of both matrices are 128 KB of the
-256 KB of registers of a multiprocessor, 128 of the 255 that each thread of 8 warps may have. Beside them stand tiles of
-a chunk (64 x 128 and 64 x 64); what the compiler cannot keep it spills to the first-level cache. Shared memory, of
-which a multiprocessor has 228 KB, holds the operands of the product that runs. What the reads need is written out once
-per chunk: the states at its border, z_1, the deltas and the steps.
+W and S of the row are float32 tiles that stay in registers from the first chunk of the group to the last. At head width
+64, expansion 2 and chunks of 64 tokens, a matrix is 64 x 128 or 32 KB. W and S of both matrices then take 128 KB of the
+256 KB of registers of a multiprocessor, or 128 of the 255 registers that each thread of 8 warps may have. The tiles of
+a chunk (64 x 128 and 64 x 64) need registers too; what does not fit, the compiler spills to the first-level cache.
+Shared memory, 228 KB on a multiprocessor, holds the operands of the current product. What the reads need is written to
+memory once per chunk: the states at its border, z_1, the deltas and the steps.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ from titans_dna.ops.triton.parts import (
 
 @triton.jit
 def written(W, S, step, inputs, deltas, gates, n, row, count, rows, P: tl.constexpr):
-    """Return W and S after the writes of chunk ``n``; ``step`` is what is taken."""
-    at = (n * count + row).to(tl.int64)
+    """Return W and S after the writes of chunk ``n``; ``step`` holds the bounded steps."""
+    at = (n * count + row).to(tl.int64)  # in 64 bits, because offsets into large tensors exceed 2^31
     carry, transfer = gates.carry + at * P.tokens * P.ways, gates.transfer + at * P.ways * P.ways
     to_weights = inputs * (step * load_column(carry, rows, P.tokens, 0, P.ways))[:, None]
     new = tl.load(transfer) * W - times(tl.trans(to_weights), deltas, P)
@@ -44,7 +44,7 @@ def written(W, S, step, inputs, deltas, gates, n, row, count, rows, P: tl.conste
 
 @triton.jit
 def load_state(at, rows, columns, height, width, P: tl.constexpr):
-    """Load W, and S where there is momentum (else W again, which is not used)."""
+    """Load W, and S if there is momentum (otherwise W again, which is not used)."""
     W = load_tile(at, rows, columns, height, width)
     if P.ways == 2:
         return W, load_tile(at + height * width, rows, columns, height, width)
@@ -54,7 +54,7 @@ def load_state(at, rows, columns, height, width, P: tl.constexpr):
 
 @triton.jit
 def store_state(at, W, S, rows, columns, height, width, P: tl.constexpr):
-    """Store W, and S where there is momentum."""
+    """Store W, and S if there is momentum."""
     store_tile(at, W, rows, columns, height, width)
     if P.ways == 2:
         store_tile(at + height * width, S, rows, columns, height, width)

@@ -1,8 +1,8 @@
 """The gradient of the writes of a group of chunks, from the last to the first. One program is one row.
 
-What is loop-carried, in registers, is the gradient at W and S: 128 KB at width 64 and expansion 2, as in ``write``.
-W and S themselves are loaded at each border, where ``write_kernel`` left them, and the key pass is computed again.
-``backward`` has the formulas; a name followed by ``_`` is the gradient at the value of that name.
+The gradients at W and S stay in registers from chunk to chunk: 128 KB at width 64 and expansion 2, as in ``write``. W
+and S themselves are loaded at each border, where ``write_kernel`` left them, and the key pass is computed again.
+``backward`` has the formulas. A name followed by ``_`` is the gradient with respect to the value of that name.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from titans_dna.ops.triton.write import load_state, store_state
 
 
 class GateGradients(NamedTuple):
-    """Gradients at the gates of one written matrix that come from the writes, (N, R, ...) each."""
+    """The gradients at the gates of one written matrix that come from the writes; (N, R, ...) each."""
 
     step: Tensor
     carry: Tensor
@@ -45,7 +45,7 @@ class GateGradients(NamedTuple):
 @triton.jit
 def through_write(W_, S_, W, S, step, inputs, deltas, gates, back, to, at, rows, inner, outer, n_in, n_out,
                   P: tl.constexpr):  # fmt: skip
-    """Return the gradients at inputs, deltas, the step that was taken, and W and S at the border."""
+    """Return the gradients at inputs, deltas, bounded step, and W and S at the border."""
     weights, ways, size = at * P.tokens * P.ways, at * P.ways * P.ways, n_in * n_out
     carry, state_ = load_column(gates.carry + weights, rows, P.tokens, 0, P.ways), back.states + at * P.ways * size
     write_ = times(deltas, tl.trans(W_), P)
@@ -77,7 +77,7 @@ def through_write(W_, S_, W, S, step, inputs, deltas, gates, back, to, at, rows,
 
 @triton.jit
 def through_bound(step_, step, inputs_, inputs, deltas_, deltas, loss_, loss, rows, P: tl.constexpr):
-    """Return the gradients at step, inputs, deltas and loss, given that at the step that was taken."""
+    """Return the gradients at step, inputs, deltas and loss, from the one at the bounded step."""
     if P.bounded:
         inputs_gram, deltas_gram, scaled, root = overlaps(inputs, deltas, loss, P)
         product = inputs_gram * deltas_gram
@@ -188,6 +188,7 @@ def write_backward_kernel(
         W2_ += times(tl.trans(inputs), last_, P)
         inputs_ += times(last_, tl.trans(W2), P)
         if P.depth == 2:
+            # Loaded again instead of kept since above: registers are scarcer here than loads.
             if P.first_written == 0:
                 W1 = load_tile(states[0] + border, columns, middle, P.width, P.hidden)
             else:
