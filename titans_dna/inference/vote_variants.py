@@ -21,15 +21,15 @@ ALT_WEIGHT = 0.3  # of each genome with ALT; chosen on CFTR's odd exons
 # Log odds that a substitution is tolerated: a logistic regression of synonymous changes against all others in CFTR's
 # odd exons, both classes with one weight (benchmarks/evidence/relatives.py).
 TOLERANCE = {
-    "none": -1.97,
-    "share": -0.67,  # of the voters that have REF, smoothed
-    "any_alt": 1.42,
-    "alt": 0.49,  # each of the first three with ALT
-    "any_other": 1.01,
-    "other": 0.30,  # each of the first three with a third base
+    "none": -2.05,
+    "share": -0.59,  # of the voters that have REF, smoothed
+    "any_alt": 1.4,
+    "alt": 0.5,  # each of the first three with ALT
+    "any_other": 1.02,
+    "other": 0.31,  # each of the first three with a third base
     "transition": 1.15,
-    "from_cpg": -0.97,  # a transition that takes a CpG away is common, so it need not be tolerated to be seen
-    "to_cpg": 0.92,
+    "from_cpg": -0.91,  # a transition that takes a CpG away is common, so it need not be tolerated to be seen
+    "to_cpg": 0.93,
 }
 
 
@@ -112,7 +112,7 @@ def tolerance(counts: np.ndarray, left: bytes, change: bytes, right: bytes) -> f
     ref, alt, other = counts
     transition = change in (b"AG", b"GA", b"CT", b"TC")
     told = {
-        "none": 1.0,
+        "none": -2.05,
         "share": (ref + 1) / (ref + alt + other + 2),
         "any_alt": alt > 0,
         "alt": min(alt, FEW),

@@ -89,6 +89,8 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives:
         raise FormatError(
             f"is no memory file, or damaged ({error}). Make it again with titans-dna remember.", path=path
         ) from None
+    except FormatError:
+        raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError) as error:
         raise FormatError(f"is damaged ({error}). Make it again with titans-dna remember.", path=path) from None
 
