@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inference.test_embedding_job import assert_same, content, direct, plainly
-from inference.test_score_variants import brute_force, many, plain
+from inference.test_score_variants import brute_force, many, plain, score_alleles
 from inference.test_variant_file import KILLED
 from recall.sequences import patchwork
 
@@ -29,7 +29,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import place_interval
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
-from titans_dna.inference.score_variants import score_alleles, score_strands
+from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.embeddings.merge import merge_embeddings
 from titans_dna.jobs import work_folder

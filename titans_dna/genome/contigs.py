@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from titans_dna.errors import ContigUnknown
-from titans_dna.genome.assemblies import ACCESSIONS, guess_build
+from titans_dna.genome.assemblies import ACCESSIONS
 from titans_dna.genome.interval import Interval
 
 __all__ = ["ContigTable"]
@@ -109,11 +109,6 @@ class ContigTable:
     def refused(self) -> dict[str, tuple[int, str]]:
         """Names that answer to no contig only because the length asked for differs: name -> (asked, contig)."""
         return dict(self._refused)
-
-    @property
-    def build(self) -> str | None:
-        """``GRCh37`` or ``GRCh38`` where all chromosome lengths are those of that build, else None."""
-        return guess_build({_spelling(name): length for name, length in self._lengths.items()})
 
     def resolve(self, name: str, length: int | None = None) -> str | None:
         """Find the contig that another file calls `name`.

@@ -26,22 +26,6 @@ BRANCH_CHUNKS = 1  # haplotypes leave a strand at multiples of this many chunks
 HORIZON_BP = 128
 
 
-def score_alleles(
-    model: SequenceModel,
-    sequence: bytes,
-    alleles: Sequence[Allele],
-    *,
-    horizon_bp: int,
-    reverse: bool,
-    progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
-    """Return ln P(ALT) - ln P(REF) of each allele on one strand of a contig, (alleles,) float64.
-
-    Parameters are those of ``score_strands``; ``reverse`` reads the reverse complement.
-    """
-    return score_strands(model, sequence, alleles, horizon_bp=horizon_bp, strands=(reverse,), progress=progress)[:, 0]
-
-
 def score_strands(
     model: SequenceModel,
     sequence: bytes,

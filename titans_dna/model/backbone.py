@@ -37,7 +37,6 @@ class Recalled(NamedTuple):
 
     codes: Int[Tensor, "B T S"]  # int32, records of the places followed after each token (``recall/record.py``)
     lanes: RecallLanes | None  # the readers after the piece
-    every_slot: bool = False  # whether slots without a place are computed too, so that no shape depends on the codes
 
 
 class Backbone(nn.Module):
@@ -133,7 +132,7 @@ class Backbone(nn.Module):
             evidence = self.counts(ids, state.recent)
             x = x + self.counts.enter(evidence)
         if self.trust is not None and recalled is not None:
-            places = self.trust.places(recalled.codes, every_slot=recalled.every_slot)
+            places = self.trust.places(recalled.codes)
             x = x + self.trust.enter(self.trust.early_vote(places, x).to(x.dtype))
         blocks, surprises = [], []
         residuals = {0: x} if 0 in inner else {}

@@ -28,19 +28,6 @@ class Tokens:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def token_of(self, base: int) -> int:
-        """Find the first token that covers a base of the contig (0-based).
-
-        Raises
-        ------
-        IndexError
-            If no token covers it.
-        """
-        number = int(np.searchsorted(self.offsets[:, 1], base, side="right"))
-        if number == len(self) or base < self.offsets[number, 0]:
-            raise IndexError(f"no token covers base {base}")
-        return number
-
 
 def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:
     """Encode a sequence and keep what travels beside the ids.
