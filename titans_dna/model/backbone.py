@@ -110,6 +110,7 @@ class Backbone(nn.Module):
         state: StreamState | None = None,
         inner: Sequence[int] = (),
         recalled: Recalled | None = None,
+        versions: Int[Tensor, " B"] | None = None,
     ) -> StreamOutput:
         """Read ``ids`` from where ``state`` stands; cutting a sequence anywhere changes nothing.
 
@@ -123,13 +124,15 @@ class Backbone(nn.Module):
             Blocks after which the residual stream is returned too: 1 is the first, 0 the token embedding.
         recalled
             What ``recall`` returned for the same ids and state; None to compute it here.
+        versions
+            Which of several tables of counted words each sample reads, while training; None for the last.
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         recalled = self.recall(ids, state) if recalled is None else recalled
         active: Bool[Tensor, "B T"] = ids < self.config.targets
         x, recent = self.embedding(ids, state.recent)
         if self.counts is not None:
-            evidence = self.counts(ids, state.recent)
+            evidence = self.counts(ids, state.recent, versions)
             x = x + self.counts.enter(evidence)
         if self.trust is not None and recalled is not None:
             places = self.trust.places(recalled.codes)
