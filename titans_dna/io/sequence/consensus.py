@@ -105,11 +105,6 @@ class SampleGenome(Closing):
         return self._reference.contigs
 
     @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that the reference says are circular."""
-        return self._reference.circular
-
-    @property
     def fill(self) -> str:
         """What stands where no base is called: ``reference`` or ``n``."""
         return self._fill

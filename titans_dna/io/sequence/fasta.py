@@ -3,7 +3,7 @@
 Plain, gzip and BGZF-compressed files are told apart by their bytes, never by their name. How each is read:
 
 * plain: through a memory map; the index is the .fai beside the file if it fits, else one made into the cache folder;
-* BGZF: in place, with .fai and .gzi beside it or in the cache; whole contigs block by block, windows by pyfaidx;
+* BGZF: in place by htslib, with .fai and .gzi beside it or in the cache;
 * gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
 FASTA.
 
@@ -69,11 +69,6 @@ class Genome(Protocol):
         """Names and lengths."""
         ...
 
-    @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that are known to be circular."""
-        ...
-
     def fetch(self, contig: str, start: int, end: int) -> bytes:
         """Read bases start to end."""
         ...
@@ -106,10 +101,9 @@ class Fasta(Closing):
         path: Path,
         source: Source,
         contigs: ContigTable,
-        circular: frozenset[str],
         aliases: Iterable[Sequence[str]] = (),
     ) -> None:
-        self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
+        self._path, self._source, self._contigs = path, source, contigs
         self._aliases = tuple(aliases)
         self._md5: dict[str, str] = {}
 
@@ -128,11 +122,6 @@ class Fasta(Closing):
     def contigs(self) -> ContigTable:
         """Names and lengths, in file order; it also answers to aliases."""
         return self._contigs
-
-    @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that the file says are circular (GenBank and EMBL only; FASTA cannot say)."""
-        return self._circular
 
     def close(self) -> None:
         """Close the file; arrays and bytes given out stay valid."""
@@ -199,12 +188,11 @@ def open_fasta(
     """
     path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
-    circular: frozenset[str] = frozenset()
     text = _decompressed_head(path, head)
     if text.lstrip().startswith((b"LOCUS ", b"ID   ")):
         from titans_dna.io.sequence.genbank import convert_to_fasta
 
-        plain, circular = convert_to_fasta(path)
+        plain = convert_to_fasta(path)
         source: Source = PlainSource(plain, index_plain(plain)[0])
     elif is_bgzf(head):
         source = _open_bgzf(path, text, on_stale)
@@ -216,7 +204,7 @@ def open_fasta(
         _check_text(path, text)
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
-    return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
+    return Fasta(path, source, ContigTable(lengths, aliases), aliases)
 
 
 def _open_plain(path: Path, on_stale: str) -> Source:

@@ -10,15 +10,17 @@ import gzip
 import logging
 import mmap
 import os
+import threading
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.disk.bgzf import BgzfReader, iterate_blocks, read_gzi, write_gzi
+from titans_dna.io.disk.bgzf import BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
 
@@ -95,7 +97,7 @@ class PlainSource:
 
 
 class BgzfSource:
-    """BGZF-compressed FASTA read in place: windows by pyfaidx, long spans block by block.
+    """BGZF-compressed FASTA read in place by htslib.
 
     Parameters
     ----------
@@ -109,54 +111,38 @@ class BgzfSource:
 
     def __init__(self, path: Path, entries: list[FaiEntry], fai: Path, gzi: Path) -> None:
         self.entries = entries
-        self._by_name = {entry.name: entry for entry in entries}
         self._path, self._fai, self._gzi = path, fai, gzi
-        self._reader = BgzfReader(path, read_gzi(gzi))
-        self._faidx: Any = None
-        self._process = 0
+        self._files: dict[tuple[int, int], Any] = {}
 
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
-        if end - start > _WINDOW or self._path.suffix.lower() not in (".gz", ".bgz"):
-            return self.letters(name, start, end).tobytes()
-        if self._process != os.getpid():  # a forked worker must not share a file position with its parent
-            self._open_faidx()
-        text: str = self._faidx.fetch(name, start + 1, end)
-        return text.encode("ascii")
+        return self._text(name, start, end).encode("ascii")
 
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array."""
-        entry = self._by_name[name]
-        data = self._reader.read(entry.byte_of(start), entry.byte_of(end - 1) + 1)
-        return _without_line_ends(np.frombuffer(data, np.uint8), entry, start, end)
+        return np.frombuffer(bytearray(self._text(name, start, end), "ascii"), np.uint8)
 
     def misfit(self) -> str:
         """Say how the index does not fit the bytes (a sample of contigs); empty if it fits."""
-        return _misfit(self.entries, self._reader.read, _CHECKED)
+        return _misfit(self.entries, partial(read_span, self._path, read_gzi(self._gzi)), _CHECKED)
 
     def close(self) -> None:
         """Close the file."""
-        self._reader.close()
-        if self._faidx is not None:
-            self._faidx.close()
+        while self._files:
+            self._files.popitem()[1].close()
 
-    def _open_faidx(self) -> None:
-        """Open pyfaidx on the indexes at hand; it must neither rebuild nor write any."""
-        import warnings
+    def _text(self, name: str, start: int, end: int) -> str:
+        import pysam
 
-        import pyfaidx
-
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._faidx = pyfaidx.Faidx(
-                self._path,
-                indexname=self._fai,
-                gzi_indexname=self._gzi,
-                as_raw=True,
-                rebuild=False,
-                build_index=False,
-            )
-        self._process = os.getpid()
+        own = os.getpid(), threading.get_ident()  # a handle has a position, which no two of them must share
+        try:
+            with quiet_htslib():
+                if own not in self._files:
+                    self._files[own] = pysam.FastaFile(str(self._path), str(self._fai), str(self._gzi))
+                text: str = self._files[own].fetch(name, start, end)
+        except (OSError, ValueError) as error:
+            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self._path) from None
+        return text
 
 
 def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
@@ -179,21 +165,34 @@ def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
 
     Raises
     ------
+    FormatError
+        If the file is damaged or no nucleotide FASTA.
     OutputError
         If the cache cannot be written.
     """
+    import pysam
+
     fai, gzi = cache_entry(path, ".fai"), cache_entry(path, ".gzi")
     if fai.is_file() and gzi.is_file():
         return read_fai(fai), "", fai, gzi
-    scanner, blocks, at = FastaScanner(path), [], 0
-    with path.open("rb") as stream:
-        for offset, data in iterate_blocks(stream, path):
-            blocks.append((offset, at))
-            at += len(data)
-            scanner.feed(data)
+    scanner = FastaScanner(path)
+    with BgzfStream(path) as stream:
+        try:
+            while block := stream.read(_BLOCK):
+                scanner.feed(block)
+        except OSError as error:
+            raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
     entries = scanner.finish()
+
+    def index(temporary: Path) -> None:
+        own = temporary.with_suffix(".fai")
+        try:
+            pysam.faidx("--fai-idx", str(own), "--gzi-idx", str(temporary), str(path))
+        finally:
+            own.unlink(missing_ok=True)
+
     if not scanner.irregular:
-        store(gzi, lambda temporary: write_gzi(temporary, blocks))
+        store(gzi, index)
         store(fai, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return entries, scanner.irregular, fai, gzi
 
