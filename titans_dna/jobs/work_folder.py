@@ -18,13 +18,13 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
 from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
@@ -37,7 +37,7 @@ PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partia
 Arrays = dict[str, np.ndarray]
 
 
-class WorkFolder:
+class WorkFolder(Opening):
     """The folder of one run; a context manager. A clean end removes it, an error leaves it if it holds a part.
 
     Parameters
@@ -70,22 +70,18 @@ class WorkFolder:
         else:
             self.path = output.with_name(output.name + ".work")
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            self._claim()
-            stack.enter_context(lock_file(self.path / LOCK, self.output))
-            self._take_over()
-            self._held = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is None or not any(self.path.glob("*.npz")):
-            discard(self.path, (*PARTS, JOB, LOCK))
-        self._held.close()
+    def open(self, stack: ExitStack) -> None:
+        """Make the folder, or take it over."""
         if self._temporary:
-            self._temporary.cleanup()
+            stack.enter_context(self._temporary)
+        self._claim()
+        stack.enter_context(lock_file(self.path / LOCK, self.output))
+        self._take_over()
+        stack.push(self._leave)
+
+    def _leave(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None or not any(self.path.glob("*.npz")):
+            discard(self.path, (*PARTS, JOB, LOCK))
 
     def part(self, name: str) -> Arrays | None:
         """Return a finished part, or None."""

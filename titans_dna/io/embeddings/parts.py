@@ -13,17 +13,17 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.io.disk.contexts import Closing
 
 __all__ = ["PartVectors", "VectorFile"]
 
 
-class VectorFile:
+class VectorFile(Closing):
     """Vectors that are written one behind the other; a context manager.
 
     Parameters
@@ -48,12 +48,7 @@ class VectorFile:
             self._files = [file.open("ab") for file in self._sizes]
             self._cut()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         """Close the files, and give back the room of what `flush` has not made sure of."""
         for file in self._files:
             with suppress(OSError):  # a full disk is what `append` and `flush` tell
