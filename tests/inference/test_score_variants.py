@@ -20,7 +20,7 @@ BASES = 230  # stride of the branches is 32 inputs; several of them, and an end 
 STRANDS = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
 
 
-def score_alleles(model, sequence, alleles, *, horizon_bp, reverse, progress=None) -> np.ndarray:
+def score_alleles(model, sequence, alleles, *, horizon_bp, reverse, progress=lambda _: None) -> np.ndarray:
     """Scores of one strand, (alleles,)."""
     return score_strands(model, sequence, alleles, horizon_bp=horizon_bp, strands=(reverse,), progress=progress)[:, 0]
 

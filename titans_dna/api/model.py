@@ -60,7 +60,7 @@ class Model:
     @property
     def device(self) -> str:
         """Where it computes: ``cpu`` or ``cuda:0``."""
-        return str(next(self._model.backbone.parameters()).device)
+        return str(self._model.device)
 
     @property
     def width(self) -> int:

@@ -133,8 +133,8 @@ def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None
             return
 
 
-def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:
-    """Join intervals that overlap, touch, or lie at most `gap_bp` apart; contigs keep the order of first sight.
+def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
+    """Join intervals that overlap or touch; contigs keep the order of first sight.
 
     A merged interval has the strand its parts share, or ``.``; names are joined with commas, each once.
     """
@@ -147,7 +147,7 @@ def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Inte
         group = [members[0]]
         end = members[0].end
         for interval in members[1:]:
-            if interval.start > end + gap_bp:
+            if interval.start > end:
                 merged.append(_join(group))
                 group = []
                 end = interval.end

@@ -128,7 +128,7 @@ def embed_strand(
     *,
     reverse: bool,
     checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
 ) -> Iterator[Emitted]:
     """Yield targets and vectors of regions on one strand of one contig, as soon as each is complete.
 
@@ -161,8 +161,7 @@ def embed_strand(
         if checkpoint and (saved := checkpoint.load()):
             position, state, arrays = saved
             pool.restore(arrays)
-            if progress:
-                progress(strand.bases_before(max(0, position - 1)))
+            progress(strand.bases_before(max(0, position - 1)))
         stream = _contig_features(model, strand, int(high.max()), options, position, state)
     else:
         spans, checkpoint = spans.by_length(), None
@@ -173,13 +172,12 @@ def embed_strand(
 
 
 def _pooled(
-    stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress | None
+    stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress
 ) -> Iterator[Emitted]:
     """Feed a pool."""
     for stretch in stream:
         yield from pool.add(stretch.start, stretch.values, stretch.known)
-        if progress:
-            progress(len(stretch.values))
+        progress(len(stretch.values))
         if checkpoint and stretch.behind and checkpoint.due():
             checkpoint.save(*stretch.behind, pool.arrays())
 
@@ -258,7 +256,7 @@ def embed_contig_regions(
     regions: Sequence[Interval],
     options: EmbedOptions | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
     """Return the vectors of regions of one contig, in memory.

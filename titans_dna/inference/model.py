@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from titans_dna.checkpoints import model_folder
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
@@ -21,6 +23,11 @@ class SequenceModel:
     tokenizer: Tokenizer
     name: str
     weights_sha256: str
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.backbone.parameters()).device
 
     @property
     def bos(self) -> int:

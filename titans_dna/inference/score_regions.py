@@ -44,7 +44,7 @@ def score_contig_regions(
     *,
     tracks: Mapping[str, np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[RegionScore]:
     """Stream a contig once, forward, and score regions on it.
 
@@ -69,8 +69,7 @@ def score_contig_regions(
     if checkpoint and (saved := checkpoint.load()):
         position, state, arrays = saved
         reading.restore(arrays)
-        if progress:
-            progress(max(0, position - 1))
+        progress(max(0, position - 1))
     with ExitStack() as stack:
         deep = any("_layer" in kind for kind in reading.tracks)
         trace = stack.enter_context(trace_memories(model.backbone)) if deep else None
@@ -80,8 +79,7 @@ def score_contig_regions(
         )  # fmt: skip
         for piece in pieces:
             reading.add(piece, trace.take() if trace else {})
-            if progress:
-                progress(len(piece.surprise))
+            progress(len(piece.surprise))
             if checkpoint and checkpoint.due():
                 reading.flush()
                 checkpoint.save(piece.next_input, piece.state, reading.arrays())

@@ -34,7 +34,7 @@ def score_strands(
     horizon_bp: int = HORIZON_BP,
     strands: Sequence[bool] = (False, True),
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Return ln P(ALT) - ln P(REF) of each allele on the strands of a contig, read side by side.
 

@@ -156,7 +156,7 @@ def write_embeddings(
     attributes: Mapping[str, Any],
     storage: Storage,
     *,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, int]:
     """Read what the plan says, write the file, and return the number of regions by outcome.
 
@@ -192,8 +192,7 @@ def write_embeddings(
         "contigs": hashlib.sha256(json.dumps(contigs).encode()).hexdigest(),
         "regions": plan.regions.digest,
     }
-    device = next(model.backbone.parameters()).device
-    with WorkFolder(output, job, resume=storage.resume, device=device) as work:
+    with WorkFolder(output, job, model, resume=storage.resume) as work:
         parts = _read_parts(work, model, genome, plan, storage.shard, progress)
         vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
         outline = Outline(shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes)
@@ -234,7 +233,7 @@ def _read_parts(
     genome: Genome,
     plan: EmbeddingPlan,
     shard: Shard,
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[list[Path]]:
     """Make the parts of a shard that are not there yet; return the files of all of them, by strand."""
     options = plan.options
@@ -246,10 +245,9 @@ def _read_parts(
             name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
             found[strand].append(work.path / name)
             if work.part(name) is not None:
-                if progress:
-                    progress(group.cost_bp)
+                progress(group.cost_bp)
                 continue
-            part = _Part(work, name, options.columns(model), model.weights_sha256)
+            part = _Part(work, name, options.columns(model))
             with part.file as file:
                 for targets, values in embed_strand(
                     model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
@@ -265,8 +263,8 @@ def _read_parts(
 class _Part:
     """The vectors of a part and the place of its stream, saved together; see `branches.Checkpoint`."""
 
-    def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
-        self._place = work.checkpoint(name, weights_sha256)
+    def __init__(self, work: WorkFolder, name: str, width: int) -> None:
+        self._place = work.checkpoint(name)
         self._saved = self._place.load()
         self.file = VectorFile(work.path / name, width, int(self._saved[2]["written"]) if self._saved else 0)
 

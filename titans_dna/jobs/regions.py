@@ -113,7 +113,7 @@ def score_region_file(
     job |= {"regions": digest, "tracks": " ".join(kinds)}
     total = sum(lengths.values())
     found: dict[int, RegionScore] = {}
-    with WorkFolder(outputs.table, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+    with WorkFolder(outputs.table, job, model, resume=resume) as work:
         for contig, rows in work_of.items():
             number = genome.contigs.names.index(contig)
             arrays = _arrays(work, number, kinds, lengths[contig])
@@ -121,7 +121,7 @@ def score_region_file(
             if part is None:
                 scores = score_contig_regions(
                     model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
-                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    checkpoint=work.checkpoint(str(number)),
                     progress=lambda done: advance(done, total),
                 )  # fmt: skip
                 part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}

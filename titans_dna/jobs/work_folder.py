@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
+from titans_dna.inference.model import SequenceModel
 from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
@@ -46,10 +47,10 @@ class WorkFolder(Opening):
         What the run is to write; ``-`` keeps the parts in a temporary folder.
     job
         All that the parts depend on.
+    model
+        What the streams of the parts are read by; None where there are none.
     resume
         Use the parts that are there; else they are thrown away.
-    device
-        Where states of streams are to be.
 
     Raises
     ------
@@ -59,8 +60,10 @@ class WorkFolder(Opening):
         If the folder cannot be made, or another run holds it.
     """
 
-    def __init__(self, output: Path, job: Mapping[str, Any], *, resume: bool, device: Any = "cpu") -> None:
-        self.output, self.job, self.resume, self.device = output, dict(job), resume, device
+    def __init__(
+        self, output: Path, job: Mapping[str, Any], model: SequenceModel | None = None, *, resume: bool
+    ) -> None:
+        self.output, self.job, self.model, self.resume = output, dict(job), model, resume
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if str(output) == "-" or (output.exists() and not output.is_file()):
             if resume:
@@ -105,9 +108,10 @@ class WorkFolder(Opening):
         made.flush()
         return made
 
-    def checkpoint(self, name: str, weights_sha256: str) -> StreamCheckpoint:
+    def checkpoint(self, name: str) -> StreamCheckpoint:
         """Return the place where the stream of an unfinished part is saved."""
-        return StreamCheckpoint(self, name, weights_sha256)
+        assert self.model is not None
+        return StreamCheckpoint(self, name, self.model)
 
     def _claim(self) -> None:
         """Make the folder, together with its job file, or see that the one that is there was made by a run."""
@@ -185,8 +189,8 @@ class WorkFolder(Opening):
 class StreamCheckpoint:
     """Where the stream of one part stood last; see `titans_dna.inference.branches.Checkpoint`."""
 
-    def __init__(self, folder: WorkFolder, name: str, weights_sha256: str) -> None:
-        self._folder, self._name, self._weights = folder, name, weights_sha256
+    def __init__(self, folder: WorkFolder, name: str, model: SequenceModel) -> None:
+        self._folder, self._name, self._device, self._weights = folder, name, model.device, model.weights_sha256
         self._saved = time.monotonic()
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
@@ -197,9 +201,7 @@ class StreamCheckpoint:
         last = max(whole, key=lambda path: int(path.stem.rpartition("-")[2]))
         arrays = self._folder._load(last)
         assert arrays is not None
-        state = load_state(
-            last.with_suffix(".safetensors"), weights_sha256=self._weights, device=self._folder.device
-        )  # fmt: skip
+        state = load_state(last.with_suffix(".safetensors"), weights_sha256=self._weights, device=self._device)
         return int(last.stem.rpartition("-")[2]), state, arrays
 
     def due(self) -> bool:

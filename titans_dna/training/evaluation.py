@@ -39,7 +39,7 @@ def carried_bits(
     model: Backbone,
     contigs: Sequence[np.ndarray],
     bos: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
     """Return the bits per base of whole contigs (ids of their tokens), each streamed once from its start."""
@@ -49,8 +49,7 @@ def carried_bits(
             known = np.isfinite(piece.log_probabilities)
             total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
             bases += int(known.sum())
-            if progress:
-                progress(len(known))
+            progress(len(known))
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
@@ -59,7 +58,7 @@ def reset_bits(
     contigs: Sequence[np.ndarray],
     bos: int,
     window_tokens: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
     """Return the bits per base when every window of ``window_tokens`` tokens is read with no memory of the others."""
@@ -68,8 +67,7 @@ def reset_bits(
         known = torch.isfinite(nats)
         total += float(nats[known].double().sum())
         bases += int(counts[known].sum())
-        if progress:
-            progress(int(counts.sum()))
+        progress(int(counts.sum()))
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
@@ -171,7 +169,7 @@ def evaluate_model(
     fasta: Fasta,
     contigs: Sequence[str],
     window_tokens: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return the bits per base of ``contigs`` with the memory carried and reset, and of Markov models.
 

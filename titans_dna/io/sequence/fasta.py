@@ -198,8 +198,7 @@ def open_fasta(
         source = _open_bgzf(path, text, on_stale)
     elif head.startswith(GZIP_MAGIC):
         _check_text(path, text)
-        plain, entries = regular_copy(path)
-        source = PlainSource(plain, entries)
+        source = PlainSource(*regular_copy(path))
     else:
         _check_text(path, text)
         source = _open_plain(path, on_stale)
@@ -215,11 +214,7 @@ def _open_plain(path: Path, on_stale: str) -> Source:
         if source is not None:
             return source
     found, irregular = index_plain(path)
-    if irregular:
-        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
-        plain, found = regular_copy(path)
-        return PlainSource(plain, found)
-    return PlainSource(path, found)
+    return _regular(path, irregular) if irregular else PlainSource(path, found)
 
 
 def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
@@ -232,11 +227,13 @@ def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
         if source is not None:
             return source
     entries, irregular, beside, blocks = index_bgzf(path)
-    if irregular:
-        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
-        plain, found = regular_copy(path)
-        return PlainSource(plain, found)
-    return BgzfSource(path, entries, beside, blocks)
+    return _regular(path, irregular) if irregular else BgzfSource(path, entries, beside, blocks)
+
+
+def _regular(path: Path, why: str) -> Source:
+    """Open the regular copy of a file whose lines no index can describe."""
+    logger.info("%s has %s; it is read from a regular copy in the cache", path, why)
+    return PlainSource(*regular_copy(path))
 
 
 def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:

@@ -15,12 +15,12 @@ import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO, Protocol
 
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.disk.bgzf import BgzfStream, quiet_htslib, read_gzi, read_span
+from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
 
@@ -145,16 +145,23 @@ class BgzfSource:
         return text
 
 
+def _scan(path: Path, stream: IO[bytes] | BgzfStream) -> FastaScanner:
+    """Index text from a stream; `path` is named in messages."""
+    scanner = FastaScanner(path)
+    while block := stream.read(_BLOCK):
+        scanner.feed(block)
+    scanner.finish()
+    return scanner
+
+
 def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
     """Index a plain file, from the cache if it was indexed before; also say why it is irregular, if it is."""
     cached = cache_entry(path, ".fai")
     if cached.is_file():
         return read_fai(cached), ""
-    scanner = FastaScanner(path)
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            scanner.feed(block)
-    entries = scanner.finish()
+        scanner = _scan(path, stream)
+    entries = scanner.entries
     if not scanner.irregular:
         try_to_store(cached, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return entries, scanner.irregular
@@ -175,14 +182,12 @@ def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
     fai, gzi = cache_entry(path, ".fai"), cache_entry(path, ".gzi")
     if fai.is_file() and gzi.is_file():
         return read_fai(fai), "", fai, gzi
-    scanner = FastaScanner(path)
     with BgzfStream(path) as stream:
         try:
-            while block := stream.read(_BLOCK):
-                scanner.feed(block)
+            scanner = _scan(path, stream)
         except OSError as error:
             raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
-    entries = scanner.finish()
+    entries = scanner.entries
 
     def index(temporary: Path) -> None:
         own = temporary.with_suffix(".fai")
@@ -234,11 +239,8 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
     store(plain, copy)
     entries = scanner.entries
     if scanner.irregular:
-        again = FastaScanner(path)
         with plain.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                again.feed(block)
-        entries = again.finish()
+            entries = _scan(path, stream).entries
         logger.info("%s has %s; its regular copy is %s", path, scanner.irregular, plain)
     store(fai, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return plain, entries
@@ -248,9 +250,7 @@ def reference_for_htslib(path: Path) -> Path:
     """Give a plain FASTA of the same content with its .fai beside it: the file itself, or one in the cache."""
     if Path(f"{path}.fai").is_file():
         return path
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    if not packed:
+    if not _is_packed(path):
         entries, irregular = index_plain(path)
         if not irregular:
             link = cache_entry(path, ".link.fa")
@@ -262,9 +262,12 @@ def reference_for_htslib(path: Path) -> Path:
 
 def _open_text(path: Path) -> BinaryIO:
     """Open plain or gzip-compressed text by what its bytes say."""
+    return gzip.open(path) if _is_packed(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def _is_packed(path: Path) -> bool:
     with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+        return stream.read(2) == GZIP_MAGIC
 
 
 def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:
