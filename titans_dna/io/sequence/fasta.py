@@ -20,10 +20,11 @@ import hashlib
 import logging
 import os
 import zlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -52,76 +53,65 @@ _OTHER_FORMATS = {
 }
 
 
-@runtime_checkable
-class Genome(Protocol):
-    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
+class Genome(Closing):
+    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`); a context manager.
 
     Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+
+    Parameters
+    ----------
+    path
+        The file that was opened.
+    contigs
+        Names and lengths, in file order; it also answers to aliases.
     """
 
-    @property
-    def path(self) -> Path:
-        """The file that was opened."""
-        ...
+    def __init__(self, path: Path, contigs: ContigTable) -> None:
+        self.path, self.contigs = path, contigs
+        self._md5: dict[str, str] = {}
 
-    @property
-    def contigs(self) -> ContigTable:
-        """Names and lengths."""
-        ...
-
+    @abstractmethod
     def fetch(self, contig: str, start: int, end: int) -> bytes:
-        """Read bases start to end."""
-        ...
+        """Read bases start to end (0-based half-open), clamped at the ends of the contig.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig answers to the name.
+        """
 
     def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Read bases as an array of letters."""
-        ...
+        """Read bases as `fetch` does, as a new uint8 array of letters."""
+        length = self.contigs.lengths[self.contigs.require(contig)]
+        return np.frombuffer(bytearray(self.fetch(contig, start, length if end is None else end)), np.uint8)
 
     def sequence(self, contig: str) -> bytes:
         """Read a whole contig."""
-        ...
+        return self.fetch(contig, 0, self.contigs.lengths[self.contigs.require(contig)])
 
     def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``."""
-        ...
+        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        name = self.contigs.require(contig)
+        if name not in self._md5:
+            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
+        return self._md5[name]
 
-    def close(self) -> None:
-        """Close the files."""
-        ...
 
-
-class Fasta(Closing):
+class Fasta(Genome):
     """Sequences of one file; made by `open_fasta`, and a context manager.
 
     Bases are given as they stand in the file: case, IUPAC codes and all.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        source: Source,
-        contigs: ContigTable,
-        aliases: Iterable[Sequence[str]] = (),
-    ) -> None:
-        self._path, self._source, self._contigs = path, source, contigs
-        self._aliases = tuple(aliases)
-        self._md5: dict[str, str] = {}
+    def __init__(self, path: Path, source: Source, contigs: ContigTable, aliases: Iterable[Sequence[str]] = ()) -> None:
+        super().__init__(path, contigs)
+        self._source, self._aliases = source, tuple(aliases)
 
     def __repr__(self) -> str:
-        return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
+        return f"Fasta({str(self.path)!r}, {len(self.contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return partial(open_fasta, aliases=self._aliases), (self._path,)
-
-    @property
-    def path(self) -> Path:
-        """The file that was opened."""
-        return self._path
-
-    @property
-    def contigs(self) -> ContigTable:
-        """Names and lengths, in file order; it also answers to aliases."""
-        return self._contigs
+        return partial(open_fasta, aliases=self._aliases), (self.path,)
 
     def close(self) -> None:
         """Close the file; arrays and bytes given out stay valid."""
@@ -135,27 +125,16 @@ class Fasta(Closing):
         ContigUnknown
             If no contig answers to the name.
         """
-        name = contig if contig in self._contigs else self._contigs.require(contig)
-        start, end = max(start, 0), min(end, self._contigs.lengths[name])
+        name = contig if contig in self.contigs else self.contigs.require(contig)
+        start, end = max(start, 0), min(end, self.contigs.lengths[name])
         return self._source.fetch(name, start, end) if start < end else b""
 
     def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Read bases as `fetch` does, as a new uint8 array of letters; the fastest way to a whole contig."""
-        name = contig if contig in self._contigs else self._contigs.require(contig)
-        length = self._contigs.lengths[name]
+        name = contig if contig in self.contigs else self.contigs.require(contig)
+        length = self.contigs.lengths[name]
         start, end = max(start, 0), length if end is None else min(end, length)
         return self._source.letters(name, start, end) if start < end else np.empty(0, np.uint8)
-
-    def sequence(self, contig: str) -> bytes:
-        """Read a whole contig."""
-        return self.letters(contig).tobytes()
-
-    def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
-        name = self._contigs.require(contig)
-        if name not in self._md5:
-            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
-        return self._md5[name]
 
 
 def open_fasta(

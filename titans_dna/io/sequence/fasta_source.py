@@ -12,10 +12,11 @@ import mmap
 import os
 import threading
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
@@ -42,33 +43,34 @@ _WINDOW = 1 << 14  # bases up to which line ends are dropped by translate, which
 _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index; plain files are checked whole
 
 
-class Source(Protocol):
+class Source(ABC):
     """Bytes of contigs by name and 0-based half-open span inside the contig; the span must hold a base."""
 
-    entries: list[FaiEntry]
+    def __init__(self, entries: list[FaiEntry]) -> None:
+        self.entries = entries
 
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
-        ...
+        return self.letters(name, start, end).tobytes()
 
+    @abstractmethod
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array."""
-        ...
 
+    @abstractmethod
     def misfit(self) -> str:
         """Say how the index does not fit the bytes; empty if it fits."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
-        ...
 
 
-class PlainSource:
+class PlainSource(Source):
     """Uncompressed FASTA through a memory map: no copy of the file in memory, safe across threads and forks."""
 
     def __init__(self, path: Path, entries: list[FaiEntry]) -> None:
-        self.entries = entries
+        super().__init__(entries)
         self._by_name = {entry.name: entry for entry in entries}
         with path.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -76,7 +78,7 @@ class PlainSource:
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
         if end - start > _WINDOW:
-            return self.letters(name, start, end).tobytes()
+            return super().fetch(name, start, end)
         entry = self._by_name[name]
         return self._map[entry.byte_of(start) : entry.byte_of(end - 1) + 1].translate(None, b"\r\n")
 
@@ -96,7 +98,7 @@ class PlainSource:
         self._map.close()
 
 
-class BgzfSource:
+class BgzfSource(Source):
     """BGZF-compressed FASTA read in place by htslib.
 
     Parameters
@@ -110,17 +112,23 @@ class BgzfSource:
     """
 
     def __init__(self, path: Path, entries: list[FaiEntry], fai: Path, gzi: Path) -> None:
-        self.entries = entries
+        super().__init__(entries)
         self._path, self._fai, self._gzi = path, fai, gzi
         self._files: dict[tuple[int, int], Any] = {}
 
-    def fetch(self, name: str, start: int, end: int) -> bytes:
-        """Read a span as bytes."""
-        return self._text(name, start, end).encode("ascii")
-
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array."""
-        return np.frombuffer(bytearray(self._text(name, start, end), "ascii"), np.uint8)
+        import pysam
+
+        own = os.getpid(), threading.get_ident()  # a handle has a position, which no two of them must share
+        try:
+            with quiet_htslib():
+                if own not in self._files:
+                    self._files[own] = pysam.FastaFile(str(self._path), str(self._fai), str(self._gzi))
+                text = self._files[own].fetch(name, start, end)
+        except (OSError, ValueError) as error:
+            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self._path) from None
+        return np.frombuffer(bytearray(text, "ascii"), np.uint8)
 
     def misfit(self) -> str:
         """Say how the index does not fit the bytes (a sample of contigs); empty if it fits."""
@@ -130,19 +138,6 @@ class BgzfSource:
         """Close the file."""
         while self._files:
             self._files.popitem()[1].close()
-
-    def _text(self, name: str, start: int, end: int) -> str:
-        import pysam
-
-        own = os.getpid(), threading.get_ident()  # a handle has a position, which no two of them must share
-        try:
-            with quiet_htslib():
-                if own not in self._files:
-                    self._files[own] = pysam.FastaFile(str(self._path), str(self._fai), str(self._gzi))
-                text: str = self._files[own].fetch(name, start, end)
-        except (OSError, ValueError) as error:
-            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self._path) from None
-        return text
 
 
 def _scan(path: Path, stream: IO[bytes] | BgzfStream) -> FastaScanner:
