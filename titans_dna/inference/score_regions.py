@@ -29,6 +29,18 @@ class RegionScore:
     memory_surprise: float  # mean loss of the memories at the region's bases
     entropy_bits: float  # mean entropy of the distribution that the model gave for the region's bases
 
+    @classmethod
+    def of(cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float) -> RegionScore:
+        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none."""
+        predicted = bases or math.nan
+        return cls(
+            bases=int(bases),
+            log_likelihood=float(log_likelihood) if bases else math.nan,
+            bits_per_base=float(-log_likelihood / predicted / math.log(2)),
+            memory_surprise=float(losses / (reads or math.nan)),
+            entropy_bits=float(entropy_bits / predicted),
+        )
+
 
 def track_kinds(model: Backbone) -> tuple[str, ...]:
     """Return the names of all per-base tracks; those of layers only where a layer has a memory."""
@@ -117,13 +129,7 @@ class _RegionSums:
         sums, counts = self.predicted.results()
         losses, reads = self.read.results()
         return [
-            RegionScore(
-                bases=int(n),
-                log_likelihood=float(total) if n else math.nan,
-                bits_per_base=float(-total / n / math.log(2)) if n else math.nan,
-                memory_surprise=float(loss / m) if m else math.nan,
-                entropy_bits=float(entropy / n) if n else math.nan,
-            )
+            RegionScore.of(bases=n, log_likelihood=total, entropy_bits=entropy, reads=m, losses=loss)
             for (total, entropy), n, loss, m in zip(sums, counts, losses[:, 0], reads, strict=True)
         ]
 
