@@ -227,10 +227,8 @@ def _write_tracks(
 
     if outputs.surprise and worth(outputs.surprise, ["surprise"]):
         with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
-            for contig, bases in lengths.items():
-                track = arrays(contig)["surprise"]
-                for start in range(0, bases, 1 << 18):
-                    bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
+            for contig in lengths:
+                bigwig.add_contig(contig, arrays(contig)["surprise"])
     if outputs.tracks and worth(outputs.tracks, kinds):
         with write_tracks(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:

@@ -70,6 +70,11 @@ class BigWigTrack(Opening):
         if self.metadata:
             write_beside(self.path, self.metadata)
 
+    def add_contig(self, contig: str, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
+        """Add one value for each base of a contig, piece by piece, for they may lie on disk."""
+        for start in range(0, len(values), _CHUNK):
+            self.add(contig, start, values[start : start + _CHUNK])
+
     def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
         """Add one value for each base from `start` (0-based) on; NaN leaves a gap.
 
