@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from titans_dna.inference.model import SequenceModel
 
-__all__ = ["Classifier", "FinetuneInputs", "finetune", "load_classifier"]
-
 
 class Classifier:
     """A classifier of sequences; made by `Model.finetune` or `titans_dna.load_classifier`.

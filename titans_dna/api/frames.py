@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["find_column", "frame_of_file", "is_frame", "is_missing", "make_frame", "require_pandas"]
-
 
 def require_pandas() -> ModuleType:
     """Import pandas.

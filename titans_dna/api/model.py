@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from titans_dna.api.classifier import Classifier
 
-__all__ = ["Model"]
-
 logger = logging.getLogger(__name__)
 
 

@@ -31,8 +31,6 @@ from titans_dna.jobs.regions import RegionOutputs, score_region_file
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["base_likelihoods", "embed_regions", "embed_sequences", "mutate", "score_regions"]
-
 Vectors = np.ndarray | list[np.ndarray]
 
 

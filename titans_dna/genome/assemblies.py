@@ -7,8 +7,6 @@ accession ``NC_0000nn`` (X is 23, Y 24), whose version differs between the build
 
 from __future__ import annotations
 
-__all__ = ["ACCESSIONS", "BUILD_LENGTHS"]
-
 _NAMES = [*(str(number) for number in range(1, 23)), "X", "Y"]
 _VERSIONS_37 = [10, 11, 11, 11, 9, 11, 13, 10, 11, 10, 9, 11, 10, 8, 9, 9, 10, 9, 9, 10, 8, 10, 10, 9]
 _LENGTHS_37 = [

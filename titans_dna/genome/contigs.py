@@ -25,8 +25,6 @@ from titans_dna.errors import ContigUnknown
 from titans_dna.genome.assemblies import ACCESSIONS
 from titans_dna.genome.interval import Interval
 
-__all__ = ["ContigTable"]
-
 _UCSC_SCAFFOLD = re.compile(r"CHR[0-9A-Z]+_([A-Z]+_?[0-9]+)V([0-9]+)(?:_RANDOM|_ALT|_FIX)?")
 _MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION", "MITOCHONDRIAL"}
 _NUMERALS = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII XXIV"

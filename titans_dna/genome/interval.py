@@ -14,8 +14,6 @@ from dataclasses import dataclass, replace
 
 from titans_dna.errors import ContigUnknown, FormatError
 
-__all__ = ["Interval", "iterate_tiles", "merge_intervals"]
-
 _LAST = (1 << 63) - 1  # what a file can hold
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 

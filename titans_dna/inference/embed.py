@@ -24,8 +24,6 @@ from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 from titans_dna.model.state import StreamState
 
-__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
-
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # of short regions that are read side by side
 Fetch = Callable[[int, int], bytes]  # bases start to end of a contig

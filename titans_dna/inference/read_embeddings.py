@@ -18,8 +18,6 @@ from titans_dna.inference.pooling import have_vectors
 from titans_dna.io.embeddings.writer import EMBEDDED
 from titans_dna.io.sequence.bam import Read
 
-__all__ = ["ReadBlock", "embed_reads"]
-
 BLOCK_BP = 1 << 17  # of the reads whose features are in memory together; a longer read stands alone
 BATCH_TOKENS = 8192  # of reads that are read side by side, padding counted in
 

@@ -33,8 +33,6 @@ from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.model.state import StreamState
 
-__all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
-
 PART_BP = 1 << 20  # of regions in a part, in the context of the region
 BLOCK_BYTES = 4 << 20  # of vectors put into the file at once
 

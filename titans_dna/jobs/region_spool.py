@@ -13,8 +13,6 @@ import numpy as np
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.disk.atomic import disk_errors
 
-__all__ = ["ROWS", "RegionSpool"]
-
 ROWS = 1 << 14  # regions of a block
 TEXT = ("contig", "strand", "name", "outcome")
 

@@ -10,8 +10,6 @@ import numpy as np
 from titans_dna.genome.alphabet import count_ambiguous
 from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
 
-__all__ = ["Tokens", "new_bases", "tokenize"]
-
 _CHUNK = 1 << 20  # tokens looked at at once
 _LOOK_BACK = 8  # tokens before a token that may cover bases of it: those of an overlapping k-mer, which has 8 at most
 

@@ -12,8 +12,6 @@ from pathlib import Path
 
 from titans_dna.io.disk.atomic import atomic_path
 
-__all__ = ["path_beside", "read_beside", "write_beside"]
-
 
 def path_beside(path: str | os.PathLike[str]) -> Path:
     """Return where the metadata of a file lie."""

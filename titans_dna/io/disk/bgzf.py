@@ -18,8 +18,6 @@ from typing import Any
 
 from titans_dna.errors import FormatError
 
-__all__ = ["END_BLOCK", "GZIP_MAGIC", "BgzfStream", "is_bgzf", "quiet_htslib", "read_gzi", "read_span", "require_end"]
-
 #: The empty block that ends a BGZF file.
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 GZIP_MAGIC = b"\x1f\x8b"

@@ -16,8 +16,6 @@ from pathlib import Path
 from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.atomic import atomic_path
 
-__all__ = ["cache_entry", "cache_folder", "store", "try_to_store"]
-
 logger = logging.getLogger(__name__)
 
 _LAYOUT = 1  # raised whenever what is stored under an entry changes its meaning

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["LONG", "read_metadata", "write_metadata"]
-
 LONG = "titans_dna_metadata"  # group of what is too long
 ATTRIBUTE_BYTES = 60_000  # an attribute holds 64 kB at the most, its name included
 

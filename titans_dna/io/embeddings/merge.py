@@ -20,8 +20,6 @@ from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
 from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, Outline
 
-__all__ = ["merge_embeddings"]
-
 OWN = ("shard", "command", "created", "fasta")  # what may differ between shards
 OF_SHARDS = ("shard", "created", "regions_sha256")  # what is not said of the whole
 BLOCK_BYTES = 4 << 20

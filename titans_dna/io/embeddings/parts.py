@@ -20,8 +20,6 @@ import numpy as np
 from titans_dna.io.disk.atomic import disk_errors
 from titans_dna.io.disk.contexts import Closing
 
-__all__ = ["PartVectors", "VectorFile"]
-
 
 class VectorFile(Closing):
     """Vectors that are written one behind the other; a context manager.

@@ -23,8 +23,6 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
 
-__all__ = ["Embeddings", "Selection", "open_embeddings"]
-
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 _BLOCK = 1 << 16  # rows of coordinates looked through at once

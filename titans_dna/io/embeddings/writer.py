@@ -44,8 +44,6 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.hdf5_file import DiskFile
 
-__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline"]
-
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # of vectors
 CHUNK_ROWS = 1024  # of coordinates

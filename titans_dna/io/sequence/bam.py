@@ -34,8 +34,6 @@ from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
-__all__ = ["AlignedReads", "Read", "ReadFilter", "open_reads"]
-
 logger = logging.getLogger(__name__)
 
 _TILE = 1 << 20  # bases whose depth is asked for at once

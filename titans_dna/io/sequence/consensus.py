@@ -19,8 +19,6 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.sequence.bam import AlignedReads, ReadFilter
 from titans_dna.io.sequence.fasta import Fasta, Genome
 
-__all__ = ["ConsensusOptions", "SampleGenome", "consensus_sequence"]
-
 _TILE = 1 << 20  # bases called at once
 _TILES_KEPT = 64
 

@@ -35,8 +35,6 @@ from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
-__all__ = ["Fasta", "Genome", "open_fasta"]
-
 logger = logging.getLogger(__name__)
 
 _OTHER_FORMATS = {

@@ -25,16 +25,6 @@ from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, quiet_htslib, read_g
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
 
-__all__ = [
-    "BgzfSource",
-    "PlainSource",
-    "Source",
-    "index_bgzf",
-    "index_plain",
-    "reference_for_htslib",
-    "regular_copy",
-]
-
 logger = logging.getLogger(__name__)
 
 Letters = np.ndarray[Any, np.dtype[np.uint8]]

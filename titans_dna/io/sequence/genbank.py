@@ -18,8 +18,6 @@ from titans_dna.errors import FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.disk.cache import cache_entry, store
 
-__all__ = ["convert_to_fasta"]
-
 logger = logging.getLogger(__name__)
 _LINE_BP = 60
 

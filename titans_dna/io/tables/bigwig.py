@@ -18,8 +18,6 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.beside import write_beside
 from titans_dna.io.disk.contexts import Opening
 
-__all__ = ["BigWigTrack"]
-
 _CHUNK = 1 << 18  # values handed over at once
 
 

@@ -30,8 +30,6 @@ from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.score_sinks import Column, Sink, TsvSink
 
-__all__ = ["Column", "ScoreTableWriter"]
-
 _ROWS = 1 << 16  # rows written at once
 _TYPES: dict[str, Any] = {"score": np.float32, "integer": np.int64, "text": object}
 _CODES = {"score": "f", "integer": "q"}

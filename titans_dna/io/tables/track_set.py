@@ -31,8 +31,6 @@ from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
-__all__ = ["Arrays", "BigWigs", "Rows", "TrackWriter", "bigwig_paths", "write_tracks"]
-
 _BASES = 1 << 18  # handed over at once
 Tracks = Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]  # (bases,) by kind
 

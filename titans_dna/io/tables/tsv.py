@@ -24,8 +24,6 @@ from titans_dna.io.disk.atomic import atomic_path, full_disk
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.text import read_lines
 
-__all__ = ["TsvWriter", "metadata_lines", "number_tsv", "read_head", "read_tsv", "write_tsv"]
-
 _BLANKS = str.maketrans("\t\n\r", "   ")
 
 

@@ -30,8 +30,6 @@ from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header
 
-__all__ = ["VariantReader", "VcfRecord", "parse_line", "read_variants"]
-
 _IUPAC = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]"
 _ALT = re.compile(
     rf"{_IUPAC}+|\*|<[^<>\s,;]+>|\.{_IUPAC}+|{_IUPAC}+\."

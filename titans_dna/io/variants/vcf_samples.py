@@ -11,8 +11,6 @@ import re
 
 from titans_dna.io.variants.vcf_header import VcfHeader, structured
 
-__all__ = ["SampleColumns"]
-
 _REMEMBERED = 4096  # sample texts known to be right, for each FORMAT
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:[iI]nf(?:inity)?|INF|[nN]a[nN]|NAN)|\."
 _VALUE = {

@@ -31,8 +31,6 @@ from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
 from titans_dna.io.variants.vcf_samples import SampleColumns
 
-__all__ = ["MALFORMED_SHOWN", "ScoredVcfWriter"]
-
 logger = logging.getLogger(__name__)
 
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
