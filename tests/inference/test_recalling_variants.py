@@ -205,15 +205,15 @@ def stop_regions(monkeypatch, output: Path, after: int, *arguments) -> None:
     """Score regions of a contig and stop after so many saved states."""
     with monkeypatch.context() as patch:
         stopping(patch, after)
-        with pytest.raises(_StopError), work_folder.WorkFolder(output, {}, resume=False) as work:
-            score_contig_regions(*arguments, checkpoint=work.checkpoint("part", "0" * 64))
+        with pytest.raises(_StopError), work_folder.WorkFolder(output, {}, arguments[0], resume=False) as work:
+            score_contig_regions(*arguments, checkpoint=work.checkpoint("part"))
 
 
 def go_on(output: Path, *arguments) -> list:
     """Go on with such a run."""
-    with work_folder.WorkFolder(output, {}, resume=True) as work:
-        assert work.checkpoint("part", "0" * 64).load() is not None
-        return score_contig_regions(*arguments, checkpoint=work.checkpoint("part", "0" * 64))
+    with work_folder.WorkFolder(output, {}, arguments[0], resume=True) as work:
+        assert work.checkpoint("part").load() is not None
+        return score_contig_regions(*arguments, checkpoint=work.checkpoint("part"))
 
 
 def stopping(monkeypatch, after: int) -> list[int]:
