@@ -21,12 +21,13 @@ from pathlib import Path
 
 import numpy as np
 import record
+from adaptive import adaptive_bits
 from train_default import DATA, EXCLUDED, GENOMES, HELD_OUT, prepare
 
 from titans_dna.inference.model import load_model
 from titans_dna.loading.genomes import open_genome
 from titans_dna.training.evaluation import carried_bits, reset_bits
-from titans_dna.training.markov import MarkovModel, adaptive_bits
+from titans_dna.training.markov import MarkovModel
 
 TESTED = {
     "human chr20": ("human/hg19_chr20_1Mb.fa.gz", None),

@@ -27,7 +27,6 @@ from record import write
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig, named_config
 from titans_dna.model.memory import NeuralMemory
-from titans_dna.model.stream_graph import StreamGraph
 from titans_dna.ops import MemoryForm, choose
 
 WIDTH, HEADS, CHUNK = 256, 4, 64  # of the layer
@@ -269,17 +268,16 @@ def train_rate(size: str, tokens: int) -> float:
     return tokens / seconds(lambda: train_step(model, tokens))
 
 
-def stream_rate(size: str, lanes: int, piece: int, graph: bool = False) -> float:
+def stream_rate(size: str, lanes: int, piece: int) -> float:
     """Return bases per second of streaming, over all lanes."""
     model = model_of(size).eval()
     ids = torch.randint(0, 4, (lanes, piece), device=DEVICE)
     with torch.inference_mode():
         state = model.initial_state(lanes)
-        run = StreamGraph(model, lanes, piece) if graph else model.stream
 
         def step() -> None:
             nonlocal state
-            state = run(ids, state).state
+            state = model.stream(ids, state).state
 
         return lanes * piece / seconds(step, 8)
 
@@ -295,8 +293,6 @@ def model_rows(bench: Bench) -> None:
         bench.row(
             f"{stream}, {scale.lanes} strands", "bases/s", lambda s=size: stream_rate(s, scale.lanes, scale.piece)
         )
-        graph = f"{stream}, one contig, CUDA graph"
-        bench.row(graph, "bases/s", lambda s=size: stream_rate(s, 1, scale.piece, True))
     bench.row("small, a strand of 100 Mb", "minutes", lambda: _minutes(bench.found), "under 5")
     for context in scale.contexts:
         target = "fits one GPU" if context == 1 << 21 else ""

@@ -26,7 +26,7 @@ import pysam.samtools
 import record
 
 from titans_dna.genome import Interval
-from titans_dna.io import InfoField, consensus_sequence, open_fasta, open_reads, read_variants, write_scored
+from titans_dna.io import InfoField, ScoredVcfWriter, consensus_sequence, open_fasta, open_reads, read_variants
 from titans_dna.tokenizers import BpeTokenizer, KmerTokenizer, NucleotideTokenizer
 
 LINE_BP = 60
@@ -151,8 +151,9 @@ def variants(path: Path, folder: Path) -> list[dict[str, object]]:
         return sum(1 for _ in read_variants(path))
 
     def write_ours() -> None:
-        rows = [{"TD_LLR": [0.5] * len(r.alts)} for r in read_variants(path)]
-        write_scored(path, folder / "ours.vcf.gz", [score], rows)
+        with read_variants(path) as reader, ScoredVcfWriter(folder / "ours.vcf.gz", reader.header, [score]) as writer:
+            for r in reader:
+                writer.write(r, {"TD_LLR": [0.5] * len(r.alts)})
 
     def write_pysam() -> None:
         with pysam.VariantFile(str(path)) as source:

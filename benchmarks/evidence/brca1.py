@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from frozen import frozen_memories
 
 from titans_dna.inference.metrics import auroc
 from titans_dna.inference.model import SequenceModel
-from titans_dna.model.frozen import frozen_memories
 
 BEFORE_BP = 128  # of a fresh window: what two layers of window attention reach
 BATCH = 16

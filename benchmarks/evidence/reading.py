@@ -7,11 +7,11 @@ from contextlib import nullcontext
 
 import numpy as np
 import torch
+from frozen import forget, frozen_memories
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import pick_known, read_inputs
 from titans_dna.model.backbone import Recalled
-from titans_dna.model.frozen import forget, frozen_memories
 
 DEEP = ("carried", "reset", "frozen", "frozen later")  # what is asked of the deep memory
 MEMORY = (*DEEP, "no copies")

@@ -4,29 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pytest
 import torch
 from click.testing import CliRunner
+from toy import CONFIG, cache, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
 
 import titans_dna as td
 from titans_dna.cli import main
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
-from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer
-
-CONFIG = BackboneConfig(
-    width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
-)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -47,17 +35,12 @@ def model(model_folder) -> td.Model:
 
 @pytest.fixture(scope="session")
 def sequences() -> dict[str, str]:
-    random = np.random.default_rng(5)
-    made = {name: "".join(random.choice(list("ACGT"), size)) for name, size in {"chrA": 600, "chrB": 300}.items()}
-    made["chrB"] = made["chrB"][:100] + "N" * 50 + made["chrB"][150:200].lower() + made["chrB"][200:]
-    return made
+    return toy_sequences({"chrA": 600, "chrB": 300})
 
 
 @pytest.fixture(scope="session")
 def fasta(tmp_path_factory, sequences) -> Path:
-    path = tmp_path_factory.mktemp("genome") / "toy.fa"
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in sequences.items()))
-    return path
+    return write_fasta(tmp_path_factory.mktemp("genome"), sequences)
 
 
 @pytest.fixture(scope="session")

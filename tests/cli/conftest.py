@@ -6,20 +6,13 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from toy import cache, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
 
 from titans_dna.cli import main
 
 LENGTHS = {"chrA": 900, "chrB": 500, "chr2": 400}
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(scope="session")
@@ -34,17 +27,12 @@ def run() -> Callable[..., Result]:
 
 @pytest.fixture(scope="session")
 def sequences() -> dict[str, str]:
-    random = np.random.default_rng(5)
-    made = {name: "".join(random.choice(list("ACGT"), size)) for name, size in LENGTHS.items()}
-    made["chrB"] = made["chrB"][:100] + "N" * 50 + made["chrB"][150:200].lower() + made["chrB"][200:]
-    return made
+    return toy_sequences(LENGTHS)
 
 
 @pytest.fixture(scope="session")
 def genome(tmp_path_factory, sequences) -> Path:
-    path = tmp_path_factory.mktemp("genome") / "toy.fa"
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in sequences.items()))
-    return path
+    return write_fasta(tmp_path_factory.mktemp("genome"), sequences)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def test_versions_out_of_range_and_missing_packages_are_faults_with_a_remedy(lin
     def pretend(name: str) -> str:
         if name == "h5py":
             return "1.0"
-        if name in ("pyfaidx", "anndata"):
+        if name in ("biopython", "anndata"):
             raise PackageNotFoundError(name)
         return "1.0" if name == "snakemake" else version(name)
 
@@ -58,7 +58,7 @@ def test_versions_out_of_range_and_missing_packages_are_faults_with_a_remedy(lin
     assert code == 1
     assert found["h5py"].startswith("FAIL")
     assert "1.0 is not <4,>=3.11; run: pip install 'h5py<4,>=3.11'" in found["h5py"]
-    assert "not installed; run: pip install 'pyfaidx" in found["pyfaidx"]
+    assert "not installed; run: pip install 'biopython" in found["biopython"]
     assert found["[convert]"].startswith("ok   ")  # nobody needs an extra
     assert "pip install 'titans-dna[convert]'" in found["[convert]"]
     assert found["[workflow]"].startswith("FAIL")  # but one that is there must fit

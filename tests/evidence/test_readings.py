@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import reading
 import torch
+from frozen import frozen_memories
 from reading import bits_along
 
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.frozen import frozen_memories
 from titans_dna.recall import RecallForm
 from titans_dna.training.evaluation import carried_bits
 

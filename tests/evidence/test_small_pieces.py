@@ -11,11 +11,11 @@ import pytest
 import satellites
 import stress
 import torch
+from frozen import frozen_memories
 from sequences import Contig
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.model.frozen import frozen_memories
 
 
 def test_gain_on_copies_is_found_where_it_was_put(model, setting, monkeypatch):

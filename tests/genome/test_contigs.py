@@ -98,15 +98,13 @@ def test_unknown_names_raise_with_what_there_is():
     assert table.place(Interval("chrI", 230000, 999999, "-", "n")) == Interval("I", 230000, 230218, "-", "n")
 
 
-def test_order_and_lengths_are_the_files_and_the_build_is_recognised():
+def test_order_and_lengths_are_the_files():
     table = ContigTable(YEAST)
     assert table.names == tuple(YEAST)
     assert dict(table.lengths) == YEAST
     assert (len(table), "I" in table, list(table)) == (6, True, list(YEAST))
     with pytest.raises(TypeError):
         table.lengths["I"] = 3
-    assert ContigTable(HUMAN38).build == "GRCh38"
-    assert table.build is None
 
 
 def test_how_each_name_was_matched_is_told():

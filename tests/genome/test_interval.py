@@ -105,7 +105,6 @@ def test_merging_joins_overlaps_contained_and_touching_intervals():
     )
     assert [(i.contig, i.start, i.end) for i in merged] == [("a", 0, 111), ("a", 115, 120), ("b", 1, 2)]
     assert (merged[0].strand, merged[0].name) == (".", "x,y")
-    assert len(merge_intervals([Interval("a", 0, 5), Interval("a", 8, 9)], gap_bp=3)) == 1
 
 
 @settings(max_examples=300, deadline=None, derandomize=True)

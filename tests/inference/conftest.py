@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from toy import CONFIG, cache  # noqa: F401 - the cache is a fixture
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import Fasta, open_fasta
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer
-
-CONFIG = BackboneConfig(
-    width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
-)
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> Path:
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
-    return folder
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from titans_dna.errors import ReferenceMismatch
-from titans_dna.genome.alphabet import complement, reverse_complement
+from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.inference.alleles import Allele, read_alleles
 from titans_dna.inference.score_variants import score_strands
 
@@ -67,7 +67,7 @@ def wrong(make_record, change, count=30):
 
 def test_the_other_strand_is_named(fasta, make_record):
     def flip(at):
-        return complement(SEQUENCE[at : at + 1]).decode(), at + 1, ("N",)
+        return reverse_complement(SEQUENCE[at : at + 1]).decode(), at + 1, ("N",)
 
     with pytest.raises(ReferenceMismatch, match="100% of them match after reverse complement"):
         read(fasta, wrong(make_record, flip), "skip")
@@ -103,7 +103,7 @@ def test_the_right_build_is_named(make_fasta, make_record, random_bases):
 @pytest.mark.parametrize("how", ["swap", "force"])
 def test_a_policy_goes_on_with_a_warning(fasta, make_record, caplog, how):
     def flip(at):
-        return complement(SEQUENCE[at : at + 1]).decode(), at + 1, (chr(SEQUENCE[at]),)
+        return reverse_complement(SEQUENCE[at : at + 1]).decode(), at + 1, (chr(SEQUENCE[at]),)
 
     with caplog.at_level(logging.WARNING):
         table = read(fasta, wrong(make_record, flip), how)
@@ -117,7 +117,7 @@ def test_no_sign_is_lost_on_the_way(model, make_fasta, make_record):
     other = "ACGT"["ACGT".index(base) - 1]
     flipped = reverse_complement(SEQUENCE)
     with make_fasta({"chrA": flipped}) as fasta:
-        ref, alt = (complement(x.encode()).decode() for x in (other, base))
+        ref, alt = (reverse_complement(x.encode()).decode() for x in (other, base))
         table = read(fasta, [make_record(len(SEQUENCE) - 30, ref, alt)], "swap")
     (allele,) = table.alleles["chrA"]
     there = score_strands(model, flipped, [allele])[0]

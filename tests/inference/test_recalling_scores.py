@@ -132,8 +132,8 @@ class _StopError(Exception):
 class Stopping:
     """A checkpoint of a work folder that saves whenever it can, and stops after a number of times."""
 
-    def __init__(self, folder: WorkFolder, model, stop: int) -> None:
-        self.checkpoint, self.left = folder.checkpoint("part", model.weights_sha256), stop
+    def __init__(self, folder: WorkFolder, stop: int) -> None:
+        self.checkpoint, self.left = folder.checkpoint("part"), stop
         self.load = self.checkpoint.load
 
     def due(self) -> bool:
@@ -154,12 +154,12 @@ def long_sequence(random_bases) -> bytes:
 
 def stopped_and_resumed(model, tmp_path, work, stop: int) -> list[np.ndarray]:
     """Return what ``work(checkpoint)`` gives without a break, and with one."""
-    with WorkFolder(tmp_path / "whole", {}, resume=False) as folder:
-        whole = work(Stopping(folder, model, 10**9))
-    with pytest.raises(_StopError), WorkFolder(tmp_path / "out", {}, resume=False) as folder:
-        work(Stopping(folder, model, stop))
-    with WorkFolder(tmp_path / "out", {}, resume=True) as folder:
-        checkpoint = Stopping(folder, model, 10**9)
+    with WorkFolder(tmp_path / "whole", {}, model, resume=False) as folder:
+        whole = work(Stopping(folder, 10**9))
+    with pytest.raises(_StopError), WorkFolder(tmp_path / "out", {}, model, resume=False) as folder:
+        work(Stopping(folder, stop))
+    with WorkFolder(tmp_path / "out", {}, model, resume=True) as folder:
+        checkpoint = Stopping(folder, 10**9)
         position, state, _ = checkpoint.load()
         assert position > 0
         assert state.recall.checksums
@@ -220,14 +220,14 @@ def test_a_checkpoint_of_another_sequence_is_refused(model, long_sequence, rando
     from titans_dna.errors import CheckpointError
 
     def work(text: bytes, folder: WorkFolder, stop: int) -> None:
-        score_contig_regions(model, text, [Interval("c", 0, 9000)], checkpoint=Stopping(folder, model, stop))
+        score_contig_regions(model, text, [Interval("c", 0, 9000)], checkpoint=Stopping(folder, stop))
 
-    with pytest.raises(_StopError), WorkFolder(tmp_path / "out", {}, resume=False) as folder:
+    with pytest.raises(_StopError), WorkFolder(tmp_path / "out", {}, model, resume=False) as folder:
         work(long_sequence, folder, 1)
     other = random_bases(1, 50) + b"A" + long_sequence[2:]
     with (
         pytest.raises(CheckpointError, match="not the one that the saved state had read"),
-        WorkFolder(tmp_path / "out", {}, resume=True) as folder,
+        WorkFolder(tmp_path / "out", {}, model, resume=True) as folder,
     ):
         work(other, folder, 9)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from inference.test_embedding_job import assert_same, content, direct, plainly
-from inference.test_score_variants import brute_force, many, plain
+from inference.test_score_variants import brute_force, many, plain, score_alleles
 from inference.test_variant_file import KILLED
 from recall.sequences import patchwork
 
@@ -29,7 +29,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import place_interval
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
-from titans_dna.inference.score_variants import score_alleles, score_strands
+from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.embeddings.merge import merge_embeddings
 from titans_dna.jobs import work_folder
@@ -205,15 +205,15 @@ def stop_regions(monkeypatch, output: Path, after: int, *arguments) -> None:
     """Score regions of a contig and stop after so many saved states."""
     with monkeypatch.context() as patch:
         stopping(patch, after)
-        with pytest.raises(_StopError), work_folder.WorkFolder(output, {}, resume=False) as work:
-            score_contig_regions(*arguments, checkpoint=work.checkpoint("part", "0" * 64))
+        with pytest.raises(_StopError), work_folder.WorkFolder(output, {}, arguments[0], resume=False) as work:
+            score_contig_regions(*arguments, checkpoint=work.checkpoint("part"))
 
 
 def go_on(output: Path, *arguments) -> list:
     """Go on with such a run."""
-    with work_folder.WorkFolder(output, {}, resume=True) as work:
-        assert work.checkpoint("part", "0" * 64).load() is not None
-        return score_contig_regions(*arguments, checkpoint=work.checkpoint("part", "0" * 64))
+    with work_folder.WorkFolder(output, {}, arguments[0], resume=True) as work:
+        assert work.checkpoint("part").load() is not None
+        return score_contig_regions(*arguments, checkpoint=work.checkpoint("part"))
 
 
 def stopping(monkeypatch, after: int) -> list[int]:

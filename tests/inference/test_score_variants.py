@@ -13,11 +13,16 @@ from hypothesis import strategies as st
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.inference import branches, score_variants
 from titans_dna.inference.alleles import Allele, read_alleles
-from titans_dna.inference.score_variants import score_alleles, score_strands
+from titans_dna.inference.score_variants import score_strands
 from titans_dna.model.config import BLOCKS, MemoryLayout
 
 BASES = 230  # stride of the branches is 32 inputs; several of them, and an end that is no multiple
 STRANDS = pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+
+
+def score_alleles(model, sequence, alleles, *, horizon_bp, reverse, progress=lambda _: None) -> np.ndarray:
+    """Scores of one strand, (alleles,)."""
+    return score_strands(model, sequence, alleles, horizon_bp=horizon_bp, strands=(reverse,), progress=progress)[:, 0]
 
 
 def log_probabilities(model, sequence: bytes) -> np.ndarray:

@@ -7,6 +7,7 @@ import functools
 import numpy as np
 import pytest
 import torch
+from inference.test_score_variants import score_alleles
 
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
@@ -14,7 +15,6 @@ from titans_dna.inference import branches, embed, lanes, score_regions, score_va
 from titans_dna.inference.alleles import Allele, read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.score_regions import score_contig_regions
-from titans_dna.inference.score_variants import score_alleles
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.tokenizers import BpeTokenizer, KmerTokenizer, bpe

@@ -5,14 +5,7 @@ from pathlib import Path
 
 import pysam
 import pytest
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path_factory, monkeypatch) -> Path:
-    """A cache folder of its own for every test."""
-    folder = tmp_path_factory.mktemp("cache")
-    monkeypatch.setenv("TITANS_DNA_CACHE", str(folder))
-    return folder
+from toy import cache  # noqa: F401 - the cache is a fixture
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import atheris
 import pysam
+from copied import write_scored
 
 with atheris.instrument_imports(include=["titans_dna"]):
     from titans_dna.errors import TitansDNAError
@@ -28,7 +29,6 @@ with atheris.instrument_imports(include=["titans_dna"]):
     from titans_dna.io.variants.variant_table import open_variants
     from titans_dna.io.variants.vcf import read_variants
     from titans_dna.io.variants.vcf_header import InfoField
-    from titans_dna.io.variants.vcf_writer import write_scored
 
 SCORE = InfoField(id="S", number="A", type="Float", description="s")
 

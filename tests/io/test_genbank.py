@@ -32,7 +32,6 @@ def test_flat_files_read_as_sequences_with_their_topology(write, kind):
                 assert fasta.contigs.names == ("AB0001.1", "AB0002.2")
                 assert fasta.sequence("AB0001.1").upper() == b"ACGTNACGTRY" * 30
                 assert fasta.fetch("AB0002.2", 1, 99) == b"TTT"
-                assert fasta.circular == {"AB0001.1"}
 
 
 def test_a_record_without_sequence_or_there_twice_is_refused(write):
@@ -59,5 +58,4 @@ def test_the_genbank_file_of_e_coli_is_its_fasta(shared_data):
     (flat_file,) = (shared_data / "genomes").glob("ecoli*.gb*")
     (plain,) = [p for p in (shared_data / "genomes").glob("ecoli*.f*a*") if not p.name.endswith(".fai")]
     with open_fasta(flat_file) as one, open_fasta(plain) as other:
-        assert one.circular == {"NC_000913.3"}
         assert one.sequence("NC_000913.3").upper() == other.sequence(other.contigs.names[0]).upper()

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pysam
 import pytest
+from copied import write_scored
 
 from titans_dna.errors import TitansDNAError
-from titans_dna.io import InfoField, read_variants, write_scored
+from titans_dna.io import InfoField, read_variants
 
 TORTURE = Path(__file__).parents[3] / "shared" / "data" / "torture" / "vcf_4.2"
 PASSED, FAILED = sorted(TORTURE.glob("passed/*.vcf")), sorted(TORTURE.glob("failed/*.vcf"))

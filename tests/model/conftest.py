@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,8 @@ from recall.sequences import COMPLEMENT, mutated
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BLOCKS, BackboneConfig, MemoryLayout
 from titans_dna.recall import RecallForm
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benchmarks/evidence"))  # `frozen` is tested here
 
 SMALL = {
     "width": 16, "layers": 2, "attention_heads": 2, "memory_heads": 2, "window_tokens": 16, "chunk_tokens": 8,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from titans_dna.model.frozen import forget, frozen_memories
+from frozen import forget, frozen_memories
 
 BORDER = 24  # of chunks and segments of the small models
 MEMORY_BLOCKS = ["mac", "mag", "mal", "lmm", "mag in layers 2 and 3 of 3", "mac in layer 1 of 2"]

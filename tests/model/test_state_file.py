@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from titans_dna.errors import CheckpointError, InputMissing, OutputError
-from titans_dna.model.state import attach, map_tensors, move
+from titans_dna.model.state import attach, map_tensors
 from titans_dna.model.state_file import load_state, save_state
 
 
@@ -27,11 +27,6 @@ def test_every_bit_comes_back_and_the_stream_goes_on(model, ids, tmp_path):
     back = attach(back, lambda row: ids[row, :21].numpy())
     assert torch.equal(model.stream(ids[:, 21:], back).hidden, model.stream(ids[:, 21:], state).hidden)
     assert [p.name for p in tmp_path.iterdir()] == ["contig.safetensors"]
-
-
-def test_a_state_can_be_moved(model, ids):
-    state = model.stream(ids[:, :21]).state
-    assert all(x.device.type == "meta" for x in tensors(move(state, "meta")))
 
 
 def test_bad_files_are_refused(make_model, ids, tmp_path):

@@ -7,18 +7,19 @@ import math
 import numpy as np
 import pytest
 
-from titans_dna.training.markov import PSEUDO_COUNTS, MarkovModel, adaptive_bits, contexts
+from titans_dna.training.markov import MarkovModel
+from titans_dna.training.word_counts import words_before
 
 
 def ids(text: str) -> np.ndarray:
     return np.array(["ACGTN".index(letter) for letter in text], dtype=np.uint8)
 
 
-def test_contexts_skip_unknown_bases():
-    word, base = contexts(ids("ACGNTTA"), 1)
+def test_words_skip_unknown_bases():
+    word, base = words_before(ids("ACGNTTA"), 1)
     assert list(zip(word.tolist(), base.tolist(), strict=True)) == [(0, 1), (1, 2), (3, 3), (3, 0)]
-    assert [x.tolist() for x in contexts(ids("ACN"), 0)] == [[0, 0], [0, 1]]
-    assert [len(x) for x in contexts(ids("AC"), 5)] == [0, 0]
+    assert [x.tolist() for x in words_before(ids("ACN"), 0)] == [[0, 0], [0, 1]]
+    assert [len(x) for x in words_before(ids("AC"), 5)] == [0, 0]
 
 
 def test_counts_of_both_strands_by_hand():
@@ -60,26 +61,6 @@ def test_even_odds_are_two_bits_and_a_period_is_none():
 def test_orders_out_of_range(order):
     with pytest.raises(ValueError, match=f"Markov order is {order}"):
         MarkovModel(order, [])
-
-
-@pytest.mark.parametrize("order", [0, 1, 3])
-def test_adaptive_bits_equal_a_plain_loop(order):
-    sequence = np.random.default_rng(2).choice(5, 260, p=[0.3, 0.2, 0.2, 0.27, 0.03]).astype(np.uint8)
-    wanted = []
-    for a in PSEUDO_COUNTS:
-        counts: dict[tuple[int, ...], list[int]] = {}
-        bits = []
-        for i in range(order, 260):
-            piece = sequence[i - order : i + 1].tolist()
-            if max(piece) > 3:
-                continue
-            seen = counts.setdefault(tuple(piece[:-1]), [0] * 4)
-            bits.append(-math.log2((seen[piece[-1]] + a) / (sum(seen) + 4 * a)))
-            other = [3 - base for base in reversed(piece)]
-            for strand in (piece, other):
-                counts.setdefault(tuple(strand[:-1]), [0] * 4)[strand[-1]] += 1
-        wanted.append(sum(bits) / len(bits))
-    assert adaptive_bits(sequence, order) == pytest.approx(min(wanted))
 
 
 def test_many_contigs_are_counted_as_one_by_one(monkeypatch):

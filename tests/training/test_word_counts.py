@@ -115,8 +115,7 @@ def test_each_sample_reads_its_version_and_the_last_is_read_otherwise():
         alone.append(module(ids[:1], recent[:1])[0])
     module.use(versions)
     assert torch.equal(module(ids, recent)[1], alone[2])
-    module.rows = torch.tensor([1, 0])
-    found = module(ids, recent)
+    found = module(ids, recent, torch.tensor([1, 0]))
     assert torch.equal(found[0], alone[1])
     assert torch.equal(found[1], alone[0])
 

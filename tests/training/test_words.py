@@ -50,7 +50,7 @@ def test_bits_per_base_are_those_of_all_tokens_over_all_bases(tokenizer):
     reset = reset_bits(model, [ids], tokenizer.targets + 1, 4000, seen_bases.append, tokenizer)
     assert (reset.bits, reset.bases) == (pytest.approx(found.bits, rel=1e-5), 493)
     assert sum(seen_bases) == 500
-    assert reset_bits(model, [ids], tokenizer.targets + 1, 16, None, tokenizer).bits > 1.5
+    assert reset_bits(model, [ids], tokenizer.targets + 1, 16, tokenizer=tokenizer).bits > 1.5
 
 
 @pytest.mark.parametrize("tokenizer", TOKENIZERS[1:], ids=repr)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import find_column, is_frame, is_missing, make_frame, require_pandas
+from titans_dna.api.frames import find_column, is_frame, is_missing, require_pandas
 from titans_dna.api.regions import iterate_regions
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.errors import ConfigError
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from titans_dna.inference.model import SequenceModel
-
-__all__ = ["Classifier", "FinetuneInputs", "finetune", "load_classifier"]
 
 
 class Classifier:
@@ -75,7 +73,7 @@ class Classifier:
         ConfigError
             If pandas is not installed.
         """
-        require_pandas()
+        pandas = require_pandas()
         examples = _examples(sequences, fasta)
         with ExitStack() as stack:
             genome = stack.enter_context(opened(fasta)) if fasta is not None else None
@@ -86,7 +84,7 @@ class Classifier:
             self.classes[int(p.argmax())] if row.outcome == USED else None for p, row in zip(table, rows, strict=True)
         ]
         columns = {"outcome": [row.outcome for row in rows], "predicted": named}
-        return make_frame(columns | {f"p_{name}": table[:, at] for at, name in enumerate(self.classes)})
+        return pandas.DataFrame(columns | {f"p_{name}": table[:, at] for at, name in enumerate(self.classes)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +113,7 @@ def finetune(model: SequenceModel, inputs: FinetuneInputs, folder: Any, settings
         data = split_rows(rows, inputs.test_share, config.seed, where="finetune")
         output = Path(folder) if folder is not None else Path(stack.enter_context(tempfile.TemporaryDirectory())) / "c"
         result = finetune_model(model, data, output, config)
-        device = str(next(model.backbone.parameters()).device)
+        device = str(model.device)
         return Classifier(load_trained(output, device.partition(":")[0]), result)
 
 

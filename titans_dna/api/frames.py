@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     import pandas as pd
-
-__all__ = ["find_column", "frame_of_file", "is_frame", "is_missing", "make_frame", "require_pandas"]
 
 
 def require_pandas() -> ModuleType:
@@ -33,13 +31,6 @@ def require_pandas() -> ModuleType:
             "a frame needs pandas, which is not installed. Run: pip install 'titans-dna[pandas]'"
         ) from error
     return pandas
-
-
-def make_frame(columns: Mapping[str, Any], said: Mapping[str, str] | None = None, index: Any = None) -> pd.DataFrame:
-    """Make a frame of columns; ``said`` becomes its ``attrs``, which tell what made it."""
-    frame = require_pandas().DataFrame(dict(columns), index=index)
-    frame.attrs.update(said or {})
-    return frame
 
 
 def frame_of_file(path: Path) -> pd.DataFrame:

@@ -11,8 +11,6 @@ from titans_dna.checkpoints import DEFAULT
 from titans_dna.errors import InputMissing
 from titans_dna.inference.model import load_model as load_sequence_model
 
-__all__ = ["load_model"]
-
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
 

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from titans_dna.api.classifier import Classifier
 
-__all__ = ["Model"]
-
 logger = logging.getLogger(__name__)
 
 
@@ -62,7 +60,7 @@ class Model:
     @property
     def device(self) -> str:
         """Where it computes: ``cpu`` or ``cuda:0``."""
-        return str(next(self._model.backbone.parameters()).device)
+        return str(self._model.device)
 
     @property
     def width(self) -> int:

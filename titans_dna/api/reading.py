@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import frame_of_file, make_frame
+from titans_dna.api.frames import frame_of_file, require_pandas
 from titans_dna.api.regions import iterate_regions
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
@@ -30,8 +30,6 @@ from titans_dna.jobs.regions import RegionOutputs, score_region_file
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["base_likelihoods", "embed_regions", "embed_sequences", "mutate", "score_regions"]
 
 Vectors = np.ndarray | list[np.ndarray]
 
@@ -108,7 +106,7 @@ def mutate(model: SequenceModel, genome: Genome | None, given: Any, horizon_bp: 
     for effects in found:
         for name, values in _effect_columns(effects).items():
             columns[name] += values
-    return make_frame(columns)
+    return require_pandas().DataFrame(columns)
 
 
 _EFFECT_COLUMNS = ("contig", "position", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")

@@ -23,8 +23,6 @@ from titans_dna.io.intervals.bed import iterate_records
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MALFORMED", "is_single_region", "iterate_regions", "parse_region", "place_file"]
-
 MALFORMED = "malformed"  # outcome of a row that is no interval; its name says what is wrong
 _CONTIG = ("contig", "chrom", "chr", "#chrom", "chromosome", "seqname", "seqid")
 _FILES = (".bed", ".gtf", ".gff", ".gff2", ".gff3", ".gz", ".bgz")

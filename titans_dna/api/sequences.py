@@ -13,8 +13,6 @@ from titans_dna.errors import ConfigError, FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.sequence.fasta import Genome, open_fasta
 
-__all__ = ["names_file", "opened", "read_sequences"]
-
 
 @contextmanager
 def opened(fasta: Any) -> Iterator[Genome]:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from titans_dna.io.sequence.fasta import Genome
     from titans_dna.jobs.variant_scores import ScoringOptions
 
-__all__ = ["VariantList", "list_variants", "read_variants", "score_variants", "variant_path"]
-
 logger = logging.getLogger(__name__)
 
 _CONTIG = ("contig", "chrom", "#chrom", "chr", "chromosome", "seqname", "seqid")

@@ -192,7 +192,7 @@ def _index() -> bool:
         return _line("index", False, f"{error}; set TMPDIR and TITANS_DNA_CACHE to folders with space")
     good = (bases, rows) == (b"TTT", 1)
     text = "FASTA (.fai) and VCF (.tbi) are indexed and read"
-    remedy = "what is read is wrong; run: pip install --force-reinstall pysam pyfaidx"
+    remedy = "what is read is wrong; run: pip install --force-reinstall pysam"
     return _line("index", good, text if good else remedy)
 
 

@@ -10,8 +10,6 @@ import click
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
-__all__ = ["report"]
-
 
 @click.command("report", short_help="Write one self-contained HTML page about a run.")
 @click.argument("files", nargs=-1, type=options.FILE)

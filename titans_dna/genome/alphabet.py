@@ -5,31 +5,11 @@ Reference: IUPAC-IUB 1984, doi:10.1093/nar/13.9.3021.
 
 from __future__ import annotations
 
-__all__ = ["IUPAC", "complement", "count_ambiguous", "is_nucleotides", "reverse_complement"]
-
-#: Bases that each code stands for.
-IUPAC: dict[str, str] = {
-    "A": "A", "C": "C", "G": "G", "T": "T", "U": "T",
-    "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
-    "B": "CGT", "D": "AGT", "H": "ACT", "V": "ACG", "N": "ACGT",
-}  # fmt: skip
-
 _LETTERS = b"ACGTURYSWKMBDHVN"
 _PARTNERS = b"TGCAAYRSWMKVHDBN"
 _COMPLEMENT = bytes.maketrans(_LETTERS + _LETTERS.lower(), _PARTNERS + _PARTNERS.lower())
 _CODES = _LETTERS + _LETTERS.lower()
 _AMBIGUOUS = "RYSWKMBDHV"
-
-
-def complement(sequence: bytes) -> bytes:
-    """Replace every base by its complement; case is kept, U becomes A, and characters that are no bases stay.
-
-    Examples
-    --------
-    >>> complement(b"ACGTNacgtnRy-")
-    b'TGCANtgcanYr-'
-    """
-    return sequence.translate(_COMPLEMENT)
 
 
 def reverse_complement(sequence: bytes) -> bytes:

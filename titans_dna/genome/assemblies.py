@@ -7,8 +7,6 @@ accession ``NC_0000nn`` (X is 23, Y 24), whose version differs between the build
 
 from __future__ import annotations
 
-__all__ = ["ACCESSIONS", "BUILD_LENGTHS", "guess_build"]
-
 _NAMES = [*(str(number) for number in range(1, 23)), "X", "Y"]
 _VERSIONS_37 = [10, 11, 11, 11, 9, 11, 13, 10, 11, 10, 9, 11, 10, 8, 9, 9, 10, 9, 9, 10, 8, 10, 10, 9]
 _LENGTHS_37 = [
@@ -43,20 +41,3 @@ def _accessions() -> dict[str, tuple[str, int]]:
 
 #: RefSeq and GenBank accession -> (bare contig name, length in bases).
 ACCESSIONS: dict[str, tuple[str, int]] = _accessions()
-
-
-def guess_build(lengths: dict[str, int]) -> str | None:
-    """Return the human build that has these chromosome lengths, or None.
-
-    Contigs that are no main chromosome are ignored, and a part of the chromosomes is enough.
-
-    Parameters
-    ----------
-    lengths
-        Length in bases by bare contig name (``1``, ``X``).
-    """
-    for build, known in BUILD_LENGTHS.items():
-        shared = [name for name in lengths if name in known]
-        if shared and all(lengths[name] == known[name] for name in shared):
-            return build
-    return None

@@ -23,10 +23,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from titans_dna.errors import ContigUnknown
-from titans_dna.genome.assemblies import ACCESSIONS, guess_build
+from titans_dna.genome.assemblies import ACCESSIONS
 from titans_dna.genome.interval import Interval
-
-__all__ = ["ContigTable"]
 
 _UCSC_SCAFFOLD = re.compile(r"CHR[0-9A-Z]+_([A-Z]+_?[0-9]+)V([0-9]+)(?:_RANDOM|_ALT|_FIX)?")
 _MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION", "MITOCHONDRIAL"}
@@ -110,11 +108,6 @@ class ContigTable:
     def refused(self) -> dict[str, tuple[int, str]]:
         """Names that were not found only because the lengths differ: name -> (length asked for, contig)."""
         return dict(self._refused)
-
-    @property
-    def build(self) -> str | None:
-        """``GRCh37`` or ``GRCh38`` if all chromosome lengths are those of that build, else None."""
-        return guess_build({_spelling(name): length for name, length in self._lengths.items()})
 
     def resolve(self, name: str, length: int | None = None) -> str | None:
         """Find the contig that another file calls `name`.

@@ -14,9 +14,7 @@ from dataclasses import dataclass, replace
 
 from titans_dna.errors import ContigUnknown, FormatError
 
-__all__ = ["Interval", "iterate_tiles", "merge_intervals"]
-
-_LAST = (1 << 63) - 1  # largest coordinate: files store them as signed 64-bit integers
+_LAST = (1 << 63) - 1  # what a file can hold
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 
 
@@ -133,8 +131,8 @@ def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None
             return
 
 
-def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Interval]:
-    """Join intervals that overlap, touch, or lie at most `gap_bp` apart; contigs stay in the order of the input.
+def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
+    """Join intervals that overlap or touch; contigs keep the order of first sight.
 
     A merged interval has the strand of its parts if they agree, else ``.``. Names are joined with commas, each once.
     """
@@ -147,7 +145,7 @@ def merge_intervals(intervals: Iterable[Interval], gap_bp: int = 0) -> list[Inte
         group = [members[0]]
         end = members[0].end
         for interval in members[1:]:
-            if interval.start > end + gap_bp:
+            if interval.start > end:
                 merged.append(_join(group))
                 group = []
                 end = interval.end

@@ -23,8 +23,6 @@ import numpy as np
 from titans_dna.errors import FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 
-__all__ = ["Fetch", "Variant"]
-
 #: ``fetch(start, end)``: bases of the variant's contig, 0-based half-open, clamped at the ends of the contig.
 Fetch = Callable[[int, int], bytes]
 

@@ -21,8 +21,6 @@ from titans_dna.inference.outcomes import Outcome
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 
-__all__ = ["Allele", "AlleleList", "AlleleTable", "Outcome", "place_allele", "read_alleles"]
-
 
 @dataclass(frozen=True, slots=True)
 class Allele:

@@ -68,7 +68,7 @@ def read_branches(
     *,
     begin: tuple[int, StreamState] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> tuple[np.ndarray, list[np.ndarray]]:
     """Stream the strands once, side by side, and read all haplotypes that leave them.
 
@@ -108,7 +108,7 @@ class _Reading:
         spans: Sequence[tuple[np.ndarray, np.ndarray]],
     ) -> None:
         self.model, self.strands, self.branches = model, strands, branches
-        self.backbone, self.device = model.backbone, next(model.backbone.parameters()).device
+        self.backbone, self.device = model.backbone, model.device
         self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
         self.found = np.zeros(len(branches))
         self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
@@ -127,14 +127,14 @@ class _Reading:
         self,
         begin: tuple[int, StreamState] | None,
         checkpoint: Checkpoint | None,
-        progress: Callable[[int], None] | None,
+        progress: Callable[[int], None],
     ) -> tuple[np.ndarray, list[np.ndarray]]:
         last = max(self.ends, default=0)
         # At fixed inputs everything that waits is read, so that a run that was killed goes on with the same batches:
         # what is in a batch must not depend on where the run was cut.
         settle = range(SETTLE_INPUTS, last, SETTLE_INPUTS)
         position, state = begin or self._take_up(checkpoint.load() if checkpoint else None)
-        if progress and position:
+        if position:
             progress(sum(self._bases(lane, 0, min(position, end)) for lane, end in enumerate(self.ends)))
         if position == 0:
             rows = [lane for lane, end in enumerate(self.ends) if end > 0]
@@ -154,16 +154,14 @@ class _Reading:
                 strand = self.strands[lane]
                 self.sums[lane].add(strand.bases_before(piece.start), strand.share(values, piece.start)[:, None])
             self._leave(piece.start + 1, piece.next_input, piece.lanes, piece.state)
-            if progress:
-                progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in piece.lanes))
+            progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in piece.lanes))
             if piece.next_input in settle:
                 self._read_waiting(everything=True)
                 if checkpoint and checkpoint.due():
                     going = [row for row, lane in enumerate(piece.lanes) if self.ends[lane] > piece.next_input]
                     checkpoint.save(piece.next_input, select(piece.state, going), self._arrays())
         self._read_waiting(everything=True)
-        if progress:
-            progress(sum(self._bases(lane, end, len(self.strands[lane].ids)) for lane, end in enumerate(self.ends)))
+        progress(sum(self._bases(lane, end, len(self.strands[lane].ids)) for lane, end in enumerate(self.ends)))
         return self.found, [sums.results()[0][:, 0] for sums in self.sums]
 
     def _bases(self, lane: int, start: int, end: int) -> int:

@@ -50,7 +50,7 @@ def shuffled_scores(
     shuffles: int,
     seed: int,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Score each allele in ``shuffles`` surroundings with shuffled dinucleotides, averaged over both strands.
 

@@ -6,7 +6,7 @@ erases (alpha of arXiv 2501.00663, equation 13). Both are averaged over the head
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -55,10 +55,18 @@ class DepthTrace:
 def trace_memories(model: Backbone) -> Iterator[DepthTrace]:
     """Yield a trace that collects what the memories do as long as the context lasts."""
     trace = DepthTrace(model)
-    memories = [module for module in model.modules() if isinstance(module, NeuralMemory)]
-    handles = [memory.register_forward_hook(trace.note) for memory in memories]
-    try:
+    with watch([module for module in model.modules() if isinstance(module, NeuralMemory)], trace.note):
         yield trace
+
+
+@contextmanager
+def watch(
+    memories: Iterable[NeuralMemory], note: Callable[[NeuralMemory, tuple[Any, ...], MemoryRead], None]
+) -> Iterator[None]:
+    """Call ``note`` with every memory, its inputs and what it read, whenever it has read inside the block."""
+    handles = [memory.register_forward_hook(note) for memory in memories]
+    try:
+        yield
     finally:
         for handle in handles:
             handle.remove()

@@ -24,8 +24,6 @@ from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 from titans_dna.model.state import StreamState
 
-__all__ = ["EmbedOptions", "Spans", "embed_contig_regions", "embed_strand", "vector_attributes"]
-
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 BATCH_TOKENS = 2048  # most tokens in a batch of short regions that are read side by side, padding included
 Fetch = Callable[[int, int], bytes]  # returns bases start to end of a contig, 0-based half-open
@@ -128,7 +126,7 @@ def embed_strand(
     *,
     reverse: bool,
     checkpoint: Checkpoint | None = None,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
 ) -> Iterator[Emitted]:
     """Yield targets and vectors of regions on one strand of one contig, each as soon as it is complete.
 
@@ -161,8 +159,7 @@ def embed_strand(
         if checkpoint and (saved := checkpoint.load()):
             position, state, arrays = saved
             pool.restore(arrays)
-            if progress:
-                progress(strand.bases_before(max(0, position - 1)))
+            progress(strand.bases_before(max(0, position - 1)))
         stream = _contig_features(model, strand, int(high.max()), options, position, state)
     else:
         # Regions are read as if they stood one after the other on one strand, shortest first, so that one pool serves
@@ -175,13 +172,12 @@ def embed_strand(
 
 
 def _pooled(
-    stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress | None
+    stream: Iterator[Stretch], pool: Pool, checkpoint: Checkpoint | None, progress: Progress
 ) -> Iterator[Emitted]:
     """Feed a stream to a pool, and yield what the pool gives out."""
     for stretch in stream:
         yield from pool.add(stretch.start, stretch.values, stretch.known)
-        if progress:
-            progress(len(stretch.values))
+        progress(len(stretch.values))
         if checkpoint and stretch.behind and checkpoint.due():
             checkpoint.save(*stretch.behind, pool.arrays())
 
@@ -263,7 +259,7 @@ def embed_contig_regions(
     regions: Sequence[Interval],
     options: EmbedOptions | None = None,
     *,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
     """Return the vectors of regions of one contig, in memory.

@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from titans_dna.inference.depth import watch
 from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.memory import MemoryRead, NeuralMemory
@@ -58,8 +59,7 @@ def random_gates(model: SequenceModel) -> list[GateStatistics]:
     letters = np.frombuffer(b"ACGT", dtype=np.uint8)
     sequence = letters[np.random.default_rng(RANDOM_SEED).integers(0, 4, RANDOM_BASES)].tobytes()
     ids = np.concatenate([[model.bos], model.tokenizer.encode(sequence).astype(np.int64)])
-    device = next(model.backbone.parameters()).device
-    return gate_statistics(model.backbone, torch.from_numpy(ids).to(device)[None])
+    return gate_statistics(model.backbone, torch.from_numpy(ids).to(model.device)[None])
 
 
 @contextmanager
@@ -73,12 +73,8 @@ def _recorded(memories: list[NeuralMemory]) -> Iterator[dict[NeuralMemory, list[
         kept = Gates(step=gates.step[active], momentum=gates.momentum[active], forgetting=gates.forgetting[active])
         found[memory].append(kept)
 
-    handles = [memory.register_forward_hook(note) for memory in memories]
-    try:
+    with watch(memories, note):
         yield found
-    finally:
-        for handle in handles:
-            handle.remove()
 
 
 def _statistics(layer: int, number: int, memory: NeuralMemory, parts: list[Gates]) -> GateStatistics:

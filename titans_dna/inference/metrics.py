@@ -11,8 +11,6 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["auroc", "auroc_interval", "average_precision", "precision_recall_curve", "roc_curve"]
-
 
 def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     """Return the probability that a positive outscores a negative, ties counting half.

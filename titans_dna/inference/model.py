@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import torch
+
 from titans_dna.checkpoints import model_folder
 from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
@@ -39,6 +41,11 @@ class SequenceModel:
                 "remember --model"
             )
         return replace(self, backbone=self.backbone.behind(relatives.memory), relatives=relatives)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.backbone.parameters()).device
 
     @property
     def bos(self) -> int:

@@ -44,7 +44,7 @@ def mutate_region(
     *,
     horizon_bp: int = HORIZON_BP,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> RegionEffects:
     """Score all three changes of every known base of a region.
 
@@ -89,7 +89,7 @@ def predict_bases(
     *,
     reverse: bool,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> None:
     """Write ln P of A, C, G and T at every base of a contig, given all bases before it on one strand.
 
@@ -118,8 +118,7 @@ def predict_bases(
     position, state = 0, None
     if checkpoint and (saved := checkpoint.load()):
         position, state, _ = saved
-        if progress:
-            progress(max(0, position - 1))
+        progress(max(0, position - 1))
     pieces = stream_bases(model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state)
     for piece in pieces:
         assert piece.distributions is not None
@@ -127,8 +126,7 @@ def predict_bases(
         start, end = strand.span(piece.start, piece.start + len(values))
         # Ids 0 to 3 are A, C, G, T, so reversing the letters complements them.
         out[:, start:end] = values[::-1, ::-1].T if reverse else values.T
-        if progress:
-            progress(len(piece.surprise))
+        progress(len(piece.surprise))
         if checkpoint and checkpoint.due():
             # The numbers must be on disk before the state that counts them as done.
             base = out if isinstance(out, np.memmap) else out.base

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval, iterate_tiles
 
-__all__ = ["PlacedRegion", "place_interval", "tiled"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedRegion:

@@ -24,8 +24,6 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 
-__all__ = ["POOLS", "Pool", "Pooling", "have_vectors"]
-
 POOLS = ("mean", "max", "last", "center", "none", "bins:N")
 _BINS = re.compile(r"bins:([1-9][0-9]{0,4})")
 

@@ -78,7 +78,8 @@ def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[Regio
         counts *= strand.ids < model.backbone.config.targets
         total = float((picked[row, :size] * (counts > 0)).sum())
         given = float((entropy[row, :size] * (counts > 0)).sum())
-        scores.append(_score(total, given, surprise[row, :size] @ counts, counts.sum()))
+        bases, losses = counts.sum(), surprise[row, :size] @ counts
+        scores.append(RegionScore.of(bases=bases, log_likelihood=total, entropy_bits=given, reads=bases, losses=losses))
     return scores
 
 
@@ -92,19 +93,4 @@ def _stream(model: SequenceModel, strand: Strand) -> RegionScore:
         known = np.isfinite(piece.surprise)
         losses += float(piece.surprise[known].sum(dtype=np.float64))
         bases += int(known.sum())
-    return _score(total, entropy, losses, bases)
-
-
-def _score(total: float, entropy: float, losses: float, bases: float) -> RegionScore:
-    """Return the score of a sequence from its sums."""
-    if not bases:
-        return RegionScore(
-            bases=0, log_likelihood=math.nan, bits_per_base=math.nan, memory_surprise=math.nan, entropy_bits=math.nan
-        )
-    return RegionScore(
-        bases=int(bases),
-        log_likelihood=total,
-        bits_per_base=-total / bases / math.log(2),
-        memory_surprise=float(losses / bases),
-        entropy_bits=float(entropy / bases),
-    )
+    return RegionScore.of(bases=bases, log_likelihood=total, entropy_bits=entropy, reads=bases, losses=losses)

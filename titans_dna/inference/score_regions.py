@@ -29,6 +29,18 @@ class RegionScore:
     memory_surprise: float  # mean loss of the memories at the region's known bases, before they learn from them
     entropy_bits: float  # mean entropy of the model's predictions of the region's known bases
 
+    @classmethod
+    def of(cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float) -> RegionScore:
+        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none."""
+        predicted = bases or math.nan
+        return cls(
+            bases=int(bases),
+            log_likelihood=float(log_likelihood) if bases else math.nan,
+            bits_per_base=float(-log_likelihood / predicted / math.log(2)),
+            memory_surprise=float(losses / (reads or math.nan)),
+            entropy_bits=float(entropy_bits / predicted),
+        )
+
 
 def track_kinds(model: Backbone) -> tuple[str, ...]:
     """Return the names of all tracks; only layers that have a memory have tracks of their own."""
@@ -44,7 +56,7 @@ def score_contig_regions(
     *,
     tracks: Mapping[str, np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> list[RegionScore]:
     """Stream a contig once, forward, and score regions on it.
 
@@ -69,8 +81,7 @@ def score_contig_regions(
     if checkpoint and (saved := checkpoint.load()):
         position, state, arrays = saved
         reading.restore(arrays)
-        if progress:
-            progress(max(0, position - 1))
+        progress(max(0, position - 1))
     with ExitStack() as stack:
         deep = any("_layer" in kind for kind in reading.tracks)
         trace = stack.enter_context(trace_memories(model.backbone)) if deep else None
@@ -80,8 +91,7 @@ def score_contig_regions(
         )  # fmt: skip
         for piece in pieces:
             reading.add(piece, trace.take() if trace else {})
-            if progress:
-                progress(len(piece.surprise))
+            progress(len(piece.surprise))
             if checkpoint and checkpoint.due():
                 # Tracks first: the saved state counts these bases as done, and a later call does not write them again.
                 reading.flush()
@@ -121,13 +131,7 @@ class _RegionSums:
         sums, counts = self.predicted.results()
         losses, reads = self.read.results()
         return [
-            RegionScore(
-                bases=int(n),
-                log_likelihood=float(total) if n else math.nan,
-                bits_per_base=float(-total / n / math.log(2)) if n else math.nan,
-                memory_surprise=float(loss / m) if m else math.nan,
-                entropy_bits=float(entropy / n) if n else math.nan,
-            )
+            RegionScore.of(bases=n, log_likelihood=total, entropy_bits=entropy, reads=m, losses=loss)
             for (total, entropy), n, loss, m in zip(sums, counts, losses[:, 0], reads, strict=True)
         ]
 

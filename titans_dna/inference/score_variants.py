@@ -38,7 +38,7 @@ def score_strands(
     horizon_bp: int = HORIZON_BP,
     strands: Sequence[bool] = (False, True),
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Return ln P(ALT) - ln P(REF) of each allele on the strands of a contig, read side by side.
 
@@ -76,7 +76,7 @@ def _score_lanes(
     *,
     begin: tuple[int, StreamState] | None = None,
     checkpoint: Checkpoint | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> np.ndarray:
     """Return the scores (alleles, strands) on strands that are read side by side from where they begin."""
     places = [AllelePlaces.of(model, strand, alleles, horizon_bp) for strand in lanes]

@@ -103,5 +103,5 @@ def read_side_by_side(
     ids[:, 0] = model.bos
     for row, strand in enumerate(strands):
         ids[row, 1 : 1 + len(strand.ids)] = strand.ids
-    batch = torch.from_numpy(ids).to(next(model.backbone.parameters()).device)
+    batch = torch.from_numpy(ids).to(model.device)
     return batch, model.backbone.stream(batch, inner=inner)

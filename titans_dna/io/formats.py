@@ -18,8 +18,6 @@ from typing import Any
 
 from titans_dna.errors import FormatError, InputMissing, OutputError
 
-__all__ = ["FORMATS", "Format", "endings_of", "format_of", "require_package", "sniff"]
-
 #: What a file can hold, in words.
 HOLDS = {
     "variants": "scored variants",

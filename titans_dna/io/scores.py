@@ -17,8 +17,6 @@ from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io.formats import HOLDS, require_package, sniff
 from titans_dna.io.tables.score_table_reader import Scores
 
-__all__ = ["Scores", "open_scores"]
-
 
 def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Scores:
     """Open a file of score-variants, score-regions, mutagenesis, predict, tokenize, evaluate or statistics.

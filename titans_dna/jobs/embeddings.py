@@ -34,8 +34,6 @@ from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.model.state import StreamState
 
-__all__ = ["EmbeddingPlan", "Storage", "embedding_attributes", "plan_embeddings", "write_embeddings"]
-
 PART_BP = 1 << 20  # bases of the regions in a part, where each region is read by itself
 BLOCK_BYTES = 4 << 20  # bytes of vectors that are put into the file at once
 
@@ -157,7 +155,7 @@ def write_embeddings(
     attributes: Mapping[str, Any],
     storage: Storage,
     *,
-    progress: Progress | None = None,
+    progress: Progress = lambda _: None,
 ) -> dict[str, int]:
     """Embed the regions of a plan, write the file, and return the number of regions by outcome.
 
@@ -193,8 +191,7 @@ def write_embeddings(
         "contigs": hashlib.sha256(json.dumps(contigs).encode()).hexdigest(),
         "regions": plan.regions.digest,
     }
-    device = next(model.backbone.parameters()).device
-    with WorkFolder(output, job, resume=storage.resume, device=device) as work:
+    with WorkFolder(output, job, model, resume=storage.resume) as work:
         parts = _read_parts(work, model, genome, plan, storage.shard, progress)
         vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
         outline = Outline(shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes)
@@ -239,7 +236,7 @@ def _read_parts(
     genome: Genome,
     plan: EmbeddingPlan,
     shard: Shard,
-    progress: Progress | None,
+    progress: Progress,
 ) -> list[list[Path]]:
     """Make those parts of a shard that do not exist yet, and return the files of all its parts, by strand."""
     options = plan.options
@@ -251,10 +248,9 @@ def _read_parts(
             name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
             found[strand].append(work.path / name)
             if work.part(name) is not None:
-                if progress:
-                    progress(group.cost_bp)
+                progress(group.cost_bp)
                 continue
-            part = _Part(work, name, options.columns(model), model.weights_sha256)
+            part = _Part(work, name, options.columns(model))
             with part.file as file:
                 for targets, values in embed_strand(
                     model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
@@ -271,8 +267,8 @@ def _read_parts(
 class _Part:
     """The vectors of a part and the state of its stream, saved together (see `branches.Checkpoint`)."""
 
-    def __init__(self, work: WorkFolder, name: str, width: int, weights_sha256: str) -> None:
-        self._place = work.checkpoint(name, weights_sha256)
+    def __init__(self, work: WorkFolder, name: str, width: int) -> None:
+        self._place = work.checkpoint(name)
         self._saved = self._place.load()
         # Vectors beyond the saved count were written after the last save. They are dropped, since the stream makes them
         # again from there.

@@ -24,8 +24,7 @@ from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
 
-_OWN = ("contigs", "tracks")  # keys of the metadata that only shards have
-_BASES = 1 << 18  # bases handed over at once
+_OWN = ("contigs", "tracks")  # keys that a shard alone has
 
 Row = TypeVar("Row")
 
@@ -123,10 +122,8 @@ def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], ou
 
         if shards[0].format.name == "bigWig":
             with BigWigTrack(output, lengths, _whole(shards[0])) as bigwig:
-                for contig, bases in lengths.items():
-                    (values,) = arrays(contig).values()
-                    for start in range(0, bases, _BASES):
-                        bigwig.add(contig, start, np.asarray(values[start : start + _BASES]))
+                for contig in lengths:
+                    bigwig.add_contig(contig, *arrays(contig).values())
             return
         with write_tracks(output, lengths, kinds, _whole(shards[0])) as tracks:
             for contig in lengths:

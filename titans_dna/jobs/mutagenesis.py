@@ -59,13 +59,13 @@ def mutate_regions(
     job["regions"] = " ".join(map(str, regions))
     total = 2 * sum(genome.contigs.lengths[region.contig] for region in regions)
     found = []
-    with WorkFolder(output, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+    with WorkFolder(output, job, model, resume=resume) as work:
         for number, region in enumerate(regions):
             part = work.part(str(number))
             if part is None:
                 effects = mutate_region(
                     model, genome.sequence(region.contig), region, horizon_bp=horizon_bp,
-                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    checkpoint=work.checkpoint(str(number)),
                     progress=lambda done: advance(done, total),
                 )  # fmt: skip
                 work.keep(str(number), {"strands": effects.strands})
@@ -143,7 +143,7 @@ def write_all_snvs(
         metadata |= describe_track_shard(chosen, mine)
     total = len(strands) * sum(lengths.values())
     progress = lambda done: advance(done, total)  # noqa: E731
-    with WorkFolder(output, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+    with WorkFolder(output, job, model, resume=resume) as work:
         arrays = {}
         for contig, length in lengths.items():
             for reverse in strands:
@@ -152,7 +152,7 @@ def write_all_snvs(
                 if work.part(name) is None:
                     predict_bases(
                         model, genome.sequence(contig), array, reverse=reverse, progress=progress,
-                        checkpoint=work.checkpoint(name, model.weights_sha256),
+                        checkpoint=work.checkpoint(name),
                     )  # fmt: skip
                     # The numbers are in the array on disk; an empty part marks them as complete.
                     work.keep(name, {})

@@ -113,7 +113,7 @@ def score_region_file(
     job |= {"regions": digest, "tracks": " ".join(kinds)}
     total = sum(lengths.values())
     found: dict[int, RegionScore] = {}
-    with WorkFolder(outputs.table, job, resume=resume, device=next(model.backbone.parameters()).device) as work:
+    with WorkFolder(outputs.table, job, model, resume=resume) as work:
         for contig, rows in work_of.items():
             number = genome.contigs.names.index(contig)
             arrays = _arrays(work, number, kinds, lengths[contig])
@@ -121,7 +121,7 @@ def score_region_file(
             if part is None:
                 scores = score_contig_regions(
                     model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
-                    checkpoint=work.checkpoint(str(number), model.weights_sha256),
+                    checkpoint=work.checkpoint(str(number)),
                     progress=lambda done: advance(done, total),
                 )  # fmt: skip
                 part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
@@ -227,10 +227,8 @@ def _write_tracks(
 
     if outputs.surprise and worth(outputs.surprise, ["surprise"]):
         with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
-            for contig, bases in lengths.items():
-                track = arrays(contig)["surprise"]
-                for start in range(0, bases, 1 << 18):
-                    bigwig.add(contig, start, np.asarray(track[start : start + (1 << 18)]))
+            for contig in lengths:
+                bigwig.add_contig(contig, arrays(contig)["surprise"])
     if outputs.tracks and worth(outputs.tracks, kinds):
         with write_tracks(outputs.tracks, lengths, kinds, metadata) as tracks:
             for contig in lengths:

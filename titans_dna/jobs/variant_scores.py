@@ -187,7 +187,7 @@ class _TableScoring:
         elif kept is None:
             scores = score(
                 run.model, sequence, alleles, horizon_bp=run.options.horizon_bp, progress=self._progress,
-                checkpoint=run.work.checkpoint(name, run.model.weights_sha256),
+                checkpoint=run.work.checkpoint(name),
             )  # fmt: skip
             kept = {"scores": scores}
             run.work.keep(name, kept)

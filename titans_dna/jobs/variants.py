@@ -195,8 +195,7 @@ def score_variant_file(
             )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= read
-        device = next(model.backbone.parameters()).device
-        with WorkFolder(output, job, resume=resume, device=device) as work:
+        with WorkFolder(output, job, model, resume=resume) as work:
             chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
             run = ScoringRun(model=model, genome=fasta, options=options, work=work, workers=workers, advance=advance)
             common = read_background(run, background) if background else None

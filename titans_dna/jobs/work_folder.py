@@ -18,13 +18,14 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
+from titans_dna.inference.model import SequenceModel
 from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
@@ -37,19 +38,19 @@ PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partia
 Arrays = dict[str, np.ndarray]
 
 
-class WorkFolder:
-    """The folder of one run; a context manager. It is removed at a clean end, and after an error if it holds no part.
+class WorkFolder(Opening):
+    """The folder of one run; a context manager. A clean end removes it, an error leaves it if it holds a part.
 
     Parameters
     ----------
     output
         File that the run writes; for ``-`` and pipes the parts are kept in a temporary folder.
     job
-        Everything that the parts depend on, as JSON.
+        All that the parts depend on.
+    model
+        What the streams of the parts are read by; None where there are none.
     resume
-        Use the parts of an earlier run; otherwise they are deleted.
-    device
-        Device on which states of streams are loaded.
+        Use the parts that are there; else they are thrown away.
 
     Raises
     ------
@@ -59,8 +60,10 @@ class WorkFolder:
         If the folder cannot be made, or another run holds it.
     """
 
-    def __init__(self, output: Path, job: Mapping[str, Any], *, resume: bool, device: Any = "cpu") -> None:
-        self.output, self.job, self.resume, self.device = output, dict(job), resume, device
+    def __init__(
+        self, output: Path, job: Mapping[str, Any], model: SequenceModel | None = None, *, resume: bool
+    ) -> None:
+        self.output, self.job, self.model, self.resume = output, dict(job), model, resume
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if str(output) == "-" or (output.exists() and not output.is_file()):
             if resume:
@@ -70,25 +73,18 @@ class WorkFolder:
         else:
             self.path = output.with_name(output.name + ".work")
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            # This order matters: the lock is a file in the folder, so the folder must exist; and what an earlier run
-            # has left may only be read or deleted by the run that holds the lock.
-            self._claim()
-            stack.enter_context(lock_file(self.path / LOCK, self.output))
-            self._take_over()
-            self._held = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        # The folder goes while the lock is held, so that no other run can begin in a folder that is being deleted.
-        if error is None or not any(self.path.glob("*.npz")):
-            discard(self.path, (*PARTS, JOB, LOCK))
-        self._held.close()
+    def open(self, stack: ExitStack) -> None:
+        """Make the folder, or take it over."""
         if self._temporary:
-            self._temporary.cleanup()
+            stack.enter_context(self._temporary)
+        self._claim()
+        stack.enter_context(lock_file(self.path / LOCK, self.output))
+        self._take_over()
+        stack.push(self._leave)
+
+    def _leave(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is None or not any(self.path.glob("*.npz")):
+            discard(self.path, (*PARTS, JOB, LOCK))
 
     def part(self, name: str) -> Arrays | None:
         """Return a finished part, or None if it is not finished."""
@@ -112,9 +108,10 @@ class WorkFolder:
         made.flush()
         return made
 
-    def checkpoint(self, name: str, weights_sha256: str) -> StreamCheckpoint:
-        """Return the checkpoint at which the stream of an unfinished part is saved."""
-        return StreamCheckpoint(self, name, weights_sha256)
+    def checkpoint(self, name: str) -> StreamCheckpoint:
+        """Return the place where the stream of an unfinished part is saved."""
+        assert self.model is not None
+        return StreamCheckpoint(self, name, self.model)
 
     def _claim(self) -> None:
         """Make the folder together with its job file, or check that an existing one was made by a run."""
@@ -195,8 +192,8 @@ class WorkFolder:
 class StreamCheckpoint:
     """The last saved state of the stream of one part (see `titans_dna.inference.branches.Checkpoint`)."""
 
-    def __init__(self, folder: WorkFolder, name: str, weights_sha256: str) -> None:
-        self._folder, self._name, self._weights = folder, name, weights_sha256
+    def __init__(self, folder: WorkFolder, name: str, model: SequenceModel) -> None:
+        self._folder, self._name, self._device, self._weights = folder, name, model.device, model.weights_sha256
         self._saved = time.monotonic()
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
@@ -207,9 +204,7 @@ class StreamCheckpoint:
         last = max(whole, key=lambda path: int(path.stem.rpartition("-")[2]))
         arrays = self._folder._load(last)
         assert arrays is not None
-        state = load_state(
-            last.with_suffix(".safetensors"), weights_sha256=self._weights, device=self._folder.device
-        )  # fmt: skip
+        state = load_state(last.with_suffix(".safetensors"), weights_sha256=self._weights, device=self._device)
         return int(last.stem.rpartition("-")[2]), state, arrays
 
     def due(self) -> bool:

@@ -18,8 +18,6 @@ from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.loading.lanes import Batch
 from titans_dna.tokenizers import Tokenizer, new_bases, soft_mask
 
-__all__ = ["WordContig", "WordLanes"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class WordStrand:

@@ -38,7 +38,6 @@ class Recalled(NamedTuple):
 
     codes: Int[Tensor, "B T S"]  # int32: records of the places followed after each token (``recall/record.py``)
     lanes: RecallLanes | None  # the readers after the piece
-    every_slot: bool = False  # whether slots without a place are computed too, so that no shape depends on the codes
 
 
 class Backbone(nn.Module):
@@ -130,6 +129,7 @@ class Backbone(nn.Module):
         state: StreamState | None = None,
         inner: Sequence[int] = (),
         recalled: Recalled | None = None,
+        versions: Int[Tensor, " B"] | None = None,
     ) -> StreamOutput:
         """Read ``ids`` from ``state`` on; a sequence may be cut anywhere without changing the result.
 
@@ -143,16 +143,18 @@ class Backbone(nn.Module):
             Blocks after which the residual stream is returned too; 1 is the first block, 0 the token embedding.
         recalled
             What ``recall`` returned for the same ids and state; None to compute it here.
+        versions
+            Which of several tables of counted words each sample reads, while training; None for the last.
         """
         state = self.initial_state(ids.shape[0]) if state is None else state
         recalled = self.recall(ids, state) if recalled is None else recalled
         active: Bool[Tensor, "B T"] = ids < self.config.targets
         x, recent = self.embedding(ids, state.recent)
         if self.counts is not None:
-            evidence = self.counts(ids, state.recent)
+            evidence = self.counts(ids, state.recent, versions)
             x = x + self.counts.enter(evidence)
         if self.trust is not None and recalled is not None:
-            places = self.trust.places(recalled.codes, every_slot=recalled.every_slot)
+            places = self.trust.places(recalled.codes)
             x = x + self.trust.enter(self.trust.early_vote(places, x).to(x.dtype))
         blocks, surprises = [], []
         residuals = {0: x} if 0 in inner else {}

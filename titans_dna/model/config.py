@@ -12,7 +12,6 @@ from titans_dna.recall.form import RecallForm
 
 BLOCKS = ("mac", "mag", "mal", "lmm", "transformer", "window")
 MEMORY_BLOCKS = BLOCKS[:4]
-TUPLES = ("words", "sample_every")  # fields of a RecallForm that are lists in JSON
 STEM_TARGETS = 64  # most targets for a stem, which has weights for each pair of a target and a place
 
 
@@ -199,17 +198,7 @@ class BackboneConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for JSON."""
-        lists: dict[str, Any] = {
-            "context_orders": list(self.context_orders),
-            "further_memories": list(asdict(self)["further_memories"]),
-            "memory_layers": list(self.memory_layers),
-        }
-        if self.word_counts:
-            lists["word_counts"] = {**asdict(self.word_counts), "orders": list(self.word_counts.orders)}
-        if self.recall:
-            form = asdict(self.recall)
-            lists["recall"] = {**form, "words": list(form["words"]), "sample_every": list(form["sample_every"])}
-        values = {**asdict(self), **lists}
+        values = asdict(self)
         # Left out where they are switched off, so that versions of the package without them can read the model.
         for name in ("stem_tokens", "induction", "memory_layers", "recall"):
             if not values[name]:
@@ -229,20 +218,22 @@ class BackboneConfig:
         if unknown:
             raise ConfigError(f"unknown configuration key {unknown[0]!r}; was it made by a newer titans-dna?")
         try:
-            memory = MemoryForm(**values.get("memory", {}))
-            orders = tuple(values.get("context_orders", ()))
-            further = tuple(MemoryLayout(**layout) for layout in values.get("further_memories", ()))
-            counts = values.get("word_counts")
-            if counts is not None:
-                counts = WordCountForm(**{**counts, "orders": tuple(counts.get("orders", WordCountForm.orders))})
-            recall = values.get("recall")
-            if recall is not None:
-                recall = RecallForm(**{**recall, **{n: tuple(recall[n]) for n in TUPLES if n in recall}})
-            layers = tuple(values.get("memory_layers", ()))
-            values = {**values, "word_counts": counts, "recall": recall, "memory_layers": layers}
-            return cls(**{**values, "memory": memory, "context_orders": orders, "further_memories": further})
+            made = {name: _of_json(value) for name, value in values.items()}
+            made["memory"] = MemoryForm(**made.get("memory", {}))
+            made["further_memories"] = tuple(MemoryLayout(**layout) for layout in made.get("further_memories", ()))
+            for name, form in (("word_counts", WordCountForm), ("recall", RecallForm)):
+                if made.get(name) is not None:
+                    made[name] = form(**made[name])
+            return cls(**made)
         except TypeError as error:
             raise ConfigError(f"bad configuration: {error}") from None
+
+
+def _of_json(value: Any) -> Any:
+    """Make tuples of lists, which JSON has in their place."""
+    if isinstance(value, dict):
+        return {name: _of_json(inner) for name, inner in value.items()}
+    return tuple(map(_of_json, value)) if isinstance(value, list) else value
 
 
 # Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming.

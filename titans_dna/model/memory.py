@@ -86,7 +86,6 @@ class NeuralMemory(nn.Module):
         )
         self.gain = nn.Parameter(torch.full((self.heads, self.head_width), 0.1))
         self.out_gain = nn.Parameter(torch.ones(self.heads, self.head_width))
-        self.writes = True  # False while `titans_dna.model.frozen.frozen_memories` lasts
         self._reset_gates(config.initial_step)
 
     @torch.no_grad()
@@ -162,10 +161,7 @@ class NeuralMemory(nn.Module):
         # In float32 at least, and outside autocast below: a memory sums up many small steps, which 16 bits would lose.
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
         tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
-        if not self.writes:
-            active = torch.zeros_like(active)
-        # Without a mask the memory is faster. Only on CPU: to look at the mask, the processor would wait for a GPU.
-        everything = None if active.device.type == "cpu" and bool(active.all()) else active
+        everything = None if active.device.type == "cpu" and bool(active.all()) else active  # a GPU would have to wait
         with torch.autocast(x.device.type, enabled=False):
             reads, memory, surprise, since = self._run(tokens, everything, state)
         after = NeuralMemoryState(memory=memory, tail=tail, since_reset=since)

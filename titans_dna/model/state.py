@@ -1,7 +1,7 @@
 """The state of a stream between two calls: immutable values, one row per sample.
 
 A state belongs to one contig and one strand. It can be copied to several continuations (``select``), joined into one
-batch (``concatenate``), moved and detached; no call changes it.
+batch (``concatenate``) and detached; no call changes it.
 """
 
 from __future__ import annotations
@@ -78,11 +78,6 @@ def select(state: S, rows: Sequence[int] | Tensor) -> S:
     if isinstance(out, StreamState) and out.recall is not None:
         out = replace(out, recall=out.recall.select(index.tolist()))
     return out
-
-
-def move(state: S, device: torch.device | str) -> S:
-    """Return the state on ``device``."""
-    return map_tensors(state, lambda x: x.to(device))
 
 
 def detach(state: S) -> S:

@@ -6,10 +6,9 @@ its record, by the number of places and of those that agree, and by the features
     w_j = softplus(u . relu(E(r_j) + E(agreeing) + E(all) + U h))
     vote = c tanh(sum_j w_j onehot(b_j) / c)
 
-A vote with the token's embedding as h enters the residual stream before the blocks, so that they know the predictions.
-A vote with the final features as h is added to the logits. The bound c limits what wrong places can cost to c nats or
-so. Only slots that hold a place are computed: in most sequence they are few. A CUDA graph, whose shapes must not depend
-on what is read, computes all of them and gives those without a place no weight.
+The vote of the token's embedding enters the residual stream before the blocks, so that they see what is foretold; the
+vote of the final features is added to the logits. The bound c keeps one wrong place from costing more than c nats.
+Only slots that hold a place are computed: in most sequence they are few.
 """
 
 from __future__ import annotations
@@ -31,12 +30,11 @@ START = -2.0  # score of a place before training, which is a weight of 0.13
 
 
 class Places(NamedTuple):
-    """The slots of a batch that hold a place, or all of them; one entry each."""
+    """The slots of a batch that hold a place; one entry each."""
 
     token: Tensor  # (P,) number of the token in the batch, row by row
-    base: Tensor  # (P,) base that it predicts
-    features: Tensor  # (P, FEATURES) of its record and of the other places at the token
-    held: Tensor | None  # (P,) bool: whether the slot holds a place; None where all do
+    base: Tensor  # (P,) base that it foretells
+    features: Tensor  # (P, FEATURES) of its record and its company
 
 
 class Trust(nn.Module):
@@ -57,27 +55,21 @@ class Trust(nn.Module):
         self.enter = nn.Linear(BASES, width, bias=False)
         nn.init.normal_(self.enter.weight, std=0.25)
 
-    def places(self, codes: Int[Tensor, "B T S"], *, every_slot: bool = False) -> Places:
-        """Return the slots that hold a place, or ``every_slot``, with what their records say."""
+    def places(self, codes: Int[Tensor, "B T S"]) -> Places:
+        """Return the slots that hold a place, with what their records say."""
         flat = codes.reshape(-1, codes.shape[-1])
-        if every_slot:
-            token = torch.arange(flat.shape[0], device=codes.device).repeat_interleave(flat.shape[1])
-            code = flat.flatten().long()
-            ones = code >> HELD_AT & 1
-        else:
-            at = (flat >> HELD_AT & 1).nonzero(as_tuple=True)
-            token, code = at[0], flat[at].long()
-            ones = torch.ones_like(token)
+        at = (flat >> HELD_AT & 1).nonzero(as_tuple=True)
+        token, code = at[0], flat[at].long()
         base = code & (BASES - 1)
         votes = torch.zeros(flat.shape[0] * BASES, dtype=torch.long, device=codes.device)
-        agreeing = votes.index_add_(0, token * BASES + base, ones)[token * BASES + base]
+        agreeing = votes.index_add_(0, token * BASES + base, torch.ones_like(token))[token * BASES + base]
         everyone = votes.view(-1, BASES).sum(-1)[token]
         parts = {
             "hits": code >> HITS_AT & 63, "last": code >> LAST_AT & 255, "run": code >> RUN_AT & 63,
             "age": code >> AGE_AT & 31, "inverted": code >> INVERTED_AT & 1, "agreeing": agreeing, "all": everyone,
         }  # fmt: skip
         features = torch.stack([self.tables[name](index) for name, index in parts.items()]).sum(0)
-        return Places(token, base, features, ones == 1 if every_slot else None)
+        return Places(token, base, features)
 
     def early_vote(self, places: Places, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
         """Return the vote with the token's embedding."""
@@ -92,8 +84,6 @@ class Trust(nn.Module):
         score = (company * self.score[which]).sum(-1)
         score = score.to(torch.promote_types(score.dtype, torch.float32)) + self.start[which]  # never in 16 bits
         weight = F.softplus(score)
-        if places.held is not None:
-            weight = torch.where(places.held, weight, 0.0)
         total = weight.new_zeros(seen.shape[0] * seen.shape[1] * BASES)
         total = total.index_add(0, places.token * BASES + places.base, weight)
         return MOST_NATS * torch.tanh(total.view(*seen.shape[:2], BASES) / MOST_NATS)

@@ -72,7 +72,6 @@ class WordCounts(nn.Module):
         self.register_buffer("repeats", torch.zeros(form.repeat_rows, dtype=torch.uint8))
         self.register_buffer("tables", torch.zeros(1, 0, BASES), persistent=False)
         self.register_buffer("repeat_tables", torch.zeros(1, 0, dtype=torch.uint8), persistent=False)
-        self.rows: Tensor | None = None  # (B,) which of several tables each sample reads; while training only
         orders = len(form.orders)
         self.enter = nn.Linear(6 * orders + 6, config.width, bias=False)
         self.mix = nn.Parameter(torch.zeros(orders + 1))
@@ -100,7 +99,7 @@ class WordCounts(nn.Module):
     @torch.inference_mode(False)
     @torch.no_grad()
     def use(self, versions: list[tuple[Tensor, Tensor]]) -> None:
-        """Read these tables (codes of counts, repeats) from now on; ``rows`` picks one per sample, else the last."""
+        """Read these tables (codes of counts, repeats) from now on."""
         device, form = self.counts.device, self.form
         canonical = canonical_rows(form.order, device)
         tables = []
@@ -118,8 +117,13 @@ class WordCounts(nn.Module):
         self.repeats.copy_(repeats)
         self.forget()
 
-    def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> Float[Tensor, "B T E"]:
-        """Return the evidence at each token; ``recent`` holds at least ``form.reach`` earlier ids."""
+    def forward(
+        self, ids: Int[Tensor, "B T"], recent: Tensor, versions: Int[Tensor, " B"] | None = None
+    ) -> Float[Tensor, "B T E"]:
+        """Return the evidence at each token; ``recent`` holds at least ``form.reach`` earlier ids.
+
+        ``versions`` tells which of several tables each sample reads; without it, all read the last.
+        """
         if not self.versions:
             self.use([(self.counts, self.repeats)])
         whole = torch.cat([recent[:, recent.shape[1] - self.form.reach :], ids.long()], 1)
@@ -132,13 +136,16 @@ class WordCounts(nn.Module):
             word = word + (whole[:, piece] % BASES) * BASES**back
             full = full & known[:, piece]
             words[back + 1] = (word, full)
-        return torch.cat([self._orders(whole[:, reach:], words), self._repeats(whole[:, reach:], words)], -1)
+        if versions is None:
+            versions = torch.full((1,), self.versions - 1, device=ids.device)
+        seen = whole[:, reach:]
+        return torch.cat([self._orders(seen, words, versions), self._repeats(seen, words, versions)], -1)
 
-    def _orders(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return log-probabilities (4 per order), log counts and surprises (1 per order each)."""
+    def _orders(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]], versions: Tensor) -> Tensor:
+        """Return log-probabilities (orders x 4), log counts and surprises (orders each)."""
         rows = torch.stack([words[k][0] + at for k, at in zip(self.form.orders, self.offsets, strict=True)], -1)
         full = torch.stack([words[k][1] for k in self.form.orders], -1)
-        rows = torch.where(full, rows, 0) + self._first_row(self.tables.shape[1])
+        rows = torch.where(full, rows, 0) + versions.view(-1, 1, 1) * self.tables.shape[1]
         counts = self.tables.flatten(0, 1)[rows]
         total = counts.sum(-1, keepdim=True)
         # The pseudo-count keeps a base that was not seen from having a probability of 0.
@@ -149,22 +156,18 @@ class WordCounts(nn.Module):
         surprise = -log_p[:, :-1].gather(-1, token).squeeze(-1) * (ids < BASES).unsqueeze(-1)
         return torch.cat([log_p[:, 1:].flatten(2), seen[:, 1:], surprise], -1)
 
-    def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]]) -> Tensor:
-        """Return the predicted base (4 numbers), and whether the token was predicted rightly or wrongly (2)."""
+    def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]], versions: Tensor) -> Tensor:
+        """Return the base that followed (4 numbers), and whether the token was foretold right or wrong (2)."""
         word, full = words[self.form.repeat_order]
         # Words of this length are too many for a table of their own. The check tells nearly always whether the row
         # belongs to another word.
         row, check = hash_words(word, self.form.repeat_rows)
-        version = self._first_row(self.form.repeat_rows)
-        found = self.repeat_tables.flatten()[row + (version if isinstance(version, int) else version[..., 0])].long()
+        found = self.repeat_tables.flatten()[row + versions.view(-1, 1) * self.form.repeat_rows].long()
         hit = full & (found >> 2 == check)
         base = torch.nn.functional.one_hot(found & 3, BASES) * hit.unsqueeze(-1)
         right = hit[:, :-1] & (found[:, :-1] & 3 == ids)
         wrong = hit[:, :-1] & (found[:, :-1] & 3 != ids)
         return torch.cat([base[:, 1:], right.unsqueeze(-1), wrong.unsqueeze(-1)], -1).float()
-
-    def _first_row(self, size: int) -> Tensor | int:
-        return (self.versions - 1) * size if self.rows is None else self.rows.view(-1, 1, 1) * size
 
     def logits(self, hidden: Float[Tensor, "B T N"], evidence: Float[Tensor, "B T E"]) -> Float[Tensor, "B T 4"]:
         """Return what the evidence adds to the logits: its log-probabilities, with weights that the features choose."""

@@ -24,7 +24,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.ops import chunked, reference, triton
 from titans_dna.ops.chunked import GROUP_CHUNKS
 from titans_dna.ops.form import MemoryForm
-from titans_dna.ops.state import Gates, MemoryState, Pending, initial_state
+from titans_dna.ops.state import Call, Gates, MemoryState, Pending, initial_state
 
 __all__ = [
     "GROUP_CHUNKS",
@@ -157,9 +157,11 @@ def neural_memory(
         if active is not None or not bool(pending.active.all()):
             fresh = torch.ones_like(q[:, known:, 0, 0], dtype=torch.bool) if active is None else active
             active = torch.cat([pending.active, fresh], 1)
-    reads, surprise, weights, momentum = _RUNS[name](
-        q, k, v, gates, active, state.weights, state.momentum, gain, form, chunk_tokens
-    )
+    call = Call(
+        q=q, k=k, v=v, gates=gates, active=active, weights=state.weights, momentum=state.momentum, gain=gain, form=form,
+        chunk_tokens=chunk_tokens,
+    )  # fmt: skip
+    reads, surprise, weights, momentum = _RUNS[name](call)
     rest = k.shape[1] % chunk_tokens
     after = MemoryState(weights=weights, momentum=momentum, pending=_tail(k, v, gates, active, rest))
     return MemoryOutput(reads[:, known:], after, surprise[:, known:])

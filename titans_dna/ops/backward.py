@@ -11,7 +11,7 @@ A name followed by ``_`` is the gradient with respect to the value of that name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,36 +19,15 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from titans_dna.ops.bound import BoundedStep
-from titans_dna.ops.dual import ChunkGates, QueryPass, Trace, flat_ways, read_chunks, step_share, write_chunks
+from titans_dna.ops.dual import ChunkGates, Group, QueryPass, Trace, flat_ways, read_chunks, step_share, write_chunks
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.network import KeyPass, Matrices, curvature, through_activation, through_norm
 from titans_dna.ops.state import map_tensors, note, stack_tensors, unstack_tensors
 
 
-@dataclass(frozen=True)
-class Group:
-    """All tensors that a group of chunks is computed from."""
-
-    k: Tensor
-    offsets: Tensor
-    gates: tuple[ChunkGates, ...]
-    frozen: Matrices
-    states: Matrices
-    gain: Tensor | None
-
-
-def run_memory(
-    q: Tensor,
-    k: Tensor,
-    offsets: Tensor,
-    gates: tuple[ChunkGates, ...],
-    frozen: Matrices,
-    states: Matrices,
-    gain: Tensor | None,
-    form: MemoryForm,
-) -> tuple[Tensor, ...]:
+def run_memory(q: Tensor, group: Group, form: MemoryForm) -> tuple[Tensor, ...]:
     """Return reads (N, R, C, D), losses (N, R, C) and the states after N chunks; shapes as in ``chunked``."""
-    group = Group(k, offsets, gates, frozen, states, gain if form.norm else None)
+    group = group if form.norm else replace(group, gain=None)
     # autograd.Function takes tensors one by one, so the group is taken apart here and put together inside.
     tensors: list[Tensor] = []
     shape = map_tensors(group, lambda x: note(x, tensors))
@@ -61,9 +40,8 @@ class _MemoryGroup(torch.autograd.Function):
         arguments = iter(tensors)
         group = map_tensors(group, lambda _: next(arguments))
         learning = any(ctx.needs_input_grad)
-        keys = (group.k, group.offsets, group.gates, group.frozen, group.states, group.gain)
-        trace, after = write_chunks(*keys, form, learning)
-        queries = read_chunks(q, trace, group.gates, group.frozen, group.gain, form)
+        trace, after = write_chunks(group, form, learning)
+        queries = read_chunks(q, trace, group, form)
         if learning:
             # Kept through save_for_backward, not on ctx: only so does autograd free them and notice in-place changes.
             saved: list[Tensor] = []

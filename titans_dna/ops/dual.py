@@ -68,6 +68,18 @@ def chunk_gates(
 
 
 @dataclass(frozen=True)
+class Group:
+    """All that a group of N chunks is computed from, but the queries; shapes as in ``write_chunks``."""
+
+    k: Tensor
+    offsets: Tensor
+    gates: tuple[ChunkGates, ...]
+    frozen: Matrices
+    states: Matrices
+    gain: Tensor | None
+
+
+@dataclass(frozen=True)
 class Trace:
     """What is kept of the keys of a chunk or, stacked, of all chunks of a group."""
 
@@ -87,21 +99,13 @@ def step_share(form: MemoryForm) -> float:
     return 1.0 - form.momentum_limit if form.bounded and form.momentum else 1.0
 
 
-def write_chunks(
-    k: Tensor,
-    offsets: Tensor,
-    gates: tuple[ChunkGates, ...],
-    frozen: Matrices,
-    states: Matrices,
-    gain: Tensor | None,
-    form: MemoryForm,
-    learning: bool,
-) -> tuple[Trace, Matrices]:
+def write_chunks(group: Group, form: MemoryForm, learning: bool) -> tuple[Trace, Matrices]:
     """Run keys (N, R, C, D) through the memory, chunk after chunk; return their trace, stacked, and the states after.
 
     ``offsets`` is that of ``network.run_keys``, ``frozen`` the matrices that are not written, (R, in, out), and
     ``states`` those that are, (R, ways * in, out). Without ``learning`` the trace has what the reads need alone.
     """
+    k, gates, states = group.k, group.gates, group.states
     first, ways = form.first_written, gates[0].reads.shape[-1]
     products = [unstack_tensors(g, len(k)) for g in gates]
     earlier = [earlier_steps(g.step, len(gates)).unbind(0) for g in gates] if form.bounded else []
@@ -110,10 +114,10 @@ def write_chunks(
     for buffer, state in zip(buffers, states, strict=True):
         buffer[0] = state
     traces = []
-    # Keys go chunk by chunk, because the gradients of a chunk are taken at the state after the chunk before.
-    for n, (key, offset) in enumerate(zip(k.unbind(0), offsets.unbind(0), strict=True)):
-        weights = (*frozen, *(z[:, : z.shape[1] // ways] for z in states))
-        found = run_keys(key, offset, weights, gain, form)
+    # Keys go chunk by chunk, for the gradients of a chunk are taken at the state that the chunk before has left.
+    for n, (key, offset) in enumerate(zip(k.unbind(0), group.offsets.unbind(0), strict=True)):
+        weights = (*group.frozen, *(z[:, : z.shape[1] // ways] for z in states))
+        found = run_keys(key, offset, weights, group.gain, form)
         steps, bounds = [], []
         for index, (state, delta) in enumerate(zip(states, found.deltas, strict=True)):
             g, a = products[index][n], found.inputs[first + index]
@@ -153,18 +157,16 @@ class QueryPass:
     norm: Matrices  # n, mean and inverse deviation; empty without a norm
 
 
-def read_chunks(
-    q: Tensor, trace: Trace, gates: tuple[ChunkGates, ...], frozen: Matrices, gain: Tensor | None, form: MemoryForm
-) -> QueryPass:
-    """Read a group of chunks with queries (N, R, C, D); ``trace`` is the stacked trace of its keys."""
+def read_chunks(q: Tensor, trace: Trace, group: Group, form: MemoryForm) -> QueryPass:
+    """Read a group of chunks with queries (N, R, C, D); ``trace`` is that of its keys, stacked."""
     # All chunks at once: a read changes nothing, and the states at the borders are known from the keys.
     xs, zs, products = [q], [], []
     for matrix in range(form.depth):
         x, index = xs[-1], matrix - form.first_written
         if index < 0:
-            zs.append(x @ frozen[matrix])
+            zs.append(x @ group.frozen[matrix])
         else:
-            g = gates[index]
+            g = group.gates[index]
             products.append(x @ trace.keys.inputs[matrix].mT)
             scores = products[-1] * g.writes * trace.steps[index].unsqueeze(-2)
             z = flat_ways(x, g.reads) @ trace.states[index]
@@ -174,8 +176,8 @@ def read_chunks(
             xs.append(activate(zs[-1], form))
     norm = normalise(zs[-1]) if form.norm else ()
     y = norm[0] if norm else zs[-1]
-    if norm and gain is not None:
-        y = torch.addcmul(q, y, gain) if form.residual else y * gain
+    if norm and group.gain is not None:
+        y = torch.addcmul(q, y, group.gain) if form.residual else y * group.gain
     elif form.residual:
         y = q + y
     return QueryPass(y, tuple(xs), tuple(zs), tuple(products), tuple(norm))

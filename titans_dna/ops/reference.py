@@ -16,10 +16,8 @@ from torch import Tensor
 
 from titans_dna.ops.bound import LOSS_FLOOR
 from titans_dna.ops.form import MemoryForm
-from titans_dna.ops.network import NORM_EPSILON
-from titans_dna.ops.state import Gates
-
-Matrices = tuple[Tensor, ...]
+from titans_dna.ops.network import NORM_EPSILON, Matrices
+from titans_dna.ops.state import Call
 
 
 def read_memory(x: Tensor, weights: Matrices, gain: Tensor | None, form: MemoryForm) -> Tensor:
@@ -51,29 +49,19 @@ def overlap(first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], matrice
     return 0.5 * matrices * product / ((first[1] + LOSS_FLOOR).sqrt() * (second[1] + LOSS_FLOOR).sqrt())
 
 
-def run(
-    q: Tensor,
-    k: Tensor,
-    v: Tensor,
-    gates: Gates,
-    active: Tensor | None,
-    weights: Matrices,
-    momentum: Matrices,
-    gain: Tensor | None,
-    form: MemoryForm,
-    chunk_tokens: int,
-) -> tuple[Tensor, Tensor, Matrices, Matrices]:
-    """Run the rule from a chunk border; see ``titans_dna.ops.neural_memory`` for shapes.
+def run(x: Call) -> tuple[Tensor, Tensor, Matrices, Matrices]:
+    """Run the rule from a chunk border.
 
     Returns the reads (B, T, H, D), the losses (B, T, H), and weights and momentum at the last full chunk's border.
     """
+    gates, form = x.gates, x.form
     reads, losses, first = [], [], form.first_written
-    border, border_momentum = weights, momentum
-    current, surprise = list(weights), list(momentum)
+    border, border_momentum = x.weights, x.momentum
+    current, surprise = list(x.weights), list(x.momentum)
     written: list[tuple[Matrices, Tensor, Tensor]] = []  # gradients, loss, step of the tokens of this chunk
-    for t in range(q.shape[1]):
-        gradients, loss = token_gradient(k[:, t], v[:, t], border, gain, form)
-        live = torch.ones_like(loss, dtype=torch.bool) if active is None else active[:, t, None].expand_as(loss)
+    for t in range(x.q.shape[1]):
+        gradients, loss = token_gradient(x.k[:, t], x.v[:, t], border, x.gain, form)
+        live = torch.ones_like(loss, dtype=torch.bool) if x.active is None else x.active[:, t, None].expand_as(loss)
         step = torch.where(live.unsqueeze(-1), gates.step[:, t], 0.0)
         for index, gradient in enumerate(gradients):
             theta = step[..., index]
@@ -93,8 +81,8 @@ def run(
             surprise[index] = torch.where(mask, new, surprise[index]) if form.momentum else surprise[index]
             current[first + index] = torch.where(mask, kept, current[first + index])
         written.append((gradients, loss, step))
-        reads.append(read_memory(q[:, t], tuple(current), gain, form))
+        reads.append(read_memory(x.q[:, t], tuple(current), x.gain, form))
         losses.append(loss)
-        if (t + 1) % chunk_tokens == 0:
+        if (t + 1) % x.chunk_tokens == 0:
             border, border_momentum, written = tuple(current), tuple(surprise), []
     return torch.stack(reads, 1), torch.stack(losses, 1), border, border_momentum

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from titans_dna.errors import ConfigError
 from titans_dna.ops.form import MemoryForm
+from titans_dna.ops.network import Matrices
 
 S = TypeVar("S")
 
@@ -100,6 +101,28 @@ class MemoryState:
     def chunk_position(self) -> int:
         """Number of tokens read since the last chunk border."""
         return 0 if self.pending is None else self.pending.keys.shape[1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    """What the rule runs on, from a chunk border on; see ``titans_dna.ops.neural_memory`` for the shapes."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+    gates: Gates
+    active: Tensor | None
+    weights: Matrices
+    momentum: Matrices
+    gain: Tensor | None
+    form: MemoryForm
+    chunk_tokens: int
+
+    def tokens(self, start: int, end: int) -> Call:
+        """Return the same for some of the tokens."""
+        q, k, v = (x[:, start:end] for x in (self.q, self.k, self.v))
+        active = None if self.active is None else self.active[:, start:end]
+        return replace(self, q=q, k=k, v=v, gates=self.gates.tokens(start, end), active=active)
 
 
 def initial_state(weights: tuple[Tensor, ...], batch: int, form: MemoryForm) -> MemoryState:

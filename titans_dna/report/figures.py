@@ -16,17 +16,6 @@ from titans_dna.report.run import ContextBits, Evaluation, LogCurve
 from titans_dna.report.svg import INK, MUTED, RULE, SERIES, SURFACE, inline_svg
 from titans_dna.report.track import TrackProfile
 
-__all__ = [
-    "baseline_figure",
-    "calibration_figure",
-    "embedding_figure",
-    "region_figure",
-    "roc_figure",
-    "score_figure",
-    "track_figure",
-    "training_figure",
-]
-
 MODEL, TRAIN, VALIDATION = SERIES[0], SERIES[0], SERIES[1]
 MOST_POINTS = 3000  # drawn over all strips of regions; more make the page heavy and show nothing more
 

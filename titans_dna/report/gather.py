@@ -21,8 +21,6 @@ from titans_dna.report.samples import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_tracks
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
-__all__ = ["ReportData", "ReportInputs", "gather_inputs"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:

@@ -12,8 +12,6 @@ from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.formats import format_of
 
-__all__ = ["draw_effects"]
-
 LETTERS = "ACGT"
 COLOURS = {"A": "#2a9d4f", "C": "#2466b0", "G": "#e09b1b", "T": "#c8372d"}
 LONGEST = 2000  # most bases in a picture; letters of more could not be told apart

@@ -21,8 +21,6 @@ from titans_dna.report.svg import series_variable
 from titans_dna.report.track import describe_track
 from titans_dna.version import __version__
 
-__all__ = ["render_page"]
-
 MOST_REGIONS = 8  # rows in each of the two tables of regions
 
 

@@ -9,8 +9,6 @@ from titans_dna.errors import ConfigError
 from titans_dna.io.formats import HOLDS, sniff
 from titans_dna.io.scores import open_scores
 
-__all__ = ["part_of"]
-
 _PARTS = {
     "variants": "variants",
     "mutagenesis": "variants",

@@ -7,8 +7,6 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["principal_components", "umap_projection"]
-
 NEIGHBOURS = 15  # UMAP's own default
 
 

@@ -20,16 +20,6 @@ from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.tsv import read_tsv
 from titans_dna.report.projection import principal_components, umap_projection
 
-__all__ = [
-    "EmbeddedRegions",
-    "ScoredRegion",
-    "ScoredRegions",
-    "class_of",
-    "main_classes",
-    "read_embedded_regions",
-    "read_scored_regions",
-]
-
 OTHER = "other"
 
 

@@ -16,20 +16,6 @@ from numpy.typing import NDArray
 
 from titans_dna.errors import CheckpointError, FormatError, InputMissing
 
-__all__ = [
-    "Baseline",
-    "Classifier",
-    "ContextBits",
-    "Evaluation",
-    "InputFile",
-    "LogCurve",
-    "ModelRun",
-    "describe_file",
-    "read_classifier",
-    "read_evaluation",
-    "read_model_run",
-]
-
 
 @dataclass(frozen=True, kw_only=True)
 class InputFile:

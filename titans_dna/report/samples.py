@@ -12,8 +12,6 @@ from typing import Any
 
 from titans_dna.errors import FormatError, InputMissing
 
-__all__ = ["MEDIAN", "SampleRow", "read_sample"]
-
 MEDIAN = "0.5"  # key of the median among quantiles
 
 

@@ -27,8 +27,6 @@ from titans_dna.report.gather import ReportData
 from titans_dna.report.summaries import truth_rows
 from titans_dna.version import __version__
 
-__all__ = ["sample_statistics"]
-
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 

@@ -15,18 +15,6 @@ from titans_dna.inference.metrics import auroc, auroc_interval, average_precisio
 from titans_dna.report.run import ModelRun
 from titans_dna.report.variants import ScoredVariants
 
-__all__ = [
-    "HELD_OUT",
-    "OUTCOMES",
-    "TRAINED_ON",
-    "TruthRow",
-    "flattened",
-    "low_values",
-    "provenance",
-    "score_groups",
-    "truth_rows",
-]
-
 HELD_OUT, TRAINED_ON = "held-out contigs", "other contigs"
 
 #: What each outcome code means; a code that is not listed is shown without words.

@@ -17,8 +17,6 @@ from titans_dna.errors import FormatError
 from titans_dna.io.formats import sniff
 from titans_dna.io.scores import Scores, open_scores
 
-__all__ = ["TrackProfile", "describe_track", "read_tracks"]
-
 _KINDS = {
     "surprise": "Surprise of the memory{}, its loss at each base before it learns from it",
     "forgetting": "Forgetting: the share of the memory{} that each base erases",

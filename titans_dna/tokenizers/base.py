@@ -15,20 +15,6 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 
-__all__ = [
-    "BASES",
-    "SPECIALS",
-    "BaseIds",
-    "Buffer",
-    "Ids",
-    "Tokenizer",
-    "base_ids",
-    "check_ids",
-    "plain_text",
-    "smallest_dtype",
-    "soft_mask",
-]
-
 Ids = np.ndarray[Any, np.dtype[np.unsignedinteger[Any]]]
 #: Bases as bytes, or as a contiguous uint8 array of letters.
 Buffer = bytes | bytearray | memoryview | np.ndarray[Any, np.dtype[np.uint8]]

@@ -20,8 +20,6 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, check_ids, plain_text, smallest_dtype
 
-__all__ = ["PIECE_BP", "BpeTokenizer"]
-
 PIECE_BP = 4096  # bases encoded as one piece
 _LEARNED_BP = 512  # bases of a piece from which merges are learned
 _LONGEST_BP = 255  # most bases in a token: numbers of bases are stored in one byte

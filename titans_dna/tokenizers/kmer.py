@@ -22,8 +22,6 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, base_ids, check_ids, smallest_dtype
 
-__all__ = ["KmerTokenizer"]
-
 _FIRST = len(BASES)  # id of the first k-mer
 _CHUNK = 1 << 16  # bases encoded at once
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)

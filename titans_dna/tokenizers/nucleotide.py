@@ -9,8 +9,6 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.tokenizers.base import BASES, SPECIALS, BaseIds, Buffer, Ids, base_ids, check_ids, soft_mask
 
-__all__ = ["NucleotideTokenizer"]
-
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
 

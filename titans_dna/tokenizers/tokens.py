@@ -10,10 +10,8 @@ import numpy as np
 from titans_dna.genome.alphabet import count_ambiguous
 from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
 
-__all__ = ["Tokens", "new_bases", "tokenize"]
-
-_CHUNK = 1 << 20  # tokens handled at once
-_LOOK_BACK = 8  # earlier tokens that may cover a base of a token: overlapping k-mers have at most 8 bases
+_CHUNK = 1 << 20  # tokens looked at at once
+_LOOK_BACK = 8  # tokens before a token that may cover bases of it: those of an overlapping k-mer, which has 8 at most
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,19 +25,6 @@ class Tokens:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-    def token_of(self, base: int) -> int:
-        """Find the first token that covers a base of the contig (0-based).
-
-        Raises
-        ------
-        IndexError
-            If no token covers it.
-        """
-        number = int(np.searchsorted(self.offsets[:, 1], base, side="right"))
-        if number == len(self) or base < self.offsets[number, 0]:
-            raise IndexError(f"no token covers base {base}")
-        return number
 
 
 def tokenize(tokenizer: Tokenizer, sequence: Buffer, start: int = 0) -> Tokens:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -65,6 +67,24 @@ class Split:
     seed: int = 0
 
 
+class Piece(NamedTuple):
+    """A piece of a contig, and what it is for."""
+
+    genome: int  # number of its FASTA
+    contig: str
+    start: int  # 0-based half-open
+    end: int
+    part: str  # TRAIN, HOLDOUT or EXCLUDED
+
+    def codes(self, genomes: Sequence[Genome]) -> np.ndarray:
+        """Return the codes of its bases."""
+        return genomes[self.genome].codes_of(self.contig, self.start, self.end)
+
+    def sequence(self, genomes: Sequence[Genome]) -> bytes:
+        """Return its bases as letters."""
+        return genomes[self.genome].sequence_of(self.contig, self.start, self.end)
+
+
 @dataclass(frozen=True, kw_only=True)
 class TrainingData:
     """Pieces of contigs to learn from and to evaluate on."""
@@ -87,45 +107,35 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     """
     aliases = read_aliases(split.aliases) if split.aliases else []
     genomes = [open_genome(source.path, aliases) for source in sources]
-    parts = _parts(genomes, split)
-    pieces = [(index, contig, *piece) for (index, contig), found in parts.items() for piece in found]
-    learned = _fold([piece for piece in pieces if piece[4] == TRAIN], genomes)
+    pieces = _pieces(genomes, split)
+    trained, tested = ([p for p in pieces if p.part == part] for part in (TRAIN, HOLDOUT))
+    learned = _fold(trained)
     if not learned:
-        raise ConfigError("every contig is held out or excluded; leave at least one to learn from")
-    # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
-    # is learned, a version of the counts is read that has left its group out.
-    groups = [index % GENOME_GROUPS * FOLDS + fold for index, _, _, _, fold in learned]
+        raise ConfigError("every contig is held out; leave some to learn")
+    groups = [piece.genome % GENOME_GROUPS * FOLDS + fold for piece, fold in learned]
     left_out = _versions(groups)
     contigs = [
         Contig(
-            codes=genomes[index].codes_of(contig, start, end), weight=sources[index].weight,
-            versions=tuple(v for v, out in enumerate(left_out) if group in out), genome=index,
+            codes=piece.codes(genomes), weight=sources[piece.genome].weight,
+            versions=tuple(v for v, out in enumerate(left_out) if group in out), genome=piece.genome,
         )
-        for (index, contig, start, end, _), group in zip(learned, groups, strict=True)
+        for (piece, _), group in zip(learned, groups, strict=True)
     ]  # fmt: skip
-    held_out = [
-        # Without the bit of soft-masking, which only weighs the training loss.
-        genomes[i].codes_of(contig, start, end) & np.uint8(MASKED - 1)
-        if is_single(tokenizer)
-        else tokenizer.encode(genomes[i].sequence_of(contig, start, end))
-        for i, contig, start, end, part in pieces
-        if part == HOLDOUT
-    ]
-    words = [
-        WordContig.of(genomes[i].sequence_of(contig, start, end), tokenizer, sources[i].weight)
-        for i, contig, start, end, part in pieces
-        if part == TRAIN and not is_single(tokenizer)
-    ]
-    bed = "".join(f"{contig}\t{start}\t{end}\t{part}\t{sources[i].path}\n" for i, contig, start, end, part in pieces)
+    words: list[WordContig] = []
+    if is_single(tokenizer):
+        held_out = [piece.codes(genomes) & np.uint8(MASKED - 1) for piece in tested]
+    else:
+        held_out = [tokenizer.encode(piece.sequence(genomes)) for piece in tested]
+        words = [WordContig.of(p.sequence(genomes), tokenizer, sources[p.genome].weight) for p in trained]
+    bed = "".join(f"{p.contig}\t{p.start}\t{p.end}\t{p.part}\t{sources[p.genome].path}\n" for p in pieces)
+    learned_of = {piece[:2] for piece in trained}
     record = {
         "fasta": [str(source.path) for source in sources],
         "fasta_weight": [source.weight for source in sources],
         "fasta_md5": {str(genome.path): genome.md5 for genome in genomes},
-        "train_contigs": _names(pieces, TRAIN),
-        "holdout_contigs": _names(
-            [p for p in pieces if p[:2] not in {q[:2] for q in pieces if q[4] == TRAIN}], HOLDOUT
-        ),
-        "excluded_contigs": _names(pieces, EXCLUDED),
+        "train_contigs": _names(trained),
+        "holdout_contigs": _names(piece for piece in tested if piece[:2] not in learned_of),
+        "excluded_contigs": _names(piece for piece in pieces if piece.part == EXCLUDED),
         "matched_contigs": {
             name: {"contig": contig, "by": how}
             for genome in genomes
@@ -138,12 +148,12 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     )
 
 
-def _names(pieces: Sequence[tuple[int, str, int, int, str]], part: str) -> list[str]:
-    return list(dict.fromkeys(contig for _, contig, _, _, which in pieces if which == part))
+def _names(pieces: Iterable[Piece]) -> list[str]:
+    return list(dict.fromkeys(piece.contig for piece in pieces))
 
 
-def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], list[tuple[int, int, str]]]:
-    """Return the pieces of every contig of every genome, in order: start, end (0-based half-open) and part."""
+def _pieces(genomes: Sequence[Genome], split: Split) -> list[Piece]:
+    """Return the pieces of every contig of every genome, in order."""
     regions = _regions(genomes, split.holdout_bed)
     named = {**_named(genomes, split.holdout, HOLDOUT), **_named(genomes, split.exclude, EXCLUDED)}
     keys = [(index, contig) for index, genome in enumerate(genomes) for contig in genome.contigs.names]
@@ -154,11 +164,11 @@ def _parts(genomes: Sequence[Genome], split: Split) -> dict[tuple[int, str], lis
     # A stream of its own (7), so that the split does not depend on what else uses the seed.
     drawn = np.random.default_rng([split.seed, 7]).permutation(len(free))[:count]
     named |= {free[i]: HOLDOUT for i in drawn}
-    parts = {}
-    for index, contig in keys:
-        length, key = genomes[index].contigs.lengths[contig], (index, contig)
-        parts[key] = [(0, length, named[key])] if key in named else _around(length, regions.get(key, []))
-    return parts
+    pieces: list[Piece] = []
+    for key in keys:
+        whole = Piece(*key, 0, genomes[key[0]].contigs.lengths[key[1]], named.get(key, TRAIN))
+        pieces += [whole] if key in named else _around(whole, regions.get(key, []))
+    return pieces
 
 
 def _named(genomes: Sequence[Genome], names: Sequence[str], part: str) -> dict[tuple[int, str], str]:
@@ -193,35 +203,31 @@ def _regions(genomes: Sequence[Genome], bed: Path | None) -> dict[tuple[int, str
     return found
 
 
-def _around(length: int, regions: Sequence[tuple[int, int]]) -> list[tuple[int, int, str]]:
-    """Return the held-out regions of a contig, without overlaps, and the pieces to learn from between them."""
-    pieces: list[tuple[int, int, str]] = []
+def _around(whole: Piece, regions: Sequence[tuple[int, int]]) -> list[Piece]:
+    """Return the held-out regions of a contig, merged, and what lies between them."""
+    pieces: list[Piece] = []
     at = 0
     for start, end in sorted(regions):
-        start, end = max(start, at), min(end, length)
+        start, end = max(start, at), min(end, whole.end)
         if start >= end:
             continue
         if start > at:
-            pieces.append((at, start, TRAIN))
-        pieces.append((start, end, HOLDOUT))
+            pieces.append(whole._replace(start=at, end=start))
+        pieces.append(whole._replace(start=start, end=end, part=HOLDOUT))
         at = end
-    return [*pieces, (at, length, TRAIN)] if at < length else pieces
+    return [*pieces, whole._replace(start=at)] if at < whole.end else pieces
 
 
-def _fold(
-    pieces: Sequence[tuple[int, str, int, int, str]], genomes: Sequence[Genome]
-) -> list[tuple[int, str, int, int, int]]:
-    """Assign every piece to a fold of its genome; the pieces of a genome with few are each cut into one per fold."""
-    counts = [sum(1 for piece in pieces if piece[0] == index) for index in range(len(genomes))]
+def _fold(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
+    """Give every piece a fold of its genome; a genome of few pieces is cut into one piece per fold."""
+    counts = Counter(piece.genome for piece in pieces)
     out = []
-    for index, contig, start, end, _ in pieces:
-        if counts[index] >= FOLDS:
-            # By a checksum of the name, so that all pieces of a contig, and the same contig in another run, have one
-            # fold.
-            out.append((index, contig, start, end, zlib.crc32(contig.encode()) % FOLDS))
+    for piece in pieces:
+        if counts[piece.genome] >= FOLDS:
+            out.append((piece, zlib.crc32(piece.contig.encode()) % FOLDS))
             continue
-        cuts = np.linspace(start, end, FOLDS + 1).astype(int).tolist()
-        out += [(index, contig, cuts[i], cuts[i + 1], i) for i in range(FOLDS)]
+        cuts = np.linspace(piece.start, piece.end, FOLDS + 1).astype(int).tolist()
+        out += [(piece._replace(start=start, end=end), fold) for fold, (start, end) in enumerate(pairwise(cuts))]
     return out
 
 

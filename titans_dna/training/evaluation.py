@@ -40,7 +40,7 @@ def carried_bits(
     model: Backbone,
     contigs: Sequence[np.ndarray],
     bos: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
     """Return the bits per base of whole contigs, given as token ids; each is streamed once from its start."""
@@ -51,8 +51,7 @@ def carried_bits(
             # In float64, because float32 loses digits in sums over millions of bases.
             total -= float(piece.log_probabilities[known].sum(dtype=np.float64))
             bases += int(known.sum())
-            if progress:
-                progress(len(known))
+            progress(len(known))
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
@@ -61,7 +60,7 @@ def reset_bits(
     contigs: Sequence[np.ndarray],
     bos: int,
     window_tokens: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> BitsPerBase:
     """Return the bits per base if every window of ``window_tokens`` tokens is read by itself, with a fresh memory."""
@@ -70,8 +69,7 @@ def reset_bits(
         known = torch.isfinite(nats)
         total += float(nats[known].double().sum())
         bases += int(counts[known].sum())
-        if progress:
-            progress(int(counts.sum()))
+        progress(int(counts.sum()))
     return BitsPerBase(bits=total / max(1, bases) / math.log(2), bases=bases)
 
 
@@ -181,7 +179,7 @@ def evaluate_model(
     fasta: Fasta,
     contigs: Sequence[str],
     window_tokens: int,
-    progress: Callable[[int], None] | None = None,
+    progress: Callable[[int], None] = lambda _: None,
 ) -> dict[str, Any]:
     """Return the bits per base of ``contigs`` with the memory carried along and with it reset, and of Markov models.
 

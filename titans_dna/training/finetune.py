@@ -116,7 +116,7 @@ def finetune_model(
     require_single_bases(model, "classifiers")
     config = replace(config, epochs=config.passes(len(data.training)))
     torch.manual_seed(config.seed)
-    device = next(model.backbone.parameters()).device
+    device = model.device
     backbone = copy.deepcopy(model.backbone)
     net = Classifier(backbone, len(data.classes), model.bos).to(device)
     started = time.monotonic()

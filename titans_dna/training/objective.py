@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -39,21 +37,10 @@ class NextBase(nn.Module):
         if batch.recalled is not None:
             codes = torch.from_numpy(batch.recalled.view(np.int32)).to(device)
             ahead = Recalled(codes, None)
-        with reading(self.backbone, batch), autocast:
-            out = self.backbone.stream(inputs, state, recalled=ahead)
+        counts, versions = self.backbone.counts, None
+        if counts is not None and counts.versions > 1:  # each lane reads the version that has not seen its contig
+            versions = torch.from_numpy(batch.versions).to(device)
+        with autocast:
+            out = self.backbone.stream(inputs, state, recalled=ahead, versions=versions)
         loss = F.cross_entropy(out.logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(weights)
         return (loss * weights).sum() / max(total_weight, 1.0), out.state
-
-
-@contextmanager
-def reading(backbone: Backbone, batch: Batch) -> Iterator[None]:
-    """Let each lane read a version of the word counts that has not counted its contig."""
-    counts = backbone.counts
-    if counts is None or counts.versions == 1:
-        yield
-        return
-    counts.rows = torch.from_numpy(batch.versions).to(counts.counts.device)
-    try:
-        yield
-    finally:
-        counts.rows = None

@@ -20,9 +20,7 @@ from pathlib import Path
 from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.discard import discard
 
-__all__ = ["atomic_path", "disk_errors", "drop_leftovers", "full_disk", "temporary_path"]
-
-_NAME_BYTES = 120  # most bytes of the final name in a temporary one; file systems allow names of 255 bytes
+_NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
 
 
 @contextmanager

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from titans_dna.io.disk.atomic import atomic_path
 
-__all__ = ["path_beside", "read_beside", "write_beside"]
-
 
 def path_beside(path: str | os.PathLike[str]) -> Path:
     """Return the path of the metadata of a file."""

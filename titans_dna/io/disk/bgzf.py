@@ -1,28 +1,23 @@
-"""BGZF, the blocked gzip of SAMtools: blocks, their index (.gzi), and bytes out of the middle.
+"""BGZF, the blocked gzip of SAMtools, read by htslib: what tells it, where it ends, and bytes out of the middle.
 
 A BGZF file is a series of gzip members of at most 64 KiB uncompressed, each with an extra field ``BC`` that holds its
 compressed size less one. The .gzi index is little-endian: a uint64 count, then for every block but the first two
 uint64, its offset in the compressed and in the uncompressed file. Specification: SAMv1, section 4.1. Check sums are
-checked by zlib on whole-block reads.
+checked by htslib.
 """
 
 from __future__ import annotations
 
-import contextlib
 import io
-import os
 import struct
-import zlib
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
 from titans_dna.errors import FormatError
 
-__all__ = ["BgzfReader", "is_bgzf", "iterate_blocks", "read_gzi", "require_end", "write_gzi"]
-
-_LONG = 1 << 20  # longest read in bytes that is done here; htslib does longer ones
 #: The empty block that ends a BGZF file.
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 GZIP_MAGIC = b"\x1f\x8b"
@@ -47,38 +42,6 @@ def require_end(path: Path) -> None:
             raise FormatError("lacks the block that ends a BGZF file: it may be cut off. Copy it again.", path=path)
 
 
-def iterate_blocks(stream: BinaryIO, path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield (compressed offset, uncompressed bytes) of every block from the stream's position on.
-
-    Raises
-    ------
-    FormatError
-        If a block is damaged or cut off.
-    """
-    offset = stream.tell()
-    while head := stream.read(18):
-        if not is_bgzf(head):
-            raise FormatError(
-                f"no BGZF block at byte {offset}. The file is damaged or cut off; copy it again.", path=path
-            )
-        size = struct.unpack("<H", head[16:18])[0] + 1  # BSIZE, the size of the whole block less one
-        body = stream.read(size - 18)
-        try:
-            data = zlib.decompress(head + body, wbits=31)  # 31: with gzip's header and checksum
-        except zlib.error as error:
-            raise FormatError(
-                f"damaged BGZF block at byte {offset} ({error}). Copy the file again.", path=path
-            ) from None
-        yield offset, data
-        offset += size
-
-
-def write_gzi(path: Path, blocks: list[tuple[int, int]]) -> None:
-    """Write a .gzi index of (compressed, uncompressed) offsets, without the first block (0, 0)."""
-    rest = [pair for pair in blocks if pair != (0, 0)]
-    path.write_bytes(struct.pack("<Q", len(rest)) + b"".join(struct.pack("<QQ", *pair) for pair in rest))
-
-
 def read_gzi(path: Path) -> list[tuple[int, int]]:
     """Read a .gzi index as (compressed, uncompressed) offsets, the first block (0, 0) included.
 
@@ -94,8 +57,50 @@ def read_gzi(path: Path) -> list[tuple[int, int]]:
     return [(0, 0), *struct.iter_unpack("<QQ", data[8:])]
 
 
-class BgzfReader:
-    """Reads byte ranges of the uncompressed content; safe across threads and forks: they share no file position.
+@contextmanager
+def quiet_htslib() -> Iterator[None]:
+    """Let htslib print nothing meanwhile: what it would say is said in one line by whoever catches its error."""
+    import pysam
+
+    verbosity = pysam.set_verbosity(0)
+    try:
+        yield
+    finally:
+        pysam.set_verbosity(verbosity)
+
+
+class BgzfStream(io.RawIOBase):
+    """The uncompressed content from its start on; an error of a read is an OSError."""
+
+    def __init__(self, path: Path) -> None:
+        import pysam
+
+        self._stream = pysam.BGZFile(str(path), "rb", index=None)
+
+    def readable(self) -> bool:
+        """Tell that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into a buffer; htslib says where the file is damaged."""
+        with quiet_htslib():
+            data = self._stream.read(len(buffer))
+        buffer[: len(data)] = data
+        return len(data)
+
+    def seek_virtual(self, offset: int) -> None:
+        """Go to a virtual offset: 48 bits of the block's, 16 of the byte in it."""
+        self._stream.seek(offset)
+
+    def close(self) -> None:
+        """Close the file."""
+        with quiet_htslib(), suppress(OSError):  # told already while reading
+            self._stream.close()
+        super().close()
+
+
+def read_span(path: Path, blocks: list[tuple[int, int]], start: int, end: int) -> bytes:
+    """Read uncompressed bytes start to end (0-based half-open), fewer at the end of the file.
 
     Parameters
     ----------
@@ -103,48 +108,18 @@ class BgzfReader:
         A BGZF file.
     blocks
         Offsets of its blocks, as `read_gzi` gives them.
+    start, end
+        In the uncompressed content.
+
+    Raises
+    ------
+    FormatError
+        If the file is damaged.
     """
-
-    def __init__(self, path: Path, blocks: list[tuple[int, int]]) -> None:
-        self.path = path
-        self._file = os.open(path, os.O_RDONLY)
-        self._size = os.fstat(self._file).st_size
-        self._compressed = [pair[0] for pair in blocks]
-        self._uncompressed = [pair[1] for pair in blocks]
-
-    def close(self) -> None:
-        """Close the file; closing twice does no harm."""
-        if self._file >= 0:
-            os.close(self._file)
-            self._file = -1
-
-    def read(self, start: int, end: int) -> bytes:
-        """Give uncompressed bytes start to end (0-based half-open), fewer at the end of the file."""
-        if end - start > _LONG:
-            return self._read_long(start, end)
-        first = bisect_right(self._uncompressed, start) - 1
-        beyond = bisect_left(self._uncompressed, end)
-        low = self._compressed[first]
-        high = self._compressed[beyond] if beyond < len(self._compressed) else self._size
-        stream = io.BytesIO(os.pread(self._file, high - low, low))
-        data = b"".join(block for _, block in iterate_blocks(stream, self.path))
-        at = self._uncompressed[first]
-        return data[max(start - at, 0) : max(end - at, 0)]
-
-    def _read_long(self, start: int, end: int) -> bytes:
-        """Read through htslib, which decompresses faster; its file position forces a handle for each call."""
-        import pysam
-
-        first = bisect_right(self._uncompressed, start) - 1
-        stream = pysam.BGZFile(str(self.path), "rb", index=None)
+    compressed, uncompressed = blocks[bisect_right(blocks, start, key=lambda block: block[1]) - 1]
+    with BgzfStream(path) as stream:
         try:
-            # A virtual file offset: the byte of the block in the file, shifted, and the byte inside the block (SAMv1,
-            # 4.1.1).
-            stream.seek(self._compressed[first] << 16 | start - self._uncompressed[first])
-            data: bytes = stream.read(end - start)
+            stream.seek_virtual(compressed << 16 | start - uncompressed)
+            return stream.read(end - start) or b""
         except OSError as error:
-            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self.path) from None
-        finally:
-            with contextlib.suppress(OSError):
-                stream.close()
-        return data
+            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=path) from None

@@ -16,8 +16,6 @@ from pathlib import Path
 from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.atomic import atomic_path
 
-__all__ = ["cache_entry", "cache_folder", "store", "try_to_store"]
-
 logger = logging.getLogger(__name__)
 
 _LAYOUT = 1  # to be raised whenever the meaning of a stored entry changes

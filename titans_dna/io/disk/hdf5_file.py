@@ -12,8 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-__all__ = ["DiskFile", "new_hdf5"]
-
 
 class DiskFile(io.FileIO):
     """A new file for h5py.File(..., "w"); after a failed write, all further data are dropped."""

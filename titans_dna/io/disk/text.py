@@ -11,8 +11,6 @@ from pathlib import Path
 
 from titans_dna.errors import FormatError, InputMissing
 
-__all__ = ["read_lines"]
-
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """Yield line numbers, from 1, and lines without line ends; ``-`` is standard input. A byte order mark is dropped.

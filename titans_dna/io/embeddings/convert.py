@@ -25,13 +25,11 @@ import numpy as np
 from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.beside import write_beside
+from titans_dna.io.embeddings.frames import anndata_parts
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import EmbeddingWriter
+from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter
 from titans_dna.io.formats import FORMATS, Format, endings_of, format_of, require_package, sniff
 
-__all__ = ["as_hdf5", "convert_embeddings"]
-
-COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
 BLOCK_BYTES = 4 << 20
 KEY = b"titans_dna"
 
@@ -130,24 +128,11 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
     """Write AnnData: tables through anndata itself, and the vectors block by block into an array of its layout."""
     import anndata.io as elements
     import h5py
-    import pandas
 
-    table = pandas.DataFrame({key: embeddings.column(key) for key in COLUMNS})
-    table.index = table.index.astype(str)
-    contigs = embeddings.contigs
-    uns = {
-        "titans_dna": embeddings.attributes,
-        "contigs": pandas.DataFrame(
-            {"length": [pair[0] for pair in contigs.values()], "md5": [pair[1] for pair in contigs.values()]},
-            index=pandas.Index(list(contigs), dtype=object),
-        ),
-    }
-    var = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
-    # Readers of AnnData expect these groups even if they are empty.
     empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
     with h5py.File(path, "w") as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
-        for key, value in {"obs": table, "var": var, "uns": uns, **empty}.items():
+        for key, value in {**anndata_parts(embeddings), **empty}.items():
             elements.write_elem(file, key, value)
         shape, dtype = (len(embeddings), embeddings.width), embeddings.vectors(0, 0).dtype
         data = file.create_dataset("X", shape, dtype)

@@ -6,16 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from titans_dna.errors import ConfigError
+from titans_dna.io.embeddings.writer import COLUMNS
 
 if TYPE_CHECKING:
     import anndata as ad
     import pandas as pd
 
     from titans_dna.io.embeddings.reader import Embeddings
-
-__all__ = ["embeddings_anndata", "embeddings_frame"]
-
-COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")
 
 
 def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
@@ -50,15 +47,20 @@ def embeddings_anndata(embeddings: Embeddings) -> ad.AnnData:
     """
     if embeddings.ragged:
         raise ConfigError(f"{embeddings.path}: has one vector per base, which AnnData cannot hold. Use to_pandas.")
-    anndata, pandas = _load("anndata", "convert"), _load("pandas", "pandas")
+    parts = anndata_parts(embeddings)
+    return _load("anndata", "convert").AnnData(X=embeddings.vectors(), **parts)
+
+
+def anndata_parts(embeddings: Embeddings) -> dict[str, Any]:
+    """Return ``obs``, ``var`` and ``uns`` of AnnData made of embeddings."""
+    pandas = _load("pandas", "pandas")
     table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
     table.index = table.index.astype(str)
     names = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
     contigs = embeddings.contigs
     lengths, sums = [pair[0] for pair in contigs.values()], [pair[1] for pair in contigs.values()]
     found = pandas.DataFrame({"length": lengths, "md5": sums}, index=pandas.Index(list(contigs), dtype=object))
-    uns = {"titans_dna": embeddings.attributes, "contigs": found}
-    return anndata.AnnData(X=embeddings.vectors(), obs=table, var=names, uns=uns)
+    return {"obs": table, "var": names, "uns": {"titans_dna": embeddings.attributes, "contigs": found}}
 
 
 def _load(name: str, extra: str) -> Any:

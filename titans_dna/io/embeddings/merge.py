@@ -18,9 +18,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import EmbeddingWriter, Outline
-
-__all__ = ["merge_embeddings"]
+from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, Outline
 
 OWN = ("shard", "command", "created", "fasta")  # attributes in which shards may differ
 OF_SHARDS = ("shard", "created", "regions_sha256")  # attributes that the merged file does not take over
@@ -34,7 +32,7 @@ def merge_embeddings(
     *,
     virtual: bool = False,
     command: str = "",
-    progress: Callable[[int, int], None] | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Merge shards and return the number of rows.
 
@@ -76,8 +74,7 @@ def merge_embeddings(
         ) as writer:  # fmt: skip
             for columns, vectors, counts in _blocks(shards, rows, total, with_vectors=not virtual):
                 writer.append_columns(columns, vectors, counts=counts)
-                if progress:
-                    progress(len(columns["start"]), total)
+                progress(len(columns["start"]), total)
     return total
 
 
@@ -141,9 +138,9 @@ def _blocks(
         spans = [np.searchsorted(found, [start, end]).tolist() for found in rows]
         order = np.argsort(np.concatenate([f[low:high] for f, (low, high) in zip(rows, spans, strict=True)]))
         pieces = list(zip(shards, spans, strict=True))
-        keys = ("contig", "start", "end", "strand", "name", "outcome")
         columns = {
-            key: np.concatenate([shard.column(key, low, high) for shard, (low, high) in pieces])[order] for key in keys
+            key: np.concatenate([shard.column(key, low, high) for shard, (low, high) in pieces])[order]
+            for key in COLUMNS
         }
         counts = None
         if shards[0].ragged:

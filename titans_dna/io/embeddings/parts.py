@@ -13,18 +13,16 @@ import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.io.disk.contexts import Closing
 
-__all__ = ["PartVectors", "VectorFile"]
 
-
-class VectorFile:
-    """Writes vectors one after the other; a context manager.
+class VectorFile(Closing):
+    """Vectors that are written one behind the other; a context manager.
 
     Parameters
     ----------
@@ -48,13 +46,8 @@ class VectorFile:
             self._files = [file.open("ab") for file in self._sizes]
             self._cut()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close the files, and cut off what `flush` has not secured, which gives back its room on a full disk."""
+    def close(self) -> None:
+        """Close the files, and give back the room of what `flush` has not made sure of."""
         for file in self._files:
             with suppress(OSError):  # `append` and `flush` report a full disk
                 file.close()

@@ -14,16 +14,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import FormatError, InputMissing
 from titans_dna.genome.interval import Interval
+from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
-
-__all__ = ["Embeddings", "Selection", "open_embeddings"]
 
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -31,8 +29,8 @@ _BLOCK = 1 << 16  # rows of coordinates that are searched at once
 _BATCH = 1024
 
 
-class Embeddings:
-    """A file of embeddings, opened by `open_embeddings`; a context manager.
+class Embeddings(Closing):
+    """Vectors of regions read back; made by `open_embeddings`, and a context manager.
 
     An item is the vector (width,) of a region, or the vectors (bases, width) of its bases in a ragged file.
     """
@@ -41,14 +39,6 @@ class Embeddings:
         self.path = path
         self._opened: tuple[int, Any] | None = None
         _check(self._file, path)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"path": self.path, "_opened": None}

@@ -44,14 +44,13 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.hdf5_file import DiskFile
 
-__all__ = ["COMPRESSIONS", "FORMAT_VERSION", "TEXT_COLUMNS", "EmbeddingWriter", "Outline"]
-
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # bytes of a chunk of vectors
 CHUNK_ROWS = 1024  # rows of a chunk of coordinates
 MOST_TEXT_BYTES = 64  # longest text that is stored with a fixed width
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")
+COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")  # of /regions
 TEXT_COLUMNS = ("contig", "strand", "name", "outcome")
 EMBEDDED = "embedded"
 
@@ -266,7 +265,7 @@ def lay_out_regions(
 
     text = h5py.string_dtype("utf-8")
     widths = {**text_bytes, "strand": 1, "outcome": 16}
-    for key in ("contig", "start", "end", "strand", "name", "outcome"):
+    for key in COLUMNS:
         fixed = key in TEXT_COLUMNS and 0 <= widths.get(key, -1) <= MOST_TEXT_BYTES
         kind = h5py.string_dtype("utf-8", max(1, widths[key])) if fixed else text if key in TEXT_COLUMNS else np.int64
         file.create_dataset(f"regions/{key}", (0,), kind, maxshape=(None,), chunks=(CHUNK_ROWS,))

@@ -25,8 +25,6 @@ from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.text import read_lines
 
-__all__ = ["IntervalRecord", "iterate_intervals", "iterate_records", "read_intervals"]
-
 _ANNOTATION = re.compile(r"\.(gtf|gff|gff2|gff3)(\.gz|\.bgz)?$", re.IGNORECASE)
 _GTF_PAIR = re.compile(r'\s*([^\s;="]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
 _NAMES = ("transcript_id", "Parent", "gene_id", "gene_name", "Name", "ID")

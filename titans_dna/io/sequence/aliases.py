@@ -11,8 +11,6 @@ import os
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.text import read_lines
 
-__all__ = ["read_aliases"]
-
 
 def read_aliases(path: str | os.PathLike[str]) -> list[tuple[str, ...]]:
     """Read the groups of names, for `titans_dna.genome.contigs.ContigTable`.

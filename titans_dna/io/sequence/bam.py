@@ -28,13 +28,11 @@ from titans_dna.errors import FormatError, IndexStale, InputMissing, ReferenceMi
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
-from titans_dna.io.disk.bgzf import is_bgzf, require_end
+from titans_dna.io.disk.bgzf import is_bgzf, quiet_htslib, require_end
 from titans_dna.io.disk.cache import cache_entry, store
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
-
-__all__ = ["AlignedReads", "Read", "ReadFilter", "open_reads"]
 
 logger = logging.getLogger(__name__)
 
@@ -212,6 +210,7 @@ class AlignedReads(Closing):
         return printed
 
 
+@quiet_htslib()
 def open_reads(
     path: str | os.PathLike[str], reference: Fasta | None = None, *, aliases: Iterable[Sequence[str]] = ()
 ) -> AlignedReads:
@@ -247,7 +246,6 @@ def open_reads(
         require_end(path)
     if cram and reference is None:
         raise InputMissing("is CRAM, which needs the reference it was made with. Give --fasta.", path=path)
-    verbosity = pysam.set_verbosity(0)
     try:
         fasta = reference_for_htslib(reference.path) if cram and reference is not None else None
         contigs, by_position, sums = _header(path, fasta)
@@ -262,8 +260,6 @@ def open_reads(
         said = " ".join(str(error).split())[-200:]
         message = f"is no readable BAM, CRAM or SAM ({said}). Copy it again, or write it anew with samtools view."
         raise FormatError(message, path=path) from None
-    finally:
-        pysam.set_verbosity(verbosity)
     return AlignedReads(path, Path(used), file, table, fasta)
 
 

@@ -9,22 +9,16 @@ deletions.
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 
 from titans_dna.errors import FormatError, ReferenceMismatch
-from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
-from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.bam import AlignedReads, ReadFilter
-from titans_dna.io.sequence.fasta import Fasta
-
-__all__ = ["ConsensusOptions", "SampleGenome", "consensus_sequence"]
+from titans_dna.io.sequence.fasta import Fasta, Genome
 
 _TILE = 1 << 20  # bases called at once
 _TILES_KEPT = 64
@@ -49,8 +43,8 @@ class ConsensusOptions:
         return (*options, "-A") if self.ambiguous else options
 
 
-class SampleGenome(Closing):
-    """The reference with the bases that the reads of a sample call; a context manager.
+class SampleGenome(Genome):
+    """The reference as one sample has it, by its reads; a context manager.
 
     Parameters
     ----------
@@ -77,10 +71,11 @@ class SampleGenome(Closing):
         *,
         fill: Literal["reference", "n"] = "reference",
     ) -> None:
-        self._reference, self._reads, self._options, self._fill = reference, reads, options, fill
-        self._tiles: OrderedDict[tuple[str, int], bytes] = OrderedDict()
-        self._md5: dict[str, str] = {}
-        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # losses of each tile called so far
+        super().__init__(reads.path, reference.contigs)
+        self.fill = fill
+        self._reference, self._reads, self._options = reference, reads, options
+        self._tile = lru_cache(_TILES_KEPT)(self._call)
+        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # of each tile called so far
         self._names: dict[str, str] = {}
         for name, length in reads.contigs.lengths.items():
             contig = reference.contigs.resolve(name)
@@ -94,26 +89,6 @@ class SampleGenome(Closing):
             raise ReferenceMismatch(
                 f"shares no contig with {reference.path}. Give the genome it is aligned to.", path=reads.path
             )
-
-    @property
-    def path(self) -> Path:
-        """The file of reads."""
-        return self._reads.path
-
-    @property
-    def contigs(self) -> ContigTable:
-        """Names and lengths of the reference."""
-        return self._reference.contigs
-
-    @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that the reference says are circular."""
-        return self._reference.circular
-
-    @property
-    def fill(self) -> str:
-        """What stands where no base is called: ``reference`` or ``n``."""
-        return self._fill
 
     @property
     def losses(self) -> dict[str, int]:
@@ -136,37 +111,9 @@ class SampleGenome(Closing):
             parts.append(tile[max(start - at, 0) : end - at])
         return b"".join(parts)
 
-    def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Give bases as `fetch` does, as a new uint8 array of letters."""
-        length = self.contigs.lengths[self.contigs.require(contig)]
-        return np.frombuffer(self.fetch(contig, start, length if end is None else end), np.uint8).copy()
-
-    def sequence(self, contig: str) -> bytes:
-        """Give a whole contig."""
-        return self.fetch(contig, 0, self.contigs.lengths[self.contigs.require(contig)])
-
-    def md5(self, contig: str) -> str:
-        """Give the MD5 of the contig as the sample has it (upper case)."""
-        name = self.contigs.require(contig)
-        if name not in self._md5:
-            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
-        return self._md5[name]
-
-    def _tile(self, contig: str, start: int) -> bytes:
-        """Call the bases of one tile, or find them among the last ones called."""
-        key = (contig, start)
-        if key in self._tiles:
-            self._tiles.move_to_end(key)
-            return self._tiles[key]
+    def _call(self, contig: str, start: int) -> bytes:
+        """Call the bases of one tile, in the reference's coordinates."""
         end = min(start + _TILE, self.contigs.lengths[contig])
-        tile = self._call(contig, start, end)
-        self._tiles[key] = tile
-        if len(self._tiles) > _TILES_KEPT:
-            self._tiles.popitem(last=False)
-        return tile
-
-    def _call(self, contig: str, start: int, end: int) -> bytes:
-        """Call bases in the reference's coordinates."""
         reference = self._reference.letters(contig, start, end)
         if contig not in self._names:
             called = np.full(end - start, ord("N"), np.uint8)
@@ -181,7 +128,7 @@ class SampleGenome(Closing):
                 raise FormatError(message, path=self._reads.path)
         # Deleted bases stay N even if gaps are filled: the sample is known not to have the reference's base there.
         deleted, missing = called == ord("*"), called == ord("N")
-        if self._fill == "reference":
+        if self.fill == "reference":
             called[missing] = reference[missing]
         called[deleted] = ord("N")
         lost = int(deleted.sum()), int(missing.sum())

@@ -3,7 +3,7 @@
 Plain, gzip and BGZF-compressed files are told apart by their bytes, never by their name. How each is read:
 
 * plain: through a memory map; the index is the .fai beside the file if it fits, else one made into the cache folder;
-* BGZF: in place, with .fai and .gzi beside it or in the cache; whole contigs block by block, windows by pyfaidx;
+* BGZF: in place by htslib, with .fai and .gzi beside it or in the cache;
 * gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
 FASTA.
 
@@ -20,10 +20,11 @@ import hashlib
 import logging
 import os
 import zlib
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -33,8 +34,6 @@ from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
-
-__all__ = ["Fasta", "Genome", "open_fasta"]
 
 logger = logging.getLogger(__name__)
 
@@ -52,88 +51,65 @@ _OTHER_FORMATS = {
 }
 
 
-@runtime_checkable
-class Genome(Protocol):
-    """A source of sequence: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`).
+class Genome(Closing):
+    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`); a context manager.
 
-    Coordinates are 0-based half-open, and cut off at the ends of the contig. Names may be aliases.
+    Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+
+    Parameters
+    ----------
+    path
+        The file that was opened.
+    contigs
+        Names and lengths, in file order; it also answers to aliases.
     """
 
-    @property
-    def path(self) -> Path:
-        """The file that was opened."""
-        ...
+    def __init__(self, path: Path, contigs: ContigTable) -> None:
+        self.path, self.contigs = path, contigs
+        self._md5: dict[str, str] = {}
 
-    @property
-    def contigs(self) -> ContigTable:
-        """Names and lengths."""
-        ...
-
-    @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that are known to be circular."""
-        ...
-
+    @abstractmethod
     def fetch(self, contig: str, start: int, end: int) -> bytes:
-        """Read bases start to end."""
-        ...
+        """Read bases start to end (0-based half-open), clamped at the ends of the contig.
+
+        Raises
+        ------
+        ContigUnknown
+            If no contig answers to the name.
+        """
 
     def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """Read bases as an array of letters."""
-        ...
+        """Read bases as `fetch` does, as a new uint8 array of letters."""
+        length = self.contigs.lengths[self.contigs.require(contig)]
+        return np.frombuffer(bytearray(self.fetch(contig, start, length if end is None else end)), np.uint8)
 
     def sequence(self, contig: str) -> bytes:
         """Read a whole contig."""
-        ...
+        return self.fetch(contig, 0, self.contigs.lengths[self.contigs.require(contig)])
 
     def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``."""
-        ...
+        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        name = self.contigs.require(contig)
+        if name not in self._md5:
+            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
+        return self._md5[name]
 
-    def close(self) -> None:
-        """Close the files."""
-        ...
 
-
-class Fasta(Closing):
-    """The sequences of one file, opened by `open_fasta`; a context manager.
+class Fasta(Genome):
+    """Sequences of one file; made by `open_fasta`, and a context manager.
 
     Bases are returned as they are in the file, with their case and all IUPAC codes.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        source: Source,
-        contigs: ContigTable,
-        circular: frozenset[str],
-        aliases: Iterable[Sequence[str]] = (),
-    ) -> None:
-        self._path, self._source, self._contigs, self._circular = path, source, contigs, circular
-        self._aliases = tuple(aliases)
-        self._md5: dict[str, str] = {}
+    def __init__(self, path: Path, source: Source, contigs: ContigTable, aliases: Iterable[Sequence[str]] = ()) -> None:
+        super().__init__(path, contigs)
+        self._source, self._aliases = source, tuple(aliases)
 
     def __repr__(self) -> str:
-        return f"Fasta({str(self._path)!r}, {len(self._contigs)} contigs)"
+        return f"Fasta({str(self.path)!r}, {len(self.contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A memory map cannot be pickled, so a worker process opens the file again.
-        return partial(open_fasta, aliases=self._aliases), (self._path,)
-
-    @property
-    def path(self) -> Path:
-        """The file that was opened."""
-        return self._path
-
-    @property
-    def contigs(self) -> ContigTable:
-        """Names and lengths, in file order; aliases are found too."""
-        return self._contigs
-
-    @property
-    def circular(self) -> frozenset[str]:
-        """Contigs that the file says are circular (GenBank and EMBL only; FASTA cannot say)."""
-        return self._circular
+        return partial(open_fasta, aliases=self._aliases), (self.path,)
 
     def close(self) -> None:
         """Close the file; arrays and bytes that were returned stay valid."""
@@ -147,27 +123,16 @@ class Fasta(Closing):
         ContigUnknown
             If the file has no contig of this name or alias.
         """
-        name = contig if contig in self._contigs else self._contigs.require(contig)
-        start, end = max(start, 0), min(end, self._contigs.lengths[name])
+        name = contig if contig in self.contigs else self.contigs.require(contig)
+        start, end = max(start, 0), min(end, self.contigs.lengths[name])
         return self._source.fetch(name, start, end) if start < end else b""
 
     def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
         """Read bases as `fetch` does, as a new uint8 array of letters; the fastest way to a whole contig."""
-        name = contig if contig in self._contigs else self._contigs.require(contig)
-        length = self._contigs.lengths[name]
+        name = contig if contig in self.contigs else self.contigs.require(contig)
+        length = self.contigs.lengths[name]
         start, end = max(start, 0), length if end is None else min(end, length)
         return self._source.letters(name, start, end) if start < end else np.empty(0, np.uint8)
-
-    def sequence(self, contig: str) -> bytes:
-        """Read a whole contig."""
-        return self.letters(contig).tobytes()
-
-    def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
-        name = self._contigs.require(contig)
-        if name not in self._md5:
-            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
-        return self._md5[name]
 
 
 def open_fasta(
@@ -201,24 +166,22 @@ def open_fasta(
     """
     path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
-    circular: frozenset[str] = frozenset()
     text = _decompressed_head(path, head)
     if text.lstrip().startswith((b"LOCUS ", b"ID   ")):
         from titans_dna.io.sequence.genbank import convert_to_fasta
 
-        plain, circular = convert_to_fasta(path)
+        plain = convert_to_fasta(path)
         source: Source = PlainSource(plain, index_plain(plain)[0])
     elif is_bgzf(head):
         source = _open_bgzf(path, text, on_stale)
     elif head.startswith(GZIP_MAGIC):
         _check_text(path, text)
-        plain, entries = regular_copy(path)
-        source = PlainSource(plain, entries)
+        source = PlainSource(*regular_copy(path))
     else:
         _check_text(path, text)
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
-    return Fasta(path, source, ContigTable(lengths, aliases), circular, aliases)
+    return Fasta(path, source, ContigTable(lengths, aliases), aliases)
 
 
 def _open_plain(path: Path, on_stale: str) -> Source:
@@ -229,11 +192,7 @@ def _open_plain(path: Path, on_stale: str) -> Source:
         if source is not None:
             return source
     found, irregular = index_plain(path)
-    if irregular:
-        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
-        plain, found = regular_copy(path)
-        return PlainSource(plain, found)
-    return PlainSource(path, found)
+    return _regular(path, irregular) if irregular else PlainSource(path, found)
 
 
 def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
@@ -246,11 +205,13 @@ def _open_bgzf(path: Path, text: bytes, on_stale: str) -> Source:
         if source is not None:
             return source
     entries, irregular, beside, blocks = index_bgzf(path)
-    if irregular:
-        logger.info("%s has %s; it is read from a regular copy in the cache", path, irregular)
-        plain, found = regular_copy(path)
-        return PlainSource(plain, found)
-    return BgzfSource(path, entries, beside, blocks)
+    return _regular(path, irregular) if irregular else BgzfSource(path, entries, beside, blocks)
+
+
+def _regular(path: Path, why: str) -> Source:
+    """Open the regular copy of a file whose lines no index can describe."""
+    logger.info("%s has %s; it is read from a regular copy in the cache", path, why)
+    return PlainSource(*regular_copy(path))
 
 
 def _fitting(path: Path, beside: Path, on_stale: str, make: Callable[[list[FaiEntry]], Source]) -> Source | None:

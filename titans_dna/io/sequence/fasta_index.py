@@ -18,8 +18,6 @@ import numpy as np
 
 from titans_dna.errors import FormatError
 
-__all__ = ["FaiEntry", "FastaScanner", "format_fai", "read_fai"]
-
 _LETTERS = b"ACGTURYSWKMBDHVNX"
 _ALLOWED = _LETTERS + _LETTERS.lower() + b"-.*\n"
 _BLANKS = b" \t\r"

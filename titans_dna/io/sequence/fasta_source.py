@@ -10,27 +10,20 @@ import gzip
 import logging
 import mmap
 import os
+import threading
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.disk.bgzf import BgzfReader, iterate_blocks, read_gzi, write_gzi
+from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
-
-__all__ = [
-    "BgzfSource",
-    "PlainSource",
-    "Source",
-    "index_bgzf",
-    "index_plain",
-    "reference_for_htslib",
-    "regular_copy",
-]
 
 logger = logging.getLogger(__name__)
 
@@ -40,33 +33,34 @@ _WINDOW = 1 << 14  # bases up to which line ends are dropped by translate, which
 _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index; plain files are checked whole
 
 
-class Source(Protocol):
-    """Reads bases of contigs by name and 0-based half-open span; the span must hold at least one base."""
+class Source(ABC):
+    """Bytes of contigs by name and 0-based half-open span inside the contig; the span must hold a base."""
 
-    entries: list[FaiEntry]
+    def __init__(self, entries: list[FaiEntry]) -> None:
+        self.entries = entries
 
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
-        ...
+        return self.letters(name, start, end).tobytes()
 
+    @abstractmethod
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array."""
-        ...
 
+    @abstractmethod
     def misfit(self) -> str:
         """Say how the index does not fit the bytes; empty if it fits."""
-        ...
 
+    @abstractmethod
     def close(self) -> None:
         """Close the file."""
-        ...
 
 
-class PlainSource:
+class PlainSource(Source):
     """Uncompressed FASTA through a memory map: no copy of the file in memory, safe across threads and forks."""
 
     def __init__(self, path: Path, entries: list[FaiEntry]) -> None:
-        self.entries = entries
+        super().__init__(entries)
         self._by_name = {entry.name: entry for entry in entries}
         with path.open("rb") as stream:
             self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
@@ -74,7 +68,7 @@ class PlainSource:
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
         if end - start > _WINDOW:
-            return self.letters(name, start, end).tobytes()
+            return super().fetch(name, start, end)
         entry = self._by_name[name]
         return self._map[entry.byte_of(start) : entry.byte_of(end - 1) + 1].translate(None, b"\r\n")
 
@@ -94,8 +88,8 @@ class PlainSource:
         self._map.close()
 
 
-class BgzfSource:
-    """BGZF-compressed FASTA read in place: windows by pyfaidx, long spans block by block.
+class BgzfSource(Source):
+    """BGZF-compressed FASTA read in place by htslib.
 
     Parameters
     ----------
@@ -108,56 +102,41 @@ class BgzfSource:
     """
 
     def __init__(self, path: Path, entries: list[FaiEntry], fai: Path, gzi: Path) -> None:
-        self.entries = entries
-        self._by_name = {entry.name: entry for entry in entries}
+        super().__init__(entries)
         self._path, self._fai, self._gzi = path, fai, gzi
-        self._reader = BgzfReader(path, read_gzi(gzi))
-        self._faidx: Any = None
-        self._process = 0
-
-    def fetch(self, name: str, start: int, end: int) -> bytes:
-        """Read a span as bytes."""
-        if end - start > _WINDOW or self._path.suffix.lower() not in (".gz", ".bgz"):
-            return self.letters(name, start, end).tobytes()
-        if self._process != os.getpid():  # a forked worker must not share a file position with its parent
-            self._open_faidx()
-        text: str = self._faidx.fetch(name, start + 1, end)
-        return text.encode("ascii")
+        self._files: dict[tuple[int, int], Any] = {}
 
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array."""
-        entry = self._by_name[name]
-        data = self._reader.read(entry.byte_of(start), entry.byte_of(end - 1) + 1)
-        return _without_line_ends(np.frombuffer(data, np.uint8), entry, start, end)
+        import pysam
+
+        own = os.getpid(), threading.get_ident()  # a handle has a position, which no two of them must share
+        try:
+            with quiet_htslib():
+                if own not in self._files:
+                    self._files[own] = pysam.FastaFile(str(self._path), str(self._fai), str(self._gzi))
+                text = self._files[own].fetch(name, start, end)
+        except (OSError, ValueError) as error:
+            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self._path) from None
+        return np.frombuffer(bytearray(text, "ascii"), np.uint8)
 
     def misfit(self) -> str:
         """Say how the index does not fit the bytes (a sample of contigs); empty if it fits."""
-        return _misfit(self.entries, self._reader.read, _CHECKED)
+        return _misfit(self.entries, partial(read_span, self._path, read_gzi(self._gzi)), _CHECKED)
 
     def close(self) -> None:
         """Close the file."""
-        self._reader.close()
-        if self._faidx is not None:
-            self._faidx.close()
+        while self._files:
+            self._files.popitem()[1].close()
 
-    def _open_faidx(self) -> None:
-        """Open pyfaidx on the indexes at hand; it must neither rebuild nor write any."""
-        import warnings
 
-        import pyfaidx
-
-        with warnings.catch_warnings():
-            # pyfaidx warns if an index is older than its FASTA; whether it fits was checked by its content.
-            warnings.simplefilter("ignore", RuntimeWarning)
-            self._faidx = pyfaidx.Faidx(
-                self._path,
-                indexname=self._fai,
-                gzi_indexname=self._gzi,
-                as_raw=True,
-                rebuild=False,
-                build_index=False,
-            )
-        self._process = os.getpid()
+def _scan(path: Path, stream: IO[bytes] | BgzfStream) -> FastaScanner:
+    """Index text from a stream; `path` is named in messages."""
+    scanner = FastaScanner(path)
+    while block := stream.read(_BLOCK):
+        scanner.feed(block)
+    scanner.finish()
+    return scanner
 
 
 def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
@@ -165,11 +144,9 @@ def index_plain(path: Path) -> tuple[list[FaiEntry], str]:
     cached = cache_entry(path, ".fai")
     if cached.is_file():
         return read_fai(cached), ""
-    scanner = FastaScanner(path)
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            scanner.feed(block)
-    entries = scanner.finish()
+        scanner = _scan(path, stream)
+    entries = scanner.entries
     if not scanner.irregular:
         try_to_store(cached, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return entries, scanner.irregular
@@ -180,21 +157,32 @@ def index_bgzf(path: Path) -> tuple[list[FaiEntry], str, Path, Path]:
 
     Raises
     ------
+    FormatError
+        If the file is damaged or no nucleotide FASTA.
     OutputError
         If the cache cannot be written.
     """
+    import pysam
+
     fai, gzi = cache_entry(path, ".fai"), cache_entry(path, ".gzi")
     if fai.is_file() and gzi.is_file():
         return read_fai(fai), "", fai, gzi
-    scanner, blocks, at = FastaScanner(path), [], 0
-    with path.open("rb") as stream:
-        for offset, data in iterate_blocks(stream, path):
-            blocks.append((offset, at))
-            at += len(data)
-            scanner.feed(data)
-    entries = scanner.finish()
+    with BgzfStream(path) as stream:
+        try:
+            scanner = _scan(path, stream)
+        except OSError as error:
+            raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    entries = scanner.entries
+
+    def index(temporary: Path) -> None:
+        own = temporary.with_suffix(".fai")
+        try:
+            pysam.faidx("--fai-idx", str(own), "--gzi-idx", str(temporary), str(path))
+        finally:
+            own.unlink(missing_ok=True)
+
     if not scanner.irregular:
-        store(gzi, lambda temporary: write_gzi(temporary, blocks))
+        store(gzi, index)
         store(fai, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return entries, scanner.irregular, fai, gzi
 
@@ -237,11 +225,8 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
     store(plain, copy)
     entries = scanner.entries
     if scanner.irregular:
-        again = FastaScanner(path)
         with plain.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                again.feed(block)
-        entries = again.finish()
+            entries = _scan(path, stream).entries
         logger.info("%s has %s; its regular copy is %s", path, scanner.irregular, plain)
     store(fai, lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
     return plain, entries
@@ -251,9 +236,7 @@ def reference_for_htslib(path: Path) -> Path:
     """Return a plain FASTA of the same content with a .fai beside it: the file itself, or one in the cache."""
     if Path(f"{path}.fai").is_file():
         return path
-    with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    if not packed:
+    if not _is_packed(path):
         entries, irregular = index_plain(path)
         if not irregular:
             # htslib wants the index beside the FASTA, whose folder may be read-only. So a link in the cache stands for
@@ -266,10 +249,13 @@ def reference_for_htslib(path: Path) -> Path:
 
 
 def _open_text(path: Path) -> BinaryIO:
-    """Open text that is plain or gzip-compressed, as its first bytes say."""
+    """Open plain or gzip-compressed text by what its bytes say."""
+    return gzip.open(path) if _is_packed(path) else path.open("rb")  # type: ignore[return-value]
+
+
+def _is_packed(path: Path) -> bool:
     with path.open("rb") as stream:
-        packed = stream.read(2) == b"\x1f\x8b"
-    return gzip.open(path) if packed else path.open("rb")  # type: ignore[return-value]
+        return stream.read(2) == GZIP_MAGIC
 
 
 def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:

@@ -1,4 +1,4 @@
-"""GenBank and EMBL flat files, read by Biopython: their sequences are written as FASTA to the cache.
+"""GenBank and EMBL flat files, by Biopython: their sequences as FASTA in the cache.
 
 A contig is named by accession and version (NC_000913.3). Features are not read. A record without sequence (a CONTIG
 line in its place) is refused by name.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import io
-import json
 import logging
 import warnings
 import zlib
@@ -19,19 +18,12 @@ from titans_dna.errors import FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.disk.cache import cache_entry, store
 
-__all__ = ["convert_to_fasta"]
-
 logger = logging.getLogger(__name__)
 _LINE_BP = 60
 
 
-def convert_to_fasta(path: Path) -> tuple[Path, frozenset[str]]:
-    """Write the sequences of a flat file as FASTA into the cache, once.
-
-    Returns
-    -------
-    tuple
-        The FASTA file, and the names of its circular contigs.
+def convert_to_fasta(path: Path) -> Path:
+    """Write the sequences of a flat file as FASTA into the cache, once, and return that file.
 
     Raises
     ------
@@ -40,28 +32,19 @@ def convert_to_fasta(path: Path) -> tuple[Path, frozenset[str]]:
     OutputError
         If the cache cannot be written.
     """
-    plain, circular = cache_entry(path, ".flat.fa"), cache_entry(path, ".circular.json")
-    if plain.is_file() and circular.is_file():
-        return plain, frozenset(json.loads(circular.read_text("utf-8")))
-    names: set[str] = set()
-
-    def write(temporary: Path) -> None:
-        with temporary.open("w", encoding="ascii") as output:
-            names.update(_convert(path, output))
-
-    store(plain, write)
-    store(circular, lambda temporary: temporary.write_text(json.dumps(sorted(names)), "utf-8"))
-    return plain, frozenset(names)
+    plain = cache_entry(path, ".flat.fa")
+    if not plain.is_file():
+        store(plain, lambda temporary: _convert(path, temporary))
+    return plain
 
 
-def _convert(path: Path, output: TextIO) -> set[str]:
-    """Write every record as FASTA and give the names of the circular ones."""
+def _convert(path: Path, fasta: Path) -> None:
+    """Write every record as FASTA."""
     from Bio.GenBank.Scanner import EmblScanner, GenBankScanner
 
     seen: set[str] = set()
-    circular: set[str] = set()
     stream = _open(path)
-    with stream, warnings.catch_warnings(record=True) as notes:
+    with stream, fasta.open("w", encoding="ascii") as output, warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
         head = stream.read(4096).lstrip()
         stream.seek(0)
@@ -78,8 +61,6 @@ def _convert(path: Path, output: TextIO) -> set[str]:
             if name in seen:
                 raise FormatError(f"record {name!r} is there twice. Drop one.", path=path)
             seen.add(name)
-            if record.annotations.get("topology") == "circular":
-                circular.add(name)
             output.write(f">{name}\n")
             output.writelines(sequence[at : at + _LINE_BP] + "\n" for at in range(0, len(sequence), _LINE_BP))
     for note in notes:
@@ -91,7 +72,6 @@ def _convert(path: Path, output: TextIO) -> set[str]:
         logger.info("%s: %s", path, text)
     if not seen:
         raise FormatError("holds no record. Download it again.", path=path)
-    return circular
 
 
 def _sequence(record: object, path: Path) -> tuple[str, str]:

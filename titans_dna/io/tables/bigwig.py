@@ -9,21 +9,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import ContigUnknown, FormatError, OutputError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.beside import write_beside
-
-__all__ = ["BigWigTrack"]
+from titans_dna.io.disk.contexts import Opening
 
 _CHUNK = 1 << 18  # values handed over at once
 
 
-class BigWigTrack:
+class BigWigTrack(Opening):
     """Write values along contigs; a context manager, and only its clean end makes the file appear.
 
     Parameters
@@ -51,31 +49,30 @@ class BigWigTrack:
         self._order = {name: number for number, name in enumerate(self.lengths)}
         self._last: tuple[int, int] = (-1, 0)
 
-    def __enter__(self) -> Self:
+    def open(self, stack: ExitStack) -> None:
+        """Open the file."""
         import pyBigWig
 
-        self._stack = ExitStack()
-        self._temporary = self._stack.enter_context(atomic_path(self.path))
+        self._temporary = stack.enter_context(atomic_path(self.path))
         self._file = pyBigWig.open(str(self._temporary), "w")
-        # pyBigWig refuses a header without contigs, so a shard that has none gets one that is not used.
+        stack.push(self._finish)
         self._file.addHeader(list(self.lengths.items()) or [("none", 1)])
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._file.close()
-        if error is None and not self.values and not self.is_shard:
-            error = OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
-            self._stack.__exit__(type(error), error, None)
-            raise error
-        if error is None and not self.values:
-            # A shard without values is an empty file, which the merge knows, because no reader opens a bigWig without
-            # values.
+        if kind is not None:
+            return
+        if not self.values and not self.is_shard:
+            raise OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
+        if not self.values:
             self._temporary.write_bytes(b"")
-        if error is None and self.metadata:
+        if self.metadata:
             write_beside(self.path, self.metadata)
-        self._stack.__exit__(kind, error, trace)
+
+    def add_contig(self, contig: str, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
+        """Add one value for each base of a contig, piece by piece, for they may lie on disk."""
+        for start in range(0, len(values), _CHUNK):
+            self.add(contig, start, values[start : start + _CHUNK])
 
     def add(self, contig: str, start: int, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
         """Add one value for each base from `start` (0-based) on; NaN leaves a gap.

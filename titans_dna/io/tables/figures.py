@@ -15,8 +15,6 @@ from titans_dna.errors import FormatError
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
-__all__ = ["open_figures"]
-
 
 def open_figures(path: str | os.PathLike[str]) -> Scores:
     """Open a file of figures.

@@ -17,8 +17,6 @@ from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
-__all__ = ["open_mutagenesis"]
-
 COLUMNS = (
     Column("contig", "text"), Column("position", "integer"), Column("ref", "text"), Column("alt", "text"),
     Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),

@@ -17,8 +17,6 @@ from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
 from titans_dna.io.tables.tsv import TsvWriter
 
-__all__ = ["AnnDataSink", "Column", "Hdf5Sink", "ParquetSink", "Sink", "TsvSink"]
-
 
 @dataclass(frozen=True)
 class Column:

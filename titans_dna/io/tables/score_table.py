@@ -22,22 +22,20 @@ from array import array
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.score_sinks import Column, Sink, TsvSink
-
-__all__ = ["Column", "ScoreTableWriter"]
 
 _ROWS = 1 << 16  # rows written at once
 _TYPES: dict[str, Any] = {"score": np.float32, "integer": np.int64, "text": object}
 _CODES = {"score": "f", "integer": "q"}
 
 
-class ScoreTableWriter:
+class ScoreTableWriter(Opening):
     """Write rows as they come; a context manager, and only its clean end makes the file appear.
 
     Parameters
@@ -63,17 +61,10 @@ class ScoreTableWriter:
         self._sink: Sink = sink(self.path, self.columns, dict(metadata or {}))
         self._clear()
 
-    def __enter__(self) -> Self:
-        self._stack = ExitStack()
-        self._stack.enter_context(self._sink)
-        # After the sink, so that the last rows are handed over before the sink closes.
-        self._stack.push(self._finish)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def open(self, stack: ExitStack) -> None:
+        """Open the file."""
+        stack.enter_context(self._sink)
+        stack.push(self._finish)
 
     def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
         if kind is None:

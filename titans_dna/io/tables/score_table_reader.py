@@ -18,8 +18,6 @@ from titans_dna.io.disk.hdf5_metadata import read_metadata
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.tsv import number_tsv, read_head
 
-__all__ = ["Scores", "kind_of", "open_anndata", "open_hdf5", "open_parquet", "open_tsv"]
-
 _ROWS = 1 << 16  # rows read at once
 _INTEGERS = {"position", "start", "end", "bases"}
 _SCORES = {

@@ -13,23 +13,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from itertools import groupby
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.bgzf import require_end
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.tables.tsv import metadata_lines
 
-__all__ = ["SnvTableWriter", "read_contigs"]
-
-_LINES = 1 << 14  # lines made at once
+_LINES = 1 << 14  # made at once
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 
 
-class SnvTableWriter:
+class SnvTableWriter(Opening):
     """Write contigs in order; a context manager, and only its clean end makes the files appear.
 
     Parameters
@@ -43,26 +41,23 @@ class SnvTableWriter:
     def __init__(self, path: str | os.PathLike[str], metadata: Mapping[str, str]) -> None:
         self.path, self.metadata, self._longest = Path(path), dict(metadata), 0
 
-    def __enter__(self) -> Self:
+    def open(self, stack: ExitStack) -> None:
+        """Open the file, and write what stands above the rows."""
         import pysam
 
-        self._stack = ExitStack()
-        self._temporary = self._stack.enter_context(atomic_path(self.path))
+        self._temporary = stack.enter_context(atomic_path(self.path))
         self._index = self._temporary.with_name(self._temporary.name + ".index")
-        self._stack.callback(self._index.unlink, missing_ok=True)
+        stack.callback(self._index.unlink, missing_ok=True)
         self._file = pysam.BGZFile(str(self._temporary), "wb", index=None)
+        stack.push(self._finish)
         for line in metadata_lines(self.metadata):
             self._file.write(f"{line}\n".encode())
         self._file.write(b"#contig\tposition\tref\tA\tC\tG\tT\n")
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
         self._file.close()
-        if error is None:
+        if kind is None:
             self._place_index()
-        self._stack.__exit__(kind, error, trace)
 
     def add(self, contig: str, sequence: bytes, values: np.ndarray[Any, np.dtype[np.float32]]) -> None:
         """Write one contig: its bases, and ln P of A, C, G and T, (4, bases)."""

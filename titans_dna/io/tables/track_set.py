@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,7 @@ from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
-__all__ = ["Arrays", "BigWigs", "Rows", "TrackWriter", "bigwig_paths", "write_tracks"]
-
-_BASES = 1 << 18  # bases handed over at once
+_BASES = 1 << 18  # handed over at once
 Tracks = Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]  # (bases,) by kind
 
 
@@ -63,11 +61,6 @@ class TrackWriter(Opening):
     def add(self, contig: str, values: Tracks) -> None:
         """Write all tracks of one contig, (bases,) each."""
 
-    def parts(self, contig: str, values: Tracks) -> Iterator[tuple[int, dict[str, np.ndarray[Any, Any]]]]:
-        """Yield the first base (0-based) of each part of a contig, and its tracks; ``values`` may be on disk."""
-        for start in range(0, self.lengths[contig], _BASES):
-            yield start, {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
-
 
 class BigWigs(TrackWriter):
     """Writes a bigWig for each kind of track."""
@@ -81,9 +74,8 @@ class BigWigs(TrackWriter):
 
     def add(self, contig: str, values: Tracks) -> None:
         """Write one contig."""
-        for start, part in self.parts(contig, values):
-            for kind, track in self._tracks.items():
-                track.add(contig, start, part[kind])
+        for kind, track in self._tracks.items():
+            track.add_contig(contig, values[kind])
 
 
 class Rows(TrackWriter):
@@ -97,7 +89,8 @@ class Rows(TrackWriter):
 
     def add(self, contig: str, values: Tracks) -> None:
         """Write one contig."""
-        for start, part in self.parts(contig, values):
+        for start in range(0, self.lengths[contig], _BASES):  # piece by piece, for they may lie on disk
+            part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
             rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
             named = {"contig": [contig] * len(rows), "start": rows + start}
             self._table.write_columns({**named, **{kind: part[kind][rows] for kind in self.kinds}})

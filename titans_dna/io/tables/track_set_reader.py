@@ -22,9 +22,7 @@ from titans_dna.io.formats import Format, sniff
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
-__all__ = ["TrackShard", "open_arrays", "open_bigwig", "open_track_shard"]
-
-_BASES = 1 << 18  # bases read at once
+_BASES = 1 << 18  # read at once
 _PLACE = (Column("contig", "text"), Column("start", "integer"))
 
 

@@ -16,19 +16,18 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import MappingProxyType, TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.atomic import atomic_path, full_disk
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.text import read_lines
-
-__all__ = ["TsvWriter", "metadata_lines", "number_tsv", "read_head", "read_tsv", "write_tsv"]
 
 _BLANKS = str.maketrans("\t\n\r", "   ")
 
 
-class TsvWriter:
+class TsvWriter(Opening):
     """Write rows as they come; a context manager, and only its clean end makes the file appear.
 
     Parameters
@@ -46,29 +45,21 @@ class TsvWriter:
     ) -> None:
         self.path, self.columns, self.metadata, self.rows = os.fspath(path), tuple(columns), metadata, 0
 
-    def __enter__(self) -> Self:
-        with ExitStack() as stack:
-            if self.path == "-":
-                stack.enter_context(full_disk("standard output"))
-                self._stream: Any = sys.stdout.buffer
-                stack.callback(self._stream.flush)
-            else:
-                temporary = stack.enter_context(atomic_path(self.path))
-                self._stream = raw = stack.enter_context(temporary.open("wb"))
-                if self.path.endswith(".gz"):
-                    # Without name and time in gzip's header, the same rows give the same bytes.
-                    packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
-                    self._stream = stack.enter_context(packed)
-            for line in metadata_lines(self.metadata):
-                self._put([line])
-            self._put(self.columns)
-            self._stack = stack.pop_all()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.__exit__(kind, error, trace)
+    def open(self, stack: ExitStack) -> None:
+        """Open the file, and write what stands above the rows."""
+        if self.path == "-":
+            stack.enter_context(full_disk("standard output"))
+            self._stream: Any = sys.stdout.buffer
+            stack.callback(self._stream.flush)
+        else:
+            temporary = stack.enter_context(atomic_path(self.path))
+            self._stream = raw = stack.enter_context(temporary.open("wb"))
+            if self.path.endswith(".gz"):
+                packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
+                self._stream = stack.enter_context(packed)
+        for line in metadata_lines(self.metadata):
+            self._put([line])
+        self._put(self.columns)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one row; columns it lacks become ``NA``.

@@ -21,8 +21,6 @@ from titans_dna.io.tables.score_table_reader import Scores
 from titans_dna.io.variants.vcf import VcfRecord, read_variants
 from titans_dna.io.variants.vcf_header import VcfHeader
 
-__all__ = ["metadata_of", "open_scored_vcf"]
-
 OURS = "##titans_dna_"
 _SCORES = {
     "llr": "TD_LLR", "llr_forward": "TD_LLR_FWD", "llr_reverse": "TD_LLR_REV", "quantile": "TD_QUANTILE",

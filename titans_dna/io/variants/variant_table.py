@@ -26,8 +26,6 @@ from titans_dna.io.disk.text import read_lines
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord, parse_line, read_variants
 from titans_dna.io.variants.vcf_header import COLUMNS, VcfHeader
 
-__all__ = ["VariantColumns", "open_variants", "read_variant_strings", "read_variant_table"]
-
 _TABLE = re.compile(r"\.(tsv|csv|txt|tab)(\.gz|\.bgz)?$", re.IGNORECASE)
 _HGVS = re.compile(r"(?P<contig>[^\s:]+):[gm]\.(?P<position>[0-9]+)(?P<ref>[ACGT])>(?P<alt>[ACGT])")
 _COMMON = {

@@ -12,7 +12,6 @@ Specification: VCFv4.2 to v4.5, https://samtools.github.io/hts-specs.
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import io
 import itertools
@@ -27,11 +26,9 @@ from typing import IO, Any, BinaryIO, NamedTuple, Self
 
 from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.variant import Variant
-from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
+from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header
-
-__all__ = ["VariantReader", "VcfRecord", "parse_line", "read_variants"]
 
 _IUPAC = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]"
 _ALT = re.compile(
@@ -236,7 +233,7 @@ def _open(name: str, resources: list[Any]) -> io.BufferedReader:
         return raw
     if is_bgzf(head) and name != "-":
         require_end(Path(name))
-        blocks = _Blocks(name)
+        blocks = BgzfStream(Path(name))
         resources.append(blocks)
         return io.BufferedReader(blocks, _READ)
     unpacked = gzip.GzipFile(fileobj=raw)
@@ -257,28 +254,6 @@ class _NotClosing(io.RawIOBase):
         data = self._stream.read1(len(buffer))  # type: ignore[attr-defined]
         buffer[: len(data)] = data
         return len(data)
-
-
-class _Blocks(io.RawIOBase):
-    """BGZF decompressed by htslib, which is faster than zlib."""
-
-    def __init__(self, name: str) -> None:
-        import pysam
-
-        self._stream = pysam.BGZFile(name, "rb", index=None)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        data = self._stream.read(len(buffer))
-        buffer[: len(data)] = data
-        return len(data)
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):  # reported already while reading
-            self._stream.close()
-        super().close()
 
 
 def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReader:

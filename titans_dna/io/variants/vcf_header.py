@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 
 from titans_dna.errors import FormatError
 
-__all__ = ["COLUMNS", "InfoField", "VcfHeader", "read_header"]
-
 COLUMNS = ("#CHROM", "POS", "ID", "REF", "ALT", "QUAL", "FILTER", "INFO")
 _STRUCTURED = re.compile(r"##([^=<]+)=<(.*)>\s*")
 _NO_LENGTHS = {0, (1 << 31) - 1}  # lengths that programs write if the length is not known

@@ -19,21 +19,17 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
-from itertools import zip_longest
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import atomic_path
-from titans_dna.io.disk.bgzf import END_BLOCK
+from titans_dna.io.disk.bgzf import END_BLOCK, quiet_htslib
+from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.formats import format_of
-from titans_dna.io.variants.vcf import VariantReader, VcfRecord, read_variants
+from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
 from titans_dna.io.variants.vcf_samples import SampleColumns
-
-__all__ = ["MALFORMED_SHOWN", "ScoredVcfWriter", "write_scored"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +39,7 @@ _NAME = re.compile(r"[A-Za-z_0-9][0-9A-Za-z_.+-]*", re.ASCII)  # names that can 
 MALFORMED_SHOWN = 1000  # most malformed lines whose text is put into the header
 
 
-class ScoredVcfWriter:
+class ScoredVcfWriter(Opening):
     """Write records with more INFO, in the order given; a context manager, and only its clean end makes the file
     appear.
 
@@ -90,39 +86,33 @@ class ScoredVcfWriter:
         self._last: tuple[str, int] = ("", 0)
         self._sorted, self._longest = True, 0
 
-    def __enter__(self) -> Self:
-        self._stack = ExitStack()
+    def open(self, stack: ExitStack) -> None:
+        """Open a file for the records; the header, which they may add to, is written at the end."""
         self._index_made = self._index_target = self.output
-        self._stack.callback(self._place_index)  # entered first, so it comes after the file itself
+        stack.callback(self._place_index)  # entered first, so it comes after the file itself
         if self._to_stdout:
-            self._final = Path(self._stack.enter_context(tempfile.TemporaryDirectory())) / "scored.vcf"
+            self._final = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scored.vcf"
         else:
-            self._final = self._stack.enter_context(atomic_path(self.output))
-        # htslib needs a header that declares every contig, INFO and FILTER that any record uses, which is
-        # known only after the last record. So records are spooled, and the header is put in front of them.
+            self._final = stack.enter_context(atomic_path(self.output))
         self._spool = self._final.with_name(self._final.name + ".body")
         self._index_made = self._final.with_name(self._final.name + ".tbi")
-        self._stack.callback(self._spool.unlink, missing_ok=True)
+        stack.callback(self._spool.unlink, missing_ok=True)
         self._body = _open_output(self._spool, self._packed)
-        return self
+        stack.push(self._finish)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error is not None:
+    def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
+        if kind is not None:
             self._body.close()
-            self._stack.__exit__(kind, error, trace)
             return
-        with self._stack:
-            self._flush()
-            self._body.close()
-            self._assemble()
-            if self._packed:
-                self._index()
-            elif self._to_stdout:
-                with self._final.open("rb") as source:
-                    shutil.copyfileobj(source, sys.stdout.buffer, 1 << 20)
-                sys.stdout.buffer.flush()
+        self._flush()
+        self._body.close()
+        self._assemble()
+        if self._packed:
+            self._index()
+        elif self._to_stdout:
+            with self._final.open("rb") as source:
+                shutil.copyfileobj(source, sys.stdout.buffer, 1 << 20)
+            sys.stdout.buffer.flush()
 
     @property
     def _packed(self) -> bool:
@@ -268,14 +258,10 @@ class ScoredVcfWriter:
         """Try to make an index; htslib's own words about a failure are left out."""
         import pysam
 
-        verbosity = pysam.set_verbosity(0)
-        try:
+        with quiet_htslib(), suppress(OSError):
             pysam.tabix_index(str(self._final), preset="vcf", force=True, csi=csi, index=str(self._index_made))
-        except OSError:
-            return False
-        finally:
-            pysam.set_verbosity(verbosity)
-        return True
+            return True
+        return False
 
     def _place_index(self) -> None:
         """Give the index its name, or delete one that was begun."""
@@ -283,49 +269,6 @@ class ScoredVcfWriter:
             self._index_made.replace(self._index_target)
         elif self._index_made != self.output:
             self._index_made.unlink(missing_ok=True)
-
-
-def write_scored(
-    source_path: str | os.PathLike[str] | VariantReader,
-    output_path: str | os.PathLike[str],
-    fields: Sequence[InfoField],
-    rows: Iterable[Mapping[str, Any]],
-    header_lines: Sequence[str] = (),
-    *,
-    contig_lengths: Mapping[str, int] | None = None,
-) -> tuple[int, int]:
-    """Copy a VCF and add one row of INFO values to each record, malformed ones counted in.
-
-    Parameters
-    ----------
-    source_path
-        VCF or BCF, which must be a file, because it is read again; or a reader, such as that of a table.
-    output_path, fields, header_lines, contig_lengths
-        See `ScoredVcfWriter`.
-    rows
-        As many mappings as the source has records, in its order.
-
-    Returns
-    -------
-    tuple of int
-        Records written, and malformed ones kept in the header.
-
-    Raises
-    ------
-    OutputError
-        If rows and records differ in number, or the output cannot be written.
-    """
-    with source_path if isinstance(source_path, VariantReader) else read_variants(source_path) as reader:
-        writer = ScoredVcfWriter(
-            output_path, reader.header, fields, contig_lengths=contig_lengths, header_lines=header_lines
-        )
-        with writer:
-            for record, row in zip_longest(reader, rows):
-                if record is None or row is None:
-                    message = f"{reader.path} and its scores differ in number. Score the same file that is written."
-                    raise OutputError(message, path=output_path)
-                writer.write(record, row)
-    return writer.records, writer.malformed
 
 
 def _format(field: InfoField, value: Any) -> str:

@@ -18,12 +18,14 @@ from __future__ import annotations
 import functools
 import os
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 import torch
+from torch import Tensor
 
 from titans_dna.ops import chunked
 from titans_dna.ops.form import MemoryForm
+from titans_dna.ops.network import Matrices
+from titans_dna.ops.state import Call
 from titans_dna.ops.triton.plan import block, operand_products
 
 MOST_CHUNK_TOKENS = 64  # larger chunks are large matrix products, at which PyTorch is as good
@@ -89,10 +91,9 @@ def _dotted(numbers: tuple[int, ...]) -> str:
     return ".".join(map(str, numbers))
 
 
-def run(*arguments: Any) -> Any:
+def run(x: Call) -> tuple[Tensor, Tensor, Matrices, Matrices]:
     """Run the rule from a chunk border; the contract of ``reference.run``."""
     from titans_dna.ops.triton.fused import group_chunks, run_memory
 
-    q, form = arguments[0], arguments[8]
-    chunks = group_chunks(q.shape[0] * q.shape[2], form, q.shape[3])
-    return chunked.run(*arguments, memory=run_memory, group_chunks=chunks)
+    batch, _, heads, width = x.q.shape
+    return chunked.run(x, memory=run_memory, group_chunks=group_chunks(batch * heads, x.form, width))

@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from titans_dna.ops.dual import ChunkGates
+from titans_dna.ops.dual import Group
 from titans_dna.ops.form import MemoryForm
-from titans_dna.ops.network import Matrices
 from titans_dna.ops.triton.parts import GateTensors
 from titans_dna.ops.triton.plan import Plan, make_plan, operand_products
 from titans_dna.ops.triton.read import ReadGradients, read_backward_kernel, read_kernel
@@ -32,21 +31,13 @@ GROUP_BYTES = 1 << 30  # most device memory for the states at the borders of a g
 allocate: Callable[..., Tensor] = torch.empty  # tests replace it by a function that fills with NaN
 
 
-def run_memory(
-    q: Tensor,
-    k: Tensor,
-    offsets: Tensor,
-    gates: tuple[ChunkGates, ...],
-    frozen: Matrices,
-    states: Matrices,
-    gain: Tensor | None,
-    form: MemoryForm,
-) -> tuple[Tensor, ...]:
+def run_memory(q: Tensor, group: Group, form: MemoryForm) -> tuple[Tensor, ...]:
     """Return reads (N, R, C, D), losses (N, R, C) and the states after N chunks; shapes as in ``chunked``."""
-    plan = make_plan(form, k.shape[2], k.shape[3], gain is not None, operand_products())
+    k, gates = group.k, group.gates
+    plan = make_plan(form, k.shape[2], k.shape[3], group.gain is not None, operand_products())
     flat = [x for g in gates for x in (g.step, g.writes, g.reads, g.carry, g.transfer)]
-    gain = k.new_ones(()) if gain is None or not plan.gain else gain
-    return _FusedGroup.apply(plan, len(gates), q, k, offsets, gain, *flat, *frozen, *states)
+    gain = k.new_ones(()) if group.gain is None or not plan.gain else group.gain
+    return _FusedGroup.apply(plan, len(gates), q, k, group.offsets, gain, *flat, *group.frozen, *group.states)
 
 
 def group_chunks(rows: int, form: MemoryForm, width: int) -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
+from typing import Any
+from unittest import mock
+
+import torch
 
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.memory import NeuralMemory
-from titans_dna.model.state import BlockState, StreamState
+from titans_dna.model.memory import NeuralMemory, Tokens
+from titans_dna.model.state import BlockState, NeuralMemoryState, StreamState
 
 
 @contextmanager
@@ -18,15 +23,15 @@ def frozen_memories(model: Backbone) -> Iterator[None]:
     Attention, convolutions and counted words go on as ever. A stream that is frozen from its start keeps the learned
     initial weights; one that is frozen later keeps what it had learned of its sequence until then.
     """
-    memories = [module for module in model.modules() if isinstance(module, NeuralMemory)]
-    before = [memory.writes for memory in memories]
-    try:
-        for memory in memories:
-            memory.writes = False
+    with ExitStack() as stack:
+        for memory in (module for module in model.modules() if isinstance(module, NeuralMemory)):
+            stack.enter_context(mock.patch.object(memory, "_run", partial(_read_only, memory._run)))
         yield
-    finally:
-        for memory, writes in zip(memories, before, strict=True):
-            memory.writes = writes
+
+
+def _read_only(run: Callable[..., Any], tokens: Tokens, _: torch.Tensor | None, state: NeuralMemoryState) -> Any:
+    nothing = torch.zeros(tokens[0].shape[:2], dtype=torch.bool, device=tokens[0].device)
+    return run(tokens, nothing, state)
 
 
 def forget(model: Backbone, state: StreamState) -> StreamState:
