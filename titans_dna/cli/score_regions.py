@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     help="Write log-likelihood, entropy, and each layer's surprise and forgetting at every base: NAME.bw makes one "
     "bigWig per kind; .tsv.gz, .parquet and .h5 hold all in one file (start 0-based).",
 )  # fmt: skip
+@options.context
+@options.workers
 @options.shard
 @options.resume
 @options.device
@@ -47,6 +49,8 @@ def score_regions(
     regions: tuple[str, ...],
     track: Path | None,
     tracks: Path | None,
+    context: str,
+    workers: int,
     shard: Shard,
     resume: bool,
     device: str,
@@ -70,6 +74,7 @@ def score_regions(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
+    from titans_dna.inference.windows import Context
     from titans_dna.jobs.regions import RegionOutputs, score_region_file
 
     choice = ReadsChoice(**sample)
@@ -85,7 +90,10 @@ def score_regions(
         placed = place_regions(source, bed, regions)
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
-            score_region_file(model, source, placed, outputs, shard=shard, resume=resume, advance=advance)
+            score_region_file(
+                model, source, placed, outputs, shard=shard, resume=resume, context=Context.parse(context),
+                workers=workers, advance=advance,
+            )  # fmt: skip
         report_names(source)
     warn_unused(placed)
 

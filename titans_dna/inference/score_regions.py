@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,10 +13,15 @@ from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.depth import DepthTrace, trace_memories
 from titans_dna.inference.intervals import IntervalSums
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import Piece, stream_bases
+from titans_dna.inference.vote_variants import block_votes
+from titans_dna.inference.windows import WindowedStrand
 from titans_dna.model.backbone import Backbone
+from titans_dna.model.device import one_thread
+from titans_dna.recall.vote import BLOCK, NONE
+from titans_dna.tokenizers import base_ids
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +33,17 @@ class RegionScore:
     bits_per_base: float
     memory_surprise: float  # mean loss of the memories at the region's known bases, before they learn from them
     entropy_bits: float  # mean entropy of the model's predictions of the region's known bases
+    bits_without_relatives: float = math.nan  # bits per base where no relative is in the copy memory
 
     @classmethod
-    def of(cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float) -> RegionScore:
-        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none."""
+    def of(
+        cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float,
+        alone: float = math.nan,
+    ) -> RegionScore:  # fmt: skip
+        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none.
+
+        ``alone`` is the log-likelihood where no relative is in the copy memory.
+        """
         predicted = bases or math.nan
         return cls(
             bases=int(bases),
@@ -39,6 +51,7 @@ class RegionScore:
             bits_per_base=float(-log_likelihood / predicted / math.log(2)),
             memory_surprise=float(losses / (reads or math.nan)),
             entropy_bits=float(entropy_bits / predicted),
+            bits_without_relatives=float(-alone / predicted / math.log(2)),
         )
 
 
@@ -47,6 +60,9 @@ def track_kinds(model: Backbone) -> tuple[str, ...]:
     layers = [layer + 1 for layer in DepthTrace(model).layers]
     deep = [f"{kind}_layer{layer}" for kind in ("surprise", "forgetting") for layer in layers]
     return ("log_likelihood", "entropy_bits", "surprise", *deep)
+
+
+RELATIVES_KINDS = ("relatives", "relatives_with_base", "bits_saved")  # tracks of a model that has relatives
 
 
 def score_contig_regions(
@@ -100,6 +116,121 @@ def score_contig_regions(
     return reading.scores()
 
 
+class WindowedRegions:
+    """Regions of a contig, read in blocks (`windows`): what each block gives, and what comes of them all.
+
+    Parameters
+    ----------
+    model
+        With one token per base.
+    sequence
+        The whole contig.
+    regions
+        On this contig, 0-based half-open, in any order.
+    window_bp
+        Bases that the network reads before a block.
+    tracks
+        Arrays (bases,) by kind (`track_kinds`, `RELATIVES_KINDS`) that are filled in place; if there are any, every
+        block is read.
+
+    Raises
+    ------
+    ConfigError
+        If the model reads tokens of several bases, or its copy memory forgets.
+    """
+
+    def __init__(
+        self, model: SequenceModel, sequence: bytes, regions: Sequence[Interval], *, window_bp: int,
+        tracks: Mapping[str, np.ndarray],
+    ) -> None:  # fmt: skip
+        require_single_bases(model, "windows")
+        self.model, self.sequence, self.tracks = model, sequence, tracks
+        self.strand = WindowedStrand(model, sequence, reverse=False, window_bp=window_bp)
+        starts, ends = np.array([r.start for r in regions], int), np.array([r.end for r in regions], int)
+        everything = (np.zeros(1, int), np.full(1, len(sequence)))
+        self.blocks = self.strand.blocks(*(everything if tracks else (starts, ends)))
+        self.sums, self.reads = IntervalSums(starts, ends, 3), IntervalSums(starts, ends, 1)
+        self.strand.remember(self.strand.span(self.blocks[-1])[1] if self.blocks else 0)
+        plain = ("log_likelihood", "entropy_bits", "surprise")
+        self.kinds = (*plain, *(k for k in tracks if k not in (*plain, *RELATIVES_KINDS)))
+
+    def read(self, number: int) -> np.ndarray:
+        """Return the values of a block's bases, (kinds + 1, bases) float32; the last row is ln P without relatives.
+
+        They depend on the contig and on what was read before it alone.
+        """
+        block = self.blocks[number]
+        start, end = self.strand.span(block)
+        with one_thread():
+            values = self._stream(block, self.kinds, alone=False)
+            alone = np.full((1, end - start), np.nan, np.float32)
+            if self.model.relatives is not None:
+                alone = self._stream(block, ("log_likelihood",), alone=True)
+        return np.concatenate([values, alone])
+
+    def _stream(self, block: int, kinds: Sequence[str], *, alone: bool) -> np.ndarray:
+        start, end = self.strand.span(block)
+        position, state = self.strand.begin(block, alone=alone)
+        first = max(0, position - 1)  # the base that the first input is
+        found = {kind: np.full(end - first, np.nan, np.float32) for kind in kinds}
+        reading = _RegionSums([], found)
+        with ExitStack() as stack:
+            deep = any("_layer" in kind for kind in kinds)
+            trace = stack.enter_context(trace_memories(self.model.backbone)) if deep else None
+            for piece in stream_bases(
+                self.model.backbone, self.strand.strand.ids[:end], self.model.bos, distributions=True,
+                position=position, state=state,
+            ):  # fmt: skip
+                here = replace(piece, start=piece.start - first, read_start=piece.read_start - first)
+                reading.add(here, trace.take() if trace else {})
+        return np.stack([found[kind][start - first :] for kind in kinds])
+
+    def add(self, number: int, values: np.ndarray) -> None:
+        """Take in what ``read`` returned for a block; in the order of the blocks."""
+        start, end = self.strand.span(self.blocks[number])
+        by_kind = dict(zip(self.kinds, values, strict=False))
+        log_p, entropy, alone = by_kind["log_likelihood"], by_kind["entropy_bits"], values[-1]
+        # A sum leaves rows with a nan out, and without relatives there is no other likelihood.
+        other = alone if self.model.relatives is not None else np.zeros_like(log_p)
+        self.sums.add(start, np.stack([log_p, entropy, other], 1))
+        self.reads.add(start, by_kind["surprise"][:, None])
+        by_kind["bits_saved"] = (log_p - alone) / math.log(2)
+        for kind, track in self.tracks.items():
+            if kind in by_kind:
+                track[start:end] = by_kind[kind]
+
+    @property
+    def vote_blocks(self) -> range:
+        """Blocks of votes that the tracks need."""
+        return range(-(-len(self.sequence) // BLOCK) if "relatives" in self.tracks else 0)
+
+    def vote(self, block: int) -> np.ndarray:
+        """Return how many relatives follow at the bases of a block of votes, and how many have the base; (2, bases)."""
+        assert self.model.relatives is not None
+        said = block_votes(self.model.relatives, self.sequence, block)
+        bases = base_ids(self.sequence[block * BLOCK : block * BLOCK + len(said)])
+        return np.stack([(said != NONE).sum(1), (said == bases[:, None]).sum(1)]).astype(np.float32)
+
+    def add_votes(self, block: int, values: np.ndarray) -> None:
+        """Take in what ``vote`` returned for a block."""
+        span = slice(block * BLOCK, block * BLOCK + values.shape[1])
+        self.tracks["relatives"][span], self.tracks["relatives_with_base"][span] = values
+
+    def scores(self) -> list[RegionScore]:
+        """Return the scores of the regions; all of their blocks must have been added."""
+        _flush(self.tracks)
+        sums, counts = self.sums.results()
+        losses, reads = self.reads.results()
+        known = self.model.relatives is not None
+        return [
+            RegionScore.of(
+                bases=n, log_likelihood=total, entropy_bits=entropy, reads=m, losses=loss,
+                alone=alone if known else math.nan,
+            )
+            for (total, entropy, alone), n, loss, m in zip(sums, counts, losses[:, 0], reads, strict=True)
+        ]  # fmt: skip
+
+
 class _RegionSums:
     """Sums over regions and tracks along the contig, fed piece by piece."""
 
@@ -144,10 +275,15 @@ class _RegionSums:
         self.read.restore(arrays["losses"], arrays["reads"])
 
     def flush(self) -> None:
-        for track in self.tracks.values():
-            base = track.base if isinstance(track.base, np.memmap) else track
-            if isinstance(base, np.memmap):
-                base.flush()
+        _flush(self.tracks)
+
+
+def _flush(tracks: Mapping[str, np.ndarray]) -> None:
+    """Write to the disk what lies there."""
+    for track in tracks.values():
+        base = track.base if isinstance(track.base, np.memmap) else track
+        if isinstance(base, np.memmap):
+            base.flush()
 
 
 def _by_base(values: np.ndarray, piece: Piece, bases: int) -> np.ndarray:

@@ -108,21 +108,42 @@ class WindowedStrand:
         for start in range(0, tokens, PIECE_TOKENS):
             memory.append(self.strand.ids[start : min(start + PIECE_TOKENS, tokens)].astype(np.uint8))
 
-    def begin(self, block: int) -> tuple[int, StreamState]:
-        """Return the input at which the stream of a block begins, and the state of one row there."""
+    def blocks(self, starts: np.ndarray, ends: np.ndarray) -> list[int]:
+        """Return the blocks that half-open stretches of the strand touch, rising."""
+        touched = np.zeros(-(-len(self.strand.ids) // self.block_tokens) + 1, dtype=np.int64)
+        some = ends > starts
+        np.add.at(touched, starts[some] // self.block_tokens, 1)
+        np.add.at(touched, (ends[some] - 1) // self.block_tokens + 1, -1)
+        return np.flatnonzero(np.cumsum(touched)).tolist()
+
+    def span(self, block: int) -> tuple[int, int]:
+        """Return the tokens of a block, half-open."""
+        return block * self.block_tokens, min((block + 1) * self.block_tokens, len(self.strand.ids))
+
+    def begin(self, block: int, *, alone: bool = False) -> tuple[int, StreamState]:
+        """Return the input at which the stream of a block begins, and the state of one row there.
+
+        Parameters
+        ----------
+        block
+            Its number.
+        alone
+            Whether the strand itself may be recalled, but not the relatives that were read before.
+        """
         position = max(0, block - 1) * self.block_tokens
         state = self.model.backbone.initial_state(1)
         if position == 0:
-            return 0, self._reading(state, 0)
+            return 0, self._reading(state, 0, alone)
         # Words that reach back over the beginning are known; only the memories of the network are new.
         reach = state.recent.shape[1]
         words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
         recent = torch.from_numpy(words[None]).to(state.recent)
-        return position, self._reading(replace(state, recent=recent, position_tokens=position), position)
+        return position, self._reading(replace(state, recent=recent, position_tokens=position), position, alone)
 
-    def _reading(self, state: StreamState, position: int) -> StreamState:
+    def _reading(self, state: StreamState, position: int, alone: bool) -> StreamState:
         """Return a state with a reader of the copy memory that stands at an input."""
         if self._memory is None:
             return state
-        reader = RecallState(memory=self._memory, position=self._first + position)
+        floor = self._first if alone else 0
+        reader = RecallState(memory=self._memory, position=self._first + position, floor=floor)
         return replace(state, recall=RecallLanes(streams=(reader,)))

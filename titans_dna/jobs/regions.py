@@ -15,7 +15,14 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
-from titans_dna.inference.score_regions import RegionScore, score_contig_regions, track_kinds
+from titans_dna.inference.score_regions import (
+    RELATIVES_KINDS,
+    RegionScore,
+    WindowedRegions,
+    score_contig_regions,
+    track_kinds,
+)
+from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
@@ -24,6 +31,7 @@ from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
+from titans_dna.jobs.workers import map_parallel
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +41,8 @@ COLUMNS = (
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
+ALONE = Column("bits_without_relatives", "score")  # of a model with relatives, read in windows
+KEPT_BLOCKS = 64  # whose values are kept together, that a run can go on
 _FIELDS = tuple(field.name for field in fields(RegionScore))
 
 
@@ -77,6 +87,8 @@ def score_region_file(
     *,
     shard: Shard = WHOLE,
     resume: bool = False,
+    context: Context = WHOLE_CONTIG,
+    workers: int = 1,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
     """Score regions, one pass over each contig that has any; return the number of regions by outcome.
@@ -93,6 +105,10 @@ def score_region_file(
         Part of the work: whole contigs.
     resume
         Go on from an unfinished run.
+    context
+        What the network reads before a base.
+    workers
+        Processes that read side by side in the context of windows; they change no score.
     advance
         Called with (bases read since the last call, bases to read in all).
 
@@ -104,11 +120,14 @@ def score_region_file(
         If the unfinished run is another one, or two outputs are one file.
     """
     kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
+    told_alone = model.relatives is not None and context.window_bp > 0
+    kinds += RELATIVES_KINDS if outputs.tracks and told_alone else ()
     outputs.check(kinds)
     work_of = _contigs_of(regions, genome, shard)
     lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
     digest = hash_regions(regions)
-    metadata = run_metadata(model, genome, {"kind": "regions"}, shard, {"regions": digest})
+    how = {"kind": "regions"} | ({"context": str(context)} if context.window_bp else {})
+    metadata = run_metadata(model, genome, how, shard, {"regions": digest})
     job = describe_job(metadata, genome, work_of)
     job |= {"regions": digest, "tracks": " ".join(kinds)}
     total = sum(lengths.values())
@@ -118,7 +137,15 @@ def score_region_file(
             number = genome.contigs.names.index(contig)
             arrays = _arrays(work, number, kinds, lengths[contig])
             part = work.part(str(number))
-            if part is None:
+            if part is None and context.window_bp:
+                windowed = WindowedRegions(
+                    model, genome.sequence(contig), [regions[row].placed for row in rows],
+                    window_bp=context.window_bp, tracks=arrays,
+                )  # fmt: skip
+                _read_windows(windowed, work, number, workers, lambda done: advance(done, total))
+                part = {"scores": np.array([astuple(score) for score in windowed.scores()], dtype=np.float64)}
+                work.keep(str(number), part)
+            elif part is None:
                 scores = score_contig_regions(
                     model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
                     checkpoint=work.checkpoint(str(number)),
@@ -135,13 +162,40 @@ def score_region_file(
         mine = _rows_of(regions, work_of, shard)
         if "shard" in metadata:
             metadata["rows"] = write_ranges(mine)
-        with ScoreTableWriter(outputs.table, COLUMNS, metadata) as writer:
+        columns = (*COLUMNS[:-1], *((ALONE,) if told_alone else ()), COLUMNS[-1])
+        with ScoreTableWriter(outputs.table, columns, metadata) as writer:
             outcomes: dict[str, int] = {}
             for row in np.flatnonzero(mine).tolist():
                 values = table_row(regions[row], found.get(row))
+                if not told_alone:
+                    values.pop(ALONE.name, None)
                 outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
                 writer.write(values)
     return outcomes
+
+
+def _read_windows(
+    windowed: WindowedRegions, work: WorkFolder, number: int, workers: int, progress: Callable[[int], None]
+) -> None:
+    """Read all blocks of a contig, but for those that are kept from a run before."""
+    blocks = range(len(windowed.blocks))
+    groups = [blocks[at : at + KEPT_BLOCKS] for at in range(0, len(blocks), KEPT_BLOCKS)]
+    names = [f"{number}-group{group}" for group in range(len(groups))]
+    kept = [work.part(name) for name in names]
+    todo = [block for group, part in zip(groups, kept, strict=True) if part is None for block in group]
+    done = map_parallel(windowed.read, todo, workers)
+    length = len(windowed.sequence)
+    for name, group, part in zip(names, groups, kept, strict=True):
+        if part is None:
+            part = {str(block): next(done) for block in group}
+            work.keep(name, part)
+        for block in group:
+            windowed.add(block, part[str(block)])
+        progress(length * len(group) // len(blocks))
+    for block, values in zip(
+        windowed.vote_blocks, map_parallel(windowed.vote, windowed.vote_blocks, workers), strict=True
+    ):
+        windowed.add_votes(block, values)
 
 
 def hash_regions(regions: Sequence[PlacedRegion]) -> str:
