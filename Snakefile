@@ -22,7 +22,7 @@ include: "pipelines/rules/settings.smk"
 
 wildcard_constraints:
     sample="|".join(map(re.escape, SAMPLES)),
-    genome="|".join(map(re.escape, GENOMES)),
+    genome="|".join(map(re.escape, ["reference", *SAMPLES])),
     shard=r"[0-9]+",
     shards=r"[0-9]+",
 

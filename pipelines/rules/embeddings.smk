@@ -9,6 +9,7 @@ rule embed_shard:
         aliases=ALIASES,
         bed=bed_of,
         reads=reads_of,
+        memory=memory_of,
     output:
         temp(f"{RESULTS}/shards/{{sample}}.embeddings.{{shard}}-of-{{shards}}.h5"),
     log:
@@ -29,13 +30,14 @@ rule embed_shard:
         context=config["embed"]["context"],
         dtype=config["embed"]["dtype"],
         aliases=each("--aliases", ALIASES),
+        memory=lambda wildcards, input: each("--memory", input.memory),
         reads=lambda wildcards, input: each("--reads", input.reads),
         device=config["device"],
     message:
         "Embedding the regions of {wildcards.sample}, part {wildcards.shard} of {wildcards.shards}"
     shell:
         "titans-dna embed --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " {params.aliases} {params.reads} --pool {params.pooling} --strand {params.strand} --context {params.context}"
+        " {params.aliases} {params.reads} {params.memory} --pool {params.pooling} --strand {params.strand} --context {params.context}"
         " --dtype {params.dtype} --shard {wildcards.shard}/{wildcards.shards} --resume"
         " --device {params.device} --output {output:q} > {log:q} 2>&1"
 

@@ -104,6 +104,34 @@ rule pretrain:
         " fi && cp -R {params.run:q}/. {params.model:q} && rm -rf {params.run:q}"
 
 
+# One memory file for all samples that have the same relatives: of the settings, or a sample's own.
+rule remember:
+    input:
+        model=MODEL_FILES,
+        fasta=relatives_of,
+    output:
+        f"{RESULTS}/genomes/{{genome}}.tdm",
+    log:
+        f"{RESULTS}/logs/remember/{{genome}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/remember/{{genome}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        model=model_of,
+        relatives=lambda wildcards, input: each("--fasta", input.fasta),
+        one_vote_per=config["relatives"]["one_vote_per"],
+    message:
+        "Reading the relatives of {wildcards.genome}"
+    shell:
+        "titans-dna remember --model {params.model:q} {params.relatives} --one-vote-per {params.one_vote_per}"
+        " --output {output:q} > {log:q} 2>&1"
+
+
 rule evaluate:
     input:
         model=MODEL_FILES,

@@ -9,6 +9,7 @@ rule score_regions_shard:
         aliases=ALIASES,
         bed=bed_of,
         reads=reads_of,
+        memory=memory_of,
     output:
         temp(f"{RESULTS}/shards/{{sample}}.regions.{{shard}}-of-{{shards}}.tsv"),
     log:
@@ -17,7 +18,7 @@ rule score_regions_shard:
         f"{RESULTS}/benchmarks/score_regions/{{sample}}.{{shard}}-of-{{shards}}.tsv"
     conda:
         "../envs/titans-dna.yaml"
-    threads: 1
+    threads: WORKERS
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
@@ -25,13 +26,16 @@ rule score_regions_shard:
     params:
         model=model_of,
         aliases=each("--aliases", ALIASES),
+        memory=lambda wildcards, input: each("--memory", input.memory),
+        context=CONTEXT,
         reads=lambda wildcards, input: each("--reads", input.reads),
         device=config["device"],
     message:
         "Scoring the regions of {wildcards.sample}, part {wildcards.shard} of {wildcards.shards}"
     shell:
         "titans-dna score-regions --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
-        " {params.aliases} {params.reads} --shard {wildcards.shard}/{wildcards.shards} --resume"
+        " {params.aliases} {params.reads} {params.memory} --context {params.context} --workers {threads}"
+        " --shard {wildcards.shard}/{wildcards.shards} --resume"
         " --device {params.device} --output {output:q} > {log:q} 2>&1"
 
 

@@ -47,7 +47,7 @@ def read_samples(path):
     sheet = Path(located(path))
     if not sheet.is_file():
         raise WorkflowError(
-            f"{path}: no such sample sheet. Write it (columns: sample, fasta, vcf, bed, reads), or set `samples`."
+            f"{path}: no such sample sheet. Write it (columns: sample, fasta, vcf, bed, reads, relatives), or set `samples`."
         )
     with sheet.open(newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -149,12 +149,26 @@ if TRAINED and not HOLDOUT:
         "settings['genome']['holdout']: name the contigs to evaluate on, or set `model`."
     )
 
+# What the rules that score have read before, and how much of a contig they read before a place.
+RELATIVES = [located(path) for path in config["relatives"]["fasta"]]
+CONTEXT, WORKERS = config["context"], config["workers"]
+if WORKERS > 1 and CONTEXT == "contig":
+    raise WorkflowError(
+        "settings['workers']: workers share windows. Set `context` to window:N too, or leave `workers` out."
+    )
+
 # Samples, and the sequences that they are read on: the reference, and a sample's own where it has one.
 SAMPLES = read_samples(config["samples"])
 WITH_VARIANTS = [name for name, row in SAMPLES.items() if row["vcf"]]
 WITH_REGIONS = [name for name, row in SAMPLES.items() if row["bed"]]
 OWN = [name for name, row in SAMPLES.items() if row["fasta"] or row["reads"]]
 GENOMES = ["reference", *OWN]
+
+if TRAINED and not config["pretrain"]["recall"]:
+    if RELATIVES or any(row["relatives"] for row in SAMPLES.values()):
+        raise WorkflowError(
+            "relatives are kept in a copy memory, which this model has not. Set `pretrain.recall` to true, or `model`."
+        )
 
 
 def model_of(wildcards, input):
@@ -183,6 +197,20 @@ def index_of(wildcards):
 def reads_of(wildcards):
     """The reads of a sample or genome as a list, empty where it has none."""
     return files(SAMPLES.get(name_of(wildcards), {}).get("reads", ""))
+
+
+def relatives_of(wildcards):
+    """The genomes of relatives that a sample or genome has, its own or those of the settings."""
+    own = SAMPLES.get(name_of(wildcards), {}).get("relatives")
+    return [located(path.strip()) for path in own.split(",")] if own else RELATIVES
+
+
+def memory_of(wildcards):
+    """The memory file of the same as a list, empty where there are no relatives; samples without own share one."""
+    name = name_of(wildcards)
+    own = SAMPLES.get(name, {}).get("relatives")
+    memory = f"{RESULTS}/genomes/{name if own else 'reference'}.tdm"
+    return [memory] if relatives_of(wildcards) else []
 
 
 def vcf_of(wildcards):

@@ -8,6 +8,7 @@ rule score_genome_shard:
         index=index_of,
         aliases=ALIASES,
         reads=reads_of,
+        memory=memory_of,
     output:
         table=temp(f"{RESULTS}/shards/{{genome}}.contigs.{{shard}}-of-{{shards}}.tsv"),
         tracks=temp(
@@ -19,7 +20,7 @@ rule score_genome_shard:
         f"{RESULTS}/benchmarks/score_genome/{{genome}}.{{shard}}-of-{{shards}}.tsv"
     conda:
         "../envs/titans-dna.yaml"
-    threads: 1
+    threads: WORKERS
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
@@ -27,6 +28,8 @@ rule score_genome_shard:
     params:
         model=model_of,
         aliases=each("--aliases", ALIASES),
+        memory=lambda wildcards, input: each("--memory", input.memory),
+        context=CONTEXT,
         reads=lambda wildcards, input: each("--reads", input.reads),
         device=config["device"],
     message:
@@ -34,6 +37,7 @@ rule score_genome_shard:
     shell:
         "mkdir -p {output.tracks:q} && "
         "titans-dna score-regions --model {params.model:q} --fasta {input.fasta:q} {params.aliases} {params.reads}"
+        " {params.memory} --context {params.context} --workers {threads}"
         " --tracks {output.tracks:q}/tracks.bw --shard {wildcards.shard}/{wildcards.shards} --resume"
         " --device {params.device} --output {output.table:q} > {log:q} 2>&1"
 

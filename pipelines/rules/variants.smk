@@ -8,6 +8,7 @@ rule score_variants_shard:
         index=index_of,
         aliases=ALIASES,
         vcf=vcf_of,
+        memory=memory_of,
     output:
         temp(f"{RESULTS}/shards/{{sample}}.variants.{{shard}}-of-{{shards}}.vcf"),
     log:
@@ -16,7 +17,7 @@ rule score_variants_shard:
         f"{RESULTS}/benchmarks/score_variants/{{sample}}.{{shard}}-of-{{shards}}.tsv"
     conda:
         "../envs/titans-dna.yaml"
-    threads: 1
+    threads: WORKERS
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
@@ -26,11 +27,14 @@ rule score_variants_shard:
         horizon=config["score_variants"]["horizon_bp"],
         mismatch=config["score_variants"]["on_mismatch"],
         aliases=each("--aliases", ALIASES),
+        memory=lambda wildcards, input: each("--memory", input.memory),
+        context=CONTEXT,
         device=config["device"],
     message:
         "Scoring the variants of {wildcards.sample}, part {wildcards.shard} of {wildcards.shards}"
     shell:
         "titans-dna score-variants --model {params.model:q} --fasta {input.fasta:q} --vcf {input.vcf:q} {params.aliases}"
+        " {params.memory} --context {params.context} --workers {threads}"
         " --horizon {params.horizon} --on-mismatch {params.mismatch} --shard {wildcards.shard}/{wildcards.shards} --resume"
         " --device {params.device} --output {output:q} > {log:q} 2>&1"
 

@@ -183,3 +183,22 @@ def test_the_page_on_the_code_names_every_folder_and_the_order_of_the_contract(p
     assert [level[name] for name in named] == sorted(level.values())
     rooms = {path.parent.name for path in (project / "titans_dna" / "io").glob("*/__init__.py")}
     assert all(f"`{room}/`" in page for room in rooms)
+
+
+def test_the_page_on_relatives_has_the_constants_of_the_code():
+    from titans_dna.inference.vote_variants import ALT_WEIGHT, FEW, TOLERANCE
+    from titans_dna.recall.vote import VoteRule
+    from titans_dna.recall.vote_kernels import AHEAD, BEHIND, FIRST, HIT, MISS, MOST
+
+    page = (PROJECT / "docs" / "pages" / "relatives.md").read_text()
+    formula = page[page.index("    tolerance  =") : page.index("The first is the share")]
+    terms = [sign + number for sign, number in re.findall(r"([−+]) (\d\.\d\d)", formula)]
+    assert [float(term.replace("−", "-")) for term in terms] == list(TOLERANCE.values())
+    assert f"vote       =  {ALT_WEIGHT} min(ALT, {FEW})" in page
+    rule = VoteRule()
+    assert f"stands at more than {rule.matches} places" in page
+    assert f"a word {BEHIND + AHEAD} are compared ({BEHIND} that end with the word, and {AHEAD} after it)" in page
+    assert f"if at least {rule.accepted_hits} agree" in page
+    assert f"begins at {FIRST / 10}, rises by {HIT // 10} with every base that agrees, to {MOST // 10} at most" in page
+    assert f"falls by {MISS / 10} with every base that does not" in page
+    assert f"it must agree at {rule.trusted_hits} of its 64 bases" in page

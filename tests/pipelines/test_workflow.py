@@ -22,7 +22,7 @@ DEMO = {
     "merge_regions": 1, "score_genome_shard": 2, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 2,
     "merge_embeddings": 1, "statistics": 1, "report": 1,
 }  # fmt: skip
-RULES = {*DEMO, "download_reference", "finetune", "sample_report"}
+RULES = {*DEMO, "download_reference", "finetune", "remember", "sample_report"}
 ON_MODEL = {"pretrain", "evaluate", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
 TARGETS = {"score_variants", "score_regions", "score_genome", "embed"}
 
@@ -74,6 +74,11 @@ def test_format_is_clean(project):
         ("pretrain={steps: many}", r"settings\['pretrain'\]\['steps'\]: 'many' is not of type 'integer'"),
         ("genome={fasta: ''}", r"settings\['genome'\]: give either `fasta` \(a file\) or `assembly`"),
         ("samples=no.tsv", r"no\.tsv: no such sample sheet"),
+        ("relatives={fasta: c.fa}", r"settings\['relatives'\]\['fasta'\]: 'c\.fa' is not of type 'array'"),
+        ("relatives={one_vote_per: cell}", r"\['one_vote_per'\]: 'cell' is not one of \['file', 'contig', 'prefix'\]"),
+        ("relatives={fasta: [c.fa]}", r"kept in a copy memory, which this model has not\. Set `pretrain\.recall`"),
+        ("context=window:0", r"settings\['context'\]: 'window:0' does not match '\^\(contig\|window"),
+        ("workers=2", r"settings\['workers'\]: workers share windows\. Set `context` to window:N too"),
     ],
 )
 def test_bad_settings_are_refused_by_name(own, snakemake, override, told):
@@ -140,6 +145,75 @@ def test_each_workflow_is_a_target(own, snakemake, target, expected):
     done = snakemake(own, "--cores", 1, "-n", target, "--configfile", "my.yaml", "--config", *override)
     found = jobs(done)
     assert {rule: found.get(rule) for rule in expected} == expected
+
+
+def test_relatives_are_remembered_once_and_a_sample_may_have_its_own(own, snakemake):
+    for name in ("d.fa", "e.fa"):
+        (own / name).touch()
+    sheet = (own / "my.tsv").read_text().splitlines()
+    sheet = [
+        "\t".join([*line.split("\t"), cell])
+        for line, cell in zip(sheet, ["relatives", "", "", "d.fa, e.fa"], strict=True)
+    ]
+    (own / "my.tsv").write_text("\n".join(sheet) + "\n")
+    settings = "model: default\nrelatives: {fasta: [d.fa], one_vote_per: prefix}\ncontext: window:4096\nworkers: 2\n"
+    (own / "my.yaml").write_text((own / "my.yaml").read_text() + settings)
+    done = snakemake(
+        own, "--cores", 2, "-n", "-p", "--configfile", "my.yaml", "--config", "score_genome={wanted: true}"
+    )
+    assert jobs(done)["remember"] == 2
+    text = output_of(done)
+    shared, of_c = "results/genomes/reference.tdm", "results/genomes/C.tdm"
+    assert f"--model default --fasta d.fa --one-vote-per prefix --output {shared}" in text
+    assert f"--fasta d.fa --fasta e.fa --one-vote-per prefix --output {of_c}" in text
+    how = "--context window:4096 --workers 2"
+    assert text.count(f"--vcf a.vcf --memory {shared} {how}") == 2
+    assert text.count(f"--vcf c.vcf --memory {of_c} {how}") == 2
+    assert text.count(f"--reads b.bam --memory {shared} {how} --shard") == 2
+    assert text.count(f"--reads b.bam --memory {shared} {how} --tracks") == 2
+    assert text.count(f"--reads b.bam --memory {shared} --pool") == 2
+
+
+@pytest.mark.slow
+def test_scores_know_the_relatives_of_the_workflow(project, tmp_path, snakemake):
+    """A piece of the demo genome; its relative is the same piece with one base in twenty changed."""
+    import numpy as np
+
+    from titans_dna.io import open_embeddings, open_scores
+    from titans_dna.io.sequence.fasta import open_fasta
+
+    with open_fasta(project / "data/demo.fa") as genome:
+        piece = np.frombuffer(genome.fetch("chrC", 0, 12_000).upper(), dtype=np.uint8)
+    random = np.random.default_rng(7)
+    other = np.where(
+        random.random(len(piece)) < 0.05, random.choice(np.frombuffer(b"ACGT", np.uint8), len(piece)), piece
+    )
+    for name, bases in (("target", piece), ("relative", other.astype(np.uint8))):
+        (tmp_path / f"{name}.fa").write_text(f">{name}\n{bases.tobytes().decode()}\n")
+    changed = int(np.flatnonzero(piece != other)[90])  # in no repeat
+    ref, alt = chr(piece[changed]), chr(other[changed])
+    record = f"target\t{changed + 1}\t.\t{ref}\t{alt}\t.\t.\t."
+    head = "##fileformat=VCFv4.3\n##contig=<ID=target>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (tmp_path / "a.vcf").write_text(f"{head}{record}\n")
+    (tmp_path / "a.bed").write_text("target\t5000\t6000\tpart\n")
+    (tmp_path / "samples.tsv").write_text("sample\tvcf\tbed\none\ta.vcf\ta.bed\n")
+    settings = {
+        "samples": "samples.tsv", "results": "out", "device": "cpu", "model": "default",
+        "genome": {"fasta": "target.fa"},
+        "relatives": {"fasta": ["relative.fa"]}, "context": "window:2048", "workers": 2,
+        **{section: {"shards": 1} for section in ("score_variants", "score_regions", "embed")},
+    }  # fmt: skip
+    (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
+    targets = ("score_variants", "score_regions", "embed")
+    done = snakemake(tmp_path, "--cores", 2, *targets, "--configfile", "my.yaml", path=Path(sys.executable).parent)
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (tmp_path / "out/genomes").glob("*.tdm")] == ["reference.tdm"]
+    (variant,) = open_scores(tmp_path / "out/samples/one/variants.scored.vcf.gz").rows()
+    assert (variant["relatives_ref"], variant["relatives_alt"]) == (0, 1)
+    (region,) = open_scores(tmp_path / "out/samples/one/regions.scored.tsv").rows()
+    assert region["bits_per_base"] < 1 < region["bits_without_relatives"]
+    with open_embeddings(tmp_path / "out/samples/one/embeddings.h5") as vectors:
+        assert "relative.fa" in vectors.attributes["relatives"]
 
 
 def test_a_model_that_is_there_is_not_trained(own, snakemake):

@@ -22,7 +22,8 @@ _ROWS = 1 << 16  # rows read at once
 _INTEGERS = {"position", "start", "end", "bases"}
 _SCORES = {
     "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
-    "entropy_bits", "masked", "A", "C", "G", "T",
+    "entropy_bits", "masked", "A", "C", "G", "T", "vote", "tolerance", "relatives_ref", "relatives_alt",
+    "relatives_other", "bits_without_relatives", "relatives", "relatives_with_base", "bits_saved",
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
 

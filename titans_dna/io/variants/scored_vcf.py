@@ -24,7 +24,8 @@ from titans_dna.io.variants.vcf_header import VcfHeader
 OURS = "##titans_dna_"
 _SCORES = {
     "llr": "TD_LLR", "llr_forward": "TD_LLR_FWD", "llr_reverse": "TD_LLR_REV", "quantile": "TD_QUANTILE",
-    "p_value": "TD_P",
+    "p_value": "TD_P", "vote": "TD_VOTE", "tolerance": "TD_TOLERANCE", "relatives_ref": "TD_REL_REF",
+    "relatives_alt": "TD_REL_ALT", "relatives_other": "TD_REL_OTHER",
 }  # fmt: skip
 _PLACE = (
     Column("contig", "text"), Column("position", "integer"), Column("id", "text"),
