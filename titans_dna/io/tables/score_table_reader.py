@@ -23,7 +23,7 @@ _INTEGERS = {"position", "start", "end", "bases"}
 _SCORES = {
     "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
     "entropy_bits", "masked", "A", "C", "G", "T", "vote", "tolerance", "relatives_ref", "relatives_alt",
-    "relatives_other", "bits_without_relatives", "relatives", "relatives_with_base", "bits_saved",
+    "relatives_other", "bits_without_relatives",
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
 
