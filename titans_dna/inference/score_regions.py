@@ -209,7 +209,8 @@ class WindowedRegions:
         assert self.model.relatives is not None
         said = block_votes(self.model.relatives, self.sequence, block)
         bases = base_ids(self.sequence[block * BLOCK : block * BLOCK + len(said)])
-        return np.stack([(said != NONE).sum(1), (said == bases[:, None]).sum(1)]).astype(np.float32)
+        followed = said != NONE
+        return np.stack([followed.sum(1), (followed & (said == bases[:, None])).sum(1)]).astype(np.float32)
 
     def add_votes(self, block: int, values: np.ndarray) -> None:
         """Take in what ``vote`` returned for a block."""
