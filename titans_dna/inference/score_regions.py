@@ -31,7 +31,7 @@ class RegionScore:
 
     @classmethod
     def of(cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float) -> RegionScore:
-        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none."""
+        """Return the score from sums over ``bases`` that were predicted and ``reads`` that were read; nan for none."""
         predicted = bases or math.nan
         return cls(
             bases=int(bases),

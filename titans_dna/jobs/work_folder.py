@@ -39,18 +39,18 @@ Arrays = dict[str, np.ndarray]
 
 
 class WorkFolder(Opening):
-    """The folder of one run; a context manager. A clean end removes it, an error leaves it if it holds a part.
+    """The folder of one run; a context manager. It is removed at a clean end, and after an error if it holds no part.
 
     Parameters
     ----------
     output
         File that the run writes; for ``-`` and pipes the parts are kept in a temporary folder.
     job
-        All that the parts depend on.
+        Everything that the parts depend on, as JSON.
     model
-        What the streams of the parts are read by; None where there are none.
+        Model that reads the streams of the parts; None where parts have no streams.
     resume
-        Use the parts that are there; else they are thrown away.
+        Use the parts of an earlier run; otherwise they are deleted.
 
     Raises
     ------
@@ -77,9 +77,12 @@ class WorkFolder(Opening):
         """Make the folder, or take it over."""
         if self._temporary:
             stack.enter_context(self._temporary)
+        # This order matters: the lock is a file in the folder, so the folder must exist; and what an earlier run has
+        # left may only be read or deleted by the run that holds the lock.
         self._claim()
         stack.enter_context(lock_file(self.path / LOCK, self.output))
         self._take_over()
+        # The folder goes while the lock is held, so that no other run can begin in a folder that is being deleted.
         stack.push(self._leave)
 
     def _leave(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -109,7 +112,7 @@ class WorkFolder(Opening):
         return made
 
     def checkpoint(self, name: str) -> StreamCheckpoint:
-        """Return the place where the stream of an unfinished part is saved."""
+        """Return the checkpoint at which the stream of an unfinished part is saved."""
         assert self.model is not None
         return StreamCheckpoint(self, name, self.model)
 

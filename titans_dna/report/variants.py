@@ -25,7 +25,7 @@ from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.scores import open_scores
 
-UNLABELLED = "no outcome"  # an allele for which the file gives none: the counts then do not add up
+UNLABELLED = "no outcome"  # the file gives no outcome for an allele, so the counts do not add up
 NO_TRUTH = ""
 
 
