@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import json
 import resource
+import shlex
 import signal
 import subprocess
 import time
@@ -166,6 +168,21 @@ def test_settings_survive_the_file(whole):
     (whole / "run.json").write_text((whole / "run.json").read_text().replace('"width"', '"wide"'))
     with pytest.raises(CheckpointError, match="settings of the run are damaged"):
         read_settings(whole)
+
+
+def test_a_resumed_run_records_the_command_that_began_it(arguments, toy, tmp_path, monkeypatch):
+    fasta = tmp_path / "a genome.fa"
+    fasta.write_bytes((toy / "toy.fa").read_bytes())
+    folder = tmp_path / "model"
+    words = [*arguments, "--fasta", str(fasta), "--steps", "2", "--output", str(folder)]
+    monkeypatch.setattr("sys.argv", ["titans-dna", *words])
+    assert call(*words).exit_code == 0
+    begun = json.loads((folder / "training.json").read_text())["command"]
+    assert shlex.split(begun) == ["titans-dna", *words]
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr("sys.argv", ["titans-dna", "pretrain", "--resume", str(folder)])
+    assert call("pretrain", "--resume", folder).exit_code == 0
+    assert json.loads((folder / "training.json").read_text())["command"] == begun
 
 
 def test_a_folder_of_another_run_is_begun_anew(arguments, tmp_path, toy):
