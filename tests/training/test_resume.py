@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import resource
 import shlex
 import signal
@@ -137,6 +138,15 @@ def test_a_full_disk_while_saving_leaves_the_last_good_checkpoint(whole, argumen
     again = load_snapshot(folder)
     assert again.run["step"] == 4
     assert all(torch.equal(again.weights[name], x) for name, x in good.weights.items())
+
+
+def test_the_name_of_a_checkpoint_is_forced_to_the_disk_last(whole, tmp_path, monkeypatch):
+    snapshot, forced = load_snapshot(whole), []
+    monkeypatch.setattr(os, "fsync", lambda number: forced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    final = save_snapshot(tmp_path, snapshot)
+    assert forced[-1] == final.parent
+    (partial,) = {path for path in forced if path.parent == final.parent}  # its own entries, before it is renamed
+    assert {path.name for path in forced if path.parent == partial} >= {path.name for path in final.iterdir()}
 
 
 def test_two_checkpoints_are_kept(whole):

@@ -29,7 +29,7 @@ from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
-from titans_dna.model.state_file import load_state, save_state
+from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 
 SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
@@ -167,19 +167,22 @@ class WorkFolder(Opening):
 
     def _save(self, name: str, arrays: Arrays) -> None:
         partial = self.path / f".{name}.partial"
-        with disk_errors(self.path), partial.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            # Without this a power cut may leave a renamed file that is empty, for the name can reach the disk before
-            # the data.
-            os.fsync(stream.fileno())
-        partial.replace(self.path / name)
+        with disk_errors(self.path):
+            with partial.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+            self._name(partial, name)
 
     def _write(self, name: str, data: bytes) -> None:
         partial = self.path / f".{name}.partial"
         with disk_errors(self.path):
             partial.write_bytes(data)
-            partial.replace(self.path / name)
+            self._name(partial, name)
+
+    def _name(self, partial: Path, name: str) -> None:
+        """Give a file its name in such an order that a power cut leaves no empty file under it."""
+        sync_to_disk(partial)
+        partial.replace(self.path / name)
+        sync_to_disk(self.path)
 
     @staticmethod
     def _load(path: Path) -> Arrays | None:
