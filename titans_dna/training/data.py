@@ -111,7 +111,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     trained, tested = ([p for p in pieces if p.part == part] for part in (TRAIN, HOLDOUT))
     learned = _fold(trained)
     if not learned:
-        raise ConfigError("every contig is held out; leave some to learn")
+        raise ConfigError("every contig is held out or excluded; leave at least one to learn from")
     # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
     # is learned, a version of the counts is read that has left its group out.
     groups = [piece.genome % GENOME_GROUPS * FOLDS + fold for piece, fold in learned]
