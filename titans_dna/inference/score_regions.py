@@ -40,7 +40,7 @@ class RegionScore:
         cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float,
         alone: float = math.nan,
     ) -> RegionScore:  # fmt: skip
-        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none.
+        """Return the score from sums over ``bases`` that were predicted and ``reads`` that were read; nan for none.
 
         ``alone`` is the log-likelihood where no relative is in the copy memory.
         """
