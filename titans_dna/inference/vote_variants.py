@@ -112,7 +112,7 @@ def tolerance(counts: np.ndarray, left: bytes, change: bytes, right: bytes) -> f
     ref, alt, other = counts
     transition = change in (b"AG", b"GA", b"CT", b"TC")
     told = {
-        "none": -2.05,
+        "none": 1.0,
         "share": (ref + 1) / (ref + alt + other + 2),
         "any_alt": alt > 0,
         "alt": min(alt, FEW),
