@@ -136,7 +136,7 @@ def track_rows(relatives: Relatives, sequence: bytes, exons: list[tuple[int, int
     said = np.concatenate([block_votes(relatives, sequence, block) for block in blocks])
     start, end = blocks[0] * BLOCK, blocks[0] * BLOCK + len(said)
     follow = (said != NONE).sum(1)
-    agree = (said == base_ids(sequence[start:end])[:, None]).sum(1)
+    agree = ((said != NONE) & (said == base_ids(sequence[start:end])[:, None])).sum(1)
     inside, deep = np.zeros(len(said), dtype=bool), np.zeros(len(said), dtype=bool)
     splice = []
     for (_, before), (after, _) in pairwise(exons):
@@ -266,8 +266,7 @@ def measure(setting: Setting, scored: dict[str, Path]) -> tuple[list[list[Any]],
             rows += tracks
             claims += [claim(row[0], "at least 0.98", f"{row[5]:.3f}", row[5] >= 0.98) for row in tracks]
     for name, path in scored.items():
-        with open_scores(path) as table:
-            llr = np.array([row["llr"] for row in table.rows()], dtype=float)
+        llr = open_scores(path).to_pandas()["llr"].to_numpy()
         rows.append(rows_of("ln P(ALT) - ln P(REF)", name, changes, llr, setting.seed))
     bacteria, strain = bacterial(setting.data, setting.seed)
     found = vote_on_alleles(remembered(strain), bacteria.sequence, bacteria.alleles)

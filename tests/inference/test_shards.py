@@ -57,6 +57,7 @@ def test_ranges_go_there_and_back():
         (["3:0-1", "3:1-2"], ["1/2", "2/2"], "hold 2 rows of 3"),
         (["2:0-1", "3:1-2"], ["1/2", "2/3"], "Give each shard of one run once"),
         (["nonsense", "2:1-2"], ["1/2", "2/2"], "not total:start-end"),
+        ([], [], "shards are none. Give each shard"),
     ],
 )
 def test_what_is_no_whole_is_refused(texts, shards, message):

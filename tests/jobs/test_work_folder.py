@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -84,6 +85,14 @@ def test_a_folder_of_ours_goes_on_or_begins_anew(tmp_path):
     assert not folder.exists()
     with WorkFolder(tmp_path / "o.tsv", {"model": "b"}, resume=False) as work:
         assert work.part("0") is None
+
+
+def test_the_name_of_a_part_is_forced_to_the_disk_after_its_content(tmp_path, monkeypatch):
+    forced = []
+    with WorkFolder(tmp_path / "o.tsv", {}, resume=False) as work:
+        monkeypatch.setattr(os, "fsync", lambda number: forced.append(Path(f"/proc/self/fd/{number}").readlink()))
+        work.keep("0", PART)
+        assert forced == [work.path / ".0.npz.partial", work.path]
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path):

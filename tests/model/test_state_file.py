@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -27,6 +30,21 @@ def test_every_bit_comes_back_and_the_stream_goes_on(model, ids, tmp_path):
     back = attach(back, lambda row: ids[row, :21].numpy())
     assert torch.equal(model.stream(ids[:, 21:], back).hidden, model.stream(ids[:, 21:], state).hidden)
     assert [p.name for p in tmp_path.iterdir()] == ["contig.safetensors"]
+
+
+def test_a_file_and_then_its_new_name_are_forced_to_the_disk(make_model, ids, tmp_path, monkeypatch):
+    state, forced = make_model().stream(ids).state, []
+
+    def fsync(number: int) -> None:
+        place = Path(f"/proc/self/fd/{number}").readlink()
+        forced.append((place, path.exists()))
+
+    path = tmp_path / "state.safetensors"
+    monkeypatch.setattr(os, "fsync", fsync)
+    save_state(path, state)
+    (file, named_before), (folder, named_after) = forced
+    assert (file.parent, named_before) == (tmp_path, False)
+    assert (folder, named_after) == (tmp_path, True)
 
 
 def test_bad_files_are_refused(make_model, ids, tmp_path):

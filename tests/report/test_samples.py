@@ -89,6 +89,26 @@ def test_alleles_scored_another_way_count_as_scored(numbers, tmp_path):
     assert read_sample(write(tmp_path, "S1", numbers)).scored == 8
 
 
+def test_page_and_table_count_the_same_alleles_as_scored(inputs, make, tmp_path):
+    outcomes = ["scored", "swapped", "forced", "symbolic"]
+    lines = [
+        f"chrA\t{n}\t.\tA\tC\t.\t.\t{'' if outcome == 'symbolic' else 'TD_LLR=-1;'}TD_OUTCOME={outcome}"
+        for n, outcome in enumerate(outcomes, 5)
+    ]
+    make.write_variants(inputs.variants, lines)
+    data = gather_inputs(ReportInputs(variants=inputs.variants))
+    assert '<dt>ALT alleles scored</dt><dd>3</dd><dd class="sub">of 4 in the input' in render_page(data)
+    assert read_sample(write(tmp_path, "S1", sample_statistics("S1", data))).scored == 3
+
+
+def test_two_tracks_of_one_kind_are_refused(inputs, tmp_path):
+    twin = tmp_path / "other.surprise.bw"
+    twin.write_bytes(inputs.track.read_bytes())
+    data = gather_inputs(ReportInputs(track=inputs.track, tracks=(twin,)))
+    with pytest.raises(ConfigError, match=rf"{inputs.track.name} and {twin.name} are both tracks of surprise"):
+        sample_statistics("S", data)
+
+
 @pytest.mark.parametrize("text", ["[]", "{}", "no json", '{"sample": "x", "variants": {"alleles": 3}}'])
 def test_what_is_no_statistics_is_refused(tmp_path, text):
     path = tmp_path / "s.json"

@@ -107,5 +107,7 @@ def test_wrong_settings_are_refused():
     for bad in ({"kind": "bpe"}, {"kind": "bpe", "merges": [["A"]]}, {"kind": "bpe", "merges": "AC"}):
         with pytest.raises(ConfigError):
             load_tokenizer(bad)
-    with pytest.raises(ConfigError, match="is not below"):
+    with pytest.raises(ConfigError, match="token id 8 is not among the 8 of the vocabulary"):
         BpeTokenizer([("A", "C")]).decode(np.array([8]))
+    with pytest.raises(ConfigError, match="token id -2 is not among the 8"):
+        BpeTokenizer([("A", "C")]).decode(np.array([3, -2]))

@@ -124,6 +124,17 @@ def test_rows_have_outcomes_that_add_up(tmp_path):
         read_labelled(tmp_path / "rows.tsv", None, 0.5, 0)
 
 
+def test_rows_without_a_split_among_others_with_one_are_told(tmp_path, caplog):
+    rows = [f"ACGT{'AC' * n},{'ab'[n % 2]},{split}" for n, split in enumerate([*["train"] * 2, *["test"] * 2, "", ""])]
+    (tmp_path / "t.csv").write_text("\n".join(["sequence,label,split", *rows[:4]]) + "\n")
+    read_labelled(tmp_path / "t.csv", None, 0.5, 0)
+    assert caplog.text == ""
+    (tmp_path / "t.csv").write_text("\n".join(["sequence,label,split", *rows]) + "\n")
+    data = read_labelled(tmp_path / "t.csv", None, 0.5, 0)
+    assert (len(data.training), len(data.tested)) == (4, 2)
+    assert "rows that name no split, while others do: 2. They are learned from." in caplog.text
+
+
 def test_bed_and_fasta_are_read_too(tmp_path):
     (tmp_path / "g.fa").write_text(">chr1\n" + "ACGT" * 50 + "\n")
     (tmp_path / "r.bed").write_text("".join(f"chr1\t{i}\t{i + 9}\t{'ab'[i % 2]}\n" for i in range(12)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import csv
 
 import pytest
 
@@ -39,6 +40,25 @@ def test_lines_after_the_checkpoint_and_broken_ones_are_dropped(tmp_path):
     lines = (tmp_path / "log.csv").read_text().splitlines()
     assert lines[0] == ",".join(NAMES)
     assert [line.split(",")[0] for line in lines[1:]] == ["1", "2", "3"]
+
+
+def test_a_kill_while_the_log_is_opened_again_loses_no_line(tmp_path, monkeypatch):
+    log = RunLog(tmp_path)
+    log.write(row(1))
+    log.close()
+    before = (tmp_path / "log.csv").read_bytes()
+
+    def kill(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(csv, "writer", kill)
+    with pytest.raises(KeyboardInterrupt):
+        RunLog(tmp_path, after_step=1)
+    assert (tmp_path / "log.csv").read_bytes() == before
+    monkeypatch.undo()
+    RunLog(tmp_path, after_step=1).close()
+    assert (tmp_path / "log.csv").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["gates.csv", "log.csv"]
 
 
 def test_gates_of_evaluations_that_come_again_are_dropped(tmp_path):

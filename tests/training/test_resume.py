@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import csv
+import json
+import os
 import resource
+import shlex
 import signal
 import subprocess
 import time
@@ -137,6 +140,15 @@ def test_a_full_disk_while_saving_leaves_the_last_good_checkpoint(whole, argumen
     assert all(torch.equal(again.weights[name], x) for name, x in good.weights.items())
 
 
+def test_the_name_of_a_checkpoint_is_forced_to_the_disk_last(whole, tmp_path, monkeypatch):
+    snapshot, forced = load_snapshot(whole), []
+    monkeypatch.setattr(os, "fsync", lambda number: forced.append(Path(f"/proc/self/fd/{number}").readlink()))
+    final = save_snapshot(tmp_path, snapshot)
+    assert forced[-1] == final.parent
+    (partial,) = {path for path in forced if path.parent == final.parent}  # its own entries, before it is renamed
+    assert {path.name for path in forced if path.parent == partial} >= {path.name for path in final.iterdir()}
+
+
 def test_two_checkpoints_are_kept(whole):
     assert [path.name for path in checkpoints(whole)] == ["step-00000024", "step-00000020"]
     assert not list((whole / "checkpoints").glob(".partial*"))
@@ -166,6 +178,21 @@ def test_settings_survive_the_file(whole):
     (whole / "run.json").write_text((whole / "run.json").read_text().replace('"width"', '"wide"'))
     with pytest.raises(CheckpointError, match="settings of the run are damaged"):
         read_settings(whole)
+
+
+def test_a_resumed_run_records_the_command_that_began_it(arguments, toy, tmp_path, monkeypatch):
+    fasta = tmp_path / "a genome.fa"
+    fasta.write_bytes((toy / "toy.fa").read_bytes())
+    folder = tmp_path / "model"
+    words = [*arguments, "--fasta", str(fasta), "--steps", "2", "--output", str(folder)]
+    monkeypatch.setattr("sys.argv", ["titans-dna", *words])
+    assert call(*words).exit_code == 0
+    begun = json.loads((folder / "training.json").read_text())["command"]
+    assert shlex.split(begun) == ["titans-dna", *words]
+    (folder / "model.safetensors").unlink()
+    monkeypatch.setattr("sys.argv", ["titans-dna", "pretrain", "--resume", str(folder)])
+    assert call("pretrain", "--resume", folder).exit_code == 0
+    assert json.loads((folder / "training.json").read_text())["command"] == begun
 
 
 def test_a_folder_of_another_run_is_begun_anew(arguments, tmp_path, toy):

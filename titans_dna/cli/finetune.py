@@ -51,7 +51,8 @@ def finetune(
     """Train a classifier on pooled features, and test it beside a logistic regression on k-mers.
 
     CSV and TSV have the columns sequence and label, or contig, start, end (0-based, end excluded) and label. A column
-    split (train or test) may be added. In BED the name is the label, in FASTA the last word of the header.
+    split (train or test) may be added; rows that leave it empty are then learned from. In BED the name is the label, in
+    FASTA the last word of the header.
 
     \b
     titans-dna finetune --model default --data enhancers.csv --output enhancers/

@@ -47,100 +47,119 @@ def find_model(context: click.Context, parameter: click.Parameter, name: Path | 
 
 model = click.option(
     "--model", "model_folder", type=FILE, required=True, callback=find_model,
-    help="Folder of a model (see pretrain), or 'default' for the one in the package.",
+    help="Use the model in this folder (see pretrain), or 'default' for the one in the package.",
 )  # fmt: skip
-_SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL."
-fasta = click.option("--fasta", type=FILE, required=True, help=f"Sequence: {_SEQUENCE}")
-fasta_or_reads = click.option("--fasta", type=FILE, help=f"Sequence: {_SEQUENCE} Needed but for reads by themselves.")
+_SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL"
+fasta = click.option("--fasta", type=FILE, required=True, help=f"Read the sequence from this file: {_SEQUENCE}.")
+fasta_or_reads = click.option(
+    "--fasta", type=FILE,
+    help=f"Read the sequence from this file: {_SEQUENCE}. Only reads that are read by themselves do not need it.",
+)  # fmt: skip
 fastas = click.option(
-    "--fasta", "fastas", type=FILE, required=True, multiple=True, help=f"Sequence to learn: {_SEQUENCE} Repeatable."
-)
+    "--fasta", "fastas", type=FILE, required=True, multiple=True,
+    help=f"Learn from the sequence in this file: {_SEQUENCE}. Repeatable.",
+)  # fmt: skip
 aliases = click.option(
-    "--aliases", type=FILE, help="Names that mean the same contig: one contig a line, tab-separated (chromAlias.txt)."
-)
+    "--aliases", type=FILE,
+    help="Read from this file which names mean the same contig: one contig a line, tab-separated (chromAlias.txt).",
+)  # fmt: skip
 device = click.option(
-    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
+    "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
+    help="Compute on this device; auto takes a GPU if there is one.",
+)  # fmt: skip
+seed = click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Begin all random numbers with this seed."
 )
-seed = click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of every random choice.")
 tokenizer = click.option(
     "--tokenizer", default="nucleotide", show_default=True, metavar="nucleotide|kmer:K|kmer:K:overlapping|FILE",
-    help="How sequence becomes tokens; FILE is one of train-tokenizer.",
+    help="Make tokens of the sequence in this way; FILE is a tokenizer that train-tokenizer has written.",
 )  # fmt: skip
 bed = click.option(
-    "--bed", type=FILE, help="Regions: BED (0-based, end excluded) or GTF/GFF exons, .gz too; - for standard input."
-)
+    "--bed", type=FILE,
+    help="Take the regions of this file: BED (0-based, end excluded), or the exons of GTF or GFF; .gz too; - is "
+    "standard input.",
+)  # fmt: skip
 columns = click.option(
     "--column", "columns", multiple=True, metavar="WHAT=NAME",
-    help="Column of a table of variants: WHAT is contig, position, ref, alt, id or variant (the whole one); offset=1 "
-    "for positions that count from 0. Common names are found without. Repeatable.",
+    help="Take this column of a table of variants: WHAT is contig, position, ref, alt, id or variant (the whole one). "
+    "Columns with common names are found without it. offset=1 says that positions count from 0. Repeatable.",
 )  # fmt: skip
 region = click.option(
     "--region",
     "regions",
     multiple=True,
     metavar="CONTIG:START-END",
-    help="A region, 1-based, end included. Repeatable.",
+    help="Take this region; it is 1-based, and the end is included. Repeatable.",
 )
 resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
 context = click.option(
     "--context", metavar="contig|window:N", default="contig", show_default=True,
-    help="What the network reads before a place: the whole contig; or N bases at least, with all of the contig before "
-    "them in the copy memory, which costs the same wherever the place lies.",
+    help="Choose what the network reads before a place: the whole contig; or at least N bases, while the copy memory "
+    "holds all of the contig before them, which costs the same wherever the place lies.",
 )  # fmt: skip
 workers = click.option(
     "--workers", type=click.IntRange(1), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
-    help="Processes that work side by side with --context window:N; they change no result.",
+    help="Work with this many processes side by side if --context is window:N; their number changes no result.",
 )  # fmt: skip
 shard = click.option(
     "--shard",
     type=Shard.parse,
     callback=lambda context, option, shard: shard or WHOLE,
     metavar="I/N",
-    help="Do part I of N, for N machines; see merge.",
+    help="Do only part I of N, so that N machines can share the work; merge joins their outputs.",
 )
 
 
 _READS = (
-    click.option("--reads", type=FILE, help="A sample's reads: BAM, CRAM or SAM, aligned to --fasta."),
+    click.option(
+        "--reads", type=FILE, help="Take a sample's reads from this BAM, CRAM or SAM file, aligned to --fasta."
+    ),
     click.option(
         "--reads-as", type=click.Choice(["consensus", "sequences"]), default="consensus", show_default=True,
         help="consensus: the sample's own bases take the reference's place, in its coordinates; sequences: every read "
-        "that overlaps the regions, by itself.",
+        "that overlaps the regions is read by itself.",
     ),
     click.option(
         "--fill", type=click.Choice(["reference", "n"]), default="reference", show_default=True,
-        help="What stands in a consensus where no base is called.",
+        help="Put the reference's base, or N, where the consensus calls no base.",
     ),
     click.option(
         "--min-depth", type=click.IntRange(1), default=1, show_default=True,
-        help="Reads below which a consensus calls no base.",
+        help="Call a base of the consensus only where there are this many reads.",
     ),
     click.option(
-        "--min-mapping-quality", type=click.IntRange(0, 255), default=0, show_default=True, help="Phred, of a read."
+        "--min-mapping-quality", type=click.IntRange(0, 255), default=0, show_default=True,
+        help="Take only reads whose mapping quality (Phred) is at least this.",
     ),
-    click.option("--duplicates", is_flag=True, help="Take reads that are marked as duplicates."),
-    click.option("--secondary", is_flag=True, help="Take secondary alignments."),
+    click.option("--duplicates", is_flag=True, help="Take reads that are marked as duplicates, too."),
+    click.option("--secondary", is_flag=True, help="Take secondary alignments, too."),
     click.option(
         "--supplementary/--no-supplementary", default=True, show_default=True,
-        help="Take supplementary alignments, the further parts of split reads.",
+        help="Choose whether supplementary alignments, the further parts of split reads, are taken.",
     ),
-    click.option("--as-sequenced", is_flag=True, help="Reads in the direction of the sequencer, not the reference's."),
-    click.option("--clipped", is_flag=True, help="Leave the soft-clipped ends of reads in."),
+    click.option(
+        "--as-sequenced", is_flag=True, help="Read each read in the direction of the sequencer, not of the reference."
+    ),
+    click.option("--clipped", is_flag=True, help="Keep the soft-clipped ends of reads."),
 )  # fmt: skip
 
 
 one_vote_per = click.option(
     "--one-vote-per", type=click.Choice(["file", "contig", "prefix"]), default="file", show_default=True,
-    help="What is one relative: a file; a contig; or what contigs are named before the first # or |.",
+    help="Choose what counts as one relative: each file; each contig; or all contigs whose names agree up to the first "
+    "# or |.",
 )  # fmt: skip
 _RELATIVES = (
     click.option(
         "--relatives", "relatives", type=FILE, multiple=True,
-        help="Genomes to read before: of relatives, strains, haplotypes. FASTA or GenBank, not aligned. Repeatable.",
+        help="Read this genome of a relative, strain or haplotype first: FASTA or GenBank, not aligned. Repeatable.",
     ),
-    click.option("--memory", "memories", type=FILE, multiple=True, help="The same, read by `remember`. Repeatable."),
+    click.option(
+        "--memory", "memories", type=FILE, multiple=True,
+        help="Use the genomes that `remember` has read into this file. Repeatable.",
+    ),
     one_vote_per,
-    click.option("--allow-self", is_flag=True, help="Leave contigs of --relatives out that are the target itself."),
+    click.option("--allow-self", is_flag=True, help="Leave out contigs of --relatives that are the target itself."),
 )  # fmt: skip
 
 
@@ -166,14 +185,23 @@ def reads(command: Any) -> Any:
 
 
 _RESULTS = (
-    click.option("--variants", type=FILE, help="Scores written by `score-variants` or `mutagenesis`, in any format."),
-    click.option("--truth-field", default="", metavar="ID", help="INFO field of the variants with their true class."),
     click.option(
-        "--truth-positive", default="breaking", show_default=True, metavar="VALUE", help="The class to score high."
+        "--variants", type=FILE, help="Take the scores that `score-variants` or `mutagenesis` wrote, in any format."
     ),
-    click.option("--regions", type=FILE, help="Table written by `score-regions`."),
-    click.option("--track", type=FILE, help="Track or tracks written by `score-regions` or `mutagenesis --all-snvs`."),
-    click.option("--embeddings", type=FILE, help="Embeddings written by `embed`, or .h5ad or .parquet of `convert`."),
+    click.option(
+        "--truth-field", default="", metavar="ID", help="Take the true class of the variants from this INFO field."
+    ),
+    click.option(
+        "--truth-positive", default="breaking", show_default=True, metavar="VALUE",
+        help="Count this class as the one that should score high.",
+    ),
+    click.option("--regions", type=FILE, help="Take the table that `score-regions` wrote."),
+    click.option(
+        "--track", type=FILE, help="Take the tracks that `score-regions` or `mutagenesis --all-snvs` wrote."
+    ),
+    click.option(
+        "--embeddings", type=FILE, help="Take the embeddings that `embed` wrote, or `convert` as .h5ad or .parquet."
+    ),
 )  # fmt: skip
 
 

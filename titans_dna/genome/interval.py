@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from titans_dna.errors import ContigUnknown, FormatError
 
-_LAST = (1 << 63) - 1  # what a file can hold
+_LAST = (1 << 63) - 1  # largest coordinate: files store them as signed 64-bit integers
 _RANGE = re.compile(r"(?P<first>[0-9][0-9,]{0,24})?(?P<dash>-)?(?P<last>[0-9][0-9,]{0,24})?", re.ASCII)
 
 
@@ -132,7 +132,7 @@ def iterate_tiles(interval: Interval, window_bp: int, step_bp: int | None = None
 
 
 def merge_intervals(intervals: Iterable[Interval]) -> list[Interval]:
-    """Join intervals that overlap or touch; contigs keep the order of first sight.
+    """Join intervals that overlap or touch; contigs stay in the order of the input.
 
     A merged interval has the strand of its parts if they agree, else ``.``. Names are joined with commas, each once.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 
@@ -29,3 +29,8 @@ def count_outcomes(outcomes: Iterable[str]) -> dict[str, int]:
     """Return the number of ALTs by outcome, in the order of `Outcome`; outcomes that do not occur are left out."""
     counted = Counter(map(str, outcomes))
     return {str(outcome): counted[outcome] for outcome in Outcome if counted[outcome]}
+
+
+def count_scored(outcomes: Mapping[str, int]) -> int:
+    """Return how many have a score: with REF and ALT exchanged, or forced against a wrong REF, they have one too."""
+    return sum(int(outcomes.get(outcome, 0)) for outcome in (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED))

@@ -18,8 +18,8 @@ from titans_dna.inference.pooling import have_vectors
 from titans_dna.io.embeddings.writer import EMBEDDED
 from titans_dna.io.sequence.bam import Read
 
-BLOCK_BP = 1 << 17  # of the reads whose features are in memory together; a longer read stands alone
-BATCH_TOKENS = 8192  # of reads that are read side by side, padding counted in
+BLOCK_BP = 1 << 17  # most bases of the reads that are in memory together; a longer read makes a block of its own
+BATCH_TOKENS = 8192  # most tokens of reads that are read side by side, padding included
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

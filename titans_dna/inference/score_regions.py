@@ -40,7 +40,7 @@ class RegionScore:
         cls, *, bases: int, log_likelihood: float, entropy_bits: float, reads: int, losses: float,
         alone: float = math.nan,
     ) -> RegionScore:  # fmt: skip
-        """Make it of sums over the ``bases`` that were predicted and the ``reads`` that were read; nan of none.
+        """Return the score from sums over ``bases`` that were predicted and ``reads`` that were read; nan for none.
 
         ``alone`` is the log-likelihood where no relative is in the copy memory.
         """
@@ -209,7 +209,8 @@ class WindowedRegions:
         assert self.model.relatives is not None
         said = block_votes(self.model.relatives, self.sequence, block)
         bases = base_ids(self.sequence[block * BLOCK : block * BLOCK + len(said)])
-        return np.stack([(said != NONE).sum(1), (said == bases[:, None]).sum(1)]).astype(np.float32)
+        followed = said != NONE
+        return np.stack([followed.sum(1), (followed & (said == bases[:, None])).sum(1)]).astype(np.float32)
 
     def add_votes(self, block: int, values: np.ndarray) -> None:
         """Take in what ``vote`` returned for a block."""

@@ -77,12 +77,19 @@ def check_shards(paths: Sequence[Path], metadata: Sequence[dict[str, str]]) -> l
         raise FormatError(f"{error.what}.", path=paths[0]) from None
 
 
+def _check_same(paths: Sequence[Path], found: Sequence[Sequence[object]], what: str) -> None:
+    """Refuse the first shard whose columns or samples are not those of the first one."""
+    for path, each in zip(paths, found, strict=True):
+        if each != found[0]:
+            raise FormatError(
+                f"its {what} differ from those of {paths[0].name}. Give the shards of one run.", path=path
+            )
+
+
 def _merge_tables(paths: Sequence[Path], output: Path) -> int:
     tables = [open_scores(path) for path in paths]
     order = check_shards(paths, [table.metadata for table in tables])
-    if any(table.columns != tables[0].columns for table in tables):
-        what = "this shard and those before it differ in their columns. Give the shards of one run."
-        raise FormatError(what, path=paths[-1])
+    _check_same(paths, [table.columns for table in tables], "columns")
     whole = metadata_of_whole(tables[0].metadata)
     rows = [table.rows() for table in tables]
     with ScoreTableWriter(output, tables[0].columns, {**whole, "command": command_line()}) as writer:
@@ -101,9 +108,7 @@ def _merge_vcfs(paths: Sequence[Path], output: Path) -> int:
         readers = [stack.enter_context(read_variants(path)) for path in paths]
         metadata = [_metadata(reader.header) for reader in readers]
         order = check_shards(paths, metadata)
-        if any(reader.header.columns != readers[0].header.columns for reader in readers):
-            what = "this shard and those before it differ in their samples. Give the shards of one run."
-            raise FormatError(what, path=paths[-1])
+        _check_same(paths, [reader.header.columns for reader in readers], "samples")
         whole = {**metadata_of_whole(metadata[0]), "command": command_line()}
         told = [f"{OURS}{key}={value}" for key, value in whole.items()]
         headers = [reader.header for reader in readers]

@@ -24,7 +24,7 @@ from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
 
-_OWN = ("contigs", "tracks")  # keys that a shard alone has
+_OWN = ("contigs", "tracks")  # keys of the metadata that only shards have
 
 Row = TypeVar("Row")
 

@@ -13,7 +13,7 @@ import numpy as np
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.disk.atomic import disk_errors
 
-ROWS = 1 << 14  # regions of a block
+ROWS = 1 << 14  # regions in a block
 TEXT = ("contig", "strand", "name", "outcome")
 
 Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]

@@ -31,7 +31,7 @@ from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
-from titans_dna.jobs.workers import map_parallel
+from titans_dna.jobs.workers import map_parallel, workers_for
 
 logger = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _read_windows(
     windowed: WindowedRegions, work: WorkFolder, number: int, workers: int, progress: Callable[[int], None]
 ) -> None:
     """Read all blocks of a contig, but for those that are kept from a run before."""
-    blocks = range(len(windowed.blocks))
+    blocks, workers = range(len(windowed.blocks)), workers_for(windowed.model, workers)
     groups = [blocks[at : at + KEPT_BLOCKS] for at in range(0, len(blocks), KEPT_BLOCKS)]
     names = [f"{number}-group{group}" for group in range(len(groups))]
     kept = [work.part(name) for name in names]

@@ -124,11 +124,11 @@ def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, 
     """
     shards = [Shard.parse(text) for text in counts]
     totals = {shard.count for shard in shards}
-    missing = set(range(1, max(totals) + 1)) - {shard.index for shard in shards}
-    if len(totals) > 1 or len(shards) > max(totals):
-        raise FormatError(f"shards are {', '.join(counts)}. Give each shard of one run once")
-    if missing:
-        raise FormatError(f"shard {min(missing)}/{max(totals)} is missing. Give all {max(totals)} shards")
+    if len(totals) != 1 or len(shards) > max(totals):
+        raise FormatError(f"shards are {', '.join(counts) or 'none'}. Give each shard of one run once")
+    (total,) = totals
+    if missing := set(range(1, total + 1)) - {shard.index for shard in shards}:
+        raise FormatError(f"shard {min(missing)}/{total} is missing. Give all {total} shards")
     read = [read_ranges(text) for text in texts]
     spans = sorted((start, end, place) for place, (_, ranges) in enumerate(read) for start, end in ranges)
     at = 0
@@ -136,6 +136,6 @@ def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, 
         if start != at:
             raise FormatError(f"rows from {min(at, start) + 1} on are given twice or missing. Make the shards again")
         at = end
-    if {total for total, _ in read} != {at}:
+    if {rows for rows, _ in read} != {at}:
         raise FormatError(f"the shards hold {at:,} rows of {read[0][0]:,}. Make them again from one input")
     return [(place, end - start) for start, end, place in spans]

@@ -21,7 +21,7 @@ from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.jobs.shards import shard_of_records
 from titans_dna.jobs.work_folder import WorkFolder
-from titans_dna.jobs.workers import map_parallel
+from titans_dna.jobs.workers import map_parallel, workers_for
 
 KEPT_UNITS = 64  # blocks of a strand whose scores are kept together
 BRANCH_DISCOUNT = 0.6  # a base read in a batch costs so much of a base that is streamed
@@ -206,7 +206,7 @@ class _TableScoring:
         groups = [units[at : at + KEPT_UNITS] for at in range(0, len(units), KEPT_UNITS)]
         kept = [run.work.part(f"{name}-group{number}") for number in range(len(groups))]
         todo = [unit for group, part in zip(groups, kept, strict=True) if part is None for unit in group]
-        done = map_parallel(windowed.score, todo, run.workers)
+        done = map_parallel(windowed.score, todo, workers_for(run.model, run.workers))
         for number, (group, part) in enumerate(zip(groups, kept, strict=True)):
             values = part["scores"] if part is not None else np.concatenate([next(done) for _ in group])
             if part is None:

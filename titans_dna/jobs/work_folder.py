@@ -29,7 +29,7 @@ from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.state import StreamState
-from titans_dna.model.state_file import load_state, save_state
+from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 
 SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
@@ -39,18 +39,18 @@ Arrays = dict[str, np.ndarray]
 
 
 class WorkFolder(Opening):
-    """The folder of one run; a context manager. A clean end removes it, an error leaves it if it holds a part.
+    """The folder of one run; a context manager. It is removed at a clean end, and after an error if it holds no part.
 
     Parameters
     ----------
     output
         File that the run writes; for ``-`` and pipes the parts are kept in a temporary folder.
     job
-        All that the parts depend on.
+        Everything that the parts depend on, as JSON.
     model
-        What the streams of the parts are read by; None where there are none.
+        Model that reads the streams of the parts; None where parts have no streams.
     resume
-        Use the parts that are there; else they are thrown away.
+        Use the parts of an earlier run; otherwise they are deleted.
 
     Raises
     ------
@@ -77,9 +77,12 @@ class WorkFolder(Opening):
         """Make the folder, or take it over."""
         if self._temporary:
             stack.enter_context(self._temporary)
+        # This order matters: the lock is a file in the folder, so the folder must exist; and what an earlier run has
+        # left may only be read or deleted by the run that holds the lock.
         self._claim()
         stack.enter_context(lock_file(self.path / LOCK, self.output))
         self._take_over()
+        # The folder goes while the lock is held, so that no other run can begin in a folder that is being deleted.
         stack.push(self._leave)
 
     def _leave(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -109,7 +112,7 @@ class WorkFolder(Opening):
         return made
 
     def checkpoint(self, name: str) -> StreamCheckpoint:
-        """Return the place where the stream of an unfinished part is saved."""
+        """Return the checkpoint at which the stream of an unfinished part is saved."""
         assert self.model is not None
         return StreamCheckpoint(self, name, self.model)
 
@@ -164,19 +167,22 @@ class WorkFolder(Opening):
 
     def _save(self, name: str, arrays: Arrays) -> None:
         partial = self.path / f".{name}.partial"
-        with disk_errors(self.path), partial.open("wb") as stream:
-            np.savez(stream, **arrays)  # type: ignore[arg-type]
-            stream.flush()
-            # Without this a power cut may leave a renamed file that is empty, for the name can reach the disk before
-            # the data.
-            os.fsync(stream.fileno())
-        partial.replace(self.path / name)
+        with disk_errors(self.path):
+            with partial.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+            self._name(partial, name)
 
     def _write(self, name: str, data: bytes) -> None:
         partial = self.path / f".{name}.partial"
         with disk_errors(self.path):
             partial.write_bytes(data)
-            partial.replace(self.path / name)
+            self._name(partial, name)
+
+    def _name(self, partial: Path, name: str) -> None:
+        """Give a file its name in such an order that a power cut leaves no empty file under it."""
+        sync_to_disk(partial)
+        partial.replace(self.path / name)
+        sync_to_disk(self.path)
 
     @staticmethod
     def _load(path: Path) -> Arrays | None:

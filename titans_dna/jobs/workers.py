@@ -9,10 +9,16 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from titans_dna.errors import ConfigError
+from titans_dna.inference.model import SequenceModel
 
 R = TypeVar("R")
 
 _work: Callable[[Any], Any] | None = None  # what a forked process does; set just before it is forked
+
+
+def workers_for(model: SequenceModel, workers: int) -> int:
+    """Return how many processes may share a model: one where it is on a GPU, which no forked process can use."""
+    return workers if model.device.type == "cpu" else 1
 
 
 def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -> Iterator[R]:

@@ -161,7 +161,8 @@ class NeuralMemory(nn.Module):
         # In float32 at least, and outside autocast below: a memory sums up many small steps, which 16 bits would lose.
         q, k, v = wide(mixed).unflatten(-1, (3, self.heads, self.head_width)).unbind(2)
         tokens = (F.normalize(q, dim=-1), F.normalize(k, dim=-1), v, self.gate(x))
-        everything = None if active.device.type == "cpu" and bool(active.all()) else active  # a GPU would have to wait
+        # Without a mask the memory is faster. Only on CPU: to look at the mask, the processor would wait for a GPU.
+        everything = None if active.device.type == "cpu" and bool(active.all()) else active
         with torch.autocast(x.device.type, enabled=False):
             reads, memory, surprise, since = self._run(tokens, everything, state)
         after = NeuralMemoryState(memory=memory, tail=tail, since_reset=since)

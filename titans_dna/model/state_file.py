@@ -34,7 +34,7 @@ CLASSES = {
 
 
 def save_state(path: Path, state: StreamState, *, weights_sha256: str = "") -> None:
-    """Write a state; the file appears whole or not at all.
+    """Write a state; the file appears whole or not at all, even if the power fails.
 
     Parameters
     ----------
@@ -56,10 +56,27 @@ def save_state(path: Path, state: StreamState, *, weights_sha256: str = "") -> N
     partial = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
         save_file(tensors, partial, metadata=about)
+        sync_to_disk(partial)
         partial.replace(path)
+        sync_to_disk(path.parent)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise OutputError(f"cannot write the state: {error}. Choose another place.", path=path) from error
+
+
+def sync_to_disk(path: Path) -> None:
+    """Force the content of a file, or the names in a folder, to the disk.
+
+    A name can reach the disk before the data, and a file is there after a power cut only if its name was on the disk.
+    """
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    except OSError:
+        if not path.is_dir():  # some network file systems cannot do it for a folder
+            raise
+    finally:
+        os.close(number)
 
 
 def load_state(path: Path, *, weights_sha256: str = "", device: torch.device | str = "cpu") -> StreamState:

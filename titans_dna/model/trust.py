@@ -6,9 +6,9 @@ its record, by the number of places and of those that agree, and by the features
     w_j = softplus(u . relu(E(r_j) + E(agreeing) + E(all) + U h))
     vote = c tanh(sum_j w_j onehot(b_j) / c)
 
-The vote of the token's embedding enters the residual stream before the blocks, so that they see what is foretold; the
-vote of the final features is added to the logits. The bound c keeps one wrong place from costing more than c nats.
-Only slots that hold a place are computed: in most sequence they are few.
+A vote with the token's embedding as h enters the residual stream before the blocks, so that they know the predictions.
+A vote with the final features as h is added to the logits. The bound c limits what wrong places can cost to c nats or
+so. Only slots that hold a place are computed: in most sequence they are few.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Places(NamedTuple):
     """The slots of a batch that hold a place; one entry each."""
 
     token: Tensor  # (P,) number of the token in the batch, row by row
-    base: Tensor  # (P,) base that it foretells
-    features: Tensor  # (P, FEATURES) of its record and its company
+    base: Tensor  # (P,) base that it predicts
+    features: Tensor  # (P, FEATURES) of its record and of the other places at the token
 
 
 class Trust(nn.Module):

@@ -142,7 +142,7 @@ class WordCounts(nn.Module):
         return torch.cat([self._orders(seen, words, versions), self._repeats(seen, words, versions)], -1)
 
     def _orders(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]], versions: Tensor) -> Tensor:
-        """Return log-probabilities (orders x 4), log counts and surprises (orders each)."""
+        """Return log-probabilities (4 per order), log counts and surprises (1 per order each)."""
         rows = torch.stack([words[k][0] + at for k, at in zip(self.form.orders, self.offsets, strict=True)], -1)
         full = torch.stack([words[k][1] for k in self.form.orders], -1)
         rows = torch.where(full, rows, 0) + versions.view(-1, 1, 1) * self.tables.shape[1]
@@ -157,7 +157,7 @@ class WordCounts(nn.Module):
         return torch.cat([log_p[:, 1:].flatten(2), seen[:, 1:], surprise], -1)
 
     def _repeats(self, ids: Tensor, words: dict[int, tuple[Tensor, Tensor]], versions: Tensor) -> Tensor:
-        """Return the base that followed (4 numbers), and whether the token was foretold right or wrong (2)."""
+        """Return the predicted base (4 numbers), and whether the token was predicted rightly or wrongly (2)."""
         word, full = words[self.form.repeat_order]
         # Words of this length are too many for a table of their own. The check tells nearly always whether the row
         # belongs to another word.

@@ -69,7 +69,7 @@ def chunk_gates(
 
 @dataclass(frozen=True)
 class Group:
-    """All that a group of N chunks is computed from, but the queries; shapes as in ``write_chunks``."""
+    """Everything but the queries from which a group of N chunks is computed; shapes as in ``write_chunks``."""
 
     k: Tensor
     offsets: Tensor
@@ -114,7 +114,7 @@ def write_chunks(group: Group, form: MemoryForm, learning: bool) -> tuple[Trace,
     for buffer, state in zip(buffers, states, strict=True):
         buffer[0] = state
     traces = []
-    # Keys go chunk by chunk, for the gradients of a chunk are taken at the state that the chunk before has left.
+    # Keys go chunk by chunk, because the gradients of a chunk are taken at the state after the chunk before.
     for n, (key, offset) in enumerate(zip(k.unbind(0), group.offsets.unbind(0), strict=True)):
         weights = (*group.frozen, *(z[:, : z.shape[1] // ways] for z in states))
         found = run_keys(key, offset, weights, group.gain, form)
@@ -158,7 +158,7 @@ class QueryPass:
 
 
 def read_chunks(q: Tensor, trace: Trace, group: Group, form: MemoryForm) -> QueryPass:
-    """Read a group of chunks with queries (N, R, C, D); ``trace`` is that of its keys, stacked."""
+    """Read a group of chunks with queries (N, R, C, D); ``trace`` is the stacked trace of its keys."""
     # All chunks at once: a read changes nothing, and the states at the borders are known from the keys.
     xs, zs, products = [q], [], []
     for matrix in range(form.depth):

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from titans_dna.errors import ConfigError
 
-IGV = "http://localhost:60151/goto?locus={contig}:{start}-{end}"  # the port on which IGV listens
+IGV = "http://localhost:60151/goto?locus={contig}:{start}-{end}"  # IGV on the reader's machine listens on this port
 UCSC = "https://genome.ucsc.edu/cgi-bin/hgTracks?db={database}&position={contig}:{start}-{end}"
 AROUND_BP = 50  # bases shown on either side of what is linked
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import FormatError, InputMissing
+from titans_dna.inference.outcomes import count_scored
 
 MEDIAN = "0.5"  # key of the median among quantiles
 
@@ -67,21 +68,16 @@ def _row(values: Mapping[str, Any], page: str) -> SampleRow:
         sample=str(values["sample"]),
         page=page,
         alleles=int(variants["alleles"]) if variants else None,
-        scored=_scored(variants["outcomes"]) if variants else None,
+        scored=count_scored(variants["outcomes"]) if variants else None,
         median_llr=_number(variants["llr"].get(MEDIAN)) if variants else math.nan,
         area=_number(best[0].get("auroc")),
         interval=(_number(best[0].get("auroc_low")), _number(best[0].get("auroc_high"))),
         regions=int(regions["regions"]) if regions else None,
-        regions_scored=_scored(regions["outcomes"]) if regions else None,
+        regions_scored=count_scored(regions["outcomes"]) if regions else None,
         bits_per_base=_number(regions["bits_per_base"].get(MEDIAN)) if regions else math.nan,
         embedded=int(values["embeddings"]["regions"]) if "embeddings" in values else None,
         surprise=_number(values.get("tracks", {}).get("surprise", {}).get("mean")),
     )
-
-
-def _scored(outcomes: Mapping[str, int]) -> int:
-    """Return how many have a score: with REF and ALT exchanged, or forced against a wrong REF, they have one too."""
-    return sum(int(outcomes.get(outcome, 0)) for outcome in ("scored", "swapped", "forced"))
 
 
 def _page(path: Path, beside: Path | None) -> str:

@@ -16,15 +16,17 @@ A part that was not given is left out; a figure that is not defined is null. Qua
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from titans_dna.errors import ConfigError
 from titans_dna.report.gather import ReportData
 from titans_dna.report.summaries import truth_rows
+from titans_dna.report.track import TrackProfile
 from titans_dna.version import __version__
 
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
@@ -41,6 +43,11 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
         What `gather_inputs` returned for the files of the sample.
     holdout
         Contigs that training never saw. How well scores separate the classes is given for these first.
+
+    Raises
+    ------
+    ConfigError
+        If two tracks are of one kind.
     """
     found: dict[str, Any] = {"sample": sample, "package_version": __version__}
     found["files"] = [asdict(file) for file in data.files]
@@ -51,12 +58,7 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
         outcomes = dict(data.regions.outcomes)
         found["regions"] = {"regions": len(data.regions.rows), "outcomes": outcomes, "bits_per_base": _quantiles(bits)}
     if data.tracks:
-        found["tracks"] = {
-            track.kind: {
-                "covered_bp": track.covered_bp, "contig": track.contig, "mean": _known(float(np.nanmean(track.mean)))
-            }
-            for track in data.tracks
-        }  # fmt: skip
+        found["tracks"] = _tracks(data.tracks)
     if data.embedded:
         found["embeddings"] = {"regions": data.embedded.count, "width": data.embedded.width}
     return found
@@ -80,6 +82,19 @@ def _variants(data: ReportData, holdout: Collection[str]) -> dict[str, Any]:
         "strand_correlation": _known(data.variants.strand_correlation),
         "separation": separation,
     }
+
+
+def _tracks(tracks: Sequence[TrackProfile]) -> dict[str, Any]:
+    files: dict[str, str] = {}
+    found = {}
+    for track in tracks:
+        if track.kind in files:
+            both = f"{files[track.kind]} and {track.file}"
+            raise ConfigError(f"{both} are both tracks of {track.kind}. Give one track of each kind.")
+        files[track.kind] = track.file
+        mean = _known(float(np.nanmean(track.mean)))
+        found[track.kind] = {"covered_bp": track.covered_bp, "contig": track.contig, "mean": mean}
+    return found
 
 
 def _quantiles(values: ArrayLike) -> dict[str, float]:

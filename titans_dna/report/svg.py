@@ -16,6 +16,8 @@ from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+# Markers, not colours: no figure would choose these near-blacks by itself, so each can be found and replaced in the
+# SVG.
 INK = "#010101"  # text and axes
 MUTED = "#020202"  # secondary text, classes beyond the palette
 RULE = "#030303"  # grid lines

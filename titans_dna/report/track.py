@@ -30,6 +30,7 @@ EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of
 class TrackProfile:
     """A track along one contig in equal bins."""
 
+    file: str  # name of the file
     kind: str  # what the numbers are: the column of a table, or the last part of a bigWig's name before .bw
     contig: str  # the longest contig with values
     length_bp: int  # of that contig; from a table, up to its last base with a value
@@ -94,8 +95,8 @@ def _of_table(table: Scores, bins: int) -> tuple[TrackProfile, ...]:
         edges, mean, maximum = _bin(values[kind], min(bins, length_bp))
         found.append(
             TrackProfile(
-                kind=kind, contig=contig, length_bp=length_bp, contigs=contigs, edges=edges, mean=mean,
-                maximum=maximum, covered_bp=covered[kind],
+                file=table.path.name, kind=kind, contig=contig, length_bp=length_bp, contigs=contigs, edges=edges,
+                mean=mean, maximum=maximum, covered_bp=covered[kind],
             )
         )  # fmt: skip
     return tuple(found)
@@ -124,6 +125,7 @@ def _of_bigwig(path: Path, bins: int) -> TrackProfile:
                 edges, mean, maximum = _binned(track, contig, lengths[contig], bins)
                 if np.isfinite(mean).any():
                     return TrackProfile(
+                        file=path.name,
                         kind=path.stem.rpartition(".")[2],
                         contig=contig,
                         length_bp=lengths[contig],

@@ -23,9 +23,10 @@ from numpy.typing import NDArray
 
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
+from titans_dna.inference.outcomes import count_scored
 from titans_dna.io.scores import open_scores
 
-UNLABELLED = "no outcome"  # an allele for which the file gives none: the counts then do not add up
+UNLABELLED = "no outcome"  # the file gives no outcome for an allele, so the counts do not add up
 NO_TRUTH = ""
 
 
@@ -75,6 +76,11 @@ class ScoredVariants:
     strand_correlation: float  # Pearson's r of forward and reverse scores; nan where not given
     lowest: tuple[ScoredAllele, ...]  # alleles with the lowest scores, lowest first
     truth_field: str  # INFO field that held the truth, "" for none
+
+    @property
+    def scored(self) -> int:
+        """Number of alleles whose outcome is one with a score."""
+        return count_scored(self.outcomes)
 
     @property
     def adds_up(self) -> bool:

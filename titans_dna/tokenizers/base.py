@@ -126,7 +126,7 @@ def plain_text(sequence: Buffer) -> str:
 
 
 def check_ids(ids: Ids, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """Return ids as int64, after checking that all are below `size`.
+    """Return ids as int64, after checking that all are 0 or more and below `size`.
 
     Raises
     ------
@@ -134,8 +134,9 @@ def check_ids(ids: Ids, size: int) -> np.ndarray[Any, np.dtype[np.int64]]:
         If an id lies outside the vocabulary.
     """
     wide = np.asarray(ids).astype(np.int64)
-    if len(wide) and not 0 <= int(wide.min()) <= int(wide.max()) < size:
-        raise ConfigError(f"token id {int(wide.max())} is not below {size}. Decode with the model's own tokenizer.")
+    if len(outside := wide[(wide < 0) | (wide >= size)]):
+        what = f"token id {outside[0]} is not among the {size} of the vocabulary"
+        raise ConfigError(f"{what}. Decode with the model's own tokenizer.")
     return wide
 
 

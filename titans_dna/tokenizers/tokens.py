@@ -10,8 +10,8 @@ import numpy as np
 from titans_dna.genome.alphabet import count_ambiguous
 from titans_dna.tokenizers.base import Buffer, Ids, Tokenizer, soft_mask
 
-_CHUNK = 1 << 20  # tokens looked at at once
-_LOOK_BACK = 8  # tokens before a token that may cover bases of it: those of an overlapping k-mer, which has 8 at most
+_CHUNK = 1 << 20  # tokens handled at once
+_LOOK_BACK = 8  # earlier tokens that may cover a base of a token: overlapping k-mers have at most 8 bases
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from titans_dna.errors import CheckpointError, OutputError, TitansDNAError
 from titans_dna.model.state import StreamState
-from titans_dna.model.state_file import load_state, save_state
+from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
         if final.exists():
             shutil.rmtree(final)
         partial.replace(final)
+        sync_to_disk(final.parent)
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OutputError(
@@ -92,9 +93,8 @@ def _write(folder: Path, snapshot: Snapshot) -> None:
     run = {**snapshot.run, "param_groups": snapshot.moments["param_groups"], "files": files}
     (folder / RUN).write_text(json.dumps(run, indent=1) + "\n")
     # A rename may reach the disk before the data: after a power cut the checkpoint would be there, but empty.
-    for path in folder.iterdir():
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    for path in (*folder.iterdir(), folder):
+        sync_to_disk(path)
 
 
 def checkpoints(output: Path) -> list[Path]:

@@ -111,7 +111,9 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     trained, tested = ([p for p in pieces if p.part == part] for part in (TRAIN, HOLDOUT))
     learned = _fold(trained)
     if not learned:
-        raise ConfigError("every contig is held out; leave some to learn")
+        raise ConfigError("every contig is held out or excluded; leave at least one to learn from")
+    # A model learns to trust word counts only as far as they help with sequence that was not counted. So while a contig
+    # is learned, a version of the counts is read that has left its group out.
     groups = [piece.genome % GENOME_GROUPS * FOLDS + fold for piece, fold in learned]
     left_out = _versions(groups)
     contigs = [
@@ -123,6 +125,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     ]  # fmt: skip
     words: list[WordContig] = []
     if is_single(tokenizer):
+        # Without the bit of soft-masking, which only weighs the training loss.
         held_out = [piece.codes(genomes) & np.uint8(MASKED - 1) for piece in tested]
     else:
         held_out = [tokenizer.encode(piece.sequence(genomes)) for piece in tested]
@@ -204,7 +207,7 @@ def _regions(genomes: Sequence[Genome], bed: Path | None) -> dict[tuple[int, str
 
 
 def _around(whole: Piece, regions: Sequence[tuple[int, int]]) -> list[Piece]:
-    """Return the held-out regions of a contig, merged, and what lies between them."""
+    """Return the held-out regions of a contig, without overlaps, and the pieces to learn from between them."""
     pieces: list[Piece] = []
     at = 0
     for start, end in sorted(regions):
@@ -219,11 +222,13 @@ def _around(whole: Piece, regions: Sequence[tuple[int, int]]) -> list[Piece]:
 
 
 def _fold(pieces: Sequence[Piece]) -> list[tuple[Piece, int]]:
-    """Give every piece a fold of its genome; a genome of few pieces is cut into one piece per fold."""
+    """Assign every piece to a fold of its genome; the pieces of a genome with few are each cut into one per fold."""
     counts = Counter(piece.genome for piece in pieces)
     out = []
     for piece in pieces:
         if counts[piece.genome] >= FOLDS:
+            # By a checksum of the name, so that all pieces of a contig, and the same contig in another run, have one
+            # fold.
             out.append((piece, zlib.crc32(piece.contig.encode()) % FOLDS))
             continue
         cuts = np.linspace(piece.start, piece.end, FOLDS + 1).astype(int).tolist()

@@ -18,6 +18,7 @@ from __future__ import annotations
 import csv
 import gzip
 import itertools
+import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,8 @@ from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.intervals.bed import read_intervals
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.tokenizers import NucleotideTokenizer
+
+logger = logging.getLogger(__name__)
 
 USED = "used"
 TABLES, FASTAS = (".csv", ".tsv"), (".fa", ".fasta", ".fna")
@@ -101,7 +104,8 @@ def read_examples(examples: Iterable[Example], genome: Genome | None, *, taught:
 def read_labelled(path: Path, genome: Genome | None, test_share: float, seed: int) -> LabelledData:
     """Read labelled sequences or intervals, and split them into training and test.
 
-    If the file has no split, ``test_share`` of each class is drawn at random for the test.
+    If the file has no split, ``test_share`` of each class is drawn at random for the test. If only some rows have one,
+    the others are learned from, and a warning says how many they are.
 
     Raises
     ------
@@ -127,7 +131,12 @@ def split_rows(rows: Sequence[Row], test_share: float, seed: int, *, where: str)
     if len(classes) < 2:
         raise ConfigError(f"{where}: the usable rows have {len(classes)} labels; give at least two")
     labels = np.array([classes.index(example.label) for example, _ in usable])
-    tested = _tested([example.split for example, _ in usable], labels, test_share, seed)
+    splits = [example.split for example, _ in usable]
+    if any(splits) and not all(splits):
+        logger.warning(
+            "%s: rows that name no split, while others do: %s. They are learned from.", where, splits.count("")
+        )
+    tested = _tested(splits, labels, test_share, seed)
     if not tested.any() or len({*labels[~tested].tolist()}) < len(classes):
         raise ConfigError(f"{where}: the split leaves a part without examples; give more rows, or another share")
     ids = [sequence for _, sequence in usable]

@@ -76,9 +76,13 @@ class _Lines:
 
     def __init__(self, path: Path, names: list[str], after_step: int) -> None:
         kept = _rows(path, len(names), after_step) if after_step else []
-        self._file = path.open("w", newline="")
+        # Under another name first, so that a kill at this moment does not lose the log.
+        partial = path.with_name(f".{path.name}.partial")
+        with partial.open("w", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows([names, *kept])
+        partial.replace(path)
+        self._file = path.open("a", newline="")
         self._writer = csv.writer(self._file, lineterminator="\n")
-        self.add([names, *kept])
 
     def add(self, rows: list[list[Any]]) -> None:
         """Write rows and flush them, so that they are not lost if the run is killed."""

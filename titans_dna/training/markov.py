@@ -51,7 +51,7 @@ class MarkovModel:
         self.counts = self.counts.reshape(-1, 4)
 
     def bits_per_base(self, sequences: Sequence[np.ndarray]) -> float:
-        """Return the mean information of the known bases of ``sequences``, in bits, at the best pseudo-count."""
+        """Return the mean of -log2 P over the known bases of ``sequences``, with the best pseudo-count."""
         pairs = [words_before(ids, self.order) for ids in sequences]
         word, base = (np.concatenate(parts) for parts in zip(*pairs, strict=True))
         rows = self.counts[word]

@@ -38,7 +38,7 @@ class NextBase(nn.Module):
             codes = torch.from_numpy(batch.recalled.view(np.int32)).to(device)
             ahead = Recalled(codes, None)
         counts, versions = self.backbone.counts, None
-        if counts is not None and counts.versions > 1:  # each lane reads the version that has not seen its contig
+        if counts is not None and counts.versions > 1:  # each lane reads a version that has not counted its contig
             versions = torch.from_numpy(batch.versions).to(device)
         with autocast:
             out = self.backbone.stream(inputs, state, recalled=ahead, versions=versions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -18,6 +17,7 @@ from torch import Tensor
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.gates import GateStatistics
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
+from titans_dna.jobs.provenance import command_line
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
@@ -53,6 +53,7 @@ class RunSettings:
     size: str = "custom"  # name of the configuration, for the record
     device: str = "auto"
     tensorboard: bool = False
+    command: str = field(default_factory=command_line)  # the one that began the run, for the record
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as plain values, with absolute paths: a run may go on from another folder."""
@@ -63,7 +64,7 @@ class RunSettings:
             "training": asdict(self.training),
             "split": {**asdict(self.split), **{k: str(path.resolve()) if path else None for k, path in files.items()}},
             "tokenizer": self.tokenizer.to_json(),
-            "size": self.size, "device": self.device, "tensorboard": self.tensorboard,
+            "size": self.size, "device": self.device, "tensorboard": self.tensorboard, "command": self.command,
         }  # fmt: skip
 
     @classmethod
@@ -78,6 +79,7 @@ class RunSettings:
             split=Split(**split),
             tokenizer=load_tokenizer(values["tokenizer"]),
             size=values["size"], device=values["device"], tensorboard=values["tensorboard"],
+            command=values.get("command", ""),  # earlier versions did not write it
         )  # fmt: skip
 
 
@@ -252,7 +254,7 @@ def _record(settings: RunSettings, data: TrainingData, trainer: Trainer) -> dict
     count = trainer.counters
     return {
         **data.record,
-        "command": " ".join(["titans-dna", *sys.argv[1:]]),
+        "command": settings.command,
         "model": settings.size,
         "tokenizer": settings.tokenizer.kind,
         "parameters": sum(x.numel() for x in trainer.model.parameters()),

@@ -30,7 +30,10 @@ def encode_counts(counts: np.ndarray) -> np.ndarray:
 
 
 def words_before(ids: np.ndarray, word_bases: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return every word of ``word_bases`` known bases that a known base follows, as a number, and that base."""
+    """Return every word of ``word_bases`` known bases that a known base follows, and that base.
+
+    A word is a number in base 4, its first base the highest digit.
+    """
     size = max(0, len(ids) - word_bases)
     word, known = np.zeros(size, dtype=np.int64), np.ones(size, dtype=bool)
     for at in range(word_bases + 1):

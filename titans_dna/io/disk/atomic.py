@@ -20,7 +20,7 @@ from pathlib import Path
 from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.discard import discard
 
-_NAME_BYTES = 120  # of a final name inside a temporary one; file systems allow 255 in all
+_NAME_BYTES = 120  # most bytes of the final name in a temporary one; file systems allow names of 255 bytes
 
 
 @contextmanager

@@ -1,9 +1,9 @@
-"""BGZF, the blocked gzip of SAMtools, read by htslib: what tells it, where it ends, and bytes out of the middle.
+"""BGZF, the blocked gzip of SAMtools, read by htslib: how to tell it, its end, its index, and reads from the middle.
 
 A BGZF file is a series of gzip members of at most 64 KiB uncompressed, each with an extra field ``BC`` that holds its
 compressed size less one. The .gzi index is little-endian: a uint64 count, then for every block but the first two
-uint64, its offset in the compressed and in the uncompressed file. Specification: SAMv1, section 4.1. Check sums are
-checked by htslib.
+uint64, its offset in the compressed and in the uncompressed file. Specification: SAMv1, section 4.1. htslib compares
+the check sums.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def read_gzi(path: Path) -> list[tuple[int, int]]:
 
 @contextmanager
 def quiet_htslib() -> Iterator[None]:
-    """Let htslib print nothing meanwhile: what it would say is said in one line by whoever catches its error."""
+    """Keep htslib from printing: whoever catches its error reports it in one line."""
     import pysam
 
     verbosity = pysam.set_verbosity(0)
@@ -70,7 +70,7 @@ def quiet_htslib() -> Iterator[None]:
 
 
 class BgzfStream(io.RawIOBase):
-    """The uncompressed content from its start on; an error of a read is an OSError."""
+    """The uncompressed content from its start on; a read of a damaged file raises OSError."""
 
     def __init__(self, path: Path) -> None:
         import pysam
@@ -82,19 +82,19 @@ class BgzfStream(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Read into a buffer; htslib says where the file is damaged."""
+        """Read into a buffer; htslib's error says where the file is damaged."""
         with quiet_htslib():
             data = self._stream.read(len(buffer))
         buffer[: len(data)] = data
         return len(data)
 
     def seek_virtual(self, offset: int) -> None:
-        """Go to a virtual offset: 48 bits of the block's, 16 of the byte in it."""
+        """Go to a virtual offset: 48 bits for the byte of the block in the file, 16 for the byte inside the block."""
         self._stream.seek(offset)
 
     def close(self) -> None:
         """Close the file."""
-        with quiet_htslib(), suppress(OSError):  # told already while reading
+        with quiet_htslib(), suppress(OSError):  # reported already while reading
             self._stream.close()
         super().close()
 
@@ -119,6 +119,7 @@ def read_span(path: Path, blocks: list[tuple[int, int]], start: int, end: int) -
     compressed, uncompressed = blocks[bisect_right(blocks, start, key=lambda block: block[1]) - 1]
     with BgzfStream(path) as stream:
         try:
+            # A virtual file offset (SAMv1, 4.1.1).
             stream.seek_virtual(compressed << 16 | start - uncompressed)
             return stream.read(end - start) or b""
         except OSError as error:

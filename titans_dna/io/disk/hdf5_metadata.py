@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-LONG = "titans_dna_metadata"  # group of what is too long
-ATTRIBUTE_BYTES = 60_000  # an attribute holds 64 kB at the most, its name included
+LONG = "titans_dna_metadata"  # group of the texts that are too long for an attribute
+ATTRIBUTE_BYTES = 60_000  # an attribute holds at most 64 kB, its name included
 
 
 def write_metadata(file: Any, metadata: Mapping[str, str]) -> None:

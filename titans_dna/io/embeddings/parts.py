@@ -22,7 +22,7 @@ from titans_dna.io.disk.contexts import Closing
 
 
 class VectorFile(Closing):
-    """Vectors that are written one behind the other; a context manager.
+    """Writes vectors one after the other; a context manager.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ class VectorFile(Closing):
             self._cut()
 
     def close(self) -> None:
-        """Close the files, and give back the room of what `flush` has not made sure of."""
+        """Close the files, and cut off what `flush` has not secured, which gives back its room on a full disk."""
         for file in self._files:
             with suppress(OSError):  # `append` and `flush` report a full disk
                 file.close()

@@ -30,7 +30,7 @@ _BATCH = 1024
 
 
 class Embeddings(Closing):
-    """Vectors of regions read back; made by `open_embeddings`, and a context manager.
+    """A file of embeddings, opened by `open_embeddings`; a context manager.
 
     An item is the vector (width,) of a region, or the vectors (bases, width) of its bases in a ragged file.
     """

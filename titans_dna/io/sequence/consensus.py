@@ -44,7 +44,7 @@ class ConsensusOptions:
 
 
 class SampleGenome(Genome):
-    """The reference as one sample has it, by its reads; a context manager.
+    """The reference with the bases that the reads of a sample call; a context manager.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class SampleGenome(Genome):
         self.fill = fill
         self._reference, self._reads, self._options = reference, reads, options
         self._tile = lru_cache(_TILES_KEPT)(self._call)
-        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # of each tile called so far
+        self._counts: dict[tuple[str, int], tuple[int, int, int]] = {}  # losses of each tile called so far
         self._names: dict[str, str] = {}
         for name, length in reads.contigs.lengths.items():
             contig = reference.contigs.resolve(name)

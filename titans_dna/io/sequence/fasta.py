@@ -52,16 +52,16 @@ _OTHER_FORMATS = {
 
 
 class Genome(Closing):
-    """What sequence is read from: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`); a context manager.
+    """A source of sequence: a `Fasta`, or a sample's own genome (`consensus.SampleGenome`); a context manager.
 
-    Coordinates are 0-based half-open and clamped to the contig; names may be aliases.
+    Coordinates are 0-based half-open, and cut off at the ends of the contig. Names may be aliases.
 
     Parameters
     ----------
     path
         The file that was opened.
     contigs
-        Names and lengths, in file order; it also answers to aliases.
+        Names and lengths, in file order; aliases are found too.
     """
 
     def __init__(self, path: Path, contigs: ContigTable) -> None:
@@ -75,7 +75,7 @@ class Genome(Closing):
         Raises
         ------
         ContigUnknown
-            If no contig answers to the name.
+            If there is no contig of this name or alias.
         """
 
     def letters(self, contig: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
@@ -88,7 +88,7 @@ class Genome(Closing):
         return self.fetch(contig, 0, self.contigs.lengths[self.contigs.require(contig)])
 
     def md5(self, contig: str) -> str:
-        """Give the MD5 of a contig as SAM's ``M5``: upper case, no gaps between lines (computed once)."""
+        """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
         name = self.contigs.require(contig)
         if name not in self._md5:
             self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
@@ -96,7 +96,7 @@ class Genome(Closing):
 
 
 class Fasta(Genome):
-    """Sequences of one file; made by `open_fasta`, and a context manager.
+    """The sequences of one file, opened by `open_fasta`; a context manager.
 
     Bases are returned as they are in the file, with their case and all IUPAC codes.
     """
@@ -109,6 +109,7 @@ class Fasta(Genome):
         return f"Fasta({str(self.path)!r}, {len(self.contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        # A memory map cannot be pickled, so a worker process opens the file again.
         return partial(open_fasta, aliases=self._aliases), (self.path,)
 
     def close(self) -> None:

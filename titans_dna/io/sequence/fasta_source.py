@@ -34,7 +34,7 @@ _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index
 
 
 class Source(ABC):
-    """Bytes of contigs by name and 0-based half-open span inside the contig; the span must hold a base."""
+    """Reads bases of contigs by name and 0-based half-open span; the span must hold at least one base."""
 
     def __init__(self, entries: list[FaiEntry]) -> None:
         self.entries = entries
@@ -110,7 +110,8 @@ class BgzfSource(Source):
         """Read a span as a new array."""
         import pysam
 
-        own = os.getpid(), threading.get_ident()  # a handle has a position, which no two of them must share
+        # A handle has a file position, so processes and threads must not share one.
+        own = os.getpid(), threading.get_ident()
         try:
             with quiet_htslib():
                 if own not in self._files:
@@ -249,7 +250,7 @@ def reference_for_htslib(path: Path) -> Path:
 
 
 def _open_text(path: Path) -> BinaryIO:
-    """Open plain or gzip-compressed text by what its bytes say."""
+    """Open text that is plain or gzip-compressed, as its first bytes say."""
     return gzip.open(path) if _is_packed(path) else path.open("rb")  # type: ignore[return-value]
 
 

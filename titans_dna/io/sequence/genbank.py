@@ -1,4 +1,4 @@
-"""GenBank and EMBL flat files, by Biopython: their sequences as FASTA in the cache.
+"""GenBank and EMBL flat files, read by Biopython: their sequences are written as FASTA to the cache.
 
 A contig is named by accession and version (NC_000913.3). Features are not read. A record without sequence (a CONTIG
 line in its place) is refused by name.

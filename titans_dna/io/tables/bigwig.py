@@ -56,6 +56,7 @@ class BigWigTrack(Opening):
         self._temporary = stack.enter_context(atomic_path(self.path))
         self._file = pyBigWig.open(str(self._temporary), "w")
         stack.push(self._finish)
+        # pyBigWig refuses a header without contigs, so a shard that has none gets one that is not used.
         self._file.addHeader(list(self.lengths.items()) or [("none", 1)])
 
     def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:
@@ -65,12 +66,14 @@ class BigWigTrack(Opening):
         if not self.values and not self.is_shard:
             raise OutputError("has no values, and a bigWig without values cannot be read.", path=self.path)
         if not self.values:
+            # A shard without values is an empty file, which the merge knows, because no reader opens a bigWig without
+            # values.
             self._temporary.write_bytes(b"")
         if self.metadata:
             write_beside(self.path, self.metadata)
 
     def add_contig(self, contig: str, values: np.ndarray[Any, np.dtype[np.floating[Any]]]) -> None:
-        """Add one value for each base of a contig, piece by piece, for they may lie on disk."""
+        """Add one value for each base of a contig, piece by piece, because they may be on disk."""
         for start in range(0, len(values), _CHUNK):
             self.add(contig, start, values[start : start + _CHUNK])
 

@@ -64,6 +64,7 @@ class ScoreTableWriter(Opening):
     def open(self, stack: ExitStack) -> None:
         """Open the file."""
         stack.enter_context(self._sink)
+        # After the sink, so that the last rows are handed over before the sink closes.
         stack.push(self._finish)
 
     def _finish(self, kind: type[BaseException] | None, *_: Any) -> None:

@@ -23,7 +23,7 @@ from titans_dna.io.disk.bgzf import require_end
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.tables.tsv import metadata_lines
 
-_LINES = 1 << 14  # made at once
+_LINES = 1 << 14  # lines made at once
 _TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 
 

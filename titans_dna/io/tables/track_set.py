@@ -31,7 +31,7 @@ from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 
-_BASES = 1 << 18  # handed over at once
+_BASES = 1 << 18  # bases handed over at once
 Tracks = Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]  # (bases,) by kind
 
 
@@ -89,7 +89,7 @@ class Rows(TrackWriter):
 
     def add(self, contig: str, values: Tracks) -> None:
         """Write one contig."""
-        for start in range(0, self.lengths[contig], _BASES):  # piece by piece, for they may lie on disk
+        for start in range(0, self.lengths[contig], _BASES):  # piece by piece: values may be on disk
             part = {kind: np.asarray(values[kind][start : start + _BASES]) for kind in self.kinds}
             rows = np.flatnonzero(np.isfinite(np.stack(list(part.values()))).any(0))
             named = {"contig": [contig] * len(rows), "start": rows + start}

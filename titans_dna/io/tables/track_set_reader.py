@@ -22,7 +22,7 @@ from titans_dna.io.formats import Format, sniff
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
-_BASES = 1 << 18  # read at once
+_BASES = 1 << 18  # bases read at once
 _PLACE = (Column("contig", "text"), Column("start", "integer"))
 
 

@@ -55,6 +55,7 @@ class TsvWriter(Opening):
             temporary = stack.enter_context(atomic_path(self.path))
             self._stream = raw = stack.enter_context(temporary.open("wb"))
             if self.path.endswith(".gz"):
+                # Without name and time in gzip's header, the same rows give the same bytes.
                 packed = gzip.GzipFile(filename="", fileobj=raw, mode="wb", mtime=0)
                 self._stream = stack.enter_context(packed)
         for line in metadata_lines(self.metadata):

@@ -11,7 +11,7 @@ import re
 
 from titans_dna.io.variants.vcf_header import VcfHeader, structured
 
-_REMEMBERED = 4096  # sample texts known to be right, for each FORMAT
+_REMEMBERED = 4096  # most valid sample texts that are remembered for each FORMAT
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:[iI]nf(?:inity)?|INF|[nN]a[nN]|NAN)|\."
 _VALUE = {
     "Integer": r"(?:[+-]?[0-9]+|\.)(?:,(?:[+-]?[0-9]+|\.))*",

@@ -94,6 +94,8 @@ class ScoredVcfWriter(Opening):
             self._final = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scored.vcf"
         else:
             self._final = stack.enter_context(atomic_path(self.output))
+        # htslib needs a header that declares every contig, INFO and FILTER that any record uses, which is
+        # known only after the last record. So records are spooled, and the header is put in front of them.
         self._spool = self._final.with_name(self._final.name + ".body")
         self._index_made = self._final.with_name(self._final.name + ".tbi")
         stack.callback(self._spool.unlink, missing_ok=True)

@@ -1,0 +1,178 @@
+"""Relatives through the command line and the public face: read once, used by every verb, refused where they fail."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import titans_dna as td
+
+RNG = np.random.default_rng(8)
+
+
+def bases(count: int) -> str:
+    return "".join(RNG.choice(list("ACGT"), count))
+
+
+def mutated(text: str, share: float) -> str:
+    return "".join(b if RNG.random() > share else RNG.choice(list("ACGT".replace(b, ""))) for b in text)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A target; two relatives of it, one in two contigs; a stretch of the target that no relative has."""
+    folder = tmp_path_factory.mktemp("kin")
+    own, shared = bases(300), bases(900)
+    (folder / "target.fa").write_text(f">t1\n{shared[:500]}{own}{shared[500:]}\n>t2\n{bases(200)}\n")
+    near, far = mutated(shared, 0.03), mutated(shared, 0.12)
+    (folder / "near.fa").write_text(f">n#1\n{near[:450]}\n>n#2\n{near[450:]}\n")
+    (folder / "far.fa").write_text(f">f#1\n{far}\n")
+    (folder / "both.fa").write_text((folder / "near.fa").read_text() + (folder / "far.fa").read_text())
+    rows = [(at + 1, shared[at], "ACGT"["ACGT".index(shared[at]) - 1]) for at in range(100, 400, 37)]
+    (folder / "v.vcf").write_text(
+        "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+        + "".join(f"t1\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for p, r, a in rows)
+        + f"t1\t200\t.\t{shared[199:202]}\t{shared[199]}\t.\t.\t.\n"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def memory(folder, run) -> Path:
+    output = folder / "kin.tdm"
+    result = run("remember", "--fasta", folder / "near.fa", "--fasta", folder / "far.fa", "--output", output)
+    assert result.exit_code == 0, result.output
+    assert "3 contigs of 2 genomes, 1,800 bases" in result.output
+    return output
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open() as file:
+        return list(csv.DictReader((line for line in file if not line.startswith("##")), delimiter="\t"))
+
+
+def plain(path: Path) -> str:
+    return "\n".join(line for line in path.read_text().splitlines() if "command=" not in line)
+
+
+def test_info_says_what_is_in_a_memory(memory, run):
+    told = run("info", memory).output
+    assert "2 genomes, 3 contigs, 1,800 bases" in told
+    assert "near.fa, 900 bases" in told
+    assert "all arrays are whole" in told
+
+
+def test_a_memory_file_gives_what_its_genomes_give(folder, memory, run, tmp_path):
+    common = ("score-variants", "--model", "default", "--fasta", folder / "target.fa", "--vcf", folder / "v.vcf")
+    kin = ("--relatives", folder / "near.fa", "--relatives", folder / "far.fa")
+    for context in ("contig", "window:256"):
+        files = [tmp_path / f"{name}-{context[:6]}.vcf" for name in ("memory", "read")]
+        for file, given in zip(files, (("--memory", memory), kin), strict=True):
+            result = run(*common, *given, "--context", context, "--workers", 2, "--output", file)
+            assert result.exit_code == 0, result.output
+        assert plain(files[0]) == plain(files[1])
+        assert "##titans_dna_relatives=near.fa,far.fa bases=1800 checksum=" in files[0].read_text()
+    table = tmp_path / "v.tsv"
+    assert run(*common, "--memory", memory, "--output", table).exit_code == 0
+    rows = rows_of(table)
+    single, deletion = rows[:-1], rows[-1]
+    votes = np.array([[float(row[f"relatives_{name}"]) for name in ("ref", "alt", "other")] for row in single])
+    assert votes.sum() > 1.7 * len(single)
+    assert votes[:, 0].mean() > 1.5
+    assert all(float(row["vote"]) < 0 for row in single)
+    assert deletion["vote"] == "NA"
+    assert deletion["outcome"] == "scored"
+
+
+def test_contigs_of_a_named_group_are_one_genome(folder, run, tmp_path):
+    common = ("score-variants", "--model", "default", "--fasta", folder / "target.fa", "--vcf", folder / "v.vcf")
+    most = {}
+    for per in ("file", "prefix", "contig"):
+        output = tmp_path / f"{per}.tsv"
+        result = run(*common, "--relatives", folder / "both.fa", "--one-vote-per", per, "--output", output)
+        assert result.exit_code == 0, result.output
+        most[per] = max(float(row["relatives_ref"]) for row in rows_of(output)[:-1])
+    assert most == {"file": 1, "prefix": 2, "contig": 2}
+
+
+def test_every_verb_that_reads_takes_relatives(folder, memory, run, tmp_path):
+    target, given = folder / "target.fa", ("--memory", memory)
+    scored = tmp_path / "r.tsv"
+    result = run(
+        "score-regions", "--model", "default", "--fasta", target, "--region", "t1:1-500", "--region", "t1:501-800",
+        *given, "--context", "window:512", "--output", scored,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    known, own = rows_of(scored)
+    assert float(known["bits_per_base"]) < float(known["bits_without_relatives"]) - 0.5
+    assert float(own["bits_per_base"]) > float(own["bits_without_relatives"]) - 0.1
+    bits = {}
+    for name, kin in (("with", given), ("without", ())):
+        output = tmp_path / f"{name}.json"
+        result = run("evaluate", "--model", "default", "--fasta", target, "--contig", "t1", *kin, "--output", output)
+        assert result.exit_code == 0, result.output
+        bits[name] = json.loads(output.read_text())
+    assert bits["with"]["bits_per_base"] < bits["without"]["bits_per_base"] - 0.5
+    assert "checksum" in bits["with"]["relatives"]
+    vectors = {}
+    for name, kin in (("with", given), ("without", ())):
+        output = tmp_path / f"{name}.h5"
+        result = run("embed", "--model", "default", "--fasta", target, "--region", "t1:1-400", *kin, "-o", output)
+        assert result.exit_code == 0, result.output
+        with td.open_embeddings(output) as file:
+            vectors[name] = np.asarray(file[0])
+    assert not np.allclose(vectors["with"], vectors["without"])
+    result = run(
+        "mutagenesis", "--model", "default", "--fasta", target, "--region", "t1:101-104", *given,
+        "--output", tmp_path / "m.h5",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+
+
+def test_the_public_face_remembers(folder, memory):
+    model = td.load_model("default", device="cpu")
+    kin = model.remember([folder / "near.fa", folder / "far.fa"], target=folder / "target.fa")
+    frame = kin.score_variants(folder / "v.vcf", folder / "target.fa")
+    assert {"vote", "tolerance", "relatives_ref", "relatives_alt", "relatives_other"} <= set(frame.columns)
+    again = model.remember(memory).score_variants(folder / "v.vcf", folder / "target.fa")
+    np.testing.assert_array_equal(frame["llr"], again["llr"])
+    plain = model.score_variants(folder / "v.vcf", folder / "target.fa")
+    assert "vote" not in plain.columns
+    with pytest.raises(td.errors.ConfigError, match="is the target itself"):
+        model.remember(folder / "target.fa", target=folder / "target.fa")
+
+
+def test_what_cannot_be_remembered_is_refused_in_one_line(folder, memory, model, run, tmp_path):
+    protein, empty, twice = (tmp_path / f"{name}.fa" for name in ("protein", "empty", "twice"))
+    protein.write_text(">p\nMKVLAAGIVGLLLAQPEFEF\n")
+    empty.write_text("")
+    twice.write_text(">a\nACGTACGT\n>a\nACGTACGT\n")
+    common = ("score-variants", "--fasta", folder / "target.fa", "--vcf", folder / "v.vcf", "-o", tmp_path / "x.tsv")
+    cut = tmp_path / "cut.tdm"
+    cut.write_bytes(memory.read_bytes()[:5000])
+    cases = {
+        ("remember", "--fasta", protein, "-o", tmp_path / "x.tdm"): "nucleotide",
+        ("remember", "--fasta", empty, "-o", tmp_path / "x.tdm"): "is empty",
+        ("remember", "--fasta", twice, "-o", tmp_path / "x.tdm"): "twice|more than once|names",
+        ("remember", "-o", tmp_path / "x.tdm"): "no relative",
+        ("remember", "--fasta", folder / "far.fa", "-o", tmp_path / "x.h5"): "tdm",
+        (*common, "--model", "default", "--memory", cut): "damaged",
+        (*common, "--model", "default", "--relatives", folder / "target.fa"): "t1 is the target itself",
+        (*common, "--model", "default", "--relatives", folder / "target.fa", "--allow-self"): "no relative is left",
+        (*common, "--model", model, "--relatives", folder / "far.fa"): "no copy memory",
+        (*common, "--model", "default", "--memory", folder / "far.fa"): "no memory file",
+        (*common, "--model", "default", "--one-vote-per", "contig"): "are about --relatives",
+        (*common, "--model", "default", "--context", "window:9x"): "window:N",
+    }  # fmt: skip
+    import re
+
+    for arguments, words in cases.items():
+        result = run(*arguments)
+        assert result.exit_code != 0, arguments
+        assert re.search(words, result.output), (words, result.output)
+        assert len(result.output.strip().splitlines()) <= 2, result.output
+    assert not list(tmp_path.glob("x.*"))
