@@ -123,7 +123,9 @@ def test_samples_get_what_the_sheet_gives_them(own, snakemake):
     assert "--fasta my.fa --holdout 'c 1' --holdout 2 --config tiny --steps 7 --tokenizer nucleotide --lanes 16" in text
     assert "--fasta c.fa --vcf c.vcf" in text
     assert text.count("--fasta my.fa --bed b.bed --reads b.bam") == 4
-    assert text.count("--fasta my.fa --bed a.bed --shard") + text.count("--fasta my.fa --bed a.bed --pool") == 4
+    assert (
+        text.count("--fasta my.fa --bed a.bed --context contig") + text.count("--fasta my.fa --bed a.bed --pool") == 4
+    )
     assert "--truth-field" not in text
     assert "demo" not in re.sub(r"/\S*", "", text)
 
