@@ -130,24 +130,24 @@ def interval(changes: Changes, scores: np.ndarray, rows: np.ndarray, seed: int) 
     return ", ".join(f"{a:.3f}-{b:.3f}" for a, b in zip(low, high, strict=True))
 
 
-def track_rows(relatives: Relatives, sequence: bytes, exons: list[tuple[int, int]]) -> list[list[Any]]:
-    """Return how well the number of relatives that follow, or that agree, tells exons and splice sites from introns."""
+def track_rows(relatives: Relatives, changes: Changes, exons: list[tuple[int, int]]) -> list[list[Any]]:
+    """Return how well the number of relatives that follow, or that agree, tells coding bases and splice sites."""
+    sequence = changes.sequence
+    coding = {a.start for a, kind in zip(changes.alleles, changes.kinds, strict=True) if kind != "splice_site"}
     blocks = range(exons[0][0] // BLOCK, exons[-1][1] // BLOCK + 1)
     said = np.concatenate([block_votes(relatives, sequence, block) for block in blocks])
     start, end = blocks[0] * BLOCK, blocks[0] * BLOCK + len(said)
     follow = (said != NONE).sum(1)
     agree = ((said != NONE) & (said == base_ids(sequence[start:end])[:, None])).sum(1)
-    inside, deep = np.zeros(len(said), dtype=bool), np.zeros(len(said), dtype=bool)
+    inside, deep = np.isin(np.arange(start, end), list(coding)), np.zeros(len(said), dtype=bool)
     splice = []
     for (_, before), (after, _) in pairwise(exons):
         deep[before + DEEP_BP - start : max(before, after - DEEP_BP) - start] = True
         splice += [before, before + 1, after - 2, after - 1]
-    for first, last in exons:
-        inside[first - start : last - start] = True
     at_splice = np.isin(np.arange(start, end), splice)
     rows = []
     for name, values, good in (
-        ("exons against deep introns, by the number that follow", follow, inside),
+        ("coding bases against deep introns, by the number that follow", follow, inside),
         ("splice dinucleotides against deep introns, by the number with the human base", agree, at_splice),
     ):
         rows.append([name, "all 22", "-", "-", "-", round(_auroc(values[good], values[deep]), 3), "-"])
@@ -262,7 +262,7 @@ def measure(setting: Setting, scored: dict[str, Path]) -> tuple[list[list[Any]],
         if chosen is None:
             apart = Changes(**{**vars(changes), "kinds": np.where(changes.third, changes.kinds, "left out")})
             rows += [rows_of(f"{rule}, codon position 3", name, apart, s, setting.seed) for rule, s in rules.items()]
-            tracks = track_rows(relatives, human, exons)
+            tracks = track_rows(relatives, changes, exons)
             rows += tracks
             claims += [claim(row[0], "at least 0.98", f"{row[5]:.3f}", row[5] >= 0.98) for row in tracks]
     for name, path in scored.items():

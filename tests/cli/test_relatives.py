@@ -140,6 +140,10 @@ def test_the_public_face_remembers(folder, memory):
     assert {"vote", "tolerance", "relatives_ref", "relatives_alt", "relatives_other"} <= set(frame.columns)
     again = model.remember(memory).score_variants(folder / "v.vcf", folder / "target.fa")
     np.testing.assert_array_equal(frame["llr"], again["llr"])
+    wide = kin.score_variants(folder / "v.vcf", folder / "target.fa", context="window:4096", workers=2)
+    np.testing.assert_allclose(wide["llr"], frame["llr"], atol=1e-4)
+    regions = kin.score_regions(["t1:1-400"], folder / "target.fa", context="window:4096")
+    assert regions["bits_without_relatives"][0] > regions["bits_per_base"][0] + 0.5
     plain = model.score_variants(folder / "v.vcf", folder / "target.fa")
     assert "vote" not in plain.columns
     with pytest.raises(td.errors.ConfigError, match="is the target itself"):

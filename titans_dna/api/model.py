@@ -19,6 +19,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.inference.embed import STRANDS, EmbedOptions
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
+from titans_dna.inference.windows import Context
 from titans_dna.jobs.variant_scores import ScoringOptions
 from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
@@ -228,6 +229,8 @@ class Model:
         haplotype: str = "",
         background: str | os.PathLike[str] | None = None,
         shuffles: int = 0,
+        context: str = "contig",
+        workers: int = 1,
     ) -> pd.DataFrame:
         """Score variants by ln P(ALT) - ln P(REF), given the whole contig on both sides, averaged over both strands.
 
@@ -255,6 +258,11 @@ class Model:
             File of common variants; each score gets its ``quantile`` among theirs.
         shuffles
             Dinucleotide-shuffled surroundings for an empirical ``p_value``; 0 for none.
+        context
+            What the network reads before a variant: ``contig``, or ``window:N`` for N bases at least, with all of the
+            contig before them in the copy memory alone; a variant then costs the same wherever it lies.
+        workers
+            Processes that score side by side in windows; they change no score.
 
         Returns
         -------
@@ -280,16 +288,16 @@ class Model:
         if on_mismatch not in ("skip", "error", "swap", "force"):
             raise ConfigError(f"on_mismatch is {on_mismatch!r}; choose skip, error, swap or force")
         _check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
-        _check_least(1, longest_bp=longest_bp)
+        _check_least(1, longest_bp=longest_bp, workers=workers)
         options = ScoringOptions(
             horizon_bp=horizon_bp, longest_bp=longest_bp, on_mismatch=on_mismatch, haplotype=haplotype,
-            shuffles=shuffles,
+            shuffles=shuffles, context=Context.parse(context),
         )  # fmt: skip
         common = None if background is None else Path(background)
         with opened(fasta) as genome:
-            return score_variants(self._model, variants, genome, options, common)
+            return score_variants(self._model, variants, genome, options, common, workers)
 
-    def score_regions(self, regions: Any, fasta: Any) -> pd.DataFrame:
+    def score_regions(self, regions: Any, fasta: Any, *, context: str = "contig", workers: int = 1) -> pd.DataFrame:
         """Score regions, each read with the memory of its whole contig before it.
 
         Parameters
@@ -298,13 +306,16 @@ class Model:
             As in `embed`; None for whole contigs.
         fasta
             The genome.
+        context, workers
+            As in `score_variants`.
 
         Returns
         -------
         pandas.DataFrame
             One row for each region in the order of the input: contig, start, end (0-based, end excluded), name, strand,
             bases (known ones), log_likelihood (nats), bits_per_base, memory_surprise (mean loss of the memories),
-            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, or why it is not.
+            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, or why it is not. Of a model with
+            relatives, in windows, also bits_without_relatives.
 
         Raises
         ------
@@ -315,7 +326,7 @@ class Model:
         """
         require_pandas()
         with opened(fasta) as genome:
-            return score_regions(self._model, genome, regions)
+            return score_regions(self._model, genome, regions, Context.parse(context), workers)
 
     def mutagenesis(self, regions: Any, fasta: Any = None, *, horizon_bp: int = 128) -> pd.DataFrame:
         """Score all three single-base changes of every base by ln P(change) - ln P(reference), on both strands.

@@ -22,6 +22,7 @@ from titans_dna.inference.mutagenesis import BASES, RegionEffects, mutate_region
 from titans_dna.inference.placing import PlacedRegion, tiled
 from titans_dna.inference.read_embeddings import embed_reads
 from titans_dna.inference.score_regions import score_contig_regions
+from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.sequence.bam import Read
 from titans_dna.io.sequence.fasta import Genome
@@ -85,12 +86,14 @@ def _divided(vectors: np.ndarray, counts: Sequence[int] | None) -> Vectors:
     return [vectors[first:last] for first, last in pairwise(np.cumsum([0, *counts]).tolist())]
 
 
-def score_regions(model: SequenceModel, genome: Genome, given: Any) -> pd.DataFrame:
+def score_regions(
+    model: SequenceModel, genome: Genome, given: Any, context: Context = WHOLE_CONTIG, workers: int = 1
+) -> pd.DataFrame:
     """Score regions as ``titans-dna score-regions`` does, into a frame (see `titans_dna.api.model.Model`)."""
     placed = list(iterate_regions(genome.contigs, given))
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "regions.h5"
-        score_region_file(model, genome, placed, RegionOutputs(table=output))
+        score_region_file(model, genome, placed, RegionOutputs(table=output), context=context, workers=workers)
         return frame_of_file(output)
 
 

@@ -62,7 +62,12 @@ class VariantList:
 
 
 def score_variants(
-    model: SequenceModel, given: Any, genome: Genome, options: ScoringOptions, background: Path | None
+    model: SequenceModel,
+    given: Any,
+    genome: Genome,
+    options: ScoringOptions,
+    background: Path | None,
+    workers: int = 1,
 ) -> pd.DataFrame:
     """Score variants as ``titans-dna score-variants`` does, into a frame (see `titans_dna.api.model.Model`)."""
     from titans_dna.jobs.variants import VariantInputs, score_variant_file
@@ -73,7 +78,7 @@ def score_variants(
     inputs = VariantInputs(variants=path or tuple(listed.texts), background=background)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "scores.h5"
-        score_variant_file(model, genome, inputs, output, options=options)
+        score_variant_file(model, genome, inputs, output, options=options, workers=workers)
         found = frame_of_file(output)
     if not path:
         found["id"] = listed.ids
