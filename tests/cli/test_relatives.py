@@ -110,6 +110,25 @@ def test_every_verb_that_reads_takes_relatives(folder, memory, run, tmp_path):
     known, own = rows_of(scored)
     assert float(known["bits_per_base"]) < float(known["bits_without_relatives"]) - 0.5
     assert float(own["bits_per_base"]) > float(own["bits_without_relatives"]) - 0.1
+    arcs = tmp_path / "c.bedpe"
+    result = run(
+        "score-regions", "--model", "default", "--fasta", target, *given, "--copies", arcs, "--output", scored
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    lines = [line.split("\t") for line in arcs.read_text().splitlines() if not line.startswith("#")]
+    assert f"copies: {len(lines)}" in result.output
+    assert {line[11] for line in lines} <= {"near.fa", "far.fa"}
+    covered = np.zeros(1200, dtype=bool)
+    for line in lines:
+        start, end, there = int(line[1]), int(line[2]), int(line[4])
+        covered[start:end] = True
+        place = start if start < 500 else start - 300  # in the relatives, which lack a stretch
+        place -= 450 if line[3] == "n#2" else 0
+        assert (line[0], line[8], line[9]) == ("t1", "+", "+")
+        assert abs(there - place) < 40
+        assert 0.7 < float(line[10]) <= 1
+    assert covered[60:480].mean() > 0.8
+    assert covered[560:760].mean() < 0.2
     bits = {}
     for name, kin in (("with", given), ("without", ())):
         output = tmp_path / f"{name}.json"

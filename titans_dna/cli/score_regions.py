@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     help="Write log-likelihood, entropy, and each layer's surprise and forgetting at every base: NAME.bw makes one "
     "bigWig per kind; .tsv.gz, .parquet and .h5 hold all in one file (start 0-based).",
 )  # fmt: skip
+@click.option(
+    "--copies", type=options.FILE, callback=options.check_output,
+    help="Stretches of the contigs that the copy memory foretold, and the earlier places they come from: "
+    f"{options.endings('score-regions --copies')}, which genome browsers draw as arcs.",
+)  # fmt: skip
 @options.context
 @options.workers
 @options.shard
@@ -49,6 +54,7 @@ def score_regions(
     regions: tuple[str, ...],
     track: Path | None,
     tracks: Path | None,
+    copies: Path | None,
     context: str,
     workers: int,
     shard: Shard,
@@ -75,16 +81,19 @@ def score_regions(
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
+    from titans_dna.jobs.copies import write_copies
     from titans_dna.jobs.regions import RegionOutputs, score_region_file
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
     if choice.as_sequences:
         model = read_before(model, None, kin)
-        if track or tracks or resume or not shard.whole:
+        if track or tracks or copies or resume or not shard.whole:
             raise ConfigError("reads by themselves have no tracks, shards or resume; leave these options out")
         _score_reads(model, (fasta, aliases), choice, (bed, regions), output)
         return
+    if copies and not shard.whole:
+        raise ConfigError("--copies is not divided into shards; write it by itself, for all contigs at once")
     with open_genome(fasta, aliases, choice) as source:
         model = read_before(model, source, kin)
         placed = place_regions(source, bed, regions)
@@ -94,6 +103,9 @@ def score_regions(
                 model, source, placed, outputs, shard=shard, resume=resume, context=Context.parse(context),
                 workers=workers, advance=advance,
             )  # fmt: skip
+        if copies:
+            read = dict.fromkeys(region.contig for region in placed if region.usable)
+            click.echo(f"copies: {write_copies(model, source, list(read), copies):,}", err=True)
         report_names(source)
     warn_unused(placed)
 

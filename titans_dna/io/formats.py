@@ -29,6 +29,7 @@ HOLDS = {
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
     "figures": "figures of an evaluation, a classifier or a sample",
+    "copies": "stretches and the earlier places that foretold them",
     "memory": "genomes of relatives, read to be found again",
     "page": "a page to be looked at",
     "picture": "a picture",
@@ -141,6 +142,10 @@ FORMATS = (
     Format(
         name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
         reader="tables.figures:open_figures",
+    ),
+    Format(
+        name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("score-regions --copies",),
+        writer="tables.tsv:TsvWriter", reader=_TABLE + "open_tsv",
     ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
     Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
