@@ -20,6 +20,7 @@ ORDER = (
     "recall_bits",
     "recall_needles",
     "recall_cost",
+    "relatives",
     "needle",
     "adaptation",
     "satellites",

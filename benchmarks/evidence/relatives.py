@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -126,8 +127,10 @@ def interval(changes: Changes, scores: np.ndarray, rows: np.ndarray, seed: int) 
         drawn = np.concatenate([member[group] for group in rng.choice(groups, len(groups))])
         kinds, values = changes.kinds[drawn], scores[drawn]
         found.append([_auroc(-values[kinds == kind], -values[kinds == "synonymous"]) for kind in CLASSES])
-    low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
-    return ", ".join(f"{a:.3f}-{b:.3f}" for a, b in zip(low, high, strict=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a class that is not there
+        low, high = np.nanpercentile(found, [2.5, 97.5], axis=0)
+    return ", ".join(f"{a:.3f}-{b:.3f}" if a == a else "-" for a, b in zip(low, high, strict=True))
 
 
 def track_rows(relatives: Relatives, changes: Changes, exons: list[tuple[int, int]]) -> list[list[Any]]:
@@ -234,8 +237,8 @@ def rows_of(
     """Return a row: AUROC on odd groups (if they chose anything) and on even ones, with an interval."""
     odd = changes.groups % 2 == 1
     even = ~odd if split else np.ones(len(odd), dtype=bool)
-    chosen = ", ".join(f"{x:.3f}" for x in changes.tell(scores, odd)) if split else "-"
-    told = [round(x, 3) for x in changes.tell(scores, even)]
+    chosen = ", ".join(f"{x:.3f}" if x == x else "-" for x in changes.tell(scores, odd)) if split else "-"
+    told = [round(x, 3) if x == x else "-" for x in changes.tell(scores, even)]
     return [name, relatives, chosen, *told, interval(changes, scores, even, seed)]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = (
-    "recall_bits", "recall_needles", "recall_cost", "needle", "adaptation", "satellites", "linear_cost", "downstream",
+    "recall_bits", "recall_needles", "recall_cost", "relatives", "needle", "adaptation", "satellites", "linear_cost", "downstream",
     "stress",
 )  # fmt: skip
 TAKES_JOBS = ("needle",)
