@@ -14,8 +14,8 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPTS = (
-    "recall_bits", "recall_needles", "recall_cost", "relatives", "needle", "adaptation", "satellites", "linear_cost", "downstream",
-    "stress",
+    "recall_bits", "recall_needles", "recall_cost", "relatives", "needle", "adaptation", "satellites", "linear_cost",
+    "downstream", "stress",
 )  # fmt: skip
 TAKES_JOBS = ("needle",)
 
