@@ -18,6 +18,7 @@ FILES: dict[str, tuple[str, ...]] = {  # file, and the results whose claims it s
 }
 ORDER = (
     "recall_bits",
+    "relatives",
     "recall_needles",
     "recall_cost",
     "relatives",

@@ -121,6 +121,11 @@ class Model:
         allow_self
             Whether contigs that are the target itself are left out, in place of refused.
 
+        Returns
+        -------
+        Model
+            The same weights, with the relatives in the copy memory.
+
         Raises
         ------
         ConfigError
