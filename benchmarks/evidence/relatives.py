@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from setting import DEMO, Setting, claim, one_thread, read_setting
+from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.inference import vote_variants
@@ -302,6 +302,26 @@ def small(setting: Setting) -> list[list[Any]]:
     return [rows_of("vote", "a mutated copy", changes, vote_score(found[:, :3]), setting.seed, False)]
 
 
+def draw(rows: list[list[Any]], path: Path) -> None:
+    """Draw the AUROC of each class by the relatives that were read."""
+    plt = plotting()
+    figure, axes = plt.subplots(1, len(CLASSES), figsize=(9, 3), sharey=True)
+    told = {(row[0], row[1]): row[3:6] for row in rows}
+    names = [name for name in SUBSETS if ("vote", name) in told]
+    for number, (axis, kind) in enumerate(zip(axes, CLASSES, strict=True)):
+        for rule, colour, shift in (("vote", "blue", 0.2), ("tolerance", "orange", -0.2)):
+            values = [told[rule, name][number] for name in names]
+            axis.barh(np.arange(len(names)) + shift, values, 0.38, color=COLOURS[colour], label=rule)
+        axis.axvline(0.5, color=INK, linewidth=0.8)
+        axis.set(xlim=(0.4, 1), xlabel=f"AUROC, {kind.replace('_', ' ')}")
+    axes[0].set_yticks(range(len(names)), names)
+    axes[0].invert_yaxis()
+    axes[-1].legend(loc="lower left", bbox_to_anchor=(0, 1))
+    axes[0].set_title("CFTR's even exons, by the relatives that were read", loc="left")
+    figure.tight_layout()
+    save_figure(figure, path)
+
+
 def _scored(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--with-relatives", type=Path, help="the SNVs scored by `score-variants --relatives`")
     parser.add_argument("--without", type=Path, help="the same without relatives")
@@ -327,6 +347,8 @@ def main() -> None:
         rows, claims = measure(setting, {name: path for name, path in scored.items() if path})
     else:
         rows, claims = small(setting), []
+    if setting.full:
+        draw(rows, setting.results / "evidence_relatives.svg")
     columns = ["score", "relatives", "odd exons (chosen on)", *CLASSES, "95% by exon or gene"]
     setting.write(
         "relatives", "Relatives that are merely read tell which changes matter", columns, rows, claims,
