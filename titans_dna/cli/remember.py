@@ -28,9 +28,9 @@ def remember(model_folder: Path, output: Path, **kin: Any) -> None:
     """Read genomes into a memory file, once, for `--memory` of the verbs that score.
 
     Nothing is aligned, and no network is needed: a million bases and more are read in a second, and take six to seven
-    bytes each on the disk, besides tables of up to 134 MB. The file is mapped into memory by all processes that use it. Contigs of one file are one relative and
-    have one vote; say with --one-vote-per where that is otherwise. A memory is not changed: to add to one, write
-    another.
+    bytes each on the disk, besides tables of up to 134 MB. The file is mapped into memory by all processes that use
+    it. Contigs of one file are one relative and have one vote; say with --one-vote-per where that is otherwise. A
+    memory is not changed: to add to one, write another.
 
     \b
     titans-dna remember --fasta chimp.fa.gz --fasta dog.fa.gz --output mammals.tdm
