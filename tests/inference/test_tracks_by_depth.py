@@ -180,7 +180,7 @@ def test_tracks_of_different_runs_or_kinds_are_refused(model, genome, rows, tmp_
         merge_tracks([first, tmp_path / "p2.entropy_bits.bw"], tmp_path / "x.bw")
     with pytest.raises(FormatError, match="shard 2/2 is missing"):
         merge_tracks([first], tmp_path / "x.bw")
-    with pytest.raises(OutputError, match=r"Shards of \.bw make \.bw"):
+    with pytest.raises(OutputError, match=r"Shards in \.bw can only be merged into \.bw"):
         merge_tracks([first, second], tmp_path / "x.h5")
     make(2, used=replace(model, weights_sha256="1" * 64))
     with pytest.raises(FormatError, match=r"model is .*different runs cannot be merged"):

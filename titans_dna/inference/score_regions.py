@@ -51,7 +51,7 @@ class RegionScore:
             bits_per_base=float(-log_likelihood / predicted / math.log(2)),
             memory_surprise=float(losses / (reads or math.nan)),
             entropy_bits=float(entropy_bits / predicted),
-            bits_without_relatives=float(-alone / predicted / math.log(2)),
+            bits_without_relatives=math.nan if math.isnan(alone) else float(-alone / predicted / math.log(2)),
         )
 
 
