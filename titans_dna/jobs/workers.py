@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +15,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.inference.model import SequenceModel
 
 R = TypeVar("R")
+WATCH_SECONDS = 0.5  # between two looks of a process whether its parent still lives
 
 _work: Callable[[Any], Any] | None = None  # what a forked process does; set just before it is forked
 
@@ -48,7 +52,8 @@ def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -
     global _work
     _work = work
     context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(min(workers, len(units)), mp_context=context) as pool:
+    count, parent = min(workers, len(units)), os.getpid()
+    with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with, initargs=(parent,)) as pool:
         try:
             yield from pool.map(_do, units)
         except BrokenProcessPool:
@@ -58,6 +63,17 @@ def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             _work = None
+
+
+def _end_with(parent: int) -> None:
+    """End this process soon after its parent: a run that is killed must leave no process that holds its lock."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _do(unit: int) -> Any:
