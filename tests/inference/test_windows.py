@@ -227,6 +227,28 @@ def test_workers_change_no_byte_of_variants(behind, genome, variants, tmp_path):
     assert "context=window:64" in told(tmp_path / "1.vcf")
 
 
+def test_a_background_of_another_context_or_of_other_relatives_is_refused(
+    behind, recalling, genome, variants, tmp_path
+):
+    from titans_dna.jobs.variants import VariantInputs
+
+    score_variant_file(behind, genome, variants, tmp_path / "kin.vcf", options=OPTIONS)
+    score_variant_file(recalling, genome, variants, tmp_path / "contig.vcf", options=ScoringOptions(horizon_bp=HORIZON))
+
+    def with_background(model, name, options):
+        inputs = VariantInputs(variants=variants, background=tmp_path / name)
+        score_variant_file(model, genome, inputs, tmp_path / "q.vcf", options=options)
+
+    with pytest.raises(ConfigError, match="was scored with --context contig"):
+        with_background(recalling, "contig.vcf", OPTIONS)
+    with pytest.raises(ConfigError, match="was scored with other relatives"):
+        with_background(recalling, "kin.vcf", OPTIONS)
+    with pytest.raises(ConfigError, match="was scored with other relatives"):
+        with_background(behind, "contig.vcf", OPTIONS)
+    with_background(behind, "kin.vcf", OPTIONS)
+    assert "TD_QUANTILE" in (tmp_path / "q.vcf").read_text()
+
+
 def test_workers_change_no_byte_of_regions(behind, genome, tmp_path):
     from titans_dna.cli.regions import place_regions
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.calibration import length_class
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.windows import WHOLE_CONTIG
 from titans_dna.io.variants.variant_table import open_variants
 from titans_dna.io.variants.vcf import VariantReader
+from titans_dna.jobs.provenance import describe_relatives
 from titans_dna.jobs.variant_scores import ScoringRun, plain_options, score_table
 
 Background = dict[str, np.ndarray]  # scores by class of variant (see `length_class`), one array each
@@ -27,11 +29,12 @@ def read_background(run: ScoringRun, path: Path) -> Background:
     Raises
     ------
     ConfigError
-        If the file was scored by another model or with another horizon.
+        If the file was scored by another model, or with another horizon, context or relatives.
     """
     with open_variants(path) as reader:
         if "TD_LLR" in reader.header.declared.get("INFO", ()):
-            return _scored_before(reader, run.model, run.options.horizon_bp, path)
+            _check_how(reader.header.lines, run, path)
+            return _scored_before(reader, run.options.horizon_bp, path)
         table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp, lengths=reader.header.lengths)
     everything = np.ones(len(table.rows_per_record), dtype=bool)
     # Every allele is scored, whatever the shard: a quantile needs the whole distribution. The prefix keeps the parts in
@@ -49,9 +52,26 @@ def read_background(run: ScoringRun, path: Path) -> Background:
     return {name: np.array(values) for name, values in found.items()}
 
 
-def _scored_before(reader: VariantReader, model: SequenceModel, horizon_bp: int, path: Path) -> Background:
-    if not any(model.weights_sha256 in line for line in reader.header.lines if "titans_dna_model" in line):
+def _check_how(lines: Sequence[str], run: ScoringRun, path: Path) -> None:
+    """Refuse scores of another model, other relatives or another context: they are no background for these.
+
+    Raises
+    ------
+    ConfigError
+        If one of them differs.
+    """
+    said = dict(line.removeprefix("##titans_dna_").split("=", 1) for line in lines if line.startswith("##titans_dna_"))
+    if run.model.weights_sha256 not in said.get("model", ""):
         raise ConfigError(f"{path}: was scored by another model. Score it with this one, or give it unscored.")
+    if said.get("relatives", "") != (describe_relatives(run.model.relatives) if run.model.relatives else ""):
+        raise ConfigError(f"{path}: was scored with other relatives. Use the same here, or give it unscored.")
+    options = dict(word.split("=", 1) for word in said.get("options", "").split() if "=" in word)
+    context = options.get("context", str(WHOLE_CONTIG))
+    if context != str(run.options.context):
+        raise ConfigError(f"{path}: was scored with --context {context}. Use the same here.")
+
+
+def _scored_before(reader: VariantReader, horizon_bp: int, path: Path) -> Background:
     found: dict[str, list[float]] = {}
     for record in reader:
         info = {} if record.problem else record.info()
