@@ -83,12 +83,14 @@ def score_variants(
 
     Negative means that the model finds ALT less likely than REF. Every record that can be read is written; an ALT that
     cannot be scored has a reason in TD_OUTCOME. A malformed record has a row in a table; a VCF counts such records in
-    its header, and quotes the first 1,000 of them. Positions are 1-based, as in VCF.
+    its header, and quotes the first 1,000 of them. Positions are 1-based, as in VCF. With --relatives or --memory the
+    genomes that were read before vote on every substitution too (TD_VOTE, TD_TOLERANCE).
 
     \b
     titans-dna score-variants --model model/ --fasta data/demo.fa --vcf data/demo.vcf --output scored.vcf.gz
     titans-dna score-variants --model model/ --fasta data/demo.fa --variant chrA:1000:A:G --output scored.tsv
     titans-dna score-variants --model model/ --fasta hg38.fa --vcf sge.tsv --column position=hg38_pos -o out.tsv
+    titans-dna score-variants --model default --fasta me.fa --vcf in.vcf --memory relatives.tdm --output scored.vcf.gz
     titans-dna score-variants --model model/ --fasta hg38.fa --vcf all.vcf.gz --shard 3/8 --resume --output part3.vcf.gz
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
