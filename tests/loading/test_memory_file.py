@@ -114,8 +114,10 @@ def test_indices_of_a_hostile_file_lead_nowhere(path):
 
     rewrite(path, forge)
     opened = open_memory(path)
-    recall(RecallState(memory=opened.memory, position=opened.memory.end, leaves=True), IDS)
-    votes(opened, IDS[:5000])
+    found = recall(RecallState(memory=opened.memory, position=opened.memory.end, leaves=True), IDS, sources=True)
+    assert found.codes.shape == (len(IDS), opened.memory.form.places)
+    assert found.sources.max() < opened.memory.end + len(IDS)
+    assert votes(opened, IDS[:5000]).max() <= 4
 
 
 def fasta(path: Path, contigs: dict[str, np.ndarray]) -> Path:

@@ -155,7 +155,6 @@ def test_contigs_lie_apart_and_names_are_told_once() -> None:
         assert found.memory.ids(contig.start - 1, contig.start)[0] == 4
     with pytest.raises(ConfigError, match="in the memory already"):
         found.read("a0", "a", [TARGET], "")
-    assert len(found.one_vote_per_contig().genomes) == 3
     both = Relatives.empty(found.memory.form)
     both.join(found)
     np.testing.assert_array_equal(votes(both, TARGET), votes(found, TARGET))

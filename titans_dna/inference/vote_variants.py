@@ -6,7 +6,7 @@ the contig and the relatives alone: not on the other variants of a file, nor on 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 
 import numpy as np
@@ -40,13 +40,7 @@ def block_votes(relatives: Relatives, sequence: bytes, block: int) -> np.ndarray
     return votes(relatives, base_ids(sequence[low:high]))[start - low : end - low]
 
 
-def vote_on_alleles(
-    relatives: Relatives,
-    sequence: bytes,
-    alleles: Sequence[Allele],
-    *,
-    progress: Callable[[int], None] | None = None,
-) -> np.ndarray:
+def vote_on_alleles(relatives: Relatives, sequence: bytes, alleles: Sequence[Allele]) -> np.ndarray:
     """Return how many relatives have REF, ALT, or something else where each allele lies.
 
     Parameters
@@ -58,8 +52,6 @@ def vote_on_alleles(
     alleles
         On this contig, in any order. A substitution of several bases has the vote of a genome only if the genome agrees
         with one side at all of them.
-    progress
-        Called with the number of bases read since the last call.
 
     Returns
     -------
@@ -84,8 +76,6 @@ def vote_on_alleles(
                 right = sequence[allele.end : allele.end + 1]
                 change = sequence[allele.start : allele.end] + allele.alt
                 found[row, 3] = tolerance(found[row, :3], left.upper(), change.upper(), right.upper())
-        if progress:
-            progress((end + 1 - first) * BLOCK)
     return found
 
 

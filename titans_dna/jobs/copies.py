@@ -7,7 +7,7 @@ excluded; genome browsers draw it as arcs. The first place is the stretch, the s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ def write_copies(
     output: Path,
     *,
     least_bp: int = 32,
-    advance: Callable[[int], None] = lambda bases: None,
 ) -> int:
     """Write the copies along contigs; return how many there are.
 
@@ -46,8 +45,6 @@ def write_copies(
         Table; gzip-compressed if it ends in ``.gz``.
     least_bp
         Shortest copy.
-    advance
-        Called with the bases of each contig when it is done.
 
     Raises
     ------
@@ -63,7 +60,6 @@ def write_copies(
             for row in copies_of(model, contig, genome.sequence(contig), least_bp):
                 count += 1
                 writer.write({**row, "name": f"copy{count}"})
-            advance(genome.contigs.lengths[contig])
     return count
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -65,6 +65,13 @@ class Relatives:
         return tuple(dict.fromkeys(contig.genome for contig in self.contigs))
 
     @property
+    def table(self) -> tuple[np.ndarray, np.ndarray]:
+        """Where each contig's bases start on the tape, and the number of its genome; (contigs,) int64 each."""
+        number = {name: at for at, name in enumerate(self.genomes)}
+        starts = np.array([contig.start for contig in self.contigs], dtype=np.int64)
+        return starts, np.array([number[contig.genome] for contig in self.contigs], dtype=np.int64)
+
+    @property
     def bases(self) -> int:
         """Bases of all contigs."""
         return sum(contig.length_bp for contig in self.contigs)
@@ -112,7 +119,3 @@ class Relatives:
             starts = range(contig.start, contig.start + contig.length_bp, PIECE)
             pieces = (other.memory.ids(at, min(at + PIECE, starts.stop)) for at in starts)
             self.read(contig.name, contig.genome, pieces, contig.md5)
-
-    def one_vote_per_contig(self) -> Relatives:
-        """Return the same memory with every contig as a genome of its own."""
-        return Relatives(memory=self.memory, contigs=[replace(c, genome=f"{c.genome}:{c.name}") for c in self.contigs])

@@ -67,16 +67,14 @@ def one_side(relatives: Relatives, ids: np.ndarray, rule: VoteRule) -> SideVotes
     """Return what the places say that are found when a sequence is read from its beginning."""
     from titans_dna.recall.vote_kernels import follow_genomes
 
-    memory, names = relatives.memory, relatives.genomes
+    memory, (starts, genomes) = relatives.memory, relatives.table
     query = CopyMemory(memory.form)
     query.lay(ids)
-    shape = (len(ids), len(names))
+    shape = (len(ids), len(relatives.genomes))
     found = SideVotes(base=np.full(shape, NONE, dtype=np.uint8), hits=np.zeros(shape, dtype=np.uint8))
-    starts = np.array([contig.start for contig in relatives.contigs], dtype=np.int64)
-    numbers = np.array([names.index(contig.genome) for contig in relatives.contigs], dtype=np.int64)
-    if len(names):
+    if len(genomes):
         follow_genomes(
-            query.store, len(ids), memory.store, memory.indexes, starts, numbers, memory.end, *memory.words,
+            query.store, len(ids), memory.store, memory.indexes, starts, genomes, memory.end, *memory.words,
             memory.form.index_bits, rule.matches, rule.accepted_hits, found.base, found.hits,
         )  # fmt: skip
     return found
