@@ -10,14 +10,11 @@ from inference.test_score_variants import plain
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
-from titans_dna.inference.score_regions import RELATIVES_KINDS, WindowedRegions, score_contig_regions, track_kinds
+from titans_dna.inference.score_regions import score_contig_regions, track_kinds
 from titans_dna.inference.score_variants import WindowedAlleles, score_strands
+from titans_dna.inference.windowed_regions import RELATIVES_KINDS, WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
-from titans_dna.jobs import regions as region_job
-from titans_dna.jobs import variant_scores
-from titans_dna.jobs.regions import RegionOutputs, score_region_file
 from titans_dna.jobs.variant_scores import ScoringOptions
-from titans_dna.jobs.variants import score_variant_file
 from titans_dna.recall import RecallForm, Relatives
 from titans_dna.tokenizers import KmerTokenizer, base_ids
 
@@ -118,14 +115,14 @@ def test_blocks_start_where_chunks_segments_and_resets_do(make_model, sequence):
 REGIONS = [Interval("c", 0, 5), Interval("c", 60, 200), Interval("c", 240, 260), Interval("c", 470, 500)]
 
 
-def regions_in_windows(model, sequence: bytes, window_bp: int, kinds=()) -> tuple[list, dict[str, np.ndarray]]:
+def regions_in_windows(
+    model, sequence: bytes, window_bp: int, kinds=(), without=()
+) -> tuple[list, dict[str, np.ndarray]]:
     tracks = {kind: np.full(len(sequence), np.nan, np.float32) for kind in kinds}
-    windowed = WindowedRegions(model, sequence, REGIONS, window_bp=window_bp, tracks=tracks)
-    for number in range(len(windowed.blocks)):
-        windowed.add(number, windowed.read(number))
-    for block in windowed.vote_blocks:
-        windowed.add_votes(block, windowed.vote(block))
-    return windowed.scores(), tracks
+    windowed = WindowedRegions(
+        model, "c", sequence, window_bp=window_bp, reach_bp=REGIONS[-1].end, tracks=tracks, without=without
+    )
+    return windowed.score(REGIONS, (0, len(sequence)), map, lambda _: None), tracks
 
 
 def test_regions_and_tracks_in_one_long_window_are_those_of_the_contig(model, sequence):
@@ -183,123 +180,32 @@ def test_what_windows_cannot_do_is_refused(make_model, sequence, recalling):
     with pytest.raises(ConfigError, match="--context contig"):
         WindowedAlleles.of(forgetting, sequence, alleles(sequence), horizon_bp=9, window_bp=64)
     with pytest.raises(ConfigError, match="shuffles"):
-        ScoringOptions(context=Context(window_bp=64), shuffles=9)
-    for text in ("window", "window:", "window:0", "window:-3", "window:8k", "chromosome", "region"):
-        with pytest.raises(ConfigError, match="write contig, or window:N"):
+        ScoringOptions(context=Context.parse("window:64"), shuffles=9)
+    with pytest.raises(ConfigError, match="behind what stands before it"):
+        ScoringOptions(context=Context.parse("region"))
+    for text in ("window", "window:", "window:0", "window:-3", "window:8k", "chromosome", "region:4", "contig:1"):
+        with pytest.raises(ConfigError, match="write contig, region, or window:N"):
             Context.parse(text)
-    assert str(Context.parse("window:8192")) == "window:8192"
-    assert Context.parse("contig") == Context()
+    for kind, window_bp in (("window", 0), ("contig", 8), ("region", 8), ("genome", 0)):
+        with pytest.raises(ConfigError, match="write contig, region, or window:N"):
+            Context(kind=kind, window_bp=window_bp)
+    assert [str(Context.parse(text)) for text in ("window:8192", "contig", "region")] == [
+        "window:8192", "contig", "region"
+    ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def genome(make_fasta, sequence, random_bases):
-    return make_fasta({"a": sequence, "b": random_bases(300, 5)})
-
-
-@pytest.fixture(scope="module")
-def variants(genome, tmp_path_factory):
-    path = tmp_path_factory.mktemp("variants") / "v.vcf"
-    rows = [
-        (name, at + 1, base, "ACGT"["ACGT".index(base) - 1])
-        for name in ("a", "b")
-        for at in range(4, genome.contigs.lengths[name], 13)
-        if (base := genome.fetch(name, at, at + 1).decode()) in "ACGT"
-    ]
-    path.write_text(
-        "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-        + "".join(f"{c}\t{p}\t.\t{r}\t{a}\t.\t.\t.\n" for c, p, r, a in rows)
-    )
-    return path
-
-
-OPTIONS = ScoringOptions(context=Context(window_bp=64), horizon_bp=HORIZON)
-
-
-def told(path) -> str:
-    return "\n".join(line for line in path.read_text().splitlines() if "command=" not in line)
-
-
-def test_workers_change_no_byte_of_variants(behind, genome, variants, tmp_path):
-    for workers in (1, 2, 4):
-        score_variant_file(behind, genome, variants, tmp_path / f"{workers}.vcf", options=OPTIONS, workers=workers)
-    assert told(tmp_path / "1.vcf") == told(tmp_path / "2.vcf") == told(tmp_path / "4.vcf")
-    assert "TD_TOLERANCE" in told(tmp_path / "1.vcf")
-    assert "context=window:64" in told(tmp_path / "1.vcf")
-
-
-def test_a_background_of_another_context_or_of_other_relatives_is_refused(
-    behind, recalling, genome, variants, tmp_path
-):
-    from titans_dna.jobs.variants import VariantInputs
-
-    score_variant_file(behind, genome, variants, tmp_path / "kin.vcf", options=OPTIONS)
-    score_variant_file(recalling, genome, variants, tmp_path / "contig.vcf", options=ScoringOptions(horizon_bp=HORIZON))
-
-    def with_background(model, name, options):
-        inputs = VariantInputs(variants=variants, background=tmp_path / name)
-        score_variant_file(model, genome, inputs, tmp_path / "q.vcf", options=options)
-
-    with pytest.raises(ConfigError, match="was scored with --context contig"):
-        with_background(recalling, "contig.vcf", OPTIONS)
-    with pytest.raises(ConfigError, match="was scored with other relatives"):
-        with_background(recalling, "kin.vcf", OPTIONS)
-    with pytest.raises(ConfigError, match="was scored with other relatives"):
-        with_background(behind, "contig.vcf", OPTIONS)
-    with_background(behind, "kin.vcf", OPTIONS)
-    assert "TD_QUANTILE" in (tmp_path / "q.vcf").read_text()
-
-
-def test_workers_change_no_byte_of_regions(behind, genome, tmp_path):
-    from titans_dna.cli.regions import place_regions
-
-    placed = place_regions(genome, None, ("a:1-200", "b:100-300"))
-    for workers in (1, 3):
-        outputs = RegionOutputs(table=tmp_path / f"{workers}.tsv", tracks=tmp_path / f"{workers}-tracks.tsv")
-        score_region_file(behind, genome, placed, outputs, context=OPTIONS.context, workers=workers)
-    assert told(tmp_path / "1.tsv") == told(tmp_path / "3.tsv")
-    assert told(tmp_path / "1-tracks.tsv") == told(tmp_path / "3-tracks.tsv")
-    assert "bits_without_relatives" in told(tmp_path / "1.tsv")
-
-
-class StoppedError(Exception):
-    pass
-
-
-@pytest.mark.parametrize("what", ["variants", "regions"])
-def test_a_stopped_run_goes_on_to_the_same_bytes(behind, genome, variants, tmp_path, monkeypatch, what):
-    from titans_dna.cli.regions import place_regions
-
-    monkeypatch.setattr(variant_scores, "KEPT_UNITS", 3)
-    monkeypatch.setattr(region_job, "KEPT_BLOCKS", 3)
-    placed = place_regions(genome, None, ("a:1-400", "b:100-300"))
-
-    def make(path, *, resume=False, stop=10**9):
-        calls = 0
-
-        def advance(done, total):
-            nonlocal calls
-            calls += 1
-            if calls > stop:
-                raise StoppedError
-
-        if what == "variants":
-            score_variant_file(behind, genome, variants, path, options=OPTIONS, resume=resume, advance=advance)
-        else:
-            outputs = RegionOutputs(table=path, tracks=path.with_name(f"tracks-{path.name}"))
-            score_region_file(
-                behind, genome, placed, outputs, context=OPTIONS.context, resume=resume, advance=advance
-            )  # fmt: skip
-        return calls
-
-    make(tmp_path / "whole.tsv")
-    with pytest.raises(StoppedError):
-        make(tmp_path / "cut.tsv", stop=1)
-    read = []
-    real = WindowedAlleles.score if what == "variants" else WindowedRegions.read
-    home = WindowedAlleles if what == "variants" else WindowedRegions
-    monkeypatch.setattr(home, real.__name__, lambda self, unit: (read.append(unit), real(self, unit))[1])
-    make(tmp_path / "cut.tsv", resume=True)
-    assert read[0] == 6  # two groups of three were finished and are not read again
-    assert told(tmp_path / "cut.tsv") == told(tmp_path / "whole.tsv")
-    if what == "regions":
-        assert told(tmp_path / "tracks-cut.tsv") == told(tmp_path / "tracks-whole.tsv")
+def test_a_stretch_that_is_not_in_memory_is_not_recalled(recalling, sequence):
+    """The last 70 bases are a copy of the first 70 and of those at 252; the network sees from 384 on alone."""
+    both, last = [(0, 150), (252, 370)], REGIONS[-1]  # words of the network reach back a few bases more
+    found = regions_in_windows(recalling, sequence, 64, without=both)[0]
+    assert np.isfinite([score.bits_without_stretch for score in found]).all()
+    assert found[-1].bits_without_stretch != found[-1].bits_per_base
+    assert found[0].bits_without_stretch == found[0].bits_per_base  # nothing is recalled so early
+    other = bytearray(sequence)
+    for start, end in both:
+        other[start:end] = b"N" * (end - start)
+    masked = WindowedRegions(recalling, "c", bytes(other), window_bp=64, reach_bp=last.end, tracks={})
+    hidden = masked.score([last], (0, 0), map, lambda _: None)[0]
+    assert found[-1].bits_without_stretch == pytest.approx(hidden.bits_per_base, abs=1e-6)
+    one = regions_in_windows(recalling, sequence, 64, without=both[:1])[0][-1]
+    assert one.bits_without_stretch != found[-1].bits_without_stretch

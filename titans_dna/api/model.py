@@ -179,7 +179,8 @@ class Model:
             ``forward``, ``reverse`` or ``both`` (the mean of the two).
         context
             Of regions: ``contig`` (the default) reads a region with the memory of all before it on its contig,
-            ``region`` each by itself. Sequences are always read by themselves.
+            ``window:N`` with at least N bases before it, ``region`` each by itself. Sequences are always read by
+            themselves.
         window_bp, stride_bp
             Cut the regions into windows of so many bases, one every stride (the window if left out).
 
@@ -201,7 +202,7 @@ class Model:
         names = (layers,) if isinstance(layers, str | int) else tuple(layers)
         options = EmbedOptions(
             pooling=Pooling.parse(pooling), layers=tuple(map(str, names)), strand=strand,
-            context=context or ("region" if fasta is None else "contig"),
+            context=Context.parse(context or ("region" if fasta is None else "contig")),
         )  # fmt: skip
         options.check(self._model)
         _check_least(
@@ -210,7 +211,7 @@ class Model:
         if stride_bp is not None and window_bp is None:
             raise ConfigError("stride_bp needs window_bp; give both")
         if fasta is None:
-            if context == "contig" or window_bp is not None:
+            if context not in (None, "region") or window_bp is not None:
                 raise ConfigError(
                     "sequences have no contig before them and no windows; give a fasta, or leave these out"
                 )

@@ -27,7 +27,7 @@ from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.sequence.bam import Read
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
-from titans_dna.jobs.regions import RegionOutputs, score_region_file
+from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,7 +93,8 @@ def score_regions(
     placed = list(iterate_regions(genome.contigs, given))
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "regions.h5"
-        score_region_file(model, genome, placed, RegionOutputs(table=output), context=context, workers=workers)
+        reading = RegionReading(context=context, workers=workers)
+        score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading)
         return frame_of_file(output)
 
 

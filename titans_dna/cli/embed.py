@@ -49,10 +49,8 @@ if TYPE_CHECKING:
     "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
     help="Strand to read; both averages the vectors of the two.",
 )  # fmt: skip
-@click.option(
-    "--context", type=click.Choice(["contig", "region"]), show_default="contig",
-    help="contig: a region is read with the memory of all that stands before it; region: each region by itself.",
-)  # fmt: skip
+@options.region_context
+@options.workers
 @click.option(
     "--dtype", type=click.Choice(["float32", "float16"]), default="float32", show_default=True,
     help="Number format of the vectors.",
@@ -68,7 +66,7 @@ if TYPE_CHECKING:
 def embed(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
     window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str,
-    context: str | None, device: str, output: Path, kin: dict[str, Any], **stored: Any,
+    context: str, device: str, output: Path, kin: dict[str, Any], **stored: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
@@ -95,20 +93,23 @@ def embed(
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
     from titans_dna.inference.pooling import Pooling
+    from titans_dna.inference.windows import Context
     from titans_dna.jobs import embeddings as embedding_job
     from titans_dna.jobs.provenance import command_line
     from titans_dna.version import __version__
 
     if stride_bp and not window_bp:
         raise ConfigError("--stride-bp without --window-bp; give both")
-    kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume")}
+    kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume", "workers")}
     # What is left in `stored` are the options for reads.
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
-    if choice.as_sequences and (context == "contig" or not storage.shard.whole or storage.resume or window_bp):
-        raise ConfigError("reads by themselves have no contig before them, windows, shards or resume; leave these out")
+    if choice.as_sequences:
+        options.refuse_useless("context", where="with --reads-as sequences: a read has no contig before it")
+    if choice.as_sequences and (not storage.shard.whole or storage.resume or window_bp):
+        raise ConfigError("reads by themselves have no windows, shards or resume; leave these out")
     chosen = EmbedOptions(
         pooling=Pooling.parse(pooling), layers=layers or ("final",), strand=strand,
-        context="region" if choice.as_sequences else context or "contig",
+        context=Context.parse("region" if choice.as_sequences else context),
     )  # fmt: skip
     model = load_model(model_folder, device)
     chosen.check(model)

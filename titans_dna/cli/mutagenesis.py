@@ -37,6 +37,8 @@ from titans_dna.io.formats import format_of
     "--strand", type=click.Choice(["both", "forward", "reverse"]), default="both", show_default=True,
     help="With --all-snvs: strand to read; both averages the two.",
 )  # fmt: skip
+@options.region_context
+@options.workers
 @options.shard
 @options.resume
 @options.device
@@ -55,6 +57,8 @@ def mutagenesis(
     all_snvs: bool,
     contigs: tuple[str, ...],
     strand: str,
+    context: str,
+    workers: int,
     shard: Shard,
     resume: bool,
     device: str,
@@ -73,6 +77,7 @@ def mutagenesis(
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
+    from titans_dna.inference.windows import Context
     from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
     from titans_dna.report.logo import draw_effects
 
@@ -93,7 +98,8 @@ def mutagenesis(
             report_names(source)
             strands = {"both": (False, True), "forward": (False,), "reverse": (True,)}[strand]
             write_all_snvs(
-                model, source, chosen, output, strands=strands, shard=shard, resume=resume, advance=advance
+                model, source, chosen, output, strands=strands, shard=shard, resume=resume,
+                context=Context.parse(context), workers=workers, advance=advance,
             )  # fmt: skip
             return
         placed = place_regions(source, bed, regions)
@@ -101,7 +107,7 @@ def mutagenesis(
         warn_unused(placed)
         found = mutate_regions(
             model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,
-            resume=resume, advance=advance,
+            resume=resume, context=Context.parse(context), workers=workers, advance=advance,
         )  # fmt: skip
     if picture:
         first = found[0]

@@ -92,14 +92,20 @@ region = click.option(
     help="Take this region; it is 1-based, and the end is included. Repeatable.",
 )
 resume = click.option("--resume", is_flag=True, help="Go on with what a stopped run has finished.")
+_CONTEXT = (
+    "Choose what the network reads before a place: the whole contig; or at least N bases, while the copy memory "
+    "holds all of the contig before them, which costs the same wherever the place lies"
+)
 context = click.option(
-    "--context", metavar="contig|window:N", default="contig", show_default=True,
-    help="Choose what the network reads before a place: the whole contig; or at least N bases, while the copy memory "
-    "holds all of the contig before them, which costs the same wherever the place lies.",
+    "--context", metavar="contig|window:N", default="contig", show_default=True, help=f"{_CONTEXT}."
+)  # fmt: skip
+region_context = click.option(
+    "--context", metavar="contig|window:N|region", default="contig", show_default=True,
+    help=f"{_CONTEXT}; or nothing, so that each region is a sequence by itself.",
 )  # fmt: skip
 workers = click.option(
     "--workers", type=click.IntRange(1), default=lambda: len(os.sched_getaffinity(0)), show_default="all cores",
-    help="Work with this many processes side by side if --context is window:N; their number changes no result.",
+    help="Work with this many processes side by side if --context is not contig; their number changes no result.",
 )  # fmt: skip
 shard = click.option(
     "--shard",

@@ -38,7 +38,12 @@ if TYPE_CHECKING:
     help="Stretches of the contigs that the copy memory foretold, and the earlier places they come from: "
     f"{options.endings('score-regions --copies')}, which genome browsers draw as arcs.",
 )  # fmt: skip
-@options.context
+@click.option(
+    "--without", multiple=True, metavar="CONTIG:START-END",
+    help="Say too what the bits would be if the copy memory did not hold this stretch (1-based, end included): columns "
+    "bits_without_stretch and, as the difference, bits_from_stretch. Needs --context window:N. Repeatable.",
+)  # fmt: skip
+@options.region_context
 @options.workers
 @options.shard
 @options.resume
@@ -55,6 +60,7 @@ def score_regions(
     track: Path | None,
     tracks: Path | None,
     copies: Path | None,
+    without: tuple[str, ...],
     context: str,
     workers: int,
     shard: Shard,
@@ -67,22 +73,24 @@ def score_regions(
     """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
     A region is read with the memory of all that stands before it on its contig. Contigs are streamed once, at constant
-    memory use. Without --bed and --region every contig is one region. --shard divides whole contigs, and the tracks of
-    a shard hold its own contigs. With --reads a sample's own genome takes the reference's place, or every read becomes
-    a row of its own, read from a fresh memory; start and end are those of its alignment.
+    memory use. Without --bed and --region every contig is one region. --shard divides whole contigs, or with another
+    context ranges of them if no tracks are written; the tracks of a shard hold its own contigs. With --reads a sample's
+    own genome takes the reference's place, or every read becomes a row of its own, read from a fresh memory; start and
+    end are those of its alignment.
 
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
     titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.copies import write_copies
-    from titans_dna.jobs.regions import RegionOutputs, score_region_file
+    from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 
     choice = ReadsChoice(**sample)
     model = load_model(model_folder, device)
@@ -99,14 +107,18 @@ def score_regions(
         placed = place_regions(source, bed, regions)
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
-            score_region_file(
-                model, source, placed, outputs, shard=shard, resume=resume, context=Context.parse(context),
-                workers=workers, advance=advance,
+            reading = RegionReading(
+                context=Context.parse(context), workers=workers,
+                without=tuple(region.placed for region in place_regions(source, None, without)) if without else (),
+            )  # fmt: skip
+            counts = score_region_file(
+                model, source, placed, outputs, shard=shard, resume=resume, reading=reading, advance=advance
             )  # fmt: skip
         if copies:
             read = dict.fromkeys(region.contig for region in placed if region.usable)
             click.echo(f"copies: {write_copies(model, source, list(read), copies):,}", err=True)
         report_names(source)
+    report_outcomes(counts)
     warn_unused(placed)
 
 

@@ -1,14 +1,16 @@
 """Embeds regions: features of chosen layers are pooled into vectors, and each strand of a contig is read once.
 
-A region is read with the memory of all that stands before it on its contig (context "contig"), or by itself from a
-fresh memory (context "region"). Lower-case (soft-masked) bases are read and pooled like all others. N and other
-ambiguity codes are read as gaps, which write nothing to a memory, and are left out of every vector.
+A region is read with the memory of all that stands before it on its contig (context "contig"), in windows (context
+"window:N", `titans_dna.inference.windows`), or by itself from a fresh memory (context "region"). Lower-case
+(soft-masked) bases are read and pooled like all others. N and other ambiguity codes are read as gaps, which write
+nothing to a memory, and are left out of every vector.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +20,12 @@ import torch
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
+from titans_dna.inference.windows import WHOLE_CONTIG, Context, Each, WindowedStrand
+from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
@@ -37,19 +41,17 @@ class EmbedOptions:
     Raises
     ------
     ConfigError
-        If strand or context is unknown, or layers are missing or named twice.
+        If the strand is unknown, or layers are missing or named twice.
     """
 
     pooling: Pooling = field(default_factory=lambda: Pooling(kind="mean"))
     layers: tuple[str, ...] = ("final",)  # "final": normalised, as the head reads it; "0", "1", ...: after this block
     strand: str = "forward"  # "forward", "reverse", or "both": the mean of the two
-    context: str = "contig"  # "contig": with the memory of all before it; "region": each region by itself
+    context: Context = WHOLE_CONTIG  # what is read before a region
 
     def __post_init__(self) -> None:
         if self.strand not in STRANDS:
             raise ConfigError(f"strand is {self.strand!r}; choose forward, reverse or both")
-        if self.context not in ("contig", "region"):
-            raise ConfigError(f"context is {self.context!r}; choose contig or region")
         if not self.layers or len(set(self.layers)) < len(self.layers):
             raise ConfigError(f"layers are {', '.join(self.layers) or 'none'}; name each once, and at least one")
 
@@ -59,13 +61,15 @@ class EmbedOptions:
         return STRANDS[self.strand]
 
     def check(self, model: SequenceModel) -> None:
-        """Refuse layers that the model does not have.
+        """Refuse layers and windows that the model does not have.
 
         Raises
         ------
         ConfigError
-            If a layer is asked for that the model does not have.
+            If a layer is asked for that the model does not have, or windows of a model whose tokens have several bases.
         """
+        if self.context.kind == "window":
+            require_single_bases(model, "windows")
         known = ("final", *map(str, range(model.backbone.config.layers + 1)))
         for layer in self.layers:
             if layer not in known:
@@ -111,6 +115,10 @@ class Spans:
         """Bases of each region."""
         return self.ends - self.starts
 
+    def on_strand(self, length_bp: int, reverse: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Return starts and ends as they are counted along a strand of the contig."""
+        return (length_bp - self.ends, length_bp - self.starts) if reverse else (self.starts, self.ends)
+
     def by_length(self) -> Spans:
         """Return the regions from the shortest to the longest."""
         order = np.argsort(self.lengths, kind="stable")
@@ -141,7 +149,8 @@ def embed_strand(
     spans
         The regions. With the context "contig", overlaps cost nothing.
     options
-        How the vectors are made. With the context "contig" the strand is read once, up to the last region.
+        How the vectors are made. With the context "contig" the strand is read once, up to the last region; windows are
+        read by `embed_windows`.
     reverse
         Whether the reverse complement is read.
     checkpoint
@@ -151,9 +160,9 @@ def embed_strand(
         Called with the number of bases read since the last call.
     """
     columns = options.columns(model)
-    if options.context == "contig":
+    if options.context.kind == "contig":
         strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
-        low, high = (length_bp - spans.ends, length_bp - spans.starts) if reverse else (spans.starts, spans.ends)
+        low, high = spans.on_strand(length_bp, reverse)
         pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
         position, state = 0, None
         if checkpoint and (saved := checkpoint.load()):
@@ -169,6 +178,56 @@ def embed_strand(
         pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
         stream = _region_features(model, fetch, spans, options, reverse)
     yield from _pooled(stream, pool, checkpoint, progress)
+
+
+def embed_windows(
+    windowed: WindowedStrand,
+    spans: Spans,
+    options: EmbedOptions,
+    *,
+    each: Each = map,
+    progress: Progress = lambda _: None,
+) -> Iterator[Emitted]:
+    """Yield targets and vectors of regions that are read in windows, each as soon as it is complete.
+
+    Parameters
+    ----------
+    windowed
+        The strand, whose copy memory holds what stands before the last region's end.
+    spans, options
+        The regions, and how the vectors are made.
+    each
+        Applies a function to every block and yields the results in order, as ``map`` does; in several processes, say.
+    progress
+        Called with the number of bases read since the last call.
+    """
+    strand = windowed.strand
+    low, high = spans.on_strand(strand.length_bp, strand.reverse)
+    pool = options.pooling.pool(low, high, spans.targets, options.columns(windowed.model), reverse=strand.reverse)
+    blocks = windowed.blocks(low, high)
+    found = each(partial(_block_features, windowed, options), blocks)
+    yield from _pooled(
+        (Stretch(start=windowed.span(block)[0], values=values, known=known)
+         for block, (values, known) in zip(blocks, found, strict=True)),
+        pool, None, progress,
+    )  # fmt: skip
+
+
+def _block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the features of a block's bases, and which of these are known, read by one thread."""
+    start, end = windowed.span(block)
+    position, state = windowed.begin(block)
+    model, strand = windowed.model, replace(windowed.strand, ids=windowed.strand.ids[:end])
+    with one_thread():
+        read = [
+            (options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise))
+            for piece in stream_bases(
+                model.backbone, strand.ids, model.bos, hidden=True, inner=options.inner, position=position, state=state
+            )
+            if piece.hidden is not None
+        ]
+    values, known = (np.concatenate(parts) for parts in zip(*read, strict=True))
+    return values[-(end - start) :], known[-(end - start) :]
 
 
 def _pooled(
@@ -288,17 +347,22 @@ def embed_contig_regions(
     options = options or EmbedOptions()
     options.check(model)
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
-    each = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
-    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(each) - each, batch_tokens=batch_tokens)
+    numbers = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
+    spans = Spans(starts=starts, ends=ends, targets=np.cumsum(numbers) - numbers, batch_tokens=batch_tokens)
     found = []
     for reverse in options.strands:
-        vectors = np.full((int(each.sum()), options.columns(model)), np.nan, np.float32)
-        emitted = embed_strand(
-            model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
-            progress=progress,
-        )  # fmt: skip
-        for numbers, values in emitted:
-            vectors[numbers] = values
+        vectors = np.full((int(numbers.sum()), options.columns(model)), np.nan, np.float32)
+        if options.context.kind == "window":
+            windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=options.context.window_bp)
+            windowed.remember_to(int(spans.on_strand(len(sequence), reverse)[1].max()))
+            emitted = embed_windows(windowed, spans, options, progress=progress)
+        else:
+            emitted = embed_strand(
+                model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
+                progress=progress,
+            )  # fmt: skip
+        for targets, values in emitted:
+            vectors[targets] = values
         found.append(vectors)
     mean = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
     return mean if options.pooling.ragged else mean.reshape(len(regions), -1)
@@ -308,7 +372,7 @@ def vector_attributes(model: SequenceModel, options: EmbedOptions) -> dict[str, 
     """Return the attributes that describe vectors in a file: the model, and how they were made."""
     return {
         "model": model.name, "weights_sha256": model.weights_sha256, "layer": ",".join(options.layers),
-        "pooling": str(options.pooling), "bins": options.pooling.bins, "context": options.context,
+        "pooling": str(options.pooling), "bins": options.pooling.bins, "context": str(options.context),
         "strand": options.strand, "tokenizer": model.tokenizer.kind,
         "soft_mask": "lower case is read and pooled as upper case", "unknown_bases": "left out of every vector",
     }  # fmt: skip

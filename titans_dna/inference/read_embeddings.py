@@ -68,7 +68,7 @@ def _blocks(reads: Iterable[Read]) -> Iterator[list[Read]]:
 
 
 def _embed(model: SequenceModel, reads: Sequence[Read], options: EmbedOptions) -> ReadBlock:
-    assert options.context == "region", "a read has no contig before it"
+    assert options.context.kind == "region", "a read has no contig before it"
     lengths = np.array([len(read.sequence) for read in reads])
     ends = np.cumsum(lengths)
     used = lengths > 0

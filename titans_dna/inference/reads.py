@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.score_regions import RegionScore
+from titans_dna.inference.region_sums import RegionScore
 from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
 

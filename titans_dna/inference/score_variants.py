@@ -16,7 +16,7 @@ import numpy as np
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
-from titans_dna.inference.model import SequenceModel, require_single_bases
+from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.tokens import allele_tokens
 from titans_dna.inference.windows import WindowedStrand
@@ -111,25 +111,44 @@ class WindowedAlleles:
 
     @classmethod
     def of(
-        cls, model: SequenceModel, sequence: bytes, alleles: Sequence[Allele], *, horizon_bp: int, window_bp: int
-    ) -> WindowedAlleles:
+        cls, model: SequenceModel, sequence: bytes, alleles: Sequence[Allele], *, horizon_bp: int, window_bp: int,
+        wanted: np.ndarray | None = None,
+    ) -> WindowedAlleles:  # fmt: skip
         """Divide the work, and fill the copy memories of both strands as far as it goes.
+
+        Parameters
+        ----------
+        model
+            With one token per base.
+        sequence
+            The whole contig.
+        alleles
+            All alleles on this contig: those of a block are read together, whichever of them are wanted.
+        horizon_bp
+            Bases after an allele whose probabilities count.
+        window_bp
+            Bases that the network reads before a block.
+        wanted
+            (alleles,) bool: blocks in which none is wanted are left out. None for all.
 
         Raises
         ------
         ConfigError
             If the model reads tokens of several bases, or its copy memory forgets.
         """
-        require_single_bases(model, "windows")
+        wanted = np.ones(len(alleles), dtype=bool) if wanted is None else wanted
         strands: list[WindowedStrand] = []
         members: dict[tuple[int, int], list[int]] = {}
         for number, reverse in enumerate((False, True)):
             strand = WindowedStrand(model, sequence, reverse=reverse, window_bp=window_bp)
+            spans = [strand.strand.span(allele.first, allele.last) for allele in alleles]
+            blocks = [first // strand.block_tokens for first, _ in spans]
+            held = {block for block, mine in zip(blocks, wanted.tolist(), strict=True) if mine}
             reach = 0
-            for row, allele in enumerate(alleles):
-                first, last = strand.strand.span(allele.first, allele.last)
-                members.setdefault((number, first // strand.block_tokens), []).append(row)
-                reach = max(reach, last + horizon_bp)
+            for row, (block, (_, last)) in enumerate(zip(blocks, spans, strict=True)):
+                if block in held:
+                    members.setdefault((number, block), []).append(row)
+                    reach = max(reach, last + horizon_bp)
             strand.remember(min(reach, len(sequence)))
             strands.append(strand)
         units = tuple(sorted(members))

@@ -173,3 +173,11 @@ def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
     known = ids < targets
     picked = log_p[np.arange(len(ids)), np.where(known, ids, 0)]
     return np.where(known, picked, np.nan).astype(np.float32)
+
+
+def flush(*arrays: np.ndarray) -> None:
+    """Write those arrays to the disk that lie there."""
+    for array in arrays:
+        base = array if isinstance(array, np.memmap) else array.base
+        if isinstance(base, np.memmap):
+            base.flush()

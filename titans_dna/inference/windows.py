@@ -12,55 +12,82 @@ wherever it lies on a chromosome, and blocks can be read in any order, by any nu
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from titans_dna.errors import ConfigError
-from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import inputs_before
 from titans_dna.model.state import StreamState
 from titans_dna.recall import CopyMemory, RecallLanes, RecallState
 
+Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # ``map``, or the same in several processes
 PIECE_TOKENS = 1 << 20  # that are added to a copy memory at once
+
+
+KINDS = ("contig", "region", "window")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """How much of what stands before a place the network reads.
+    """What the network reads before a place. The copy memory holds relatives in every context.
+
+    ``contig``
+        All that stands before the place on its contig.
+    ``window:N``
+        At least the N bases before it; the copy memory still holds all of the contig before it.
+    ``region``
+        Nothing: each region is a sequence by itself.
 
     Raises
     ------
     ConfigError
-        If the window is negative.
+        If the kind is unknown, or bases are not given for a window, or for another kind.
+
+    Examples
+    --------
+    >>> Context.parse("window:8192")
+    Context(kind='window', window_bp=8192)
     """
 
-    window_bp: int = 0  # at the least; 0 for all of the contig
+    kind: str = "contig"
+    window_bp: int = 0
 
     def __post_init__(self) -> None:
-        if self.window_bp < 0:
-            raise ConfigError(f"the window is {self.window_bp} bases; choose 1 or more")
+        if self.kind not in KINDS or (self.window_bp > 0) != (self.kind == "window"):
+            raise ConfigError(
+                f"context is {self!s}; write contig, region, or window:N with N bases, such as window:8192"
+            )
 
     def __str__(self) -> str:
-        return f"window:{self.window_bp}" if self.window_bp else "contig"
+        return f"{self.kind}:{self.window_bp}" if self.kind == "window" else self.kind
+
+    def told(self) -> dict[str, str]:
+        """Return what an output says of it: nothing of the usual one."""
+        return {} if self.kind == "contig" else {"context": str(self)}
 
     @classmethod
     def parse(cls, text: str) -> Context:
-        """Return what ``contig`` or ``window:N`` says.
+        """Return the context of this name.
 
         Raises
         ------
         ConfigError
-            If it says neither.
+            If there is none of this name.
         """
         kind, _, number = text.partition(":")
-        if text == "contig":
-            return cls()
+        if text in ("contig", "region"):
+            return cls(kind=text)
         if kind != "window" or not number.isdecimal() or int(number) < 1:
-            raise ConfigError(f"context is {text!r}; write contig, or window:N with N bases, such as window:8192")
-        return cls(window_bp=int(number))
+            raise ConfigError(
+                f"context is {text!r}; write contig, region, or window:N with N bases, such as window:8192"
+            )
+        return cls(kind=kind, window_bp=int(number))
 
 
 WHOLE_CONTIG = Context()
@@ -80,9 +107,15 @@ class WindowedStrand:
     window_bp
         Bases that the network reads before a block, rounded up to what the model's chunks allow; also the size of a
         block.
+
+    Raises
+    ------
+    ConfigError
+        If the model reads tokens of several bases.
     """
 
     def __init__(self, model: SequenceModel, sequence: bytes, *, reverse: bool, window_bp: int) -> None:
+        require_single_bases(model, "windows")
         self.model = model
         self.strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
         config = model.backbone.config
@@ -90,9 +123,23 @@ class WindowedStrand:
         stride = math.lcm(*periods, config.segment_tokens if config.block == "mac" else 1)
         self.block_tokens = -(-window_bp // stride) * stride
         self._memory: CopyMemory | None = None
+        self._other: CopyMemory | None = None  # the same without some stretches
 
-    def remember(self, tokens: int) -> None:
-        """Fill the copy memory with the strand as far as readers before a token may recall."""
+    def remember(self, tokens: int, *, without: Sequence[tuple[int, int]] = ()) -> None:
+        """Fill the copy memory with the strand as far as readers before a token may recall.
+
+        Parameters
+        ----------
+        tokens
+            So many from the start of the strand.
+        without
+            Stretches of the strand, half-open, that a second memory does not hold.
+
+        Raises
+        ------
+        ConfigError
+            If the model's copy memory forgets.
+        """
         form = self.model.backbone.config.recall
         if form is None:
             return
@@ -101,12 +148,28 @@ class WindowedStrand:
                 f"{self.model.name} has a copy memory that forgets, which only the context of the contig suits; "
                 "use --context contig"
             )
-        before = self.model.backbone.read_before
-        self._memory = memory = CopyMemory(form) if before is None else before.fork(before.end)
+        self._memory = self._filled(self.strand.ids[:tokens])
+        if without:
+            ids = self.strand.ids[:tokens].copy()
+            for start, end in without:
+                ids[start:end] = self.model.pad
+            self._other = self._filled(ids)
+
+    def remember_to(self, base: int, *, without: Sequence[tuple[int, int]] = ()) -> None:
+        """Fill the copy memory as far as the block in which the base before this one lies."""
+        tokens = -(-base // self.block_tokens) * self.block_tokens
+        self.remember(min(tokens, len(self.strand.ids)), without=without)
+
+    def _filled(self, ids: np.ndarray) -> CopyMemory:
+        """Return a copy memory that holds the relatives and then these tokens."""
+        before, form = self.model.backbone.read_before, self.model.backbone.config.recall
+        assert form is not None
+        memory = CopyMemory(form) if before is None else before.fork(before.end)
         self._first = memory.end
         memory.append(np.array([self.model.bos], dtype=np.uint8))
-        for start in range(0, tokens, PIECE_TOKENS):
-            memory.append(self.strand.ids[start : min(start + PIECE_TOKENS, tokens)].astype(np.uint8))
+        for start in range(0, len(ids), PIECE_TOKENS):
+            memory.append(ids[start : start + PIECE_TOKENS].astype(np.uint8))
+        return memory
 
     def blocks(self, starts: np.ndarray, ends: np.ndarray) -> list[int]:
         """Return the blocks that half-open stretches of the strand touch, rising."""
@@ -120,7 +183,7 @@ class WindowedStrand:
         """Return the tokens of a block, half-open."""
         return block * self.block_tokens, min((block + 1) * self.block_tokens, len(self.strand.ids))
 
-    def begin(self, block: int, *, alone: bool = False) -> tuple[int, StreamState]:
+    def begin(self, block: int, *, alone: bool = False, without: bool = False) -> tuple[int, StreamState]:
         """Return the input at which the stream of a block begins, and the state of one row there.
 
         Parameters
@@ -129,21 +192,19 @@ class WindowedStrand:
             Its number.
         alone
             Whether the strand itself may be recalled, but not the relatives that were read before.
+        without
+            Whether the stretches that ``remember`` was told to leave out may not be recalled.
         """
         position = max(0, block - 1) * self.block_tokens
         state = self.model.backbone.initial_state(1)
-        if position == 0:
-            return 0, self._reading(state, 0, alone)
-        # Words that reach back over the beginning are known; only the memories of the network are new.
-        reach = state.recent.shape[1]
-        words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
-        recent = torch.from_numpy(words[None]).to(state.recent)
-        return position, self._reading(replace(state, recent=recent, position_tokens=position), position, alone)
-
-    def _reading(self, state: StreamState, position: int, alone: bool) -> StreamState:
-        """Return a state with a reader of the copy memory that stands at an input."""
-        if self._memory is None:
-            return state
-        floor = self._first if alone else 0
-        reader = RecallState(memory=self._memory, position=self._first + position, floor=floor)
-        return replace(state, recall=RecallLanes(streams=(reader,)))
+        if position:
+            # Words that reach back over the beginning are known; only the memories of the network are new.
+            reach = state.recent.shape[1]
+            words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
+            recent = torch.from_numpy(words[None]).to(state.recent)
+            state = replace(state, recent=recent, position_tokens=position)
+        memory = self._other if without and self._other is not None else self._memory
+        if memory is None:
+            return position, state
+        reader = RecallState(memory=memory, position=self._first + position, floor=self._first if alone else 0)
+        return position, replace(state, recall=RecallLanes(streams=(reader,)))

@@ -1,10 +1,9 @@
 """Embeds the regions of many contigs into one file, or into a shard of it, in parts that survive a kill.
 
-A part is one strand of one contig (context "contig"), or one strand of about a megabase of regions (context "region").
-Its vectors are written to the work folder as they are made; along a contig, the state of the stream is saved with them.
-Parts depend on the job alone, not on the shards or on an earlier run, so one run, a resumed run, and merged shards give
-the same numbers. A strand of a contig is never split between shards: a later range needs the memory of all that stands
-before it, so a second machine would have to read the same bases again.
+A part is one strand of one group of regions (`titans_dna.jobs.groups`). Its vectors are written to the work folder as
+they are made; along a contig, the state of the stream is saved with them. In the context "contig" a strand is never
+split between shards: a later range needs the memory of all that stands before it, so a second machine would have to
+read the same bases again.
 """
 
 from __future__ import annotations
@@ -14,49 +13,48 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from titans_dna.genome.shard import WHOLE, Shard, assign
-from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
+from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.inference.embed import (
+    EmbedOptions,
+    Progress,
+    Spans,
+    embed_strand,
+    embed_windows,
+    vector_attributes,
+)
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
-from titans_dna.inference.pooling import have_vectors
+from titans_dna.inference.pooling import Emitted, have_vectors
+from titans_dna.inference.windows import WindowedStrand
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
 from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.groups import Group, group_regions, of_shard
 from titans_dna.jobs.provenance import describe_relatives
 from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
+from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.model.state import StreamState
 
-PART_BP = 1 << 20  # bases of the regions in a part, where each region is read by itself
 BLOCK_BYTES = 4 << 20  # bytes of vectors that are put into the file at once
 
 
 @dataclass(frozen=True, kw_only=True)
 class Storage:
-    """How vectors are stored, which shard of them, and whether to go on with an unfinished run."""
+    """How vectors are stored and made: which shard, whether to go on with an unfinished run, by how many processes."""
 
     dtype: str = "float32"
     compression: str = "none"
     shard: Shard = WHOLE
     resume: bool = False
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Group:
-    """Regions of one contig that are read together; one part on each strand."""
-
-    contig: str
-    rows: np.ndarray  # numbers of their rows in the file
-    starts: np.ndarray  # 0-based half-open, on the contig
-    ends: np.ndarray
-    cost_bp: int  # bases that are read on each strand
+    workers: int = 1  # processes, in the context of windows; they change no vector
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -96,8 +94,7 @@ class EmbeddingPlan:
 
     def of_shard(self, shard: Shard) -> list[int]:
         """Return the numbers of the groups that a shard reads."""
-        parts = assign([group.cost_bp for group in self.groups], shard.count)
-        return [number for number, part in enumerate(parts) if part == shard.index]
+        return of_shard(self.groups, shard)
 
     def rows_of(self, shard: Shard) -> np.ndarray:
         """Tell which rows a shard writes, (rows,) bool: those it reads, and shard 1 also those that nobody can read."""
@@ -137,7 +134,9 @@ def plan_embeddings(
     for contig, found in columns.items():
         if found[0]:
             rows, starts, ends = (np.frombuffer(column, np.int64) for column in found)
-            groups += _groups(contig, contigs[contig], rows, starts, ends, options)
+            groups += group_regions(
+                contig, contigs[contig], (rows, starts, ends), options.context, strands=options.strands
+            )
     offsets = np.concatenate([[0], np.cumsum(np.frombuffer(counts, np.int64))]) if counts else np.zeros(1, np.int64)
     return EmbeddingPlan(
         options=options,
@@ -192,7 +191,7 @@ def write_embeddings(
         "regions": plan.regions.digest,
     }
     with WorkFolder(output, job, model, resume=storage.resume) as work:
-        parts = _read_parts(work, model, genome, plan, storage.shard, progress)
+        parts = _Reading(model, genome, plan, storage, progress).parts(work)
         vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
         outline = Outline(shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes)
         with EmbeddingWriter(
@@ -209,59 +208,64 @@ def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard
     return said if shard.whole else {**said, "shard": str(shard), "regions_sha256": plan.regions.digest}
 
 
-def _groups(
-    contig: str, length_bp: int, rows: np.ndarray, starts: np.ndarray, ends: np.ndarray, options: EmbedOptions
-) -> Iterator[Group]:
-    """Yield groups of the regions of a contig that are read together."""
-    if options.context == "contig":
-        # The forward strand is read from the contig's left up to the last region, the reverse strand from its right
-        # down to the first. Both are charged with the longer of the two, so that the cost is one number.
-        reach = (length_bp - int(starts.min()) if True in options.strands else 0, int(ends.max()))
-        yield Group(contig=contig, rows=rows, starts=starts, ends=ends, cost_bp=max(reach))
-        return
-    order = np.lexsort((rows, starts))
-    rows, starts, ends = rows[order], starts[order], ends[order]
-    # A region belongs to the megabase in which its last base lies, counted over the sorted regions.
-    number = (np.cumsum(ends - starts) - 1) // PART_BP
-    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(rows)]
-    for first, last in pairwise(cuts):
-        cost = int((ends[first:last] - starts[first:last]).sum())
-        piece = slice(first, last)
-        yield Group(contig=contig, rows=rows[piece], starts=starts[piece], ends=ends[piece], cost_bp=cost)
+class _Reading:
+    """Reads the groups of a plan that have no part yet, group by group."""
 
+    def __init__(
+        self, model: SequenceModel, genome: Genome, plan: EmbeddingPlan, storage: Storage, progress: Progress
+    ) -> None:
+        self.model, self.genome, self.plan, self.storage, self.progress = model, genome, plan, storage, progress
+        self.numbers = plan.of_shard(storage.shard)
+        self._strands: dict[tuple[str, bool], WindowedStrand] = {}  # of the contig that is being read
 
-def _read_parts(
-    work: WorkFolder,
-    model: SequenceModel,
-    genome: Genome,
-    plan: EmbeddingPlan,
-    shard: Shard,
-    progress: Progress,
-) -> list[list[Path]]:
-    """Make those parts of a shard that do not exist yet, and return the files of all its parts, by strand."""
-    options = plan.options
-    found: list[list[Path]] = [[] for _ in options.strands]
-    for number in plan.of_shard(shard):
-        group = plan.groups[number]
-        spans = Spans(starts=group.starts, ends=group.ends, targets=plan.first_target(group.rows))
-        for strand, reverse in enumerate(options.strands):
-            name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
-            found[strand].append(work.path / name)
-            if work.part(name) is not None:
-                progress(group.cost_bp)
-                continue
-            part = _Part(work, name, options.columns(model))
-            with part.file as file:
-                for targets, values in embed_strand(
-                    model, lambda start, end, c=group.contig: genome.fetch(c, start, end),  # type: ignore[misc]
-                    genome.contigs.lengths[group.contig], spans, options, reverse=reverse, progress=progress,
-                    checkpoint=part,
-                ):  # fmt: skip
-                    file.append(targets, values)
-                # The vectors must be on disk before the part is marked as finished.
-                file.flush()
-                work.keep(name, {"vectors": np.array(file.count)})
-    return found
+    def parts(self, work: WorkFolder) -> list[list[Path]]:
+        """Make those parts that do not exist yet, and return the files of all parts, by strand."""
+        found: list[list[Path]] = [[] for _ in self.plan.options.strands]
+        for number in self.numbers:
+            for strand, reverse in enumerate(self.plan.options.strands):
+                name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
+                found[strand].append(work.path / name)
+                if work.part(name) is None:
+                    self._make(work, name, self.plan.groups[number], reverse)
+                else:
+                    self.progress(self.plan.groups[number].cost_bp)
+        return found
+
+    def _make(self, work: WorkFolder, name: str, group: Group, reverse: bool) -> None:
+        part = _Part(work, name, self.plan.options.columns(self.model))
+        with part.file as file:
+            for targets, values in self._embed(group, reverse, part):
+                file.append(targets, values)
+            # The vectors must be on disk before the part is marked as finished.
+            file.flush()
+            work.keep(name, {"vectors": np.array(file.count)})
+
+    def _embed(self, group: Group, reverse: bool, part: _Part) -> Iterator[Emitted]:
+        spans = Spans(starts=group.starts, ends=group.ends, targets=self.plan.first_target(group.rows))
+        if self.plan.options.context.kind == "window":
+            workers = workers_for(self.model, self.storage.workers)
+            return embed_windows(
+                self._windowed(group.contig, reverse), spans, self.plan.options, progress=self.progress,
+                each=lambda work, blocks: map_parallel(work, blocks, workers),
+            )  # fmt: skip
+        return embed_strand(
+            self.model, lambda start, end: self.genome.fetch(group.contig, start, end),
+            self.genome.contigs.lengths[group.contig], spans, self.plan.options, reverse=reverse,
+            progress=self.progress, checkpoint=part,
+        )  # fmt: skip
+
+    def _windowed(self, contig: str, reverse: bool) -> WindowedStrand:
+        """Return a strand whose copy memory is filled once for all groups of a contig."""
+        if (contig, reverse) not in self._strands:
+            self._strands = {key: strand for key, strand in self._strands.items() if key[0] == contig}
+            sequence = self.genome.sequence(contig)
+            window_bp = self.plan.options.context.window_bp
+            made = WindowedStrand(self.model, sequence, reverse=reverse, window_bp=window_bp)
+            mine = [group for group in map(self.plan.groups.__getitem__, self.numbers) if group.contig == contig]
+            first, last = min(int(g.starts.min()) for g in mine), max(int(g.ends.max()) for g in mine)
+            made.remember_to(len(sequence) - first if reverse else last)
+            self._strands[contig, reverse] = made
+        return self._strands[contig, reverse]
 
 
 class _Part:

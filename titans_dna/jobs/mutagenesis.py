@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,12 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
+from titans_dna.inference.alleles import Allele
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.mutagenesis import RegionEffects, mutate_region, predict_bases
+from titans_dna.inference.mutagenesis import RegionEffects, changes_of, effects_of, predict_bases, predict_block
+from titans_dna.inference.score_variants import score_strands
+from titans_dna.inference.streaming import flush
+from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
@@ -20,9 +26,12 @@ from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.snv_table import SnvTableWriter
 from titans_dna.io.tables.track_set import write_tracks
+from titans_dna.jobs.groups import RANGE_WINDOWS
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard
+from titans_dna.jobs.windowed_alleles import WindowScoring
 from titans_dna.jobs.work_folder import WorkFolder
+from titans_dna.jobs.workers import map_parallel, workers_for
 
 Advance = Callable[[int, int], None]
 _BASES = 1 << 18  # bases averaged at once
@@ -36,9 +45,11 @@ def mutate_regions(
     *,
     horizon_bp: int,
     resume: bool = False,
+    context: Context = WHOLE_CONTIG,
+    workers: int = 1,
     advance: Advance = lambda done, total: None,
 ) -> list[RegionEffects]:
-    """Score all single-base changes of regions and write them to HDF5.
+    """Score all single-base changes of regions and write them to HDF5, in one pass over each strand of each contig.
 
     `titans_dna.io.tables.mutagenesis` describes the layout. A region that is given twice is written once.
 
@@ -54,28 +65,71 @@ def mutate_regions(
         raise ConfigError("there is no region to change. Give --region or --bed.")
     # The exons of a gene's isoforms repeat under different names; a group of the file is named after its place alone.
     regions = list({str(replace(region, name="")): region for region in regions}.values())
-    metadata = run_metadata(model, genome, {"kind": "mutagenesis", "horizon_bp": horizon_bp})
-    job = describe_job(metadata, genome, dict.fromkeys(region.contig for region in regions))
+    how = {"kind": "mutagenesis", "horizon_bp": horizon_bp, **context.told()}
+    metadata = run_metadata(model, genome, how)
+    contigs = dict.fromkeys(region.contig for region in regions)
+    job = describe_job(metadata, genome, contigs)
     job["regions"] = " ".join(map(str, regions))
-    total = 2 * sum(genome.contigs.lengths[region.contig] for region in regions)
-    found = []
+    total = 2 * sum(genome.contigs.lengths[contig] for contig in contigs)
+    found: dict[str, RegionEffects] = {}
     with WorkFolder(output, job, model, resume=resume) as work:
-        for number, region in enumerate(regions):
-            part = work.part(str(number))
-            if part is None:
-                effects = mutate_region(
-                    model, genome.sequence(region.contig), region, horizon_bp=horizon_bp,
-                    checkpoint=work.checkpoint(str(number)),
-                    progress=lambda done: advance(done, total),
-                )  # fmt: skip
-                work.keep(str(number), {"strands": effects.strands})
-            else:
-                advance(2 * genome.contigs.lengths[region.contig], total)
-                bases = genome.fetch(region.contig, region.start, region.end).upper().replace(b"U", b"T")
-                effects = RegionEffects(region=region, reference=bases, strands=part["strands"])
-            found.append(effects)
-        _write_effects(output, found, metadata)
-    return found
+        scoring = _Scoring(
+            model=model, horizon_bp=horizon_bp, context=context, work=work, workers=workers,
+            progress=lambda done: advance(done, total),
+        )  # fmt: skip
+        for contig in contigs:
+            here = [region for region in regions if region.contig == contig]
+            for effects in scoring.effects(str(genome.contigs.names.index(contig)), genome.sequence(contig), here):
+                found[str(effects.region)] = effects
+        ordered = [found[str(region)] for region in regions]
+        _write_effects(output, ordered, metadata)
+    return ordered
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Scoring:
+    """How the changes of a contig's regions are scored."""
+
+    model: SequenceModel
+    horizon_bp: int
+    context: Context
+    work: WorkFolder
+    workers: int
+    progress: Callable[[int], None]
+
+    def effects(self, name: str, sequence: bytes, regions: Sequence[Interval]) -> list[RegionEffects]:
+        """Return the effects in regions of one contig, from the work folder if they are there."""
+        changes: list[list[Allele]] = []
+        for region in regions:
+            changes.append(changes_of(sequence, region, row=sum(map(len, changes))))
+        part = self.work.part(name)
+        if part is None:
+            part = {"scores": self._score(name, sequence, regions, list(chain.from_iterable(changes)))}
+            self.work.keep(name, part)
+        else:
+            self.progress(2 * len(sequence))
+        scores = np.split(part["scores"], np.cumsum([len(each) for each in changes])[:-1])
+        return [effects_of(sequence, *each) for each in zip(regions, changes, scores, strict=True)]
+
+    def _score(self, name: str, sequence: bytes, regions: Sequence[Interval], changes: list[Allele]) -> np.ndarray:
+        if self.context.kind == "contig":
+            return score_strands(
+                self.model, sequence, changes, horizon_bp=self.horizon_bp, checkpoint=self.work.checkpoint(name),
+                progress=self.progress,
+            )  # fmt: skip
+        if self.context.kind == "window":
+            scoring = WindowScoring(
+                model=self.model, horizon_bp=self.horizon_bp, window_bp=self.context.window_bp, work=self.work,
+                workers=self.workers, progress=self.progress,
+            )  # fmt: skip
+            return scoring.score(name, sequence, changes)
+        found = []
+        for region in regions:
+            alone = sequence[region.start : region.end]
+            own = changes_of(alone, Interval(region.contig, 0, len(alone)))
+            found.append(score_strands(self.model, alone, own, horizon_bp=self.horizon_bp))
+        self.progress(2 * len(sequence))
+        return np.concatenate(found)
 
 
 def _write_effects(output: Path, found: Sequence[RegionEffects], metadata: dict[str, str]) -> None:
@@ -104,6 +158,8 @@ def write_all_snvs(
     strands: Sequence[bool] = (False, True),
     shard: Shard = WHOLE,
     resume: bool = False,
+    context: Context = WHOLE_CONTIG,
+    workers: int = 1,
     advance: Advance = lambda done, total: None,
 ) -> None:
     """Write ln P of A, C, G and T at every base of contigs, from one pass over each strand, averaged over the strands.
@@ -122,6 +178,8 @@ def write_all_snvs(
         Part of the work to do; a shard takes whole contigs.
     resume
         Go on from an unfinished run.
+    context, workers
+        The whole contig or windows, and how many processes read these.
     advance
         Called with (bases read since the last call, bases to read in all).
 
@@ -130,14 +188,17 @@ def write_all_snvs(
     OutputError
         If the suffix of the output is unknown.
     ConfigError
-        If the unfinished run beside the output is of another job.
+        If the unfinished run beside the output is of another job, or regions by themselves are the context.
     """
+    if context.kind == "region":
+        raise ConfigError("--all-snvs reads whole contigs; choose --context contig or window:N")
     made = format_of(output, verb="mutagenesis --all-snvs")
     chosen = {contig: genome.contigs.lengths[contig] for contig in genome.contigs.names if contig in set(contigs)}
     parts = assign([float(bases) for bases in chosen.values()], shard.count)
     mine = np.array([part == shard.index for part in parts], dtype=bool)
     lengths = {contig: bases for (contig, bases), used in zip(chosen.items(), mine, strict=True) if used}
-    metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands)}, shard)
+    metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands),
+                                           **context.told()}, shard)  # fmt: skip
     job = describe_job(metadata, genome, lengths) | {"contigs": " ".join(chosen)}
     if "shard" in metadata:
         metadata |= describe_track_shard(chosen, mine)
@@ -149,7 +210,13 @@ def write_all_snvs(
             for reverse in strands:
                 name = f"{genome.contigs.names.index(contig)}-{'-' if reverse else '+'}"
                 array = arrays[contig, reverse] = work.array(name, (4, length))
-                if work.part(name) is None:
+                if work.part(name) is None and context.kind == "window":
+                    windowed = WindowedStrand(
+                        model, genome.sequence(contig), reverse=reverse, window_bp=context.window_bp
+                    )  # fmt: skip
+                    _predict_windows(windowed, array, work, name, workers, progress)
+                    work.keep(name, {})
+                elif work.part(name) is None:
                     predict_bases(
                         model, genome.sequence(contig), array, reverse=reverse, progress=progress,
                         checkpoint=work.checkpoint(name),
@@ -178,3 +245,22 @@ def write_all_snvs(
             with write_tracks(output, lengths, tuple("ACGT"), metadata) as tracks:
                 for contig in lengths:
                     tracks.add(contig, dict(zip("ACGT", mean(contig), strict=True)))
+
+
+def _predict_windows(
+    windowed: WindowedStrand, out: np.ndarray, work: WorkFolder, name: str, workers: int,
+    progress: Callable[[int], None],
+) -> None:  # fmt: skip
+    """Fill an array on disk block by block; so many blocks at a time are marked as done, that a run can go on."""
+    windowed.remember_to(len(windowed.strand.ids))
+    blocks = range(-(-len(windowed.strand.ids) // windowed.block_tokens))
+    for number, at in enumerate(range(0, len(blocks), RANGE_WINDOWS)):
+        group = blocks[at : at + RANGE_WINDOWS]
+        if work.part(f"{name}-group{number}") is None:
+            for start, values in map_parallel(
+                partial(predict_block, windowed), group, workers_for(windowed.model, workers)
+            ):
+                out[:, start : start + values.shape[1]] = values
+            flush(out)
+            work.keep(f"{name}-group{number}", {})
+        progress(sum(end - start for start, end in map(windowed.span, group)))

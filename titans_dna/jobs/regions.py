@@ -12,22 +12,20 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.genome.shard import WHOLE, Shard, assign
+from titans_dna.genome.interval import Interval
+from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
-from titans_dna.inference.score_regions import (
-    RELATIVES_KINDS,
-    RegionScore,
-    WindowedRegions,
-    score_contig_regions,
-    track_kinds,
-)
+from titans_dna.inference.region_sums import RegionScore
+from titans_dna.inference.score_regions import score_alone, score_contig_regions, track_kinds
+from titans_dna.inference.windowed_regions import OTHERS, RELATIVES_KINDS, WindowedRegions, other_bits
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
+from titans_dna.jobs.groups import Group, group_regions, of_shard
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
@@ -41,8 +39,7 @@ COLUMNS = (
     Column("bits_per_base", "score"), Column("memory_surprise", "score"), Column("entropy_bits", "score"),
     Column("outcome", "text"),
 )  # fmt: skip
-ALONE = Column("bits_without_relatives", "score")  # of a model with relatives, read in windows
-KEPT_BLOCKS = 64  # whose values are kept together, that a run can go on
+DIFFERENCE = "bits_from_stretch"  # what the copy memory had from the stretches that are left out
 _FIELDS = tuple(field.name for field in fields(RegionScore))
 
 
@@ -79,6 +76,32 @@ class RegionOutputs:
             found.add(path)
 
 
+@dataclass(frozen=True, kw_only=True)
+class RegionReading:
+    """What is read before a region, and what is read besides.
+
+    Raises
+    ------
+    ConfigError
+        If stretches are left out in another context than windows.
+    """
+
+    context: Context = WHOLE_CONTIG
+    without: tuple[Interval, ...] = ()  # stretches that the copy memory does not hold, for bits read a second time
+    workers: int = 1  # processes that read side by side; they change no score
+
+    def __post_init__(self) -> None:
+        if self.without and self.context.kind != "window":
+            raise ConfigError("--without needs windows, for it reads each of them twice; add --context window:8192")
+
+    def told(self) -> dict[str, str]:
+        """Return what an output says of it."""
+        return self.context.told() | ({"without": ",".join(map(str, self.without))} if self.without else {})
+
+
+PLAIN = RegionReading()
+
+
 def score_region_file(
     model: SequenceModel,
     genome: Genome,
@@ -87,8 +110,7 @@ def score_region_file(
     *,
     shard: Shard = WHOLE,
     resume: bool = False,
-    context: Context = WHOLE_CONTIG,
-    workers: int = 1,
+    reading: RegionReading = PLAIN,
     advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, int]:
     """Score regions, one pass over each contig that has any; return the number of regions by outcome.
@@ -102,13 +124,11 @@ def score_region_file(
     outputs
         Where to write what.
     shard
-        Part of the work: whole contigs.
+        Part of the work: whole contigs where tracks are written or contigs are the context, else ranges of contigs.
     resume
         Go on from an unfinished run.
-    context
-        What the network reads before a base.
-    workers
-        Processes that read side by side in the context of windows; they change no score.
+    reading
+        What is read before a region, and by how many processes.
     advance
         Called with (bases read since the last call, bases to read in all).
 
@@ -117,85 +137,108 @@ def score_region_file(
     OutputError
         If an output cannot be written.
     ConfigError
-        If the unfinished run is another one, or two outputs are one file.
+        If the unfinished run is another one, two outputs are one file, or tracks are asked of regions by themselves.
     """
-    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
-    told_alone = model.relatives is not None and context.window_bp > 0
-    kinds += RELATIVES_KINDS if outputs.tracks and told_alone else ()
+    kinds = _kinds(model, outputs, reading.context)
     outputs.check(kinds)
-    work_of = _contigs_of(regions, genome, shard)
-    lengths = {contig: genome.contigs.lengths[contig] for contig in work_of}
+    others = other_bits(model, bool(reading.without)) if reading.context.kind == "window" else ()
+    groups = _groups(regions, genome, reading.context, bool(kinds))
+    numbers = of_shard(groups, shard, by_contig=bool(kinds))
+    lengths = {name: genome.contigs.lengths[name] for name in dict.fromkeys(groups[n].contig for n in numbers)}
     digest = hash_regions(regions)
-    how = {"kind": "regions"} | ({"context": str(context)} if context.window_bp else {})
-    metadata = run_metadata(model, genome, how, shard, {"regions": digest})
-    job = describe_job(metadata, genome, work_of)
+    metadata = run_metadata(model, genome, {"kind": "regions", **reading.told()}, shard, {"regions": digest})
+    job = describe_job(metadata, genome, lengths)
     job |= {"regions": digest, "tracks": " ".join(kinds)}
-    total = sum(lengths.values())
-    found: dict[int, RegionScore] = {}
     with WorkFolder(outputs.table, job, model, resume=resume) as work:
-        for contig, rows in work_of.items():
-            number = genome.contigs.names.index(contig)
-            arrays = _arrays(work, number, kinds, lengths[contig])
-            part = work.part(str(number))
-            if part is None and context.window_bp:
-                windowed = WindowedRegions(
-                    model, genome.sequence(contig), [regions[row].placed for row in rows],
-                    window_bp=context.window_bp, tracks=arrays,
-                )  # fmt: skip
-                _read_windows(windowed, work, number, workers, lambda done: advance(done, total))
-                part = {"scores": np.array([astuple(score) for score in windowed.scores()], dtype=np.float64)}
-                work.keep(str(number), part)
-            elif part is None:
-                scores = score_contig_regions(
-                    model, genome.sequence(contig), [regions[row].placed for row in rows], tracks=arrays,
-                    checkpoint=work.checkpoint(str(number)),
-                    progress=lambda done: advance(done, total),
-                )  # fmt: skip
-                part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
-                work.keep(str(number), part)
-            else:
-                advance(lengths[contig], total)
-            for row, values in zip(rows, part["scores"].tolist(), strict=True):
-                found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
-        told = {**metadata, **_shard_of(regions, genome, work_of)} if "shard" in metadata else metadata
+        made = _Reading(model, genome, regions, reading, kinds, work)
+        total = sum(groups[number].cost_bp for number in numbers)
+        found = made.scores(groups, numbers, lambda done: advance(done, total))
+        told = {**metadata, **_shard_of(regions, genome, lengths)} if "shard" in metadata else metadata
         _write_tracks(outputs, work, genome, lengths, kinds, told)
-        mine = _rows_of(regions, work_of, shard)
+        mine = _rows_of(regions, [groups[number] for number in numbers], shard)
         if "shard" in metadata:
             metadata["rows"] = write_ranges(mine)
-        columns = (*COLUMNS[:-1], *((ALONE,) if told_alone else ()), COLUMNS[-1])
+        more = (*others, DIFFERENCE) if reading.without else others
+        columns = (*COLUMNS[:-1], *(Column(name, "score") for name in more), COLUMNS[-1])
         with ScoreTableWriter(outputs.table, columns, metadata) as writer:
             outcomes: dict[str, int] = {}
             for row in np.flatnonzero(mine).tolist():
-                values = table_row(regions[row], found.get(row))
-                if not told_alone:
-                    values.pop(ALONE.name, None)
+                values = table_row(regions[row], found.get(row), others)
                 outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
                 writer.write(values)
     return outcomes
 
 
-def _read_windows(
-    windowed: WindowedRegions, work: WorkFolder, number: int, workers: int, progress: Callable[[int], None]
-) -> None:
-    """Read all blocks of a contig, but for those that are kept from a run before."""
-    blocks, workers = range(len(windowed.blocks)), workers_for(windowed.model, workers)
-    groups = [blocks[at : at + KEPT_BLOCKS] for at in range(0, len(blocks), KEPT_BLOCKS)]
-    names = [f"{number}-group{group}" for group in range(len(groups))]
-    kept = [work.part(name) for name in names]
-    todo = [block for group, part in zip(groups, kept, strict=True) if part is None for block in group]
-    done = map_parallel(windowed.read, todo, workers)
-    length = len(windowed.sequence)
-    for name, group, part in zip(names, groups, kept, strict=True):
-        if part is None:
-            part = {str(block): next(done) for block in group}
-            work.keep(name, part)
-        for block in group:
-            windowed.add(block, part[str(block)])
-        progress(length * len(group) // len(blocks))
-    for block, values in zip(
-        windowed.vote_blocks, map_parallel(windowed.vote, windowed.vote_blocks, workers), strict=True
-    ):
-        windowed.add_votes(block, values)
+def _kinds(model: SequenceModel, outputs: RegionOutputs, context: Context) -> tuple[str, ...]:
+    """Return the tracks to be made."""
+    if context.kind == "region" and (outputs.tracks or outputs.surprise):
+        raise ConfigError("tracks run along whole contigs; leave them out, or use --context contig or window:N")
+    kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
+    told_alone = model.relatives is not None and context.kind == "window"
+    return kinds + (RELATIVES_KINDS if outputs.tracks and told_alone else ())
+
+
+class _Reading:
+    """Scores groups of regions, or takes their scores from a run before."""
+
+    def __init__(
+        self, model: SequenceModel, genome: Genome, regions: Sequence[PlacedRegion], reading: RegionReading,
+        kinds: Sequence[str], work: WorkFolder,
+    ) -> None:  # fmt: skip
+        self.model, self.genome, self.regions, self.reading = model, genome, regions, reading
+        self.kinds, self.work, self.workers = kinds, work, workers_for(model, reading.workers)
+
+    def scores(
+        self, groups: Sequence[Group], numbers: Sequence[int], progress: Callable[[int], None]
+    ) -> dict[int, RegionScore]:
+        """Return the scores of the regions of groups, by row."""
+        found: dict[int, RegionScore] = {}
+        windowed: WindowedRegions | None = None
+        for number in numbers:
+            group, part = groups[number], self.work.part(str(number))
+            if part is None:
+                tracks = _arrays(self.work, self.genome, group.contig, self.kinds)
+                if self.reading.context.kind == "window" and (windowed is None or windowed.contig != group.contig):
+                    reach = max(int(groups[n].ends.max(initial=0)) for n in numbers if groups[n].contig == group.contig)
+                    windowed = self._windowed(group.contig, reach, tracks)
+                scores = self._score(group, number, windowed, tracks, progress)
+                part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
+                self.work.keep(str(number), part)
+            else:
+                progress(group.cost_bp)
+            for row, values in zip(group.rows.tolist(), part["scores"].reshape(-1, len(_FIELDS)).tolist(), strict=True):
+                found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
+        return found
+
+    def _windowed(self, contig: str, reach_bp: int, tracks: Mapping[str, np.ndarray]) -> WindowedRegions:
+        stretches = self.reading.without
+        return WindowedRegions(
+            self.model, contig, self.genome.sequence(contig), window_bp=self.reading.context.window_bp,
+            reach_bp=reach_bp, tracks=tracks,
+            without=[(s.start, s.end) for s in stretches if s.contig == contig] if stretches else None,
+        )  # fmt: skip
+
+    def _score(
+        self, group: Group, number: int, windowed: WindowedRegions | None, tracks: Mapping[str, np.ndarray],
+        progress: Callable[[int], None],
+    ) -> Sequence[RegionScore]:  # fmt: skip
+        placed = [self.regions[row].placed for row in group.rows.tolist()]
+        if windowed is not None:
+            return windowed.score(
+                placed, group.range, lambda do, units: map_parallel(do, units, self.workers), progress
+            )
+        sequence = self.genome.sequence(group.contig)
+        if self.reading.context.kind == "contig":
+            return score_contig_regions(
+                self.model, sequence, placed, tracks=tracks, checkpoint=self.work.checkpoint(str(number)),
+                progress=progress,
+            )  # fmt: skip
+        alone = lambda place: score_alone(self.model, sequence, placed[place])  # noqa: E731
+        found = []
+        for place, score in zip(placed, map_parallel(alone, range(len(placed)), self.workers), strict=True):
+            found.append(score)
+            progress(place.end - place.start)
+        return found
 
 
 def hash_regions(regions: Sequence[PlacedRegion]) -> str:
@@ -206,11 +249,14 @@ def hash_regions(regions: Sequence[PlacedRegion]) -> str:
     return digest.hexdigest()
 
 
-def table_row(region: PlacedRegion, score: RegionScore | None) -> dict[str, Any]:
-    """Return one row of the table."""
+def table_row(region: PlacedRegion, score: RegionScore | None, others: Sequence[str] = ()) -> dict[str, Any]:
+    """Return one row of the table; ``others`` are fields of a score that the table has besides."""
     asked = region.asked
     outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
-    numbers = {name: getattr(score, name) for name in _FIELDS} if score else {"bases": 0}
+    told = (*(name for name in _FIELDS if name not in OTHERS), *others)
+    numbers: dict[str, Any] = {name: getattr(score, name) for name in told} if score else {"bases": 0}
+    if score and "bits_without_stretch" in others:
+        numbers[DIFFERENCE] = score.bits_without_stretch - score.bits_per_base
     place = {"contig": region.contig or asked.contig, "start": asked.start, "end": asked.end}
     return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
 
@@ -221,7 +267,7 @@ def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     return [contig for contig in genome.contigs.names if contig in found]
 
 
-def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, list[int]]) -> dict[str, str]:
+def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, int]) -> dict[str, str]:
     """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
     used = _used(regions, genome)
     lengths = {contig: genome.contigs.lengths[contig] for contig in used}
@@ -229,30 +275,36 @@ def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str
     return describe_track_shard(lengths, held)
 
 
-def _contigs_of(regions: Sequence[PlacedRegion], genome: Genome, shard: Shard) -> dict[str, list[int]]:
-    """Return the rows of usable regions on each contig of this shard, contigs in the order of the sequence."""
-    used = _used(regions, genome)
-    rows: dict[str, list[int]] = {contig: [] for contig in used}
+def _groups(regions: Sequence[PlacedRegion], genome: Genome, context: Context, everything: bool) -> list[Group]:
+    """Return the groups of all usable regions, contigs in the order of the sequence."""
+    rows: dict[str, list[int]] = {contig: [] for contig in _used(regions, genome)}
     for row, region in enumerate(regions):
         if region.usable:
             rows[region.contig].append(row)
-    parts = assign([float(genome.contigs.lengths[contig]) for contig in used], shard.count)
-    return {contig: rows[contig] for contig, part in zip(used, parts, strict=True) if part == shard.index}
+    groups: list[Group] = []
+    for contig, held in rows.items():
+        places = [(row, regions[row].start, regions[row].end) for row in held]
+        columns = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
+        groups += group_regions(
+            contig, genome.contigs.lengths[contig], tuple(columns), context, everything=everything
+        )  # fmt: skip
+    return groups
 
 
-def _rows_of(regions: Sequence[PlacedRegion], work_of: Mapping[str, list[int]], shard: Shard) -> np.ndarray:
+def _rows_of(regions: Sequence[PlacedRegion], groups: Sequence[Group], shard: Shard) -> np.ndarray:
     """Return which rows this shard writes; those that cannot be scored are the first shard's."""
     mine = np.array([not region.usable and shard.index == 1 for region in regions], dtype=bool)
-    for rows in work_of.values():
-        mine[rows] = True
+    for group in groups:
+        mine[group.rows] = True
     return mine
 
 
-def _arrays(work: WorkFolder, number: int, kinds: Sequence[str], bases: int) -> dict[str, np.ndarray]:
+def _arrays(work: WorkFolder, genome: Genome, contig: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
     """Return the arrays on disk of all tracks of one contig."""
     if not kinds:
         return {}
-    return dict(zip(kinds, work.array(f"tracks-{number}", (len(kinds), bases)), strict=True))
+    shape = (len(kinds), genome.contigs.lengths[contig])
+    return dict(zip(kinds, work.array(f"tracks-{genome.contigs.names.index(contig)}", shape), strict=True))
 
 
 def _write_tracks(
@@ -264,7 +316,7 @@ def _write_tracks(
     metadata: Mapping[str, str],
 ) -> None:
     def arrays(contig: str) -> dict[str, np.ndarray]:
-        return _arrays(work, genome.contigs.names.index(contig), kinds, lengths[contig])
+        return _arrays(work, genome, contig, kinds)
 
     is_shard = "shard" in metadata
     told = {**metadata, "tracks": "surprise"} if is_shard else metadata

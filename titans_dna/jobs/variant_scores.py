@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -10,20 +11,19 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import Shard
-from titans_dna.inference.alleles import Allele, AlleleTable
+from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable
 from titans_dna.inference.calibration import empirical_p, shuffled_scores
 from titans_dna.inference.haplotype import ContigSites, place_on_haplotypes, read_sites
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.score_variants import HORIZON_BP, WindowedAlleles, branch_stride, score_strands
+from titans_dna.inference.score_variants import HORIZON_BP, branch_stride, score_strands
 from titans_dna.inference.vote_variants import vote_on_alleles
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.jobs.shards import shard_of_records
+from titans_dna.jobs.windowed_alleles import WindowScoring
 from titans_dna.jobs.work_folder import WorkFolder
-from titans_dna.jobs.workers import map_parallel, workers_for
 
-KEPT_UNITS = 64  # blocks of a strand whose scores are kept together
 BRANCH_DISCOUNT = 0.6  # a base read in a batch costs so much of a base that is streamed
 Advance = Callable[[int, int], None]
 
@@ -35,7 +35,7 @@ class ScoringOptions:
     Raises
     ------
     ConfigError
-        If haplotypes are asked for together with shuffles, or with ``swap`` or ``force``.
+        If haplotypes are asked for together with shuffles, or with ``swap`` or ``force``, or the context does not fit.
     """
 
     horizon_bp: int = HORIZON_BP  # bases after the variant whose probabilities count
@@ -47,6 +47,8 @@ class ScoringOptions:
     context: Context = WHOLE_CONTIG  # what the network reads before a variant
 
     def __post_init__(self) -> None:
+        if self.context.kind == "region":
+            raise ConfigError("a variant is read behind what stands before it; choose --context contig or window:N")
         if self.context.window_bp and self.shuffles:
             raise ConfigError("--shuffles needs the context of the contig; leave it out, or use --context contig")
         if self.haplotype and (self.shuffles or self.on_mismatch not in ("skip", "error")):
@@ -63,20 +65,27 @@ class VariantScores:
 
 
 def choose_records(
-    model: SequenceModel, genome: Genome, table: AlleleTable, horizon_bp: int, shard: Shard
+    model: SequenceModel, genome: Genome, table: AlleleTable, options: ScoringOptions, shard: Shard
 ) -> np.ndarray:
     """Tell which records belong to a shard, (records,) bool."""
     if shard.count == 1:
         return np.ones(len(table.rows_per_record), dtype=bool)
     # Each strand reads the horizon, and before it half a stride on average, from the place where the haplotype leaves.
-    each = BRANCH_DISCOUNT * 2 * (horizon_bp + branch_stride(model.backbone.config) / 2)
+    each = BRANCH_DISCOUNT * 2 * (options.horizon_bp + branch_stride(model.backbone.config) / 2)
     scored = np.zeros(len(table.outcomes), dtype=bool)
     for alleles in table.alleles.values():
         scored[[allele.row for allele in alleles]] = True
     first = np.concatenate([[0], np.cumsum(table.rows_per_record, dtype=np.int64)])
     counts = np.concatenate([[0], np.cumsum(scored)])
-    work = each * (counts[first[1:]] - counts[first[:-1]])
-    found = shard_of_records(table.contigs, table.positions, work, genome.contigs.lengths, shard.count)
+    numbers = counts[first[1:]] - counts[first[:-1]]
+    work, lengths = each * numbers, dict(genome.contigs.lengths)
+    if window := options.context.window_bp:
+        # A window costs the same wherever it lies, and its variants share it; no contig need be read as a whole.
+        place = [(contig, at // window) for contig, at in zip(table.contigs, table.positions, strict=True)]
+        held = Counter(at for at, number in zip(place, numbers.tolist(), strict=True) if number)
+        work += [4 * window / held[at] if number else 0 for at, number in zip(place, numbers.tolist(), strict=True)]
+        lengths = {}
+    found = shard_of_records(table.contigs, table.positions, work, lengths, shard.count)
     return found == shard.index
 
 
@@ -153,9 +162,10 @@ class _TableScoring:
     def add_contig(self, contig: str, name: str) -> None:
         """Score the alleles of one contig and, if asked for, the same changes in shuffled surroundings."""
         sequence, options = self.run.genome.sequence(contig), self.run.options
-        alleles = self.table.alleles[contig].chosen(self.rows)
+        every = self.table.alleles[contig]
+        alleles = every.chosen(self.rows)
         places = [allele.row for allele in alleles]
-        found = self._part(name, sequence, alleles, score_strands)
+        found = self._part(name, sequence, every, score_strands)
         # A forced allele is two readings, ALT and REF with opposite signs, that add up in one row; plain indexing would
         # keep only the second.
         self.strands[places] = 0.0
@@ -172,17 +182,25 @@ class _TableScoring:
         pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
         for number, (haplotype, every) in enumerate(pairs, start=1):
             if alleles := every.chosen(self.rows):
-                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, alleles, score_strands)
+                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, score_strands)
                 self.strands[[allele.row for allele in alleles]] = found
                 self._vote(f"{name}-haplotype{number}", haplotype.sequence, alleles)
 
-    def _part(
-        self, name: str, sequence: bytes, alleles: Sequence[Allele], score: Callable[..., np.ndarray]
-    ) -> np.ndarray:
-        """Return signed scores (alleles, ...): from the work folder if they are finished there, else computed now."""
-        run, kept = self.run, self.run.work.part(name)
-        if kept is None and run.options.context.window_bp:
-            kept = {"scores": self._in_windows(name, sequence, alleles)}
+    def _part(self, name: str, sequence: bytes, every: AlleleList, score: Callable[..., np.ndarray]) -> np.ndarray:
+        """Return signed scores of the chosen alleles, (alleles, ...): from the work folder if they are there, else new.
+
+        ``every`` are all alleles of the contig.
+        """
+        run, kept, alleles = self.run, self.run.work.part(name), every.chosen(self.rows)
+        if kept is None and run.options.context.kind == "window":
+            scoring = WindowScoring(
+                model=run.model, horizon_bp=run.options.horizon_bp, window_bp=run.options.context.window_bp,
+                work=run.work, workers=run.workers, progress=self._progress,
+            )  # fmt: skip
+            # The alleles of a block are read together, so a shard reads those of the others in its blocks too: the size
+            # of a batch changes its rounding.
+            wanted = np.array([bool(self.rows[allele.row]) for allele in every], dtype=bool)
+            kept = {"scores": scoring.score(name, sequence, list(every), wanted)[wanted]}
             run.work.keep(name, kept)
         elif kept is None:
             scores = score(
@@ -194,27 +212,6 @@ class _TableScoring:
         else:
             self._progress(2 * len(sequence))
         return kept["scores"] * np.array([[allele.sign] for allele in alleles])
-
-    def _in_windows(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> np.ndarray:
-        """Return scores (alleles, strands) in windows; so many units at a time are kept, that a run can go on."""
-        run, options = self.run, self.run.options
-        windowed = WindowedAlleles.of(
-            run.model, sequence, alleles, horizon_bp=options.horizon_bp, window_bp=options.context.window_bp
-        )
-        scores = np.zeros((len(alleles), 2))
-        units = range(len(windowed.units))
-        groups = [units[at : at + KEPT_UNITS] for at in range(0, len(units), KEPT_UNITS)]
-        kept = [run.work.part(f"{name}-group{number}") for number in range(len(groups))]
-        todo = [unit for group, part in zip(groups, kept, strict=True) if part is None for unit in group]
-        done = map_parallel(windowed.score, todo, workers_for(run.model, run.workers))
-        for number, (group, part) in enumerate(zip(groups, kept, strict=True)):
-            values = part["scores"] if part is not None else np.concatenate([next(done) for _ in group])
-            if part is None:
-                run.work.keep(f"{name}-group{number}", {"scores": values})
-            places = [(row, windowed.units[unit][0]) for unit in group for row in windowed.rows[unit]]
-            scores[tuple(np.array(places).T)] = values
-            self._progress(2 * len(sequence) * len(group) // len(units))
-        return scores
 
     def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
         """Let the relatives vote on alleles, or read what they said in a run before."""

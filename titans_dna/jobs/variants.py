@@ -181,7 +181,7 @@ def score_variant_file(
         asked = inputs if isinstance(inputs, VariantInputs) else VariantInputs(variants=inputs)
         source = _spooled(asked, Path(folder))
         background = source.background
-        told: dict[str, object] = asdict(options) | {"context": options.context}
+        told: dict[str, object] = {**asdict(options), "context": str(options.context)}
         if background:
             told["background"] = background.name if background == asked.background else "-"
         told |= {"columns": source.columns} if source.columns else {}
@@ -196,7 +196,7 @@ def score_variant_file(
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= read
         with WorkFolder(output, job, model, resume=resume) as work:
-            chosen = choose_records(model, fasta, table, options.horizon_bp, shard)
+            chosen = choose_records(model, fasta, table, options, shard)
             run = ScoringRun(model=model, genome=fasta, options=options, work=work, workers=workers, advance=advance)
             common = read_background(run, background) if background else None
             scores = score_table(run, table, chosen, records=source.open, sample_column=column)

@@ -23,7 +23,8 @@ _INTEGERS = {"position", "start", "end", "bases"}
 _SCORES = {
     "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
     "entropy_bits", "masked", "A", "C", "G", "T", "vote", "tolerance", "relatives_ref", "relatives_alt",
-    "relatives_other", "bits_without_relatives",
+    "relatives_other", "bits_without_relatives", "bits_without_stretch",
+    "bits_from_stretch",
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
 

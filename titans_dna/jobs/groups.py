@@ -1,0 +1,130 @@
+"""Groups of regions that are read together: the units that are divided among shards and kept for a later run.
+
+Groups depend on the job alone, not on shards, workers or an earlier run, so all of these give the same numbers.
+
+    contig      all regions of a contig: a later one needs the memory of all that stands before it
+    window:N    the regions that begin in the same range of blocks
+    region      about a megabase of regions
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from titans_dna.genome.shard import Shard, assign
+from titans_dna.inference.windows import Context
+
+PART_BP = 1 << 20  # bases of the regions in a group, where each region is read by itself
+RANGE_WINDOWS = 64  # windows in a range
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Group:
+    """Regions of one contig that are read together."""
+
+    contig: str
+    rows: np.ndarray  # numbers of their rows in the file
+    starts: np.ndarray  # 0-based half-open, on the contig
+    ends: np.ndarray
+    cost_bp: int  # bases that are read on each strand
+    range: tuple[int, int] = (0, 0)  # bases of the contig in which the regions begin, in windows
+
+
+def group_regions(
+    contig: str,
+    length_bp: int,
+    regions: tuple[np.ndarray, ...],
+    context: Context,
+    *,
+    strands: Sequence[bool] = (False,),
+    everything: bool = False,
+) -> Iterator[Group]:
+    """Yield groups of the regions of a contig.
+
+    Parameters
+    ----------
+    contig, length_bp
+        Name and bases.
+    regions
+        Row, start and end of each, (regions,) int64; none may be empty.
+    context
+        What is read before a region.
+    strands
+        Which strands are read: True is the reverse.
+    everything
+        Whether every base of the contig is read, for tracks; there are then groups without regions too.
+    """
+    if context.kind == "contig":
+        yield _contig(contig, length_bp, regions, strands, everything)
+    elif context.kind == "region":
+        yield from _megabases(contig, regions)
+    else:
+        yield from _ranges(contig, length_bp, regions, context.window_bp, everything)
+
+
+def _contig(
+    contig: str, length_bp: int, regions: tuple[np.ndarray, ...], strands: Sequence[bool], everything: bool
+) -> Group:
+    rows, starts, ends = regions
+    # The forward strand is read from the contig's left up to the last region, the reverse strand from its right down
+    # to the first. Both are charged with the longer of the two, so that the cost is one number.
+    reach = (length_bp - int(starts.min()) if True in strands else 0, int(ends.max()))
+    return Group(
+        contig=contig, rows=rows, starts=starts, ends=ends, cost_bp=length_bp if everything else max(reach)
+    )  # fmt: skip
+
+
+def _megabases(contig: str, regions: tuple[np.ndarray, ...]) -> Iterator[Group]:
+    rows, starts, ends = regions
+    order = np.lexsort((rows, starts))
+    rows, starts, ends = rows[order], starts[order], ends[order]
+    # A region belongs to the megabase in which its last base lies, counted over the sorted regions.
+    number = (np.cumsum(ends - starts) - 1) // PART_BP
+    cuts = [0, *(np.flatnonzero(np.diff(number)) + 1).tolist(), len(rows)]
+    for first, last in pairwise(cuts):
+        cost = int((ends[first:last] - starts[first:last]).sum())
+        piece = slice(first, last)
+        yield Group(contig=contig, rows=rows[piece], starts=starts[piece], ends=ends[piece], cost_bp=cost)
+
+
+def _ranges(
+    contig: str, length_bp: int, regions: tuple[np.ndarray, ...], window_bp: int, everything: bool
+) -> Iterator[Group]:
+    rows, starts, ends = regions
+    range_bp = RANGE_WINDOWS * window_bp
+    number = starts // range_bp
+    for which in range(-(-length_bp // range_bp)) if everything else np.unique(number).tolist():
+        held = np.flatnonzero(number == which)
+        low, high = which * range_bp, min((which + 1) * range_bp, length_bp)
+        windows = np.unique(np.concatenate([
+            np.arange(start // window_bp, (end - 1) // window_bp + 1)
+            for start, end in zip(starts[held].tolist(), ends[held].tolist(), strict=True)
+        ])) if len(held) else np.zeros(0, int)  # fmt: skip
+        cost = max(len(windows) * window_bp, high - low if everything else 0)
+        yield Group(
+            contig=contig, rows=rows[held], starts=starts[held], ends=ends[held], cost_bp=cost, range=(low, high)
+        )
+
+
+def of_shard(groups: Sequence[Group], shard: Shard, *, by_contig: bool = False) -> list[int]:
+    """Return the numbers of the groups that a shard reads.
+
+    Parameters
+    ----------
+    groups
+        All groups of the job.
+    shard
+        Which part of the job.
+    by_contig
+        Whether all groups of a contig must be in one shard, as for tracks.
+    """
+    costs: dict[object, float] = {}
+    keys = [group.contig if by_contig else number for number, group in enumerate(groups)]
+    for key, group in zip(keys, groups, strict=True):
+        costs[key] = costs.get(key, 0.0) + group.cost_bp
+    part = dict(zip(costs, assign(list(costs.values()), shard.count), strict=True))
+    return [number for number, key in enumerate(keys) if part[key] == shard.index]
