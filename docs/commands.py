@@ -10,17 +10,20 @@ A page's ``console`` blocks are one session, from top to bottom, in a folder tha
 
 Lines after a command are what it prints, standard error included. Numbers may differ in their last digits
 (`TOLERANCE`); a line of three dots stands for any lines. A block whose title begins with "Not run" is left out
-and says why.
+and says why. One whose title begins with "Needs" is run with ``--real``, on the genomes that it names (`GENOMES`).
 
     python docs/commands.py docs/pages/tutorials/variants.md     # run a page
     python docs/commands.py --write docs/pages/*.md              # run pages, and put what was printed into them
+    python docs/commands.py --real docs/pages/tutorials/copies.md    # with the real genomes beside the project
 """
 
 from __future__ import annotations
 
 import argparse
+import gzip
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -33,6 +36,13 @@ PAGES = PROJECT / "docs" / "pages"
 TOLERANCE = 0.05  # of numbers, relative; training differs a little between processors
 ABSOLUTE = 0.02
 ANY_LINES = "..."
+
+REAL = PROJECT.parent / "shared" / "data"
+GENOMES = {  # names on the pages: files of real genomes
+    "K12.fa": "genomes/ecoli_k12_NC_000913.3.fna.gz", "W.fa": "relatives/ecoli_W.fa.gz",
+    "LPA.fa.gz": "relatives/LPA.fa.gz", "phiX174.fa": "genomes/phix174_NC_001422.1.fa",
+    "lambda.fa": "genomes/lambda_NC_001416.1.fa",
+}  # fmt: skip
 
 _BLOCK = re.compile(r"^```console(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
@@ -47,6 +57,7 @@ class Command:
     line: int  # of the page, from 1, where the command stands
     end: int  # the line after its output
     reason: str  # why it is not run; empty if it is
+    needs: str  # the genomes that it needs; empty for none
 
 
 def commands(page: Path) -> list[Command]:
@@ -60,13 +71,14 @@ def commands(page: Path) -> list[Command]:
     text, found = page.read_text(encoding="utf-8"), []
     for block in _BLOCK.finditer(text):
         title = re.search(r'title="([^"]*)"', block["info"])
-        reason = title[1] if title and title[1].startswith("Not run") else ""
+        said = title[1] if title else ""
         first = text.count("\n", 0, block.start()) + 2
-        found += _of_block(page, block["body"].splitlines(), first, reason)
+        found += _of_block(page, block["body"].splitlines(), first, said)
     return found
 
 
-def _of_block(page: Path, lines: list[str], first: int, reason: str) -> Iterator[Command]:
+def _of_block(page: Path, lines: list[str], first: int, said: str) -> Iterator[Command]:
+    reason, needs = (said if said.startswith(begin) else "" for begin in ("Not run", "Needs"))
     starts = [number for number, line in enumerate(lines) if line.startswith("$ ")]
     if not starts or starts[0] != 0:
         raise ValueError(f"{page}:{first}: a console block begins with `$ ` and a command")
@@ -76,7 +88,7 @@ def _of_block(page: Path, lines: list[str], first: int, reason: str) -> Iterator
             last += 1
         text = "\n".join([lines[start][2:], *lines[start + 1 : last + 1]])
         output = "\n".join(lines[last + 1 : end])
-        yield Command(text=text, output=output, line=first + start, end=first + end, reason=reason)
+        yield Command(text=text, output=output, line=first + start, end=first + end, reason=reason, needs=needs)
 
 
 def run(command: Command, folder: Path) -> tuple[int, str]:
@@ -152,18 +164,26 @@ def _close(a: float, b: float) -> bool:
     return abs(a - b) <= ABSOLUTE + TOLERANCE * max(abs(a), abs(b))
 
 
-def prepare(folder: Path) -> None:
-    """Make a folder look like a checkout: the demo input and the workflow."""
+def prepare(folder: Path, *, real: bool = False) -> None:
+    """Make a folder look like a checkout: the demo input and the workflow, and real genomes if they are wanted."""
     for name in ("data", "Snakefile", "pipelines"):
         (folder / name).symlink_to(PROJECT / name)
+    for name, source in GENOMES.items() if real else ():
+        opened = gzip.open if source.endswith(".gz") and not name.endswith(".gz") else open
+        with opened(REAL / source, "rb") as stream, (folder / name).open("wb") as copy:
+            shutil.copyfileobj(stream, copy)
+
+
+def _wanted(page: Path, folder: Path) -> Iterator[Command]:
+    """Yield the commands that are run in a prepared folder."""
+    real = (folder / next(iter(GENOMES))).exists()
+    yield from (command for command in commands(page) if not command.reason and (real or not command.needs))
 
 
 def check(page: Path, folder: Path) -> list[str]:
     """Run a page's commands in a prepared folder; return one message for each that fails or prints something else."""
     faults = []
-    for command in commands(page):
-        if command.reason:
-            continue
+    for command in _wanted(page, folder):
         code, printed = run(command, folder)
         if code != 0:
             return [*faults, f"{page}:{command.line}: exit code {code}\n$ {command.text}\n{printed}"]
@@ -175,9 +195,7 @@ def check(page: Path, folder: Path) -> list[str]:
 def rewrite(page: Path, folder: Path) -> None:
     """Run a page's commands and put what they print in the place of the outputs; an abridged output is left."""
     lines, shift = page.read_text(encoding="utf-8").splitlines(), 0
-    for command in commands(page):
-        if command.reason:
-            continue
+    for command in _wanted(page, folder):
         code, printed = run(command, folder)
         if code != 0:
             raise SystemExit(f"{page}:{command.line}: exit code {code}\n{printed}")
@@ -198,12 +216,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("pages", nargs="+", type=Path)
     parser.add_argument("--write", action="store_true", help="put what is printed into the pages")
+    parser.add_argument("--real", action="store_true", help="run what needs real genomes too")
     options = parser.parse_args()
     faults: list[str] = []
     for page in options.pages:
         with tempfile.TemporaryDirectory() as name:
             folder = Path(name)
-            prepare(folder)
+            prepare(folder, real=options.real)
             os.environ["TITANS_DNA_CACHE"] = str(folder / ".cache")
             if options.write:
                 rewrite(page, folder)

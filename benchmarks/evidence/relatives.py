@@ -47,6 +47,7 @@ SUBSETS: dict[str, tuple[str, ...] | None] = {
     "dog, mouse and elephant": ("dog", "mouse", "elephant"),
     "mouse alone": ("mouse",),
 }
+CROWD = 9  # unrelated copies of the size of all relatives
 RESAMPLED, GENES, DEEP_BP = 500, 50, 5_000  # an intron is deep so far from the next exon
 STOPS = ("TAA", "TAG", "TGA")
 
@@ -92,6 +93,21 @@ def remembered(contigs: Sequence[tuple[str, bytes]]) -> Relatives:
     for number, (name, bases) in enumerate(contigs):
         found.read(f"{name}{number}", name, [base_ids(bases)], "")
     return found
+
+
+def crowd(contigs: Sequence[tuple[str, bytes]], seed: int) -> Iterator[tuple[str, bytes]]:
+    """Yield 300 Mb in which nothing is akin, but that have the composition and the repeats of real sequence.
+
+    Each copy of the contigs is read backwards, not complemented, and every other base of it is drawn anew.
+    """
+    rng = np.random.default_rng(seed)
+    letters = np.frombuffer(b"ACGT", np.uint8)
+    for number in range(CROWD):
+        for name, bases in contigs:
+            made = np.frombuffer(bases, np.uint8)[::-1].copy()
+            anew = rng.random(len(made)) < 0.5
+            made[anew] = letters[rng.choice(4, int(anew.sum()), p=(0.3, 0.2, 0.2, 0.3))]
+            yield f"{name} crowd {number}", made.tobytes()
 
 
 def cftr(data: Path, sequence: bytes) -> tuple[Changes, list[tuple[int, int]]]:
@@ -268,6 +284,12 @@ def measure(setting: Setting, scored: dict[str, Path]) -> tuple[list[list[Any]],
             tracks = track_rows(relatives, changes, exons)
             rows += tracks
             claims += [claim(row[0], "at least 0.98", f"{row[5]:.3f}", row[5] >= 0.98) for row in tracks]
+    crowded = remembered(others)
+    for number, (_, bases) in enumerate(crowd(others, setting.seed)):
+        crowded.read(f"crowd{number}", "crowd", [base_ids(bases)], "")
+    found = vote_on_alleles(crowded, human, changes.alleles)
+    rows.append(rows_of("vote", "all 22 and 300 Mb of strangers", changes, vote_score(found[:, :3]), setting.seed))
+    del crowded
     for name, path in scored.items():
         llr = open_scores(path).to_pandas()["llr"].to_numpy()
         rows.append(rows_of("ln P(ALT) - ln P(REF)", name, changes, llr, setting.seed))

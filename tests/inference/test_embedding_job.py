@@ -23,6 +23,7 @@ from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.placing import place_interval, tiled
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.windows import Context
 from titans_dna.io.embeddings.merge import merge_embeddings
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.jobs import work_folder
@@ -109,8 +110,8 @@ def direct(model, sequence: bytes, start: int, end: int, options: EmbedOptions) 
     """The features of a region's bases in the order of the contig, by one plain call per strand; nan if unknown."""
     found = []
     for reverse in options.strands:
-        text = sequence if options.context == "contig" else sequence[start:end]
-        first = start if options.context == "contig" else 0
+        text = sequence if options.context.kind == "contig" else sequence[start:end]
+        first = start if options.context.kind == "contig" else 0
         ids = model.tokenizer.encode(reverse_complement(text) if reverse else text)
         inputs = torch.from_numpy(np.concatenate([[model.bos], ids]).astype(np.int64))[None]
         with torch.inference_mode():
@@ -148,7 +149,10 @@ def plainly(pooling: Pooling, strands: np.ndarray, options: EmbedOptions) -> np.
 @pytest.mark.parametrize(("pool", "context"), list(product(POOLINGS, ["contig", "region"])))
 def test_rows_match_direct_calls(run, model, genome, sequences, asked, tmp_path, pool, context):
     options = EmbedOptions(
-        pooling=Pooling.parse(pool), strand="both", context=context, layers=("final", "1") if pool == "mean" else ("0",)
+        pooling=Pooling.parse(pool),
+        strand="both",
+        context=Context.parse(context),
+        layers=("final", "1") if pool == "mean" else ("0",),
     )
     run(tmp_path / "e.h5", asked, options)
     with open_embeddings(tmp_path / "e.h5") as found:
@@ -179,7 +183,7 @@ def test_every_region_has_an_outcome_and_the_counts_add_up(run, asked, tmp_path)
 
 @pytest.mark.parametrize("context", ["contig", "region"])
 def test_other_regions_and_their_order_change_nothing(run, asked, tmp_path, context):
-    options = EmbedOptions(strand="both", context=context)
+    options = EmbedOptions(strand="both", context=Context.parse(context))
     run(tmp_path / "all.h5", asked, options)
     run(tmp_path / "turned.h5", asked[::-1], options)
     run(tmp_path / "few.h5", asked[3:4], options)
@@ -193,7 +197,7 @@ def test_the_size_of_a_batch_changes_nothing(model, sequences):
     regions = [
         Interval("chrA", start, start + size) for start, size in zip(range(0, 330, 11), range(1, 31), strict=True)
     ]
-    options = EmbedOptions(context="region", strand="both")
+    options = EmbedOptions(context=Context.parse("region"), strand="both")
     alone = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=1)
     for tokens in (40, 300, 5000):
         batched = embed_contig_regions(model, sequences["chrA"], regions, options, batch_tokens=tokens)
@@ -202,7 +206,10 @@ def test_the_size_of_a_batch_changes_nothing(model, sequences):
 
 @pytest.mark.parametrize(("pool", "context"), list(product(POOLINGS, ["contig", "region"])))
 def test_both_strands_do_not_change_with_the_strand_of_the_input(model, sequences, pool, context):
-    sequence, options = sequences["chrA"], EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=context)
+    sequence, options = (
+        sequences["chrA"],
+        EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=Context.parse(context)),
+    )
     for start, end in ((0, 400), (190, 241), (10, 11), (300, 350)):
         one = embed_contig_regions(model, sequence, [Interval("c", start, end)], options)
         mirrored = [Interval("c", 400 - end, 400 - start)]
@@ -223,7 +230,7 @@ def test_lower_case_is_read_as_upper_case(model, sequences):
     [("mean", "contig", 3), ("mean", "contig", 1), ("none", "contig", 2), ("bins:2", "region", 4)],
 )
 def test_merged_shards_equal_one_run(run, asked, tmp_path, pool, context, count):
-    options = EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=context)
+    options = EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=Context.parse(context))
     run(tmp_path / "whole.h5", asked, options)
     shards = [tmp_path / f"s{i}.h5" for i in range(1, count + 1)]
     numbers = [run(path, asked, options, shard=Shard(i, count)) for i, path in enumerate(shards, 1)]

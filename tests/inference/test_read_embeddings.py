@@ -10,6 +10,7 @@ from titans_dna.inference import read_embeddings
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.inference.windows import Context
 from titans_dna.io.sequence.bam import Read
 from titans_dna.tokenizers import KmerTokenizer, NucleotideTokenizer
 
@@ -26,7 +27,7 @@ def test_a_read_in_a_block_is_a_read_alone(make_model, random_bases, monkeypatch
     monkeypatch.setattr(read_embeddings, "BLOCK_BP", 300)
     made = [random_bases(size, seed) for seed, size in enumerate([100, 3, 76, 1, 400, 90, 33])]
     made = [*made[:2], b"", b"NNNN", *made[2:], b"ACGTNNNNACGTTGCA", b"acgtacgtRacgt"]
-    options = EmbedOptions(pooling=Pooling.parse(pool), layers=layers, strand=strand, context="region")
+    options = EmbedOptions(pooling=Pooling.parse(pool), layers=layers, strand=strand, context=Context.parse("region"))
     blocks = list(embed_reads(model, (make_read(text, n) for n, text in enumerate(made)), options))
     assert len(blocks) > 2
     assert [read.name for block in blocks for read in block.reads] == [f"r{n}" for n in range(len(made))]

@@ -19,6 +19,7 @@ from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.strand import Strand, read_side_by_side
+from titans_dna.inference.windows import Context
 from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.model.backbone import Backbone
 from titans_dna.recall import RecallForm
@@ -243,7 +244,9 @@ def test_regions_do_not_depend_on_their_order(model, sequence):
 @pytest.mark.parametrize("context", ["contig", "region"])
 def test_embeddings_depend_on_no_order_and_no_batch(model, sequence, context):
     regions = [Interval("c", start, start + size) for start, size in ((300, 150), (0, 250), (255, 9), (380, 170))]
-    options = EmbedOptions(pooling=Pooling(kind="mean"), layers=("1", "final"), strand="both", context=context)
+    options = EmbedOptions(
+        pooling=Pooling(kind="mean"), layers=("1", "final"), strand="both", context=Context.parse(context)
+    )
     whole = embed_contig_regions(model, sequence, regions, options)
     for batch_tokens in (1, 400, 4000):
         again = embed_contig_regions(model, sequence, regions[::-1], options, batch_tokens=batch_tokens)[::-1]

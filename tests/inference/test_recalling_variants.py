@@ -31,6 +31,7 @@ from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.windows import Context
 from titans_dna.io.embeddings.merge import merge_embeddings
 from titans_dna.jobs import work_folder
 from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
@@ -354,7 +355,7 @@ CONTEXTS = pytest.mark.parametrize("context", ["contig", "region"])
 @CONTEXTS
 @pytest.mark.parametrize("pool", ["mean", "none"])
 def test_embeddings_are_those_of_direct_calls_in_any_shard(run, model, genome, asked, tmp_path, context, pool):
-    options = EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=context)
+    options = EmbedOptions(pooling=Pooling.parse(pool), strand="both", context=Context.parse(context))
     run(tmp_path / "one.h5", asked, options)
     found = content(tmp_path / "one.h5")["embeddings"]
     reads = {contig: genome.sequence(contig) for contig in genome.contigs.names}
@@ -370,7 +371,7 @@ def test_embeddings_are_those_of_direct_calls_in_any_shard(run, model, genome, a
 
 @CONTEXTS
 def test_the_order_of_regions_changes_no_embedding(model, deaf, sequence, spans, context):
-    options = EmbedOptions(strand="both", context=context)
+    options = EmbedOptions(strand="both", context=Context.parse(context))
     vectors = embed_contig_regions(model, sequence, spans, options)
     order = np.random.default_rng(1).permutation(len(spans))
     again = embed_contig_regions(model, sequence, [spans[i] for i in order], options)

@@ -116,7 +116,7 @@ REGIONS = [Interval("c", 0, 5), Interval("c", 60, 200), Interval("c", 240, 260),
 
 
 def regions_in_windows(
-    model, sequence: bytes, window_bp: int, kinds=(), without=()
+    model, sequence: bytes, window_bp: int, kinds=(), without=None
 ) -> tuple[list, dict[str, np.ndarray]]:
     tracks = {kind: np.full(len(sequence), np.nan, np.float32) for kind in kinds}
     windowed = WindowedRegions(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from recall.sequences import COMPLEMENT, mutated
 
 from titans_dna.recall import CopyMemory, RecallForm, RecallState
 from titans_dna.recall import copies as module
-from titans_dna.recall.copies import find_copies
+from titans_dna.recall.copies import Copy, find_copies
 
 RNG = np.random.default_rng(4)
 
@@ -55,3 +57,10 @@ def test_two_copies_in_a_row_are_two_stretches() -> None:
     assert abs(first.source - 3000) < 40
     assert abs(second.source - 1000) < 40
     assert first.end <= second.start
+
+
+def test_bits_that_a_copy_saves_are_those_of_a_code_of_its_identity() -> None:
+    assert Copy(start=0, end=100, source=0, inverted=False, hits=100).bits_saved == 200
+    assert Copy(start=0, end=100, source=0, inverted=False, hits=25).bits_saved == pytest.approx(0)
+    entropy = -0.9 * math.log2(0.9) - 0.1 * math.log2(0.1 / 3)
+    assert Copy(start=0, end=50, source=0, inverted=False, hits=45).bits_saved == pytest.approx(50 * (2 - entropy))

@@ -47,6 +47,12 @@ def plain_side(relatives: Relatives, ids: np.ndarray, rule: VoteRule) -> tuple[n
             return False
         return (tape[place] if direction > 0 else 3 - tape[place]) == ids[at]
 
+    most = [
+        max(
+            rule.matches, 4 * sum(map(len, written.values())) * every // 4 ** min(word.count("1"), form.index_bits // 2)
+        )
+        for word, every, written in zip(form.words, form.sample_every, entries, strict=True)
+    ]
     bases, hits = np.full((len(ids), len(names)), NONE), np.zeros((len(ids), len(names)), dtype=int)
     follows: dict[int, list] = {}  # by genome: place, direction, sum, outcomes with the newest last
     known = 0
@@ -71,7 +77,7 @@ def plain_side(relatives: Relatives, ids: np.ndarray, rule: VoteRule) -> tuple[n
             for direction in (1, -1):
                 read = recent if direction > 0 else [3 - base for base in reversed(recent)]
                 found = entries[kind].get(address_of(read, kind, form), [])
-                for end in reversed(found) if len(found) <= rule.matches else []:
+                for end in reversed(found) if len(found) <= most[kind] else []:
                     here = end if direction > 0 else end - len(word) + 1
                     close = [agrees(at - back, here - direction * back, direction) for back in range(26)]
                     ahead = [agrees(at + on, here + direction * on, direction) for on in range(1, 9)]
@@ -160,3 +166,17 @@ def test_contigs_lie_apart_and_names_are_told_once() -> None:
     np.testing.assert_array_equal(votes(both, TARGET), votes(found, TARGET))
     with pytest.raises(ConfigError, match="forgets"):
         Relatives.empty(RecallForm(horizon_bases=1000))
+
+
+def test_a_relative_is_found_in_a_memory_in_which_every_word_lies_at_many_places() -> None:
+    """Three megabases in which a word of 8 lies at 46 places by chance, more than the 32 of a small memory."""
+    form = RecallForm(words=("1110100101011",), sample_every=(1,), index_bits=24, spacing_bases=0)
+    assert form.words[0].count("1") == 8
+    kin = mutated(TARGET, 0.12, np.random.default_rng(5))
+    large = memory({"large": [RNG.integers(0, 4, 3_000_000)], "kin": [kin]}, form)
+    small = memory({"kin": [kin]}, form)
+    assert 150 < VoteRule().most_matches(large.memory)[0] < 250
+    assert VoteRule().most_matches(small.memory)[0] == 32
+    among_many, alone = votes(large, TARGET)[:, 1], votes(small, TARGET)[:, 0]
+    assert (alone != NONE).mean() > 0.7
+    assert (among_many == alone).mean() > 0.97

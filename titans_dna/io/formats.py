@@ -144,7 +144,7 @@ FORMATS = (
         reader="tables.figures:open_figures",
     ),
     Format(
-        name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("score-regions --copies",),
+        name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("copies", "score-regions --copies"),
         writer="tables.tsv:TsvWriter", reader=_TABLE + "open_tsv",
     ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),

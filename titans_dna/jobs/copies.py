@@ -7,7 +7,7 @@ excluded; genome browsers draw it as arcs. The first place is the stretch, the s
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from titans_dna.recall.copies import Copy, find_copies
 
 COLUMNS = (
     "#chrom1", "start1", "end1", "chrom2", "start2", "end2", "name", "score", "strand1", "strand2", "identity",
-    "genome2",
+    "bits_saved", "genome2",
 )  # fmt: skip
 
 
@@ -32,6 +32,7 @@ def write_copies(
     output: Path,
     *,
     least_bp: int = 32,
+    advance: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Write the copies along contigs; return how many there are.
 
@@ -45,6 +46,8 @@ def write_copies(
         Table; gzip-compressed if it ends in ``.gz``.
     least_bp
         Shortest copy.
+    advance
+        Called with (bases read since the last call, bases to read in all).
 
     Raises
     ------
@@ -53,13 +56,14 @@ def write_copies(
     """
     require_single_bases(model, "copies")
     model.backbone.config.require_recall(model.name)
-    count = 0
+    count, total = 0, sum(genome.contigs.lengths[contig] for contig in contigs)
     metadata = run_metadata(model, genome, {"kind": "copies", "least_bp": least_bp})
     with TsvWriter(output, COLUMNS, metadata) as writer:
         for contig in contigs:
             for row in copies_of(model, contig, genome.sequence(contig), least_bp):
                 count += 1
                 writer.write({**row, "name": f"copy{count}"})
+            advance(genome.contigs.lengths[contig], total)
     return count
 
 
@@ -82,7 +86,7 @@ def copies_of(model: SequenceModel, contig: str, sequence: bytes, least_bp: int)
             "#chrom1": contig, "start1": copy.start - first, "end1": copy.end - first,
             "chrom2": name, "start2": copy.source - origin, "end2": copy.source - origin + length,
             "score": round(1000 * copy.identity), "strand1": "+", "strand2": _strand(copy),
-            "identity": copy.identity, "genome2": genome,
+            "identity": copy.identity, "bits_saved": copy.bits_saved, "genome2": genome,
         }  # fmt: skip
 
 

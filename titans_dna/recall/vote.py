@@ -23,9 +23,21 @@ NONE = 4  # instead of a base: the genome has no vote
 class VoteRule:
     """By what rule a genome votes; chosen on CFTR's odd exons."""
 
-    matches: int = 32  # a word that lies at more places in the memory is passed over
+    matches: int = 32  # a word that lies at more places in the memory is passed over, see ``most_matches``
     accepted_hits: int = 24  # of 34 bases in and around a word, those that must agree for its place to be followed
     trusted_hits: int = 40  # of the 64 bases on one side, those that must agree for a vote
+
+    def most_matches(self, memory: CopyMemory) -> np.ndarray:
+        """Return at how many places of a memory each of its words may lie, (words,) int64.
+
+        In a large memory every short word lies at many places by chance: one of 11 bases at 700 of a mammal's. So the
+        limit is ``matches`` or four times what chance gives, whichever is more: a repeat is passed over, not a word.
+        """
+        counted = np.array([word.count("1") for word in memory.form.words])
+        # Of a word that is written one time in so many, that many fewer are ever found.
+        held = np.array(memory.entries) * np.array(memory.form.sample_every)
+        chance = held / 4.0 ** np.minimum(counted, memory.form.index_bits // 2)
+        return np.maximum(self.matches, 4 * chance).astype(np.int64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +87,6 @@ def one_side(relatives: Relatives, ids: np.ndarray, rule: VoteRule) -> SideVotes
     if len(genomes):
         follow_genomes(
             query.store, len(ids), memory.store, memory.indexes, starts, genomes, memory.end, *memory.words,
-            memory.form.index_bits, rule.matches, rule.accepted_hits, found.base, found.hits,
+            memory.form.index_bits, rule.most_matches(memory), rule.accepted_hits, found.base, found.hits,
         )  # fmt: skip
     return found

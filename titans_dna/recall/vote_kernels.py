@@ -148,7 +148,7 @@ def _since_gap(query: Any, at: int, before: np.uint32, behind: np.uint32) -> tup
 @njit(cache=KEPT, nogil=True)
 def follow_genomes(
     query: Any, tokens: int, store: Any, indexes: Any, starts: np.ndarray, genomes: np.ndarray, end: int,
-    lengths: np.ndarray, masks: np.ndarray, samples: np.ndarray, index_bits: int, matches: int, accepted: int,
+    lengths: np.ndarray, masks: np.ndarray, samples: np.ndarray, index_bits: int, matches: np.ndarray, accepted: int,
     foretold: np.ndarray, trusted: np.ndarray,
 ) -> None:  # fmt: skip
     """Read a query and say at each base what every genome's place foretells, and how well it did before.
@@ -164,7 +164,8 @@ def follow_genomes(
     lengths, masks, samples, index_bits
         As in ``RecallForm``.
     matches, accepted
-        A word with more entries is passed over; of 34 bases in and around a word, those that must agree.
+        For every word, how many entries it may have not to be passed over; of 34 bases in and around a word, those that
+        must agree.
     foretold, trusted
         (T, G) uint8 to be filled: base, or 4 for none; of the 64 bases before, those that were foretold.
     """
@@ -206,6 +207,6 @@ def follow_genomes(
                 address = address_of(word, masks[kind], index_bits, samples[kind])
                 if address >= 0:
                     try_entries(
-                        query, store, indexes[kind], starts, genomes, end, at, address, lengths[kind], matches,
+                        query, store, indexes[kind], starts, genomes, end, at, address, lengths[kind], matches[kind],
                         accepted, direction, places, hits,
                     )  # fmt: skip
