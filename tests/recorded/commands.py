@@ -94,6 +94,8 @@ _PLAIN = (
             ("trained/config.json", "trained/log.csv", "trained/training.json")),
     Command("info genome.fa"),
     Command("info tokens.tsv"),
+    Command("info classes.tsv"),
+    Command("report classes.tsv -o classes.html", ("classes.html",)),
 )  # fmt: skip
 
 _RECALLING = (
@@ -102,6 +104,8 @@ _RECALLING = (
     _scored("score-variants", f"--vcf variants.vcf {KIN} --horizon 32", "kin.vcf"),
     _scored("score-variants", "--vcf variants.vcf --memory kin.tdm --context window:128 --workers 1", "memory.tsv"),
     _scored("score-regions", f"--bed regions.bed {KIN} --copies copies.bedpe", "kin.tsv", "copies.bedpe"),
+    Command("info copies.bedpe"),
+    Command("report copies.bedpe -o copies.html", ("copies.html",)),
     _scored("score-regions", f"--bed regions.bed {KIN} --context window:256 --workers 1 --tracks votes.h5",
             "window.tsv", "votes.h5"),
     _scored("embed", f"--bed regions.bed {KIN}", "kin.h5"),

@@ -25,6 +25,10 @@ _SCORES = {
     "entropy_bits", "masked", "A", "C", "G", "T", "vote", "tolerance", "relatives_ref", "relatives_alt",
     "relatives_other", "bits_without_relatives",
 }  # fmt: skip
+_OF_COPIES = {  # columns of a BEDPE of copies that are no text
+    "start1": "integer", "end1": "integer", "start2": "integer", "end2": "integer", "score": "integer",
+    "identity": "score",
+}  # fmt: skip
 _MISSING = ("NA", "", ".")
 
 
@@ -93,6 +97,8 @@ def kind_of(name: str, names: Sequence[str]) -> str:
     >>> kind_of("llr", ["contig", "llr"]), kind_of("surprise_layer2", ["contig", "start", "surprise_layer2"])
     ('score', 'score')
     """
+    if list(names[:1]) == ["chrom1"]:
+        return _OF_COPIES.get(name, "text")
     if name in _INTEGERS:
         return "integer"
     of_tracks = list(names[:2]) == ["contig", "start"] and list(names[2:3]) != ["end"] and name != "contig"
