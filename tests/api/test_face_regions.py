@@ -125,6 +125,16 @@ def test_regions_without_a_vector_are_named(model, fasta, bed, caplog):
     assert "4 of 7 inputs have no vector: 1 reference_n, 1 contig_unknown, 1 beyond_contig, 1 malformed" in caplog.text
 
 
+def test_what_became_of_regions_is_returned_where_it_is_asked_for(model, fasta, bed):
+    vectors, outcomes = model.embed(bed, fasta, return_outcomes=True)
+    assert outcomes.tolist() == [
+        "embedded", "embedded", "reference_n", "contig_unknown", "embedded", "beyond_contig", "malformed"
+    ]  # fmt: skip
+    assert np.isfinite(vectors).all(1).tolist() == (outcomes == "embedded").tolist()
+    vector, outcome = model.embed("chrA:101-200", fasta, return_outcomes=True)
+    assert (vector.shape, outcome) == ((16,), "embedded")
+
+
 def test_effects_are_those_of_the_command_line(model, model_folder, fasta, command, tmp_path):
     output = tmp_path / "effects.h5"
     command("mutagenesis", "--model", model_folder, "--fasta", fasta, "--region", "chrB:96-105", "--output", output)

@@ -136,6 +136,18 @@ def test_sequences_without_a_vector_are_named(model, caplog):
     assert "2 of 3 inputs have no vector: 1 reference_n, 1 empty" in caplog.text
 
 
+def test_what_became_of_sequences_is_returned_where_it_is_asked_for(model):
+    vectors, outcomes = model.embed(["ACGT", "NNN", ""], return_outcomes=True)
+    assert outcomes.tolist() == ["embedded", "reference_n", "empty"]
+    assert np.isnan(vectors).all(1).tolist() == (outcomes != "embedded").tolist()
+    np.testing.assert_array_equal(vectors, model.embed(["ACGT", "NNN", ""]))
+    vector, outcome = model.embed("NN", return_outcomes=True)
+    assert (vector.shape, outcome) == ((16,), "reference_n")
+    parts, outcomes = model.embed(["ACGT", "NNN"], pooling="none", return_outcomes=True)
+    assert ([len(part) for part in parts], outcomes.tolist()) == ([4, 3], ["embedded", "reference_n"])
+    assert model.embed([], return_outcomes=True)[1].shape == (0,)
+
+
 def test_every_change_of_a_sequence(model):
     found = model.mutagenesis(["ACN", "t"])
     assert found.contig.tolist() == ["sequence0"] * 10 + ["sequence1"] * 3

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from titans_dna.api.checks import check_least
+from titans_dna.api.embedding import embed
 from titans_dna.api.frames import require_pandas
-from titans_dna.api.reading import base_likelihoods, embed_regions, embed_sequences, mutate, score_regions
-from titans_dna.api.regions import is_single_region
+from titans_dna.api.reading import base_likelihoods, mutate, score_regions
+from titans_dna.api.relatives import remember
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
 from titans_dna.errors import ConfigError
@@ -21,7 +21,6 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.windows import Context
 from titans_dna.jobs.variant_scores import ScoringOptions
-from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from titans_dna.api.classifier import Classifier
-
-logger = logging.getLogger(__name__)
 
 
 class Model:
@@ -133,18 +130,7 @@ class Model:
         FormatError, InputMissing
             If a file cannot be read.
         """
-        paths = [Path(path) for path in ([genomes] if isinstance(genomes, str | os.PathLike) else genomes)]
-        choice = RelativesChoice(
-            fastas=tuple(path for path in paths if path.suffix != ".tdm"),
-            memories=tuple(path for path in paths if path.suffix == ".tdm"),
-            one_vote_per=one_vote_per, allow_self=allow_self,
-        )  # fmt: skip
-        form = self._model.backbone.config.require_recall(self.name)
-        with opened(target) if target is not None else nullcontext() as genome:
-            found, left_out = read_relatives(choice, form, genome)
-        for name in left_out:
-            logger.warning("%s is the target itself and was left out", name)
-        return Model(self._model.behind(found))
+        return Model(remember(self._model, genomes, target, one_vote_per=one_vote_per, allow_self=allow_self))
 
     def embed(
         self,
@@ -157,7 +143,8 @@ class Model:
         context: str | None = None,
         window_bp: int | None = None,
         stride_bp: int | None = None,
-    ) -> np.ndarray | list[np.ndarray]:
+        return_outcomes: bool = False,
+    ) -> Any:
         """Return one vector for each sequence, or for each region of a genome.
 
         N and other ambiguity codes are left out of every vector.
@@ -183,6 +170,8 @@ class Model:
             themselves.
         window_bp, stride_bp
             Cut the regions into windows of so many bases, one every stride (the window if left out).
+        return_outcomes
+            Return what became of each input too.
 
         Returns
         -------
@@ -191,6 +180,9 @@ class Model:
             region that is not cut into windows. With a pooling of ``none`` (bases, numbers), and a list of these for
             several inputs. Rows without a known base, and regions that are not on the genome, are nan; a warning is
             logged that says how many there are, and why.
+        numpy.ndarray or str
+            With ``return_outcomes`` only: the outcome of each row, ``embedded`` or why it has no vector:
+            ``reference_n`` (no known base), ``empty``, ``contig_unknown``, ``beyond_contig`` or ``malformed``.
 
         Raises
         ------
@@ -199,30 +191,19 @@ class Model:
         ConfigError
             If an option is unknown, or changes nothing for these inputs.
         """
+        if stride_bp is not None and window_bp is None:
+            raise ConfigError("stride_bp needs window_bp; give both")
+        if fasta is None and context not in (None, "region"):
+            raise ConfigError("sequences have no contig before them; give a fasta, or leave context out")
+        check_least(1, window_bp=window_bp, stride_bp=stride_bp)
         names = (layers,) if isinstance(layers, str | int) else tuple(layers)
         options = EmbedOptions(
             pooling=Pooling.parse(pooling), layers=tuple(map(str, names)), strand=strand,
             context=Context.parse(context or ("region" if fasta is None else "contig")),
         )  # fmt: skip
         options.check(self._model)
-        _check_least(
-            1, **{name: bp for name, bp in (("window_bp", window_bp), ("stride_bp", stride_bp)) if bp is not None}
-        )
-        if stride_bp is not None and window_bp is None:
-            raise ConfigError("stride_bp needs window_bp; give both")
-        if fasta is None:
-            if context not in (None, "region") or window_bp is not None:
-                raise ConfigError(
-                    "sequences have no contig before them and no windows; give a fasta, or leave these out"
-                )
-            read, single = read_sequences(inputs)
-            found, outcomes = embed_sequences(self._model, read, options)
-        else:
-            single = window_bp is None and is_single_region(inputs)
-            with opened(fasta) as genome:
-                found, outcomes = embed_regions(self._model, genome, inputs, options, (window_bp, stride_bp))
-        _warn_without(outcomes, "embedded")
-        return found[0] if single else found
+        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp))
+        return (found, outcomes) if return_outcomes else found
 
     def score_variants(
         self,
@@ -293,8 +274,8 @@ class Model:
         """
         if on_mismatch not in ("skip", "error", "swap", "force"):
             raise ConfigError(f"on_mismatch is {on_mismatch!r}; choose skip, error, swap or force")
-        _check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
-        _check_least(1, longest_bp=longest_bp, workers=workers)
+        check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
+        check_least(1, longest_bp=longest_bp, workers=workers)
         options = ScoringOptions(
             horizon_bp=horizon_bp, longest_bp=longest_bp, on_mismatch=on_mismatch, haplotype=haplotype,
             shuffles=shuffles, context=Context.parse(context),
@@ -361,7 +342,7 @@ class Model:
             If pandas is not installed.
         """
         require_pandas()
-        _check_least(0, horizon_bp=horizon_bp)
+        check_least(0, horizon_bp=horizon_bp)
         if fasta is None:
             return mutate(self._model, None, read_sequences(regions)[0], horizon_bp)
         with opened(fasta) as genome:
@@ -414,17 +395,3 @@ class Model:
 
         inputs = FinetuneInputs(sequences=sequences, labels=labels, fasta=fasta, split=split, test_share=test_share)
         return finetune(self._model, inputs, folder, settings)
-
-
-def _check_least(least: int, **numbers: int) -> None:
-    for name, number in numbers.items():
-        if number < least:
-            raise ConfigError(f"{name} is {number}; choose {least} or more")
-
-
-def _warn_without(outcomes: Sequence[str], good: str) -> None:
-    """Log how many inputs have no vector, and why."""
-    bad = [outcome for outcome in outcomes if outcome != good]
-    if bad:
-        reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
-        logger.warning("%s of %s inputs have no vector: %s", f"{len(bad):,}", f"{len(outcomes):,}", reasons)

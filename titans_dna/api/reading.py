@@ -1,10 +1,9 @@
-"""Sequences and regions read by a model: likelihoods, vectors, scores and effects, by what the command line calls."""
+"""Sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,24 +14,16 @@ from titans_dna.api.regions import iterate_regions
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
-from titans_dna.genome.shard import WHOLE
-from titans_dna.inference.embed import EmbedOptions
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.mutagenesis import BASES, RegionEffects, mutate_region
-from titans_dna.inference.placing import PlacedRegion, tiled
-from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
-from titans_dna.io.embeddings.reader import open_embeddings
-from titans_dna.io.sequence.bam import Read
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
 from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 
 if TYPE_CHECKING:
     import pandas as pd
-
-Vectors = np.ndarray | list[np.ndarray]
 
 
 def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bool]) -> np.ndarray:
@@ -45,45 +36,6 @@ def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bo
             score_contig_regions(model, read, [], tracks={"log_likelihood": values})
         found.append(values[::-1] if reverse else values)
     return found[0].copy() if len(found) == 1 else np.mean(found, axis=0)
-
-
-def embed_sequences(
-    model: SequenceModel, sequences: Sequence[bytes], options: EmbedOptions
-) -> tuple[Vectors, list[str]]:
-    """Return the vectors of sequences, each read by itself, and what became of each."""
-    reads = [Read(str(n), "sequence", 0, len(bases), "+", bases, 0) for n, bases in enumerate(sequences)]
-    blocks = list(embed_reads(model, reads, options))
-    outcomes = [outcome for block in blocks for outcome in block.outcomes]
-    numbers = options.columns(model) * options.pooling.bins
-    vectors = [np.zeros((0, numbers), np.float32), *(block.vectors for block in blocks)]
-    counts = [len(bases) for bases in sequences] if options.pooling.ragged else None
-    return _divided(np.concatenate(vectors), counts), outcomes
-
-
-def embed_regions(
-    model: SequenceModel, genome: Genome, given: Any, options: EmbedOptions, windows: tuple[int | None, int | None]
-) -> tuple[Vectors, list[str]]:
-    """Return the vectors of regions of a genome, and what became of each."""
-    window_bp, stride_bp = windows
-    placed: Iterator[PlacedRegion] = iterate_regions(genome.contigs, given)
-    if window_bp is not None:
-        placed = tiled(placed, window_bp, window_bp if stride_bp is None else stride_bp)
-    plan = plan_embeddings(placed, genome.contigs.lengths, options)
-    attributes = embedding_attributes(model, plan, WHOLE)
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "embeddings.h5"
-        write_embeddings(output, model, genome, plan, attributes, Storage())
-        with open_embeddings(output) as embeddings:
-            counts = embeddings.counts()
-            found = _divided(embeddings.vectors(), None if counts is None else counts.tolist())
-            return found, embeddings.outcomes()
-
-
-def _divided(vectors: np.ndarray, counts: Sequence[int] | None) -> Vectors:
-    """Return a matrix as it is, or divided into one for each input where inputs have a vector for every base."""
-    if counts is None:
-        return vectors
-    return [vectors[first:last] for first, last in pairwise(np.cumsum([0, *counts]).tolist())]
 
 
 def score_regions(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from titans_dna.cli import options
+from titans_dna.errors import FormatError
 
 if TYPE_CHECKING:
     from titans_dna.inference.gates import GateStatistics
     from titans_dna.inference.model import SequenceModel
     from titans_dna.recall import RecallForm
+
+_COUNTED = ("outcome", "predicted")  # columns whose values are counted
+_METADATA = {"rows": "rows of the job"}  # of a shard, beside the number of its own
+_INDEXES = (".tbi", ".csi", ".bai", ".fai", ".gzi")
 
 
 @click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
@@ -20,15 +26,16 @@ if TYPE_CHECKING:
 def info(path: Path) -> None:
     """Say what a model folder, a sequence file, or a file that titans-dna wrote holds.
 
-    Sequence files are FASTA, GenBank and EMBL. For scores, tracks, embeddings, classes and figures, in every format
-    that a verb writes, this prints the number of rows, the columns, and what made the file.
+    Sequence files are FASTA, GenBank and EMBL. For scores, tracks, embeddings, classes, tokens and copies, in every
+    format that a verb writes, this prints the number of rows, the columns, how many rows have each outcome or class,
+    and what made the file; for JSON it prints the figures, for a memory file the genomes in it.
 
     \b
     titans-dna info model/
     titans-dna info data/demo.fa
     titans-dna info default
     """
-    from titans_dna.io.formats import sniff
+    from titans_dna.io.formats import HOLDS, sniff
 
     if path.is_dir():
         _model(path)
@@ -38,12 +45,12 @@ def info(path: Path) -> None:
         _fasta(path)
     elif found.name == "NumPy":
         _vectors(path)
-    elif found.holds == "embeddings":
-        _embeddings(path)
-    elif found.holds == "memory":
-        _memory(path)
-    else:
+    elif found.holds in _READERS:
+        _READERS[found.holds](path)
+    elif found.reader:
         _scores(path)
+    else:
+        _rows({"holds": HOLDS[found.holds], "format": found.name, "bytes": f"{path.stat().st_size:,}"})
 
 
 def _memory(path: Path) -> None:
@@ -134,8 +141,30 @@ def _scores(path: Path) -> None:
     from titans_dna.io.scores import open_scores
 
     table = open_scores(path)
-    rows = sum(1 for _ in table.rows())
-    _rows({"rows": f"{rows:,}", "columns": " ".join(column.name for column in table.columns), **table.metadata})
+    counts = {name: Counter[str]() for name in _COUNTED if name in [column.name for column in table.columns]}
+    rows = 0
+    for row in table:
+        rows += 1
+        for name, count in counts.items():
+            count[row[name] or "none"] += 1
+    told = {name: ", ".join(f"{value} {n:,}" for value, n in count.most_common()) for name, count in counts.items()}
+    made = {_METADATA.get(name, name): text for name, text in table.metadata.items()}
+    _rows({"rows": f"{rows:,}", "columns": " ".join(column.name for column in table.columns), **told, **made})
+
+
+def _figures(path: Path) -> None:
+    from titans_dna.io.tables.figures import open_figures
+
+    table = open_figures(path)
+    _rows({**{row["figure"]: f"{row['value']:.10g}" for row in table}, **table.metadata})
+
+
+def _tokenizer(path: Path) -> None:
+    from titans_dna.tokenizers import read_tokenizer
+
+    found = read_tokenizer(path)
+    longest = max(len(word) for word in found.vocabulary if set(word) <= set("ACGT"))
+    _rows({"tokenizer": found.kind, "tokens": f"{len(found.vocabulary):,}", "longest token": f"{longest} bases"})
 
 
 def _vectors(path: Path) -> None:
@@ -157,7 +186,16 @@ def _embeddings(path: Path) -> None:
 def _fasta(path: Path) -> None:
     from titans_dna.io.sequence.fasta import open_fasta
 
+    if path.suffix in _INDEXES:
+        raise FormatError(f"is an index, which other programs need. Give the file {path.stem}.", path=path)
+    if (path.parent / "config.json").is_file():
+        raise FormatError(f"is a part of a model. Give the model's folder: titans-dna info {path.parent}.", path=path)
     with open_fasta(path) as fasta:
         click.echo("contig\tlength\tmd5")
         for contig, length in fasta.contigs.lengths.items():
             click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")
+
+
+_READERS = {
+    "embeddings": _embeddings, "memory": _memory, "figures": _figures, "provenance": _figures, "tokenizer": _tokenizer,
+}  # fmt: skip

@@ -46,7 +46,8 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     """Write one self-contained HTML page about a run.
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
-    FILES are recognised by what they hold: variants, regions, tracks, embeddings, figures, or the folder of a model.
+    FILES are recognised by what they hold: variants, regions, tracks, embeddings, classes, copies,
+    figures, or the folder of a model.
 
     \b
     titans-dna report embeddings.h5 --label strand --output report.html

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 import importlib
 import importlib.util
+import json
 import os
 import zlib
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ HOLDS = {
     "figures": "figures of an evaluation, a classifier or a sample",
     "copies": "stretches and the earlier places that foretold them",
     "memory": "genomes of relatives, read to be found again",
+    "tokenizer": "a tokenizer",
+    "provenance": "what made the file beside it",
     "page": "a page to be looked at",
     "picture": "a picture",
 }
@@ -65,6 +68,7 @@ class Format:
 _TABLES = ("score-variants", "score-regions")
 _TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
+_TOKENIZERS = ("nucleotide", "kmer", "bpe")  # values of "kind" in the JSON of a tokenizer
 _TEXT = ("TSV", "JSON", "HTML")  # formats that can be written to a device or pipe
 _SINKS, _TABLE, _TRACK = "tables.score_sinks:", "tables.score_table_reader:", "tables.track_set:"
 
@@ -142,6 +146,10 @@ FORMATS = (
     Format(
         name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
         reader="tables.figures:open_figures",
+    ),
+    Format(name="JSON", holds="tokenizer", endings=(".json",), verbs=("train-tokenizer",)),
+    Format(
+        name="JSON", holds="provenance", endings=(".bw.json", ".npy.json"), reader="tables.figures:open_figures",
     ),
     Format(
         name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("copies", "score-regions --copies"),
@@ -258,7 +266,20 @@ def _look_inside(path: Path) -> tuple[str, str]:
         return "bigWig", "tracks"
     if head[:6] == b"\x93NUMPY":
         return "NumPy", "embeddings"
+    if path.suffix == ".json":
+        return "JSON", _content_of_json(path)
     return _look_inside_text(path)
+
+
+def _content_of_json(path: Path) -> str:
+    """Return what JSON holds; it is of figures where it is damaged too, whose reader says what is wrong."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError:
+        return "figures"
+    if isinstance(found, dict) and found.get("kind") in _TOKENIZERS:
+        return "tokenizer"
+    return "provenance" if path.name.endswith((".bw.json", ".npy.json")) else "figures"
 
 
 def _look_inside_hdf5(path: Path) -> tuple[str, str]:
@@ -314,6 +335,8 @@ def _look_inside_text(path: Path) -> tuple[str, str]:
     columns = line.decode("utf-8", "replace").rstrip("\r\n").split("\t")
     if columns == ["#contig", "position", "ref", *"ACGT"]:
         return "TSV with a tabix index", "all-SNVs"
+    if columns[0] == "#chrom1":
+        return "BEDPE", "copies"
     held = _content_of_columns(columns) if columns[0] in ("contig", "name") else ""
     return ("TSV", held) if held else ("", "")
 

@@ -277,10 +277,12 @@ class CopyMemory:
         self, start: int, ids: np.ndarray, floor: int, places: np.ndarray, count: int, codes: np.ndarray,
         sources: np.ndarray,
     ) -> int:  # fmt: skip
-        """Read ids that the tape holds from ``start`` on; see ``kernels.follow``."""
+        """Read ids that the tape holds from ``start`` on; see ``follow_kernels.follow``."""
+        from titans_dna.recall.follow_kernels import follow
+
         form = self.form
         stores = tuple(m.store if m else (_NOTHING, _NOTHING) for m in self._levels())
-        count, self.written = _loops().follow(
+        count, self.written = follow(
             stores, self._chains(), self._frame, self._counts, self.written, start, ids, floor, form.horizon_bases,
             places, count, self._lengths, self._masks, np.array(form.sample_every), form.index_bits, form.matches,
             form.accepted_hits, form.spacing_bases, form.inverted, form.leading_run, codes, sources,

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from titans_dna.recall.follow_kernels import CHANCE_RUN, LEAST_OF_16, STRIDE, SURE_RUN
 from titans_dna.recall.form import CHUNK, RecallForm
-from titans_dna.recall.kernels import CHANCE_RUN, LEAST_OF_16, SPAN, STRIDE, SURE_RUN
+from titans_dna.recall.kernels import SPAN
 from titans_dna.recall.record import AGE_AT, HELD_AT, HITS_AT, INVERTED_AT, LAST_AT, RUN_AT
 
 WIDE = (1 << 64) - 1

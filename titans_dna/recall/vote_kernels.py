@@ -1,7 +1,7 @@
 """The loops of the vote of the relatives, compiled by numba: one place of each genome is followed along a sequence.
 
-The rule differs from that of the copy memory (``kernels.follow``): it is not causal where a place begins, keeps one
-place of each genome, and says at a base how many of the 64 bases before it the place foretold.
+The rule differs from that of the copy memory (``follow_kernels.follow``): it is not causal where a place begins, keeps
+one place of each genome, and says at a base how many of the 64 bases before it the place foretold.
 """
 
 from __future__ import annotations

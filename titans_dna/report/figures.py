@@ -135,6 +135,23 @@ def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
     return inline_svg(draw, name="scores", description="Distributions of variant scores.", height_in=3.2)
 
 
+def probability_figure(values: NDArray[np.float64], classes: int) -> Markup:
+    """Draw how probable the predicted classes are, from 1 / classes, which is a guess, to 1."""
+    edges = np.linspace(1 / classes, 1, 21)
+
+    def draw(axes: Axes) -> None:
+        counts, _ = np.histogram(np.clip(values, edges[0], 1), edges)
+        axes.stairs(counts, edges, fill=True, color=SERIES[0], alpha=0.22, linewidth=0)
+        axes.stairs(counts, edges, color=SERIES[0], linewidth=1.4)
+        axes.set_xlabel("probability of the predicted class")
+        axes.set_ylabel("rows")
+        axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_xlim(edges[0], 1)
+        axes.set_ylim(bottom=0)
+
+    return inline_svg(draw, name="probabilities", description="Probabilities of the predicted classes.", height_in=2.6)
+
+
 def calibration_figure(values: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
     """Draw how quantiles and p-values are distributed between 0 and 1; a uniform distribution is the dashed line."""
     edges = np.linspace(0, 1, 21)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from titans_dna.errors import ConfigError
+from titans_dna.report.predictions import Copies, PredictedClasses, read_copies, read_predictions
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import (
     Classifier,
@@ -42,6 +43,8 @@ class ReportInputs:
     tracks: tuple[Path, ...] = ()  # what `score-regions --tracks` wrote; bigWigs are named NAME.KIND.bw
     embeddings: Path | None = None  # what `embed` or `convert` wrote
     classifier: Path | None = None  # finetune.json written by `finetune`
+    classes: Path | None = None  # table written by `predict`
+    copies: Path | None = None  # BEDPE written by `score-regions --copies`
     samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one file per sample
     folder: Path | None = None  # folder of the page, from which it links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
@@ -49,7 +52,7 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
-        if not any((*parts, self.classifier, self.samples)):
+        if not any((*parts, self.classifier, self.classes, self.copies, self.samples)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -72,6 +75,8 @@ class ReportData:
     tracks: tuple[TrackProfile, ...]  # each along the longest contig that has values
     embedded: EmbeddedRegions | None  # embeddings of regions
     classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
+    predicted: PredictedClasses | None = None  # classes that a classifier predicted
+    copies: Copies | None = None  # stretches and where they come from
     samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
@@ -91,6 +96,8 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         "embeddings": inputs.embeddings,
         "labels": inputs.labels,
         "classifier": inputs.classifier,
+        "classes": inputs.classes,
+        "copies": inputs.copies,
     }
     files = [describe_file(role, path) for role, path in paths.items() if path]
     files += [describe_file("track", path) for path in inputs.tracks]
@@ -108,5 +115,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         if inputs.embeddings
         else None,
         classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
+        predicted=read_predictions(inputs.classes) if inputs.classes else None,
+        copies=read_copies(inputs.copies) if inputs.copies else None,
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )

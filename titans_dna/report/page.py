@@ -21,6 +21,7 @@ from titans_dna.report.svg import series_variable
 from titans_dna.report.track import describe_track
 from titans_dna.version import __version__
 
+MOST_CLASSES = 8  # columns in the table of classes
 MOST_REGIONS = 8  # rows in each of the two tables of regions
 
 
@@ -54,9 +55,13 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         address=partial(link_address, link),
         outcome_words=summaries.OUTCOMES,
         variable=series_variable,
+        most_classes=MOST_CLASSES,
         **_run_context(data),
         **_variant_context(data),
         **_region_context(data),
+        probability_svg=figures.probability_figure(data.predicted.probabilities, len(data.predicted.classes))
+        if data.predicted and len(data.predicted.probabilities)
+        else "",
     )
     return page.rstrip() + "\n"
 

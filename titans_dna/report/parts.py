@@ -15,6 +15,8 @@ _PARTS = {
     "tracks": "track",
     "all-SNVs": "track",
     "embeddings": "embeddings",
+    "classes": "classes",
+    "copies": "copies",
 }
 
 
@@ -36,18 +38,17 @@ def part_of(path: Path) -> str:
     if found is not None and found.holds == "scores":
         names = {column.name for column in open_scores(path).columns}
         return "variants" if {"position", "llr"} <= names else "regions"
-    if found is not None and found.holds == "figures":
-        return _part_of_figures(path)
+    if found is not None and found.holds == "figures" and (part := _part_of_figures(path)):
+        return part
     what = f"holds {HOLDS[found.holds]}, which a report does not show" if found else "is of no known kind"
     raise ConfigError(f"{path}: {what}; name its part by an option")
 
 
 def _part_of_figures(path: Path) -> str:
-    """Return which of the three kinds of JSON this is: a sample's statistics, a classifier's test, or an evaluation."""
+    """Return whether JSON is a sample's statistics, a classifier's test, or an evaluation; "" if it is none of them."""
     try:
         found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except ValueError:
         return "evaluation"  # whose reader says what is wrong
-    if isinstance(found, dict) and "sample" in found:
-        return "samples"
-    return "classifier" if isinstance(found, dict) and "training_examples" in found else "evaluation"
+    marks = {"sample": "samples", "training_examples": "classifier", "bits_per_base": "evaluation"}
+    return next((part for mark, part in marks.items() if isinstance(found, dict) and mark in found), "")

@@ -8,7 +8,9 @@
                                   "average_precision"}, ...]},
      "regions": {"regions", "outcomes": {OUTCOME: regions}, "bits_per_base": {QUANTILE: bits}},
      "tracks": {KIND: {"covered_bp", "contig", "mean"}},
-     "embeddings": {"regions", "width"}}
+     "embeddings": {"regions", "width"},
+     "classes": {"rows", "outcomes": {OUTCOME: rows}, "predicted": {CLASS: rows}, "labelled", "accuracy"},
+     "copies": {"stretches", "stretches_bp", "inverted", "sources": {SOURCE: stretches}}}
 
 A part that was not given is left out; a figure that is not defined is null. Quantiles are keyed "0.01" to "0.99".
 """
@@ -25,6 +27,7 @@ from numpy.typing import ArrayLike
 
 from titans_dna.errors import ConfigError
 from titans_dna.report.gather import ReportData
+from titans_dna.report.predictions import PredictedClasses
 from titans_dna.report.summaries import truth_rows
 from titans_dna.report.track import TrackProfile
 from titans_dna.version import __version__
@@ -61,6 +64,13 @@ def sample_statistics(sample: str, data: ReportData, holdout: Collection[str] = 
         found["tracks"] = _tracks(data.tracks)
     if data.embedded:
         found["embeddings"] = {"regions": data.embedded.count, "width": data.embedded.width}
+    if data.predicted:
+        found["classes"] = _classes(data.predicted)
+    if data.copies:
+        found["copies"] = {
+            "stretches": data.copies.count, "stretches_bp": data.copies.stretches_bp, "inverted": data.copies.inverted,
+            "sources": dict(data.copies.sources),
+        }  # fmt: skip
     return found
 
 
@@ -81,6 +91,16 @@ def _variants(data: ReportData, holdout: Collection[str]) -> dict[str, Any]:
         "llr": _quantiles(data.variants.llr),
         "strand_correlation": _known(data.variants.strand_correlation),
         "separation": separation,
+    }
+
+
+def _classes(predicted: PredictedClasses) -> dict[str, Any]:
+    return {
+        "rows": sum(predicted.outcomes.values()),
+        "outcomes": dict(predicted.outcomes),
+        "predicted": dict(predicted.predicted),
+        "labelled": predicted.labelled,
+        "accuracy": predicted.right / predicted.labelled if predicted.labelled else None,
     }
 
 

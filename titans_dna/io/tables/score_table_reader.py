@@ -26,6 +26,10 @@ _SCORES = {
     "relatives_other", "bits_without_relatives", "bits_without_stretch",
     "bits_from_stretch",
 }  # fmt: skip
+_OF_COPIES = {  # columns of a BEDPE of copies that are no text
+    "start1": "integer", "end1": "integer", "start2": "integer", "end2": "integer", "score": "integer",
+    "identity": "score",
+}  # fmt: skip
 _MISSING = ("NA", "", ".")
 
 
@@ -94,6 +98,8 @@ def kind_of(name: str, names: Sequence[str]) -> str:
     >>> kind_of("llr", ["contig", "llr"]), kind_of("surprise_layer2", ["contig", "start", "surprise_layer2"])
     ('score', 'score')
     """
+    if list(names[:1]) == ["chrom1"]:
+        return _OF_COPIES.get(name, "text")
     if name in _INTEGERS:
         return "integer"
     of_tracks = list(names[:2]) == ["contig", "start"] and list(names[2:3]) != ["end"] and name != "contig"

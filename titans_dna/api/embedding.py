@@ -1,0 +1,93 @@
+"""Vectors of sequences and of regions of a genome, and what became of each, by what the command line calls."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from titans_dna.api.regions import is_single_region, iterate_regions
+from titans_dna.api.sequences import opened, read_sequences
+from titans_dna.errors import ConfigError
+from titans_dna.genome.shard import WHOLE
+from titans_dna.inference.embed import EmbedOptions
+from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import PlacedRegion, tiled
+from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.io.embeddings.reader import open_embeddings
+from titans_dna.io.sequence.bam import Read
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
+
+logger = logging.getLogger(__name__)
+
+GOOD = "embedded"  # outcome of an input that has a vector
+Vectors = np.ndarray | list[np.ndarray]
+Windows = tuple[int | None, int | None]  # bases of a window, and from one to the next
+
+
+def embed(
+    model: SequenceModel, inputs: Any, fasta: Any, options: EmbedOptions, windows: Windows
+) -> tuple[Vectors, np.ndarray | str]:
+    """Return the vectors of sequences, or of regions of a genome, and their outcomes (see `Model.embed`).
+
+    A single input has a vector and an outcome of its own, not a row of several.
+    """
+    if fasta is None:
+        if windows[0] is not None:
+            raise ConfigError("sequences have no windows; give a fasta, or leave window_bp out")
+        read, single = read_sequences(inputs)
+        found, outcomes = embed_sequences(model, read, options)
+    else:
+        single = windows[0] is None and is_single_region(inputs)
+        with opened(fasta) as genome:
+            found, outcomes = embed_regions(model, genome, inputs, options, windows)
+    bad = [outcome for outcome in outcomes if outcome != GOOD]
+    if bad:
+        reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
+        logger.warning("%s of %s inputs have no vector: %s", f"{len(bad):,}", f"{len(outcomes):,}", reasons)
+    return (found[0], outcomes[0]) if single else (found, np.array(outcomes, dtype=np.str_))
+
+
+def embed_sequences(
+    model: SequenceModel, sequences: Sequence[bytes], options: EmbedOptions
+) -> tuple[Vectors, list[str]]:
+    """Return the vectors of sequences, each read by itself, and what became of each."""
+    reads = [Read(str(n), "sequence", 0, len(bases), "+", bases, 0) for n, bases in enumerate(sequences)]
+    blocks = list(embed_reads(model, reads, options))
+    outcomes = [outcome for block in blocks for outcome in block.outcomes]
+    numbers = options.columns(model) * options.pooling.bins
+    vectors = [np.zeros((0, numbers), np.float32), *(block.vectors for block in blocks)]
+    counts = [len(bases) for bases in sequences] if options.pooling.ragged else None
+    return _divided(np.concatenate(vectors), counts), outcomes
+
+
+def embed_regions(
+    model: SequenceModel, genome: Genome, given: Any, options: EmbedOptions, windows: Windows
+) -> tuple[Vectors, list[str]]:
+    """Return the vectors of regions of a genome, and what became of each."""
+    window_bp, stride_bp = windows
+    placed: Iterator[PlacedRegion] = iterate_regions(genome.contigs, given)
+    if window_bp is not None:
+        placed = tiled(placed, window_bp, window_bp if stride_bp is None else stride_bp)
+    plan = plan_embeddings(placed, genome.contigs.lengths, options)
+    attributes = embedding_attributes(model, plan, WHOLE)
+    with tempfile.TemporaryDirectory() as folder:
+        output = Path(folder) / "embeddings.h5"
+        write_embeddings(output, model, genome, plan, attributes, Storage())
+        with open_embeddings(output) as embeddings:
+            counts = embeddings.counts()
+            found = _divided(embeddings.vectors(), None if counts is None else counts.tolist())
+            return found, embeddings.outcomes()
+
+
+def _divided(vectors: np.ndarray, counts: Sequence[int] | None) -> Vectors:
+    """Return a matrix as it is, or divided into one for each input where inputs have a vector for every base."""
+    if counts is None:
+        return vectors
+    return [vectors[first:last] for first, last in pairwise(np.cumsum([0, *counts]).tolist())]
