@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 import torch
 from models import default
+from read_before import state_after
 from reading import bits_along
 from sequences import ids_of
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.inference.model import SequenceModel, load_model
-from titans_dna.inference.read_before import state_after
 from titans_dna.inference.streaming import inputs_before, stream_bases
 from titans_dna.loading.genomes import open_genome
 from titans_dna.recall import CopyMemory, RecallState, recall, unpack

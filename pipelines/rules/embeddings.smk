@@ -18,7 +18,7 @@ rule embed_shard:
         f"{RESULTS}/benchmarks/embed/{{sample}}.{{shard}}-of-{{shards}}.tsv"
     conda:
         "../envs/titans-dna.yaml"
-    threads: 1
+    threads: WORKERS
     resources:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
@@ -27,7 +27,7 @@ rule embed_shard:
         model=model_of,
         pooling=config["embed"]["pooling"],
         strand=config["embed"]["strand"],
-        context=config["embed"]["context"],
+        context=config["embed"]["context"] or CONTEXT,
         dtype=config["embed"]["dtype"],
         aliases=each("--aliases", ALIASES),
         memory=lambda wildcards, input: each("--memory", input.memory),
@@ -38,6 +38,7 @@ rule embed_shard:
     shell:
         "titans-dna embed --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
         " {params.aliases} {params.reads} {params.memory} --pool {params.pooling} --strand {params.strand} --context {params.context}"
+        " --workers {threads}"
         " --dtype {params.dtype} --shard {wildcards.shard}/{wildcards.shards} --resume"
         " --device {params.device} --output {output:q} > {log:q} 2>&1"
 

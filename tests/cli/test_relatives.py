@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import titans_dna as td
+from titans_dna.genome.alphabet import reverse_complement
 
 RNG = np.random.default_rng(8)
 
@@ -199,3 +200,23 @@ def test_what_cannot_be_remembered_is_refused_in_one_line(folder, memory, model,
         assert re.search(words, result.output), (words, result.output)
         assert len(result.output.strip().splitlines()) <= 2, result.output
     assert not list(tmp_path.glob("x.*"))
+
+
+def test_copies_are_traced_without_a_network(tmp_path, run):
+    """A contig with a stretch of a stranger, then its own start once more, then a stretch of it reversed."""
+    stranger, own = bases(2_000), bases(1_000)
+    (tmp_path / "relative.fa").write_text(f">r\n{stranger}\n")
+    text = own + stranger[500:900] + own[:300] + reverse_complement(own[400:700].encode()).decode()
+    (tmp_path / "target.fa").write_text(f">t\n{text}\n>u\n{bases(500)}\n")
+    target, relative, out = tmp_path / "target.fa", tmp_path / "relative.fa", tmp_path / "origin.bedpe.gz"
+    result = run("copies", "--fasta", target, "--relatives", relative, "--output", out, "--least-bp", "100")
+    assert result.exit_code == 0, result.output
+    assert "3 copies" in result.output
+    found = td.load_model("default").remember(relative).copies(target, least_bp=100)
+    assert found["genome2"].fillna("").tolist() == ["relative.fa", "", ""]
+    assert found["strand2"].tolist() == ["+", "+", "-"]
+    for column, places in (("start1", [1000, 1400, 1700]), ("start2", [500, 0, 400])):
+        assert all(0 <= at - place < 45 for at, place in zip(found[column], places, strict=True)), found[column]
+    assert (found["identity"] == 1).all()
+    assert found["bits_saved"].tolist() == (2.0 * (found["end1"] - found["start1"])).tolist()
+    assert td.load_model("default").copies(target, contigs=["u"]).empty

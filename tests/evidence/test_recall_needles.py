@@ -11,9 +11,9 @@ import recall_needles_cells as measuring
 import recall_needles_decoding as decoding
 import recall_needles_task as task
 import torch
+from read_before import state_after
 
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.read_before import state_after
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
 from titans_dna.recall import CopyMemory, RecallForm, RecallState

@@ -67,6 +67,36 @@ def write_second(folder: Path, bases: str) -> None:
     pysam.index(str(folder / "second.bam"))
 
 
+def write_relatives_run(folder: Path, demo: Path, *, shards: int = 1) -> None:
+    """Write a piece of the demo genome; its relative is the same piece with one base in twenty changed.
+
+    The one variant changes the piece's base to the relative's.
+    """
+    from titans_dna.io.sequence.fasta import open_fasta
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with open_fasta(demo) as genome:
+        piece = np.frombuffer(genome.fetch("chrC", 0, 12_000).upper(), dtype=np.uint8)
+    random = np.random.default_rng(7)
+    drawn = random.random(len(piece)) < 0.05
+    other = np.where(drawn, random.choice(np.frombuffer(b"ACGT", np.uint8), len(piece)), piece)
+    for name, bases in (("target", piece), ("relative", other.astype(np.uint8))):
+        (folder / f"{name}.fa").write_text(f">{name}\n{bases.tobytes().decode()}\n")
+    changed = int(np.flatnonzero(piece != other)[90])  # in no repeat
+    record = f"target\t{changed + 1}\t.\t{chr(piece[changed])}\t{chr(other[changed])}\t.\t.\t."
+    head = "##fileformat=VCFv4.3\n##contig=<ID=target>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    (folder / "a.vcf").write_text(f"{head}{record}\n")
+    (folder / "a.bed").write_text("target\t5000\t6000\tpart\n")
+    (folder / "samples.tsv").write_text("sample\tvcf\tbed\none\ta.vcf\ta.bed\n")
+    settings = {
+        "samples": "samples.tsv", "results": "out", "device": "cpu", "model": "default",
+        "genome": {"fasta": "target.fa"},
+        "relatives": {"fasta": ["relative.fa"]}, "context": "window:2048", "workers": 2,
+        **{section: {"shards": shards} for section in ("score_variants", "score_regions", "embed")},
+    }  # fmt: skip
+    (folder / "my.yaml").write_text(yaml.safe_dump(settings))
+
+
 def contents(out: Path) -> dict[str, Any]:
     """Everything that two runs of the same settings must agree in, by path below the folder of results.
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from one_node_slurm import OneNodeSlurm, missing
-from small_run import contents, write_run
+from small_run import contents, write_relatives_run, write_run
 
 pytest.importorskip("snakemake_executor_plugin_slurm", reason="the slurm executor of snakemake is not installed")
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing() or "-")
@@ -104,6 +104,28 @@ def test_a_job_that_slurm_queues_again_goes_on_and_ends_in_the_same_model(tmp_pa
     local, cluster = contents(tmp_path / "local/out"), contents(tmp_path / "cluster/out")
     assert "model/model.safetensors" in local
     assert local == cluster
+
+
+@pytest.mark.slow
+def test_relatives_are_read_once_and_ranges_scored_by_many_jobs(tmp_path, project, slurm, submit, snakemake):
+    """Two shards of two workers each, on ranges of one contig; the local run has one of each."""
+    write_relatives_run(tmp_path / "local", project / "data/demo.fa")
+    write_relatives_run(tmp_path / "cluster", project / "data/demo.fa", shards=2)
+    targets = ("score_variants", "score_regions", "embed")
+    running = submit(tmp_path / "cluster", *targets)
+    output, _ = running.communicate(timeout=900)
+    assert running.returncode == 0, output[-3000:]
+    assert {job["JobState"] for job in completed(slurm)} == {"COMPLETED"}
+    words = ("--cores", 2, "--configfile", "my.yaml", "--config", "workers=1", *targets)
+    here = snakemake(tmp_path / "local", *words, path=Path(sys.executable).parent)
+    assert here.returncode == 0, here.stderr[-3000:]
+    local, cluster = contents(tmp_path / "local/out"), contents(tmp_path / "cluster/out")
+    assert local.keys() == cluster.keys() >= {"genomes/reference.tdm", "samples/one/variants.scored.vcf.gz"}
+    for found in (local, cluster):  # these two tell by which command a file was made
+        for name in ("samples/one/variants.scored.vcf.gz", "samples/one/regions.scored.tsv"):
+            found[name] = [line for line in found[name].splitlines() if b"command=" not in line]
+        found["samples/one/embeddings.h5"].pop("@command")
+    assert [name for name in local if local[name] != cluster[name]] == []
 
 
 @pytest.mark.slow

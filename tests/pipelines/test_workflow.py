@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from small_run import write_relatives_run
 
 pytest.importorskip("snakemake", reason="snakemake is not installed")
 jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not installed")
@@ -178,34 +179,9 @@ def test_relatives_are_remembered_once_and_a_sample_may_have_its_own(own, snakem
 
 @pytest.mark.slow
 def test_scores_know_the_relatives_of_the_workflow(project, tmp_path, snakemake):
-    """A piece of the demo genome; its relative is the same piece with one base in twenty changed."""
-    import numpy as np
-
     from titans_dna.io import open_embeddings, open_scores
-    from titans_dna.io.sequence.fasta import open_fasta
 
-    with open_fasta(project / "data/demo.fa") as genome:
-        piece = np.frombuffer(genome.fetch("chrC", 0, 12_000).upper(), dtype=np.uint8)
-    random = np.random.default_rng(7)
-    other = np.where(
-        random.random(len(piece)) < 0.05, random.choice(np.frombuffer(b"ACGT", np.uint8), len(piece)), piece
-    )
-    for name, bases in (("target", piece), ("relative", other.astype(np.uint8))):
-        (tmp_path / f"{name}.fa").write_text(f">{name}\n{bases.tobytes().decode()}\n")
-    changed = int(np.flatnonzero(piece != other)[90])  # in no repeat
-    ref, alt = chr(piece[changed]), chr(other[changed])
-    record = f"target\t{changed + 1}\t.\t{ref}\t{alt}\t.\t.\t."
-    head = "##fileformat=VCFv4.3\n##contig=<ID=target>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-    (tmp_path / "a.vcf").write_text(f"{head}{record}\n")
-    (tmp_path / "a.bed").write_text("target\t5000\t6000\tpart\n")
-    (tmp_path / "samples.tsv").write_text("sample\tvcf\tbed\none\ta.vcf\ta.bed\n")
-    settings = {
-        "samples": "samples.tsv", "results": "out", "device": "cpu", "model": "default",
-        "genome": {"fasta": "target.fa"},
-        "relatives": {"fasta": ["relative.fa"]}, "context": "window:2048", "workers": 2,
-        **{section: {"shards": 1} for section in ("score_variants", "score_regions", "embed")},
-    }  # fmt: skip
-    (tmp_path / "my.yaml").write_text(yaml.safe_dump(settings))
+    write_relatives_run(tmp_path, project / "data/demo.fa")
     targets = ("score_variants", "score_regions", "embed")
     done = snakemake(tmp_path, "--cores", 2, *targets, "--configfile", "my.yaml", path=Path(sys.executable).parent)
     assert done.returncode == 0, done.stderr
@@ -216,6 +192,7 @@ def test_scores_know_the_relatives_of_the_workflow(project, tmp_path, snakemake)
     assert region["bits_per_base"] < 1 < region["bits_without_relatives"]
     with open_embeddings(tmp_path / "out/samples/one/embeddings.h5") as vectors:
         assert "relative.fa" in vectors.attributes["relatives"]
+        assert vectors.attributes["context"] == "window:2048"
 
 
 def test_a_model_that_is_there_is_not_trained(own, snakemake):

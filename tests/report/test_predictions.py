@@ -10,9 +10,10 @@ from click.testing import CliRunner
 
 from titans_dna.cli import main
 from titans_dna.errors import ConfigError, FormatError
+from titans_dna.report.copies import read_copies
 from titans_dna.report.gather import ReportInputs, gather_inputs
 from titans_dna.report.page import render_page
-from titans_dna.report.predictions import read_copies, read_predictions
+from titans_dna.report.predictions import read_predictions
 
 CLASSES = """##version=0
 name	contig	start	end	label	outcome	predicted	p_a<b>	p_c

@@ -32,7 +32,7 @@ Windows = tuple[int | None, int | None]  # bases of a window, and from one to th
 
 
 def embed(
-    model: SequenceModel, inputs: Any, fasta: Any, options: EmbedOptions, windows: Windows
+    model: SequenceModel, inputs: Any, fasta: Any, options: EmbedOptions, windows: Windows, workers: int = 1
 ) -> tuple[Vectors, np.ndarray | str]:
     """Return the vectors of sequences, or of regions of a genome, and their outcomes (see `Model.embed`).
 
@@ -46,7 +46,7 @@ def embed(
     else:
         single = windows[0] is None and is_single_region(inputs)
         with opened(fasta) as genome:
-            found, outcomes = embed_regions(model, genome, inputs, options, windows)
+            found, outcomes = embed_regions(model, genome, inputs, options, windows, workers)
     bad = [outcome for outcome in outcomes if outcome != GOOD]
     if bad:
         reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
@@ -68,7 +68,7 @@ def embed_sequences(
 
 
 def embed_regions(
-    model: SequenceModel, genome: Genome, given: Any, options: EmbedOptions, windows: Windows
+    model: SequenceModel, genome: Genome, given: Any, options: EmbedOptions, windows: Windows, workers: int
 ) -> tuple[Vectors, list[str]]:
     """Return the vectors of regions of a genome, and what became of each."""
     window_bp, stride_bp = windows
@@ -79,7 +79,7 @@ def embed_regions(
     attributes = embedding_attributes(model, plan, WHOLE)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "embeddings.h5"
-        write_embeddings(output, model, genome, plan, attributes, Storage())
+        write_embeddings(output, model, genome, plan, attributes, Storage(workers=workers))
         with open_embeddings(output) as embeddings:
             counts = embeddings.counts()
             found = _divided(embeddings.vectors(), None if counts is None else counts.tolist())

@@ -11,7 +11,7 @@ import numpy as np
 from titans_dna.api.checks import check_least
 from titans_dna.api.embedding import embed
 from titans_dna.api.frames import require_pandas
-from titans_dna.api.reading import base_likelihoods, mutate, score_regions
+from titans_dna.api.reading import base_likelihoods, mutate, read_how, score_regions, trace_copies
 from titans_dna.api.relatives import remember
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
@@ -144,6 +144,7 @@ class Model:
         window_bp: int | None = None,
         stride_bp: int | None = None,
         return_outcomes: bool = False,
+        workers: int = 1,
     ) -> Any:
         """Return one vector for each sequence, or for each region of a genome.
 
@@ -172,6 +173,8 @@ class Model:
             Cut the regions into windows of so many bases, one every stride (the window if left out).
         return_outcomes
             Return what became of each input too.
+        workers
+            Processes that read windows side by side; they change no vector.
 
         Returns
         -------
@@ -202,7 +205,7 @@ class Model:
             context=Context.parse(context or ("region" if fasta is None else "contig")),
         )  # fmt: skip
         options.check(self._model)
-        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp))
+        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp), workers)
         return (found, outcomes) if return_outcomes else found
 
     def score_variants(
@@ -284,7 +287,9 @@ class Model:
         with opened(fasta) as genome:
             return score_variants(self._model, variants, genome, options, common, workers)
 
-    def score_regions(self, regions: Any, fasta: Any, *, context: str = "contig", workers: int = 1) -> pd.DataFrame:
+    def score_regions(
+        self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1
+    ) -> pd.DataFrame:
         """Score regions, each read with the memory of its whole contig before it.
 
         Parameters
@@ -294,7 +299,10 @@ class Model:
         fasta
             The genome.
         context, workers
-            As in `score_variants`.
+            As in `score_variants`; ``region`` too, which reads each region by itself.
+        without
+            Regions that the copy memory does not hold when the bits are read a second time, in windows: the columns
+            bits_without_stretch and bits_from_stretch, the difference.
 
         Returns
         -------
@@ -313,9 +321,43 @@ class Model:
         """
         require_pandas()
         with opened(fasta) as genome:
-            return score_regions(self._model, genome, regions, Context.parse(context), workers)
+            return score_regions(self._model, genome, regions, read_how(genome, context, without, workers))
 
-    def mutagenesis(self, regions: Any, fasta: Any = None, *, horizon_bp: int = 128) -> pd.DataFrame:
+    def copies(self, fasta: Any, *, contigs: Sequence[str] | None = None, least_bp: int = 32) -> pd.DataFrame:
+        """Trace where sequence comes from: stretches that the copy memory foretells, and the earlier places.
+
+        No network is run. Relatives are among the places if the model has read them (`remember`).
+
+        Parameters
+        ----------
+        fasta
+            The genome.
+        contigs
+            Names of those that are traced; None for all.
+        least_bp
+            Shorter stretches are left out.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each stretch, with the columns of BEDPE (0-based, end excluded) and identity, bits_saved and
+            genome2: the relative, "" for the genome itself.
+
+        Raises
+        ------
+        ConfigError
+            If the model has no copy memory, or pandas is not installed.
+        ContigUnknown, FormatError, InputMissing
+            If there is no such contig, or the genome cannot be read.
+        """
+        require_pandas()
+        check_least(1, least_bp=least_bp)
+        with opened(fasta) as genome:
+            return trace_copies(self._model, genome, contigs, least_bp)
+
+    def mutagenesis(
+        self, regions: Any, fasta: Any = None, *, horizon_bp: int = 128, context: str = "contig", workers: int = 1
+    ) -> pd.DataFrame:
         """Score all three single-base changes of every base by ln P(change) - ln P(reference), on both strands.
 
         Parameters
@@ -323,9 +365,11 @@ class Model:
         regions
             Regions of a genome, as in `embed`; without ``fasta`` sequences, as in `log_likelihood`.
         fasta
-            The genome; each change is scored given the whole contig.
+            The genome; each change is scored given the whole contig, or what ``context`` says.
         horizon_bp
             Bases behind a change whose probabilities count.
+        context, workers
+            As in `score_regions`.
 
         Returns
         -------
@@ -346,7 +390,7 @@ class Model:
         if fasta is None:
             return mutate(self._model, None, read_sequences(regions)[0], horizon_bp)
         with opened(fasta) as genome:
-            return mutate(self._model, genome, regions, horizon_bp)
+            return mutate(self._model, genome, regions, horizon_bp, Context.parse(context), workers)
 
     def finetune(
         self,

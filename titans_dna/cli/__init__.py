@@ -29,7 +29,7 @@ VERBS = {
     "remember": "Read genomes of relatives into a memory file.",
     "score-variants": "Score the variants of a VCF, BCF or table.",
     "score-regions": "Score regions or whole contigs, with tracks along them.",
-    "copies": "Trace where sequence comes from: earlier places and relatives.",
+    "copies": "Trace where sequence comes from, without a network.",
     "mutagenesis": "Score every single-base change of a region.",
     "embed": "Write embeddings of regions to HDF5.",
     "merge": "Make one file of the shards that several machines wrote.",

@@ -55,3 +55,19 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
         names = ", ".join(column.name for column in table.columns[:8])
         raise FormatError(f"holds no scores: no column bears the name of one. It has {names}.", path=path)
     return table
+
+
+def open_holding(path: str | os.PathLike[str], holds: str, verb: str) -> Scores:
+    """Open a file that must hold what ``verb`` writes.
+
+    Raises
+    ------
+    InputMissing
+        If the file is not there.
+    FormatError
+        If it holds something else.
+    """
+    found = sniff(path)
+    if found is None or found.holds != holds:
+        raise FormatError(f"holds no {HOLDS[holds]}. Write it with `{verb}`.", path=path)
+    return open_scores(path)

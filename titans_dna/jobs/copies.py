@@ -21,7 +21,7 @@ from titans_dna.recall.copies import Copy, find_copies
 
 COLUMNS = (
     "#chrom1", "start1", "end1", "chrom2", "start2", "end2", "name", "score", "strand1", "strand2", "identity",
-    "bits_saved", "genome2",
+    "genome2", "bits_saved",
 )  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def copies_of(model: SequenceModel, contig: str, sequence: bytes, least_bp: int)
             "#chrom1": contig, "start1": copy.start - first, "end1": copy.end - first,
             "chrom2": name, "start2": copy.source - origin, "end2": copy.source - origin + length,
             "score": round(1000 * copy.identity), "strand1": "+", "strand2": _strand(copy),
-            "identity": copy.identity, "bits_saved": copy.bits_saved, "genome2": genome,
+            "identity": copy.identity, "genome2": genome, "bits_saved": copy.bits_saved,
         }  # fmt: skip
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import NDArray
 
 from titans_dna.inference.metrics import roc_curve
+from titans_dna.report.copies import Copies
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegion
 from titans_dna.report.run import ContextBits, Evaluation, LogCurve
 from titans_dna.report.svg import INK, MUTED, RULE, SERIES, SURFACE, inline_svg
@@ -133,6 +135,44 @@ def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
         axes.set_ylim(bottom=0)
 
     return inline_svg(draw, name="scores", description="Distributions of variant scores.", height_in=3.2)
+
+
+def copies_figure(copies: Copies) -> Markup:
+    """Draw the stretches of one contig against the places that they come from, as a dot plot; a panel for each source.
+
+    A copy on the same strand rises, an inverted one falls. In the panel of the contig itself, the diagonal is the
+    contig read against itself, and all copies lie below it.
+    """
+
+    def draw(*panels: Axes) -> None:
+        for axes, source in zip(panels, copies.drawn, strict=True):
+            lines = [
+                ((one.start, one.source_end if one.inverted else one.source_start),
+                 (one.end, one.source_start if one.inverted else one.source_end))
+                for one in source.stretches
+            ]  # fmt: skip
+            colours = [SERIES[1] if one.inverted else SERIES[0] for one in source.stretches]
+            # Round ends keep a stretch visible that is shorter than a point of the picture.
+            axes.add_collection(LineCollection(lines, colors=colours, linewidths=1.4, capstyle="round"))
+            axes.autoscale_view()
+            if not source.genome:
+                high = axes.get_xlim()[1]
+                axes.plot([0, high], [0, high], color=MUTED, linewidth=0.7, linestyle=(0, (4, 3)), scalex=False)
+            axes.set_title(source.genome or "this contig", loc="left", fontsize=8.5)
+            axes.set_ylabel(f"base of {_shortened(source.name)}")
+            for axis in (axes.xaxis, axes.yaxis):
+                axis.set_major_locator(MaxNLocator(5, integer=True))
+                axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        panels[-1].set_xlabel(f"base of {_shortened(copies.contig)}")
+
+    text = "Where the stretches of one contig come from: place on the contig against place of the source."
+    rows = (1.0,) * len(copies.drawn)
+    return inline_svg(draw, name="copies", description=text, width_in=8.4, height_in=0.5 + 2.6 * len(rows), rows=rows)
+
+
+def _shortened(name: str) -> str:
+    """Return a name that is no longer than an axis."""
+    return name if len(name) <= 28 else name[:27] + "…"
 
 
 def probability_figure(values: NDArray[np.float64], classes: int) -> Markup:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from titans_dna.errors import ConfigError
-from titans_dna.report.predictions import Copies, PredictedClasses, read_copies, read_predictions
+from titans_dna.report.copies import Copies, read_copies
+from titans_dna.report.predictions import PredictedClasses, read_predictions
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import (
     Classifier,

@@ -56,6 +56,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         outcome_words=summaries.OUTCOMES,
         variable=series_variable,
         most_classes=MOST_CLASSES,
+        copies_svg=figures.copies_figure(data.copies) if data.copies and data.copies.drawn else "",
         **_run_context(data),
         **_variant_context(data),
         **_region_context(data),

@@ -28,7 +28,7 @@ _SCORES = {
 }  # fmt: skip
 _OF_COPIES = {  # columns of a BEDPE of copies that are no text
     "start1": "integer", "end1": "integer", "start2": "integer", "end2": "integer", "score": "integer",
-    "identity": "score",
+    "identity": "score", "bits_saved": "score",
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
 

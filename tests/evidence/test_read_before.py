@@ -7,20 +7,32 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from read_before import state_after
+from toy import CONFIG
 
 from titans_dna.errors import ConfigError
-from titans_dna.inference.read_before import state_after
+from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
+from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import select
 from titans_dna.ops.state import map_tensors
 from titans_dna.recall import RecallForm
+from titans_dna.tokenizers import NucleotideTokenizer
 
 SETTLED = 200  # bases after which no place is followed that was found before the network began
 
 
+def made(**changes) -> SequenceModel:
+    torch.manual_seed(11)
+    backbone = Backbone(replace(CONFIG, vocabulary=len(NucleotideTokenizer().vocabulary), **changes))
+    torch.nn.init.normal_(backbone.head.weight, std=0.5)
+    backbone.eval().requires_grad_(False)
+    return SequenceModel(backbone=backbone, tokenizer=NucleotideTokenizer(), name="toy", weights_sha256="0" * 64)
+
+
 @pytest.fixture(scope="module")
-def model(make_model):
-    return make_model(recall=RecallForm(index_bits=16))
+def model():
+    return made(recall=RecallForm(index_bits=16))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +114,6 @@ def test_nothing_read_before_is_a_stream_at_its_start(model, contig):
     assert len(state_after(model, [contig[:0]], context_tokens=5).recall.streams) == 1
 
 
-def test_a_model_without_a_copy_memory_is_refused(make_model, contig):
+def test_a_model_without_a_copy_memory_is_refused(contig):
     with pytest.raises(ConfigError, match="toy has no copy memory"):
-        state_after(replace(make_model(), name="toy"), [contig])
+        state_after(made(), [contig])
