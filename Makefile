@@ -1,5 +1,6 @@
 # make demo: the main job on the bundled input. make test: the whole suite. Both set up .venv first.
 # make evidence: what the documentation claims, tested at a small budget, into build/evidence.
+# make tutorials: the tutorials that need real genomes.
 # make docs: the documentation, into build/docs. make wheel: build the wheel and try it in an empty environment.
 # make sdist: the source distribution of the last commit, into dist, and its checksum into the conda recipe.
 
@@ -16,7 +17,7 @@ RESULTS := results/demo
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test test-slurm evidence lint docs wheel sdist install clean distclean
+.PHONY: demo test test-slurm evidence tutorials lint docs wheel sdist install clean distclean
 .DEFAULT_GOAL := demo
 .DELETE_ON_ERROR:
 
@@ -48,6 +49,10 @@ test-slurm: $(STAMP)
 
 evidence: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/evidence/run.py --budget small
+
+# The tutorials on real genomes, where these are beside the project; all others are run by the tests.
+tutorials: $(STAMP)
+	test ! -d ../shared/data || $(BIN)/python docs/commands.py --real docs/pages/tutorials/relatives.md docs/pages/tutorials/copies.md
 
 docs: $(VENV)/.docs-installed
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --clean --config-file docs/mkdocs.yml

@@ -95,7 +95,7 @@ def test_no_rows_and_other_files(tables, tmp_path):
     assert "0 of 0 rows have a class" in words(page)
     with pytest.raises(FormatError, match=r"holds no predicted classes\. Write it with `titans-dna predict`"):
         read_predictions(tables[1])
-    with pytest.raises(FormatError, match=r"holds no copies\. Write it with `titans-dna score-regions --copies`"):
+    with pytest.raises(FormatError, match=r"holds no stretches and .*\. Write it with `titans-dna copies`"):
         read_copies(tables[0])
 
 
@@ -105,3 +105,35 @@ def test_figures_that_a_report_does_not_show_are_named(tmp_path):
     (tmp_path / "training.json").write_text('{"steps": 3}')
     with pytest.raises(ConfigError, match="holds figures of an evaluation, a classifier or a sample, which a report"):
         part_of(tmp_path / "training.json")
+
+
+def test_the_picture_has_a_panel_for_each_source_of_the_contig_with_most_copies(tmp_path):
+    from titans_dna.report.figures import copies_figure
+
+    head = COPIES.splitlines(keepends=True)[:2]
+    rows = [
+        ("c", 1000, 1600, "c", 100, 700, "+", ""), ("c", 2000, 2300, "c", 500, 800, "-", ""),
+        ("c", 3000, 3900, "k", 0, 900, "+", "kin.fa"), ("d", 50, 90, "d", 0, 40, "+", ""),
+    ]  # fmt: skip
+    names = head[1].lstrip("#").rstrip().split("\t")
+    lines = []
+    for n, (c, s, e, c2, s2, e2, strand, genome) in enumerate(rows):
+        told = dict(zip(("chrom1", "start1", "end1", "chrom2", "start2", "end2"), (c, s, e, c2, s2, e2), strict=True))
+        told |= {
+            "name": f"copy{n}",
+            "score": 900,
+            "strand1": "+",
+            "strand2": strand,
+            "identity": 0.9,
+            "genome2": genome,
+        }
+        lines.append("\t".join(str(told.get(name, "")) for name in names) + "\n")
+    (tmp_path / "c.bedpe").write_text("".join([*head, *lines]))
+    found = read_copies(tmp_path / "c.bedpe")
+    assert found.contig == "c"
+    assert [(each.genome, each.name, len(each.stretches)) for each in found.drawn] == [("", "c", 2), ("kin.fa", "k", 1)]
+    svg = str(copies_figure(found))
+    assert svg.count("this contig") == 1
+    assert "kin.fa" in svg
+    assert svg.count("var(--series-1)") >= 2  # copies on the same strand, in both panels
+    assert svg.count("var(--series-2)") >= 1  # the inverted one
