@@ -258,6 +258,26 @@ def rows_of(
     return [name, relatives, chosen, *told, interval(changes, scores, even, seed)]
 
 
+def brca1_row(data: Path) -> list[Any]:
+    """Return what the tolerance tells where no relative is at hand: BRCA1 by measured function, class by class."""
+    names = {"missense": "Missense", "splice_site": "Canonical_splice"}
+    scores: dict[str, dict[str, list[float]]] = {kind: {"LOF": [], "FUNC": []} for kind in names}
+    with open_fasta(data / "human/hg19_brca1_region.fa") as fasta:
+        text = fasta.sequence(fasta.contigs.names[0]).upper()
+    with (data / "human/hg19_brca1_sge.vcf").open() as vcf:
+        for line in vcf:
+            if line.startswith("#"):
+                continue
+            _, position, _, ref, alt, _, _, info = line.rstrip().split("\t")
+            told, at = dict(pair.split("=") for pair in info.split(";")), int(position) - 1
+            for kind, name in names.items():
+                if told["CSQ_CLASS"] == name and told["CLASS"] in scores[kind]:
+                    change = tolerance(np.zeros(3), text[at - 1 : at], (ref + alt).encode(), text[at + 1 : at + 2])
+                    scores[kind][told["CLASS"]].append(change)
+    found = [round(_auroc(-np.array(x["LOF"]), -np.array(x["FUNC"])), 3) for x in scores.values()]
+    return ["tolerance, BRCA1: loss of function against functional", "none", "-", "-", *found, "-"]
+
+
 def measure(setting: Setting, scored: dict[str, Path]) -> tuple[list[list[Any]], list[dict[str, str]]]:
     """Return the rows and the claims of the full budget."""
     human, others = mammals(setting.data)
@@ -299,6 +319,7 @@ def measure(setting: Setting, scored: dict[str, Path]) -> tuple[list[list[Any]],
         rows.append(
             rows_of(f"{rule}, {GENES} genes of E. coli K-12", "E. coli W", bacteria, scores, setting.seed, False)
         )
+    rows.append(brca1_row(setting.data))
     return rows, claims
 
 
