@@ -14,6 +14,8 @@ import torch
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.memory import NeuralMemory, Tokens
 from titans_dna.model.state import BlockState, NeuralMemoryState, StreamState
+from titans_dna.recall import RecallLanes
+from titans_dna.recall.memory import NO_PLACES
 
 
 @contextmanager
@@ -41,7 +43,13 @@ def forget(model: Backbone, state: StreamState) -> StreamState:
     """
     start = model.initial_state(state.recent.shape[0])
     blocks = tuple(_forgotten(*pair) for pair in zip(state.blocks, start.blocks, strict=True))
-    return replace(state, blocks=blocks, recall=state.recall and state.recall.forget())
+    return replace(state, blocks=blocks, recall=state.recall and _without_places(state.recall))
+
+
+def _without_places(readers: RecallLanes) -> RecallLanes:
+    """Return readers that stand where these do and recall nothing from before."""
+    streams = (replace(state, floor=state.position, places=NO_PLACES) for state in readers.streams)
+    return replace(readers, streams=tuple(streams))
 
 
 def _forgotten(state: BlockState, start: BlockState) -> BlockState:

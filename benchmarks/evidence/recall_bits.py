@@ -20,13 +20,14 @@ import torch
 from models import default
 from read_before import state_after
 from reading import bits_along
+from records import unpack
 from sequences import ids_of
 from setting import COLOURS, DEMO, INK, Setting, claim, one_thread, plotting, read_setting, save_figure
 
 from titans_dna.inference.model import SequenceModel, load_model
 from titans_dna.inference.streaming import inputs_before, stream_bases
 from titans_dna.loading.genomes import open_genome
-from titans_dna.recall import CopyMemory, RecallState, recall, unpack
+from titans_dna.recall import CopyMemory, RecallState, recall
 
 MEMORY = ("carried", "reset", "no copies", "frozen")
 NEAR_BP = (1_000, 10_000, 100_000)  # borders of the distances that are told apart

@@ -15,12 +15,13 @@ from needle_task import BASES, Ids
 from read_before import state_after
 from recall_needles_decoding import by_network, by_rule, decode
 from recall_needles_task import DEPTHS, Cell, Haystack, make_haystack
+from records import unpack
 from setting import DEMO, Setting
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.model.state import StreamState, select
-from titans_dna.recall import recall, unpack
+from titans_dna.recall import recall
 from titans_dna.tokenizers import NucleotideTokenizer
 
 CONTEXT_TOKENS = 8192  # that the network reads before the question; the copy memory reads all

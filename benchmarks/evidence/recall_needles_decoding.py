@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from records import unpack
 
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState
-from titans_dna.recall import Found, RecallState, recall, unpack
+from titans_dna.recall import Found, RecallState, recall
 
 Read = Callable[[np.ndarray, Any], tuple[np.ndarray, Any]]  # ids (B, T) and a state to the next base (B,) and a state
 

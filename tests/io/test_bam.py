@@ -90,18 +90,6 @@ def test_reads_of_a_region_with_filters_orientation_and_clipping(tmp_path):
             list(reads.reads(Interval("chr9", 0, 5)))
 
 
-def test_depth_counts_what_counts(tmp_path):
-    with open_reads(write_bam(tmp_path / "a.bam")) as reads:
-        depth = reads.depth(Interval("chr1", 0, 9999))
-        assert depth.shape == (3000,)
-        assert depth[:500].sum() == 0
-        assert depth[500:505].tolist() == [1] * 5
-        assert depth[1000] == 20
-        assert depth[DELETED[0]] < depth[DELETED[0] - 1]
-        assert reads.depth(Interval("chr1", 515, 516), keep=ReadFilter(duplicates=True))[0] == depth[515] + 1
-        assert reads.depth(Interval("chr2", 0, 50)).tolist() == [0] * 50
-
-
 def test_a_sample_genome_has_its_variants_in_the_references_coordinates(tmp_path, genome):
     with SampleGenome(genome, open_reads(write_bam(tmp_path / "a.bam"))) as sample:
         assert isinstance(sample, Genome)
@@ -163,7 +151,6 @@ def test_unsorted_sam_and_missing_or_old_indexes_are_mended_in_the_cache(tmp_pat
             found = sorted(r.name for r in reads.reads(Interval("chr1", 900, 1100)))
             expected = expected or found
             assert found == expected, path
-            assert reads.depth(Interval("chr1", 1000, 1001))[0]
     assert "is older than" in caplog.text
     assert sorted(tmp_path.iterdir()) == before
 
@@ -181,7 +168,6 @@ def test_cram_reads_with_its_reference_and_with_no_other(tmp_path, write, genome
             assert {r.name: r for r in reads.reads(Interval("chr1", 500, 510))}["r1"].sequence == REFERENCE[
                 505:605
             ].encode()
-            assert reads.depth(Interval("chr1", 1000, 1001))[0] == 20
             assert chr(SampleGenome(fasta, reads).fetch("chr1", SNV, SNV + 1)[0]) != REFERENCE[SNV]
             assert SampleGenome(fasta, reads, fill="n").fetch("chr1", 0, 5) == b"NNNNN"
     assert sorted(tmp_path.iterdir()) == before
@@ -237,14 +223,6 @@ def test_a_real_sample_reads_and_calls_as_samtools_does(shared_data):
     path = shared_data / "reads" / "NA12878.20.21.bam"
     with open_reads(path) as reads:
         region = Interval("20", 10_000_000, 10_002_000)
-        depth = reads.depth(region)
-        counts = np.zeros(region.length_bp, np.int32)
-        with pysam.AlignmentFile(str(path)) as file:
-            for record in file.fetch("20", region.start, region.end):
-                if not record.flag & (4 | 256 | 512 | 1024):
-                    for start, end in record.get_blocks():
-                        counts[max(start - region.start, 0) : max(end - region.start, 0)] += 1
-        assert np.array_equal(depth, counts)
         text = consensus_sequence(reads, region)
         assert len(text) > 1900
         assert text.count(b"N") < 200
@@ -284,7 +262,6 @@ def test_real_reads_are_the_same_from_bam_and_from_cram(shared_data, real_cram):
             for region in whole:
                 assert list(reads.reads(region)) == list(bam.reads(region))
                 assert reads.left_out["duplicate"] == bam.left_out["duplicate"] > 0
-                assert np.array_equal(reads.depth(region), bam.depth(region))
                 known = replace(region, start=FIRST + 100)  # a CRAM's NM tags are told anew, of N too
                 assert consensus_sequence(reads, known) == consensus_sequence(bam, known)
             count = sum(1 for region in whole for _ in reads.reads(region, keep=every, clipped=True))

@@ -5,10 +5,8 @@ from __future__ import annotations
 from titans_dna.recall.form import RecallForm
 from titans_dna.recall.lanes import RecallLanes
 from titans_dna.recall.memory import CopyMemory, Found, RecallState, recall
-from titans_dna.recall.record import Records, unpack
 from titans_dna.recall.relatives import ReadContig, Relatives
 
 __all__ = [
-    "CopyMemory", "Found", "ReadContig", "RecallForm", "RecallLanes", "RecallState", "Records", "Relatives", "recall",
-    "unpack",
+    "CopyMemory", "Found", "ReadContig", "RecallForm", "RecallLanes", "RecallState", "Relatives", "recall",
 ]  # fmt: skip

@@ -124,10 +124,6 @@ class RecallLanes:
         """Return readers that stand where these do and read on in memories of their own."""
         return replace(self, streams=tuple(replace(state, leaves=True) for state in self.streams))
 
-    def forget(self) -> RecallLanes:
-        """Return readers that stand where these do and recall nothing from before."""
-        return replace(self, streams=tuple(state.forget() for state in self.streams))
-
     @staticmethod
     def _with(rows: Sequence[tuple[RecallLanes, int]]) -> RecallLanes:
         sums = tuple(part.checksums[row] for part, row in rows if part.checksums)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Self
 
@@ -75,12 +75,6 @@ class CopyMemory:
         ends = np.zeros(1 if self.form.numbered(sample_every) else SMALL, dtype=np.uint32)
         tables = [np.zeros(SMALL, dtype=np.uint32) for _ in range(3)]
         return (tables[0], tables[1], tables[2], ends)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the memory's arrays take, pages that were never touched among them."""
-        arrays = [self._tape, self._gaps, *(array for index in self._indexes for array in index)]
-        return sum(array.nbytes for array in arrays)
 
     @property
     def store(self) -> tuple[np.ndarray, np.ndarray]:
@@ -321,10 +315,6 @@ class RecallState:
     floor: int = 0  # nothing before this position is recalled
     places: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (n, 4) position, direction, outcomes, run
     leaves: bool = False  # what is read next goes to a memory of its own, even where this one ends here
-
-    def forget(self) -> RecallState:
-        """Return the state of a reader that stands here and remembers nothing."""
-        return replace(self, floor=self.position, places=NO_PLACES)
 
 
 @dataclass(frozen=True, kw_only=True)

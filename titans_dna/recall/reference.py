@@ -80,10 +80,6 @@ class ReferenceRecall:
         base = self._foretold(best.position, best.direction)
         return [place for place in self.places if self._foretold(place.position, place.direction) == base]
 
-    def forget(self) -> None:
-        """Recall nothing of what was read so far."""
-        self.floor, self.places = len(self.tape), []
-
     def _write(self, start: int, end: int) -> None:
         for at in range(max(0, start), end):
             for kind, k in enumerate(map(len, self.form.words)):

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from titans_dna.errors import ConfigError
-from titans_dna.tokenizers.base import BASES, SPECIALS, BaseIds, Buffer, Ids, base_ids, check_ids, soft_mask
+from titans_dna.tokenizers.base import BASES, SPECIALS, BaseIds, Buffer, Ids, base_ids, check_ids
 
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
@@ -70,11 +70,6 @@ class NucleotideTokenizer:
         ends = np.cumsum(covers, dtype=np.int64)
         starts = ends - covers
         return np.stack([starts, ends], axis=1)
-
-    @staticmethod
-    def soft_mask(sequence: Buffer) -> np.ndarray[Any, np.dtype[np.bool_]]:
-        """Tell which bases are in lower case, (bases,) bool."""
-        return soft_mask(sequence)
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings from which the same tokenizer can be made again."""

@@ -1,4 +1,4 @@
-"""Aligned reads of BAM, CRAM and SAM: the reads of a region as sequence, and which bases they cover.
+"""Aligned reads of BAM, CRAM and SAM: the reads of a region as sequence.
 
 The file is read in place. If its index is missing or outdated, one is made in the cache. SAM files, and files that are
 not sorted by coordinate, are sorted into a BAM in the cache, once. CRAM needs the reference with which it was made:
@@ -22,8 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from titans_dna.errors import FormatError, IndexStale, InputMissing, ReferenceMismatch
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.contigs import ContigTable
@@ -36,7 +34,6 @@ from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
 logger = logging.getLogger(__name__)
 
-_TILE = 1 << 20  # bases whose depth is computed at once
 _BAI_LIMIT = 1 << 29  # bases that a .bai index can address
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
 _REASONS = {
@@ -157,34 +154,6 @@ class AlignedReads(Closing):
             raise FormatError(
                 f"a record near {place} cannot be read ({error}). Copy the file again.", path=self.path
             ) from None
-
-    def depth(self, interval: Interval, *, keep: ReadFilter = ReadFilter()) -> np.ndarray[Any, np.dtype[np.int32]]:
-        """Count the reads over every base of an interval, (bases,) int32; deleted bases are not covered.
-
-        Parameters
-        ----------
-        interval
-            Where; the contig may be an alias. It is clamped to the contig.
-        keep
-            Which reads.
-        """
-        place = self.contigs.place(interval)
-        counts = np.zeros(place.length_bp, np.int32)
-        for start in range(place.start, place.end, _TILE):
-            end = min(start + _TILE, place.end)
-            text = self.samtools(
-                "depth",
-                *("-a", "-r", f"{{{place.contig}}}:{start + 1}-{end}"),
-                *("-Q", str(keep.min_mapping_quality), "-G", str(keep.excluded_flags)),
-                *("-g", str(0xFFF & ~keep.excluded_flags)),
-            )
-            if text:
-                # Parsing only numbers is faster than splitting every line, so the contig's name is cut out first.
-                name = text[: text.index("\t") + 1]  # the same on every line
-                numbers = ("\n" + text).replace("\n" + name, "\n")
-                table = np.fromstring(numbers, np.int64, sep=" ").reshape(-1, 2)
-                counts[table[:, 0] - 1 - place.start] = table[:, 1]
-        return counts
 
     def samtools(self, command: str, *arguments: str) -> str:
         """Run a command of samtools on the file through pysam, and return what it prints.
