@@ -166,8 +166,8 @@ class Model:
         ----------
         inputs
             Without ``fasta``: sequences, as in `log_likelihood`. With it: regions as text, `Interval`, tuples (contig,
-            start, end), a frame with columns contig, start and end, the path of a BED or GTF file, or None for whole
-            contigs.
+            start, end), a frame with columns contig, start and end, the path of a BED or GTF file (of GTF and GFF the
+            exons; ``read_intervals(path, feature="gene")`` takes other features), or None for whole contigs.
         fasta
             The genome of the regions.
         pooling

@@ -8,7 +8,7 @@ that says why it cannot be used.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
-from titans_dna.io.intervals.bed import iterate_records
+from titans_dna.io.intervals.bed import EXON, iterate_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,8 +78,12 @@ def parse_region(contigs: ContigTable, text: str) -> PlacedRegion:
     return place_interval(contigs, Interval.parse(text, _Resolving(contigs)))
 
 
-def place_file(contigs: ContigTable, path: Path) -> Iterator[PlacedRegion]:
+def place_file(
+    contigs: ContigTable, path: Path, *, feature: str | Collection[str] | None = EXON
+) -> Iterator[PlacedRegion]:
     """Yield the regions of a BED or GTF file; a broken line is a region that cannot be used.
+
+    ``feature`` is that of `titans_dna.io.intervals.bed.read_intervals`.
 
     Raises
     ------
@@ -89,7 +93,7 @@ def place_file(contigs: ContigTable, path: Path) -> Iterator[PlacedRegion]:
         If the file is not there.
     """
     broken, good = None, False
-    for record in iterate_records(path):
+    for record in iterate_records(path, feature=feature):
         if record.problem:
             broken = broken or record
             yield _malformed(f"line {record.line} is {record.problem}")

@@ -8,13 +8,16 @@ from pathlib import Path
 import click
 
 from titans_dna.api.regions import MALFORMED, parse_region, place_file
+from titans_dna.cli.options import RegionFile
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
 from titans_dna.io.sequence.bam import AlignedReads
 from titans_dna.io.sequence.fasta import Genome
 
 
-def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> list[PlacedRegion]:
+def place_regions(
+    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
+) -> list[PlacedRegion]:
     """Return the regions of a BED or GTF file, then those of ``--region``; all contigs if neither is given.
 
     Raises
@@ -25,10 +28,13 @@ def place_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Seque
     return list(iterate_regions(fasta, bed, regions))
 
 
-def iterate_regions(fasta: Genome | AlignedReads, bed: Path | None, regions: Sequence[str]) -> Iterator[PlacedRegion]:
+def iterate_regions(
+    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
+) -> Iterator[PlacedRegion]:
     """Yield the regions of `place_regions` one by one; a malformed line of the file is a region without a place."""
     if bed is not None:
-        yield from place_file(fasta.contigs, bed)
+        file = RegionFile(bed) if isinstance(bed, Path) else bed
+        yield from place_file(fasta.contigs, file.path, feature=file.features)
     for text in regions:
         yield parse_region(fasta.contigs, text)
     if bed is None and not regions:
