@@ -59,6 +59,13 @@ def test_the_genes_of_a_bacterium_are_read_and_its_few_exons_are_named_as_such(s
     assert "lines of type exon are read: 207; left out are: gene 4,494, CDS 4,337, pseudogene 145" in caplog.text
 
 
+def test_what_has_no_strand_has_a_dot_or_the_star_of_r(write):
+    text = "c\t0\t5\ta\t0\t*\nc\t0\t5\tb\t0\t.\n"
+    assert [i.strand for i in read_intervals(write("a.bed", text))] == [".", "."]
+    gtf = "".join(f"c\tx\texon\t1\t5\t.\t{strand}\t.\tgene_id G\n" for strand in "*.?")
+    assert [i.strand for i in read_intervals(write("a.gtf", gtf))] == [".", ".", "."]
+
+
 def test_blocks_of_bed12_are_exons(shared_data):
     path = shared_data / "torture" / "fasta" / "gene.bed12"
     (whole,), parts = read_intervals(path), read_intervals(path, blocks=True)

@@ -18,6 +18,7 @@ from titans_dna.api.variants import score_variants
 from titans_dna.errors import ConfigError
 from titans_dna.inference.embed import STRANDS, EmbedOptions
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import CLIPPED
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.windows import Context
 from titans_dna.jobs.variant_scores import ScoringOptions
@@ -303,7 +304,7 @@ class Model:
             return score_variants(self._model, variants, genome, options, common, workers)
 
     def score_regions(self, regions: Any, fasta: Any, *, context: str = "contig", workers: int = 1) -> pd.DataFrame:
-        """Score regions, each read with the memory of its whole contig before it.
+        """Score regions, each read on the forward strand with the memory of its whole contig before it.
 
         Parameters
         ----------
@@ -319,8 +320,8 @@ class Model:
         pandas.DataFrame
             One row for each region in the order of the input: contig, start, end (0-based, end excluded), name, strand,
             bases (known ones), log_likelihood (nats), bits_per_base, memory_surprise (mean loss of the memories),
-            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, or why it is not. Of a model with
-            relatives, in windows, also bits_without_relatives.
+            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, ``clipped`` (scored up to the end
+            of its contig), or why it has no score. Of a model with relatives, in windows, also bits_without_relatives.
 
         Raises
         ------
@@ -423,7 +424,9 @@ def _check_least(least: int, **numbers: int) -> None:
 
 def _warn_without(outcomes: Sequence[str], good: str) -> None:
     """Log how many inputs have no vector, and why."""
-    bad = [outcome for outcome in outcomes if outcome != good]
+    if clipped := sum(outcome == CLIPPED for outcome in outcomes):
+        logger.warning("%s of %s inputs end beyond their contig and are clipped", f"{clipped:,}", f"{len(outcomes):,}")
+    bad = [outcome for outcome in outcomes if outcome not in (good, CLIPPED)]
     if bad:
         reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
         logger.warning("%s of %s inputs have no vector: %s", f"{len(bad):,}", f"{len(outcomes):,}", reasons)

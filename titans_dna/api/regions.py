@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any
 
 from titans_dna.api.frames import find_column, is_frame, is_missing
 from titans_dna.api.sequences import names_file
-from titans_dna.errors import FormatError, TitansDNAError
-from titans_dna.genome.contigs import ContigTable
+from titans_dna.errors import ContigUnknown, FormatError, TitansDNAError
+from titans_dna.genome.contigs import ContigTable, some_names
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
-from titans_dna.io.intervals.bed import EXON, iterate_records
+from titans_dna.io.intervals.bed import EXON, iterate_records, plain_strand
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MALFORMED = "malformed"  # outcome of a row that is no interval; its name says what is wrong
+_STRANGERS = 100  # most names of unknown contigs that are kept for a message
 _CONTIG = ("contig", "chrom", "chr", "#chrom", "chromosome", "seqname", "seqid")
 _FILES = (".bed", ".gtf", ".gff", ".gff2", ".gff3", ".gz", ".bgz")
 
@@ -89,22 +90,36 @@ def place_file(
     ------
     FormatError
         If no line is good.
+    ContigUnknown
+        If no region can be used, because the sequence has none of their contigs.
     InputMissing
         If the file is not there.
     """
-    broken, good = None, False
+    broken, good, usable = None, 0, False
+    strangers: dict[str, None] = {}
     for record in iterate_records(path, feature=feature):
         if record.problem:
             broken = broken or record
             yield _malformed(f"line {record.line} is {record.problem}")
             continue
-        good = True
+        good += 1
         for asked in record.intervals:
-            yield place_interval(contigs, asked)
+            placed = place_interval(contigs, asked)
+            usable = usable or placed.usable
+            if not placed.contig and len(strangers) < _STRANGERS:
+                strangers[asked.contig] = None
+            yield placed
     if not good and broken:
         raise FormatError(broken.problem.removeprefix("malformed: "), path=path, line=broken.line)
     if not good:
         raise FormatError("holds no interval. Check that it is the file you mean.", path=path)
+    if strangers and not usable:
+        raise ContigUnknown(
+            f"none of its regions lies on a contig of the sequence: they name {some_names(strangers)}, and the "
+            f"sequence has {some_names(contigs.names)}. Give the sequence that they belong to, or name the contigs with "
+            f"--aliases.",
+            path=path,
+        )
 
 
 class _Resolving(dict[str, int]):
@@ -154,7 +169,8 @@ def _of_values(
     try:
         if is_missing(contig) or is_missing(start) or is_missing(end) or start != int(start) or end != int(end):
             return _malformed(f"row {number} is malformed: {contig}, {start}, {end} are not contig, start and end")
-        return place_interval(contigs, Interval(str(contig), int(start), int(end), strand, str(name)))
+        asked = Interval(str(contig), int(start), int(end), plain_strand(strand), str(name))
+        return place_interval(contigs, asked)
     except TitansDNAError as error:
         return _malformed(f"row {number} is malformed: {error.what}")
     except (TypeError, ValueError):

@@ -131,7 +131,7 @@ def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: Read
     # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
     # starts before that region's end.
     contig, told = "", 0
-    for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
+    for interval in merge_intervals([region.placed for region in placed if region.usable]):
         told = told if interval.contig == contig else 0
         for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
             if read.start >= told:

@@ -32,5 +32,7 @@ def count_outcomes(outcomes: Iterable[str]) -> dict[str, int]:
 
 
 def count_scored(outcomes: Mapping[str, int]) -> int:
-    """Return how many have a score: with REF and ALT exchanged, or forced against a wrong REF, they have one too."""
-    return sum(int(outcomes.get(outcome, 0)) for outcome in (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED))
+    """Return how many have a score: alleles with REF and ALT exchanged or forced, and clipped regions have one too."""
+    return sum(
+        int(outcomes.get(outcome, 0)) for outcome in (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED, "clipped")
+    )

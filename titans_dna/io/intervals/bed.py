@@ -1,7 +1,8 @@
 """Intervals from BED (3 to 12 columns) and from features of GTF and GFF3.
 
 BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount blockSizes blockStarts]``, 0-based
-half-open, separated by tabs, or by blanks if a line has no tab. Lines that are empty or begin with ``#``, ``track`` or
+half-open, separated by tabs, or by blanks if a line has no tab; the strand is ``+``, ``-``, or ``.`` or ``*`` for
+none. Lines that are empty or begin with ``#``, ``track`` or
 ``browser`` are skipped. GTF and GFF3: nine tab-separated columns, start and end 1-based inclusive. Lines of the feature
 types asked for (exon if none is) become intervals, named after the transcript, or else the gene, the Name or the ID;
 how many lines of other types are left out is logged. In GFF3, what follows ``##FASTA``, or the first line that begins
@@ -149,7 +150,7 @@ def _bed(line: str, blocks: bool) -> Iterator[Interval]:
         raise FormatError(f"{line[:60]!r} has {len(columns)} columns. BED needs contig, start and end, tab-separated.")
     start, end = _number(columns[1], "start"), _number(columns[2], "end")
     name = columns[3] if len(columns) > 3 and columns[3] != "." else ""
-    strand = columns[5] if len(columns) > 5 else "+"
+    strand = plain_strand(columns[5]) if len(columns) > 5 else "+"
     whole = Interval(columns[0], start, end, strand, name)
     if not blocks or len(columns) < 12:
         yield whole
@@ -177,10 +178,15 @@ def _annotation(line: str) -> Iterator[Interval]:
     start, end = _number(columns[3], "start"), _number(columns[4], "end")
     if start < 1:
         raise FormatError(f"start is {start}. GTF and GFF3 count from 1.")
-    strand = columns[6] if columns[6] in ("+", "-") else "."
-    if columns[6] not in ("+", "-", ".", "?"):
+    strand = plain_strand(columns[6]).replace("?", ".")
+    if strand not in ("+", "-", "."):
         raise FormatError(f"strand is {columns[6]!r}. Use '+', '-' or '.'.")
     yield Interval(unquote(columns[0]), start - 1, end, strand, _name(columns[8] if len(columns) > 8 else ""))
+
+
+def plain_strand(text: str) -> str:
+    """Return a strand as `Interval` has it: R and its kin write ``*`` for what has none."""
+    return "." if text == "*" else text
 
 
 def _name(text: str) -> str:
