@@ -100,7 +100,7 @@ def mutagenesis(
         report_names(source)
         warn_unused(placed)
         found = mutate_regions(
-            model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,
+            model, source, [p.placed for p in placed if p.usable], output, horizon_bp=horizon_bp,
             resume=resume, advance=advance,
         )  # fmt: skip
     if picture:

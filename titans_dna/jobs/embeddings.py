@@ -23,7 +23,7 @@ import numpy as np
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.embed import EmbedOptions, Progress, Spans, embed_strand, vector_attributes
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.placing import CLIPPED, OK, PlacedRegion
 from titans_dna.inference.pooling import have_vectors
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
 from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
@@ -340,6 +340,7 @@ def _vectors(
 
 def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
     """Return the outcome of each region, as UTF-8."""
-    known = np.where(have_vectors(values, numbers), EMBEDDED.encode(), b"reference_n")
-    found: np.ndarray = np.where(placed == b"ok", known, placed)
+    usable, clipped = np.isin(placed, [OK.encode(), CLIPPED.encode()]), placed == CLIPPED.encode()
+    known = np.where(have_vectors(values, numbers), np.where(clipped, placed, EMBEDDED.encode()), b"reference_n")
+    found: np.ndarray = np.where(usable, known, placed)
     return found

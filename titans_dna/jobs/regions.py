@@ -14,7 +14,7 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.placing import CLIPPED, PlacedRegion
 from titans_dna.inference.score_regions import (
     RELATIVES_KINDS,
     RegionScore,
@@ -209,7 +209,8 @@ def hash_regions(regions: Sequence[PlacedRegion]) -> str:
 def table_row(region: PlacedRegion, score: RegionScore | None) -> dict[str, Any]:
     """Return one row of the table."""
     asked = region.asked
-    outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
+    scored = CLIPPED if region.outcome == CLIPPED else "scored"
+    outcome = scored if score and score.bases else "reference_n" if score else region.outcome
     numbers = {name: getattr(score, name) for name in _FIELDS} if score else {"bases": 0}
     place = {"contig": region.contig or asked.contig, "start": asked.start, "end": asked.end}
     return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
