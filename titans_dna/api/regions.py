@@ -116,8 +116,8 @@ def place_file(
     if strangers and not usable:
         raise ContigUnknown(
             f"none of its regions lies on a contig of the sequence: they name {some_names(strangers)}, and the "
-            f"sequence has {some_names(contigs.names)}. Give the sequence that they belong to, or name the contigs with "
-            f"--aliases.",
+            f"sequence has {some_names(contigs.names)}. Give the sequence that they belong to, or name the contigs "
+            f"with --aliases.",
             path=path,
         )
 

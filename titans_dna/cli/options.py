@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from titans_dna.checkpoints import model_folder
+from titans_dna.checkpoints import is_retrained, model_folder
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.io.formats import endings_of, format_of
 from titans_dna.io.intervals.bed import EXON
 
+_OF_LIKELIHOODS = ("score-variants", "score-regions", "mutagenesis", "evaluate")
 FILE = click.Path(path_type=Path)
 
 
@@ -42,8 +43,15 @@ def refuse_useless(*names: str, where: str) -> None:
 
 
 def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
-    """Turn ``default`` into the folder of the model in the package."""
-    return None if name is None else model_folder(name)
+    """Turn ``default`` into the folder of the model in the package; warn of likelihoods of a classifier."""
+    folder = None if name is None else model_folder(name)
+    if folder and context.info_name in _OF_LIKELIHOODS and is_retrained(folder):
+        click.echo(
+            f"warning: {folder} is a classifier, whose training moved its likelihoods; for {context.info_name} take "
+            f"the model that it was made of",
+            err=True,
+        )
+    return folder
 
 
 model = click.option(
