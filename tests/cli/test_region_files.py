@@ -106,3 +106,15 @@ def test_regions_of_another_genome_end_the_run_with_one_line(run, model, genome,
         "sequence has chrA, chrB, chr2. Give the sequence that they belong to, or name the contigs with --aliases."
     )
     assert not output.exists()
+
+
+@pytest.mark.parametrize(
+    ("bases", "named", "told"), [(16571, "MT", True), (16569, "MT", False), (16571, "chrM", False)]
+)
+def test_the_mitochondrion_of_hg19_under_another_spelling_is_warned_of(run, model, tmp_path, bases, named, told):
+    (tmp_path / "m.fa").write_text(">chrM\n" + "A" * bases + "\n")
+    (tmp_path / "m.bed").write_text(f"{named}\t0\t9\n")
+    result = run("tokenize", "--fasta", tmp_path / "m.fa", "--bed", tmp_path / "m.bed", "-o", tmp_path / "t.tsv")
+    assert result.exit_code == 0, result.output
+    said = "warning: MT was taken for chrM of 16,571 bases, the one of UCSC's hg19 (NC_001807)"
+    assert (said in result.stderr) == told

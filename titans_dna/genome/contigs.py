@@ -193,6 +193,11 @@ class ContigTable:
             yield "numerals", self._spellings.get(_ROMAN[spelling], [])
 
 
+def is_mitochondrion(name: str) -> bool:
+    """Tell whether a contig is the mitochondrion by its name."""
+    return _spelling(name) == "MT"
+
+
 def some_names(names: Collection[str]) -> str:
     """Return the first few names for a message."""
     more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
