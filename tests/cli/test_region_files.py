@@ -72,7 +72,9 @@ def test_a_region_that_ends_beyond_its_contig_is_clipped(run, model, genome, tmp
     regions.write_text("chr2\t390\t900\tend\nchr2\t390\t400\twhole\nchrB\t400\t401\tone\n")
     given = ("--model", model, "--fasta", genome, "--bed", regions)
     result = run("score-regions", *given, "-o", table)
-    assert "warning: 1 of 3 regions are clipped, the first: chr2:391-900" in result.stderr
+    said = result.stderr.splitlines()
+    assert said[0] == "warning: 1 of 3 regions are clipped, the first: chr2:391-900"
+    assert [line.split() for line in said[1:]] == [["scored", "2"], ["clipped", "1"], ["total", "3"]]
     clipped, whole, _ = read_tsv(table)
     assert (clipped["end"], clipped["bases"], clipped["outcome"]) == ("900", "10", "clipped")
     assert clipped["log_likelihood"] == whole["log_likelihood"]
@@ -90,8 +92,11 @@ def test_a_region_that_ends_beyond_its_contig_is_clipped(run, model, genome, tmp
         "mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:391-900", "-o", tmp_path / "m.h5"
     )
     assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines()[-1] == "1 regions mutated"
     result = run("statistics", "--sample", "x", "--regions", table, "-o", tmp_path / "s.json")
     assert result.exit_code == 0, result.output
+    said = [line.split() for line in result.stderr.splitlines()]
+    assert said == [["regions", "of", "x"], ["scored", "2"], ["clipped", "1"], ["total", "3"]]
 
 
 @pytest.mark.parametrize("verb", ["score-regions", "embed", "tokenize"])

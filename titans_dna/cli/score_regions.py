@@ -77,6 +77,7 @@ def score_regions(
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
     titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
     """
+    from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import note_strands, place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
@@ -100,7 +101,7 @@ def score_regions(
         placed = place_regions(source, bed, regions)
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
-            score_region_file(
+            counts = score_region_file(
                 model, source, placed, outputs, shard=shard, resume=resume, context=Context.parse(context),
                 workers=workers, advance=advance,
             )  # fmt: skip
@@ -110,6 +111,7 @@ def score_regions(
         report_names(source)
     note_strands(placed)
     warn_unused(placed)
+    report_outcomes(counts)
 
 
 def _score_reads(
