@@ -103,6 +103,7 @@ def mutagenesis(
             model, source, [p.placed for p in placed if p.usable], output, horizon_bp=horizon_bp,
             resume=resume, advance=advance,
         )  # fmt: skip
+    click.echo(f"{len(found):,} regions mutated", err=True)
     if picture:
         first = found[0]
         draw_effects(picture, f"{first.region}  ({model.name})", first.region.start + 1, first.reference, first.mean)
