@@ -40,7 +40,8 @@ ANY_LINES = "..."
 REAL = PROJECT.parent / "shared" / "data"
 GENOMES = {  # names on the pages: files of real genomes
     "K12.fa": "genomes/ecoli_k12_NC_000913.3.fna.gz", "W.fa": "relatives/ecoli_W.fa.gz",
-    "LPA.fa.gz": "relatives/LPA.fa.gz", "ENm001.fa.gz": "mammals/encode_ENm001.fa.gz", "phiX174.fa": "genomes/phix174_NC_001422.1.fa",
+    "LPA.fa.gz": "relatives/LPA.fa.gz", "ENm001.fa.gz": "mammals/encode_ENm001.fa.gz",
+    "phiX174.fa": "genomes/phix174_NC_001422.1.fa",
     "lambda.fa": "genomes/lambda_NC_001416.1.fa",
 }  # fmt: skip
 

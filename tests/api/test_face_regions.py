@@ -56,7 +56,7 @@ def test_every_form_scores_as_on_the_command_line(
     found = model.score_regions(FORMS[form](regions), fasta)
     same(found, expected[:-1])
     assert found.outcome.tolist() == [
-        "scored", "scored", "reference_n", "contig_unknown", "scored", "beyond_contig"
+        "scored", "scored", "reference_n", "contig_unknown", "clipped", "beyond_contig"
     ]  # fmt: skip
     assert expected.outcome.tolist()[-1] == "malformed"
 

@@ -179,3 +179,54 @@ def test_a_full_disk_behind_standard_output_is_one_line(genome):
         assert done.returncode == ONE
         assert "output: the disk is full" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored_table, tmp_path):
+    broken = tmp_path / "broken.vcf"
+    head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    broken.write_text(head + "chrA\tten\t.\tA\tC\t.\t.\t.\nchrA\t5\t.\tA\n")
+    score = ("score-variants", "--model", model, "--fasta", genome, "-o", tmp_path / "x.tsv")
+    other = tmp_path / "other.vcf"
+    other.write_text(head + "7\t10\t.\tA\tC\t.\t.\t.\n8\t10\t.\tA\tC\t.\t.\t.\n")
+    for arguments, said in [
+        ((*score, "--vcf", broken), "none of the 2 records can be read; the first, line 3, is malformed: POS is 'ten'"),
+        ((*score, "--vcf", other), "they name 7, 8, and it has chrA, chrB, chr2."),
+        ((*score, "--vcf", other), "or name the contigs with --aliases."),
+        ((*score, "--variant", "chrA:10:A"), "--variant: variant 'chrA:10:A' is not contig:position:ref:alt."),
+        (
+            (
+                "statistics",
+                "--sample",
+                "s",
+                "--variants",
+                scored_table,
+                "--truth-field",
+                "NONE",
+                "-o",
+                tmp_path / "x.json",
+            ),
+            "no scored allele has the truth field 'NONE'.",
+        ),
+    ]:
+        result = run(*arguments)
+        assert result.exit_code == 1, result.output
+        assert said in result.stderr
+        assert len(result.stderr.splitlines()) == 1
+        assert not list(tmp_path.glob("x.*"))
+
+
+@pytest.fixture
+def scored_table(tmp_path):
+    path = tmp_path / "scored.tsv"
+    path.write_text("contig\tposition\tid\tref\talt\tllr\toutcome\nchrA\t5\t.\tA\tC\t-1.5\tscored\n")
+    return path
+
+
+def test_what_evaluate_reads_and_leaves_out_is_said(run, model, sequences, tmp_path):
+    path = tmp_path / "one.fa"
+    path.write_text(f">other\n{sequences['chr2'][:200]}\n")
+    result = run("evaluate", "--model", model, "--fasta", path, "-o", tmp_path / "e.json")
+    assert result.exit_code == 0, result.output
+    assert "one.fa has no contig that the training of toy held out, so all 1 are evaluated" in result.stderr
+    assert "note: no Markov models, which would learn from other contigs" in result.stderr
+    assert "bits per base over 200 bases of other" in result.stdout

@@ -165,7 +165,7 @@ def test_regions_and_track(run, model, genome, bed, tmp_path, sequences):
     rows = {row["name"]: row for row in read_tsv(table)}
     assert [(n, r["outcome"], r["bases"]) for n, r in rows.items()] == [
         ("one", "scored", "100"), ("whole", "scored", "900"), ("gap", "reference_n", "0"),
-        ("nowhere", "contig_unknown", "0"), ("end", "scored", "10"),
+        ("nowhere", "contig_unknown", "0"), ("end", "clipped", "10"),
     ]  # fmt: skip
     assert rows["whole"]["contig"] == "chrA"  # asked for as A
     assert "chrZ" in result.stderr

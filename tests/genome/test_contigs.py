@@ -29,6 +29,17 @@ def test_prefix_case_and_mitochondrion_resolve_both_ways():
         assert table.matches[ask][0] == have
 
 
+def test_old_headers_of_ncbi_answer_to_their_accession_and_to_what_it_names():
+    old = "gi|9626243|ref|NC_001416.1|"
+    for have, ask in [(old, "NC_001416.1"), ("NC_001416.1", old), ("gb|J02459.1|LAMCG", "J02459.1")]:
+        table = ContigTable({have: 48502, "other": 5})
+        assert table.resolve(ask) == have
+        assert table.matches[ask] == (have, "spelling")
+    human = ContigTable({"gi|568815597|ref|NC_000001.11|": 248956422})
+    assert human.resolve("chr1") == human.resolve("CM000663.2") == human.names[0]
+    assert ContigTable(HUMAN38).resolve("gi|568815597|ref|NC_000001.11|") == "chr1"
+
+
 def test_exact_name_wins_and_is_no_alias():
     table = ContigTable({"1": 10, "chr1": 20})
     assert table.resolve("chr1") == "chr1"

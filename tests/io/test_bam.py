@@ -39,12 +39,14 @@ def sample_reads():
         yield number, start, "".join(columns), runs
 
 
-def write_bam(path, mode="wb", reference=None, *, ordered=True, extra=()):
+def write_bam(path, mode="wb", reference=None, *, ordered=True, format_options=()):
     header = {
         "HD": {"VN": "1.6", "SO": "coordinate" if ordered else "unsorted"},
         "SQ": [{"SN": "chr1", "LN": 3000}, {"SN": "chr2", "LN": 50}],
     }
-    with pysam.AlignmentFile(str(path), mode, header=header, reference_filename=reference) as out:
+    with pysam.AlignmentFile(
+        str(path), mode, header=header, reference_filename=reference, format_options=format_options
+    ) as out:
         made = []
         for number, start, sequence, runs in sample_reads():
             read = pysam.AlignedSegment(out.header)
@@ -177,6 +179,28 @@ def test_cram_reads_with_its_reference_and_with_no_other(tmp_path, write, genome
     shorter = write("y.fa", ">chr1\nACGT\n")
     with open_fasta(shorter) as fasta, pytest.raises(ReferenceMismatch, match="3,000 bases"):
         open_reads(path, fasta)
+
+
+@pytest.mark.parametrize("version", ["2.1", "3.0", "3.1"])
+def test_a_cram_that_is_cut_between_two_containers_is_refused(tmp_path, write, version):
+    plain = write("chr.fa", f">chr1\n{REFERENCE}\n>chr2\n{'ACGTA' * 10}\n")
+    options = [f"version={version}".encode(), b"seqs_per_slice=100"]
+    path = write_bam(tmp_path / "a.cram", "wc", str(plain), format_options=options)
+    whole = path.read_bytes()
+    with open_fasta(plain) as fasta:
+        with open_reads(path, fasta) as reads:
+            assert sum(1 for _ in reads.reads(Interval("chr1", 0, 3000))) == 279
+        for cut in (path.stat().st_size - (30 if version == "2.1" else 38), 30):
+            path.write_bytes(whole[:cut])
+            with pytest.raises(FormatError, match="lacks the container that ends a CRAM"):
+                open_reads(path, fasta)
+
+
+@pytest.mark.parametrize("header", ["", "@SQ\tSN:chr2\tLN:50\n"])
+def test_a_sam_whose_reads_lie_on_a_contig_without_sq_line_is_refused(write, header):
+    path = write("a.sam", header + "r1\t0\tchr1\t5\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
+    with pytest.raises(FormatError, match=r"a\.sam:\d: a read lies on 'chr1', which no @SQ line declares"):
+        open_reads(path)
 
 
 def test_reads_of_another_genome_are_refused(tmp_path, write):

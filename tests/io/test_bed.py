@@ -37,6 +37,35 @@ def test_annotations_are_one_based_inclusive_and_give_exons(write):
     assert read_intervals(write("a.gff3", GFF), feature="CDS") == [Interval("c", 0, 3, ".", "c")]
 
 
+def test_several_types_of_features_and_what_is_left_out_is_said(write, caplog):
+    assert [i.end for i in read_intervals(write("a.gtf", GTF), feature=("gene", "exon"))] == [20, 20, 30]
+    assert not caplog.messages
+    path = write("b.gtf", GTF)
+    assert [i.name for i in read_intervals(path, feature="gene")] == ["G1"]
+    assert caplog.messages == [f"{path}: lines of type gene are read: 1; left out are: exon 2. Choose with --feature."]
+    with pytest.raises(
+        FormatError, match=r"holds no line of type CDS, five, but exon 2, gene 1\. Choose with --feature"
+    ):
+        read_intervals(path, feature=["five", "CDS"])
+    with pytest.raises(FormatError, match="is BED, whose lines have no feature types"):
+        read_intervals(write("a.bed", BED), feature="gene")
+
+
+def test_the_genes_of_a_bacterium_are_read_and_its_few_exons_are_named_as_such(shared_data, caplog):
+    path = shared_data / "genomes" / "ecoli_k12_NC_000913.3.gff.gz"
+    assert len(read_intervals(path, feature="gene")) == 4494
+    caplog.clear()
+    assert len(read_intervals(path)) == 207
+    assert "lines of type exon are read: 207; left out are: gene 4,494, CDS 4,337, pseudogene 145" in caplog.text
+
+
+def test_what_has_no_strand_has_a_dot_or_the_star_of_r(write):
+    text = "c\t0\t5\ta\t0\t*\nc\t0\t5\tb\t0\t.\n"
+    assert [i.strand for i in read_intervals(write("a.bed", text))] == [".", "."]
+    gtf = "".join(f"c\tx\texon\t1\t5\t.\t{strand}\t.\tgene_id G\n" for strand in "*.?")
+    assert [i.strand for i in read_intervals(write("a.gtf", gtf))] == [".", ".", "."]
+
+
 def test_blocks_of_bed12_are_exons(shared_data):
     path = shared_data / "torture" / "fasta" / "gene.bed12"
     (whole,), parts = read_intervals(path), read_intervals(path, blocks=True)
@@ -101,7 +130,7 @@ def test_a_broken_annotation_line_is_named(write, line, what):
 def test_empty_missing_and_binary_files(write, tmp_path, shared_data):
     with pytest.raises(FormatError, match="holds no interval"):
         read_intervals(write("a.bed", "# nothing\n"))
-    with pytest.raises(FormatError, match="holds no feature 'exon'"):
+    with pytest.raises(FormatError, match="holds no line of type exon, but gene 1"):
         read_intervals(write("a.gtf", "c\tx\tgene\t1\t5\t.\t+\t.\t\n"))
     with pytest.raises(InputMissing):
         read_intervals(tmp_path / "none.bed")

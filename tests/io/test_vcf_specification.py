@@ -66,12 +66,11 @@ def test_a_broken_sample_is_left_out_of_the_copy_and_named(write, tmp_path):
     source, output = write("a.vcf", HEAD + COLUMNS + "".join(f"{line}\n" for line in lines)), tmp_path / "o.vcf"
     assert write_scored(source, output, [SCORE], [{}] * 4) == (4, 0)
     samples = [line.split("\t")[8:] for line in output.read_text().splitlines() if not line.startswith("#")]
-    assert samples == [["GT:Q", "0|1:1.5", "."], ["GT:Q", ".", "1"], [".", ".", "."], ["GT", ".", "."]]
+    assert samples == [["GT:Q", "0|1:1.5", "."], ["GT:Q", ".", "1"], ["Q:GT", "1:0|1", "2:0"], ["GT", ".", "."]]
     text = output.read_text()
     for what in (
         "line 6: sample S2: '1/C:2'",
         "line 7: sample S1: '0|1:much'",
-        "line 8: FORMAT 'Q:GT'",
         "line 9: sample S1",
     ):
         assert f"##titans_dna_dropped={what}" in text

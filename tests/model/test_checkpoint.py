@@ -104,6 +104,11 @@ DAMAGE = {
     "truncated weights": (truncate, CheckpointError, "the weights are damaged"),
     "empty weights": (lambda folder: (folder / WEIGHTS).write_bytes(b""), CheckpointError, "the weights are damaged"),
     "a weight is missing": (edit_weights(lambda t: t.pop("head.weight")), CheckpointError, "head.weight should have"),
+    "weights are whole numbers": (
+        edit_weights(lambda t: t.update({"head.weight": t["head.weight"].to(torch.int32)})),
+        CheckpointError,
+        "head.weight holds torch.int32 where torch.float32 belongs",
+    ),
     "a weight is nan": (edit_weights(poison), CheckpointError, "not finite"),
 }
 

@@ -151,6 +151,8 @@ def test_bed_and_fasta_are_read_too(tmp_path):
         ("a,b\n1,2\n", FormatError, "needs a column label"),
         ("sequence,label,split\nAC,x,dev\n", FormatError, "split is 'dev'"),
         ("contig,start,end,label\n1,x,2,a\n", FormatError, "start is 'x', end '2': no whole numbers. Correct"),
+        ("sequence,label\nACN,x\nhello,y\n", FormatError, "t.csv:3: 'e' is no nucleotide code"),
+        ("sequence,label\nMKVLA,x\n", FormatError, "t.csv:2: 'L' is no nucleotide code"),
         ("sequence,label\nAC,x\n", ConfigError, "have 1 labels"),
     ],
 )
@@ -158,6 +160,14 @@ def test_bad_tables_are_refused(tmp_path, text, error, message):
     (tmp_path / "t.csv").write_text(text)
     with pytest.raises(error, match=message):
         read_labelled(tmp_path / "t.csv", None, 0.2, 0)
+
+
+def test_letters_of_a_fasta_are_checked_and_rows_without_a_known_base_have_an_outcome(tmp_path):
+    (tmp_path / "s.fa").write_text("".join(f">s|{'xy'[i % 2]}\nACGT\nRNU\n" for i in range(8)) + ">s|x\nNNNR\n")
+    assert read_labelled(tmp_path / "s.fa", None, 0.25, 0).outcomes == {"used": 8, "reference_n": 1}
+    (tmp_path / "s.fa").write_text(">s|x\nACGT\n>t|y\nACQ\n")
+    with pytest.raises(FormatError, match=r"s\.fa:4: 'Q' is no nucleotide code"):
+        read_labelled(tmp_path / "s.fa", None, 0.25, 0)
 
 
 def test_small_sets_are_passed_over_more_often():

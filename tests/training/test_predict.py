@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import save_file
 
+import titans_dna
 from titans_dna.cli import main
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.model import load_model
@@ -113,6 +114,29 @@ def test_labels_may_be_missing_and_bad_rows_keep_their_line(made, tmp_path):
     assert predict("--model", made[0], "--data", tmp_path / "s.csv", "-o", tmp_path / "p.tsv").exit_code == 0
     (tmp_path / "none.csv").write_text("sequence\n\n")
     assert predict("--model", made[0], "--data", tmp_path / "none.csv", "-o", tmp_path / "p.tsv").exit_code == 0
+
+
+def test_columns_of_the_input_stand_behind_the_classes(made, tmp_path):
+    table = "id,sequence,note,outcome,p_at,contig\nv1,ACGT,a b,old,7,chr1\nv2,NNN,,old,7,chr2\n"
+    (tmp_path / "t.csv").write_text(table)
+    said = predict("--model", made[0], "--data", tmp_path / "t.csv", "-o", tmp_path / "p.tsv")
+    assert said.exit_code == 0, said.output
+    first, second = read_tsv(tmp_path / "p.tsv")
+    assert [*first][-4:] == ["p_at", "p_gc", "id", "note"]
+    assert (first["id"], first["note"], first["contig"], first["outcome"]) == ("v1", "a b", "chr1", "used")
+    assert (second["id"], second["contig"], second["outcome"], second["p_at"]) == ("v2", "chr2", "reference_n", "NA")
+
+
+def test_likelihoods_of_a_classifier_are_warned_of(made, tmp_path, caplog):
+    (tmp_path / "g.fa").write_text(">c\n" + "ACGT" * 20 + "\n")
+    given = ["--model", str(made[0]), "--fasta", str(tmp_path / "g.fa"), "--region", "c:1-9", "--device", "cpu"]
+    said = CliRunner().invoke(main, ["score-regions", *given, "-o", str(tmp_path / "r.tsv")])
+    assert said.exit_code == 0, said.output
+    assert "is a classifier, whose training moved its likelihoods; for score-regions take the model" in said.stderr
+    said = CliRunner().invoke(main, ["embed", *given, "-o", str(tmp_path / "e.h5")])
+    assert "classifier" not in said.stderr
+    titans_dna.load_model(made[0], "cpu")
+    assert "its training moved its likelihoods" in caplog.text
 
 
 def test_what_is_no_classifier_is_refused_by_name(made, tmp_path):

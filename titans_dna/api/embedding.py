@@ -17,7 +17,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import WHOLE
 from titans_dna.inference.embed import EmbedOptions
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.placing import PlacedRegion, tiled
+from titans_dna.inference.placing import CLIPPED, PlacedRegion, tiled
 from titans_dna.inference.read_embeddings import embed_reads
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.sequence.bam import Read
@@ -47,7 +47,9 @@ def embed(
         single = windows[0] is None and is_single_region(inputs)
         with opened(fasta) as genome:
             found, outcomes = embed_regions(model, genome, inputs, options, windows, workers)
-    bad = [outcome for outcome in outcomes if outcome != GOOD]
+    if clipped := outcomes.count(CLIPPED):
+        logger.warning("%s of %s inputs end beyond their contig and are clipped", f"{clipped:,}", f"{len(outcomes):,}")
+    bad = [outcome for outcome in outcomes if outcome not in (GOOD, CLIPPED)]
     if bad:
         reasons = ", ".join(f"{bad.count(reason):,} {reason}" for reason in dict.fromkeys(bad))
         logger.warning("%s of %s inputs have no vector: %s", f"{len(bad):,}", f"{len(outcomes):,}", reasons)

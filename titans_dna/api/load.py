@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from pathlib import Path
 
 from titans_dna.api.model import Model
-from titans_dna.checkpoints import DEFAULT
+from titans_dna.checkpoints import DEFAULT, is_retrained
 from titans_dna.errors import InputMissing
 from titans_dna.inference.model import load_model as load_sequence_model
 
+logger = logging.getLogger(__name__)
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_FILES = ["config.json", "model.safetensors", "tokenizer.json"]
 
@@ -38,6 +40,8 @@ def load_model(name: str | os.PathLike[str] = DEFAULT, device: str = "auto") -> 
     folder = Path(name)
     if isinstance(name, str) and not folder.exists() and name != DEFAULT and _HUB_NAME.fullmatch(name):
         folder = _download(name)
+    if is_retrained(folder):
+        logger.warning("%s is a classifier: its vectors are of use, but its training moved its likelihoods", folder)
     return Model(load_sequence_model(folder, device))
 
 

@@ -154,8 +154,8 @@ class Model:
         ----------
         inputs
             Without ``fasta``: sequences, as in `log_likelihood`. With it: regions as text, `Interval`, tuples (contig,
-            start, end), a frame with columns contig, start and end, the path of a BED or GTF file, or None for whole
-            contigs.
+            start, end), a frame with columns contig, start and end, the path of a BED or GTF file (of GTF and GFF the
+            exons; ``read_intervals(path, feature="gene")`` takes other features), or None for whole contigs.
         fasta
             The genome of the regions.
         pooling
@@ -290,7 +290,7 @@ class Model:
     def score_regions(
         self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1
     ) -> pd.DataFrame:
-        """Score regions, each read with the memory of its whole contig before it.
+        """Score regions, each read on the forward strand with the memory of its whole contig before it.
 
         Parameters
         ----------
@@ -309,8 +309,8 @@ class Model:
         pandas.DataFrame
             One row for each region in the order of the input: contig, start, end (0-based, end excluded), name, strand,
             bases (known ones), log_likelihood (nats), bits_per_base, memory_surprise (mean loss of the memories),
-            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, or why it is not. Of a model with
-            relatives, in windows, also bits_without_relatives.
+            entropy_bits (mean entropy of the predictions), and outcome: ``scored``, ``clipped`` (scored up to the end
+            of its contig), or why it has no score. Of a model with relatives, in windows, also bits_without_relatives.
 
         Raises
         ------

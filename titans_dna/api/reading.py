@@ -123,7 +123,7 @@ def _usable(genome: Genome, region: PlacedRegion) -> Interval:
     ContigUnknown, FormatError
         If it is not on the genome.
     """
-    if region.outcome == "ok":
+    if region.usable:
         return region.placed
     if region.outcome == "contig_unknown":
         raise ContigUnknown(

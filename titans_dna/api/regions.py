@@ -8,22 +8,23 @@ that says why it cannot be used.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from titans_dna.api.frames import find_column, is_frame, is_missing
 from titans_dna.api.sequences import names_file
-from titans_dna.errors import FormatError, TitansDNAError
-from titans_dna.genome.contigs import ContigTable
+from titans_dna.errors import ContigUnknown, FormatError, TitansDNAError
+from titans_dna.genome.contigs import ContigTable, some_names
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.placing import PlacedRegion, place_interval
-from titans_dna.io.intervals.bed import iterate_records
+from titans_dna.io.intervals.bed import EXON, iterate_records, plain_strand
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MALFORMED = "malformed"  # outcome of a row that is no interval; its name says what is wrong
+_STRANGERS = 100  # most names of unknown contigs that are kept for a message
 _CONTIG = ("contig", "chrom", "chr", "#chrom", "chromosome", "seqname", "seqid")
 _FILES = (".bed", ".gtf", ".gff", ".gff2", ".gff3", ".gz", ".bgz")
 
@@ -78,29 +79,47 @@ def parse_region(contigs: ContigTable, text: str) -> PlacedRegion:
     return place_interval(contigs, Interval.parse(text, _Resolving(contigs)))
 
 
-def place_file(contigs: ContigTable, path: Path) -> Iterator[PlacedRegion]:
+def place_file(
+    contigs: ContigTable, path: Path, *, feature: str | Collection[str] | None = EXON
+) -> Iterator[PlacedRegion]:
     """Yield the regions of a BED or GTF file; a broken line is a region that cannot be used.
+
+    ``feature`` is that of `titans_dna.io.intervals.bed.read_intervals`.
 
     Raises
     ------
     FormatError
         If no line is good.
+    ContigUnknown
+        If no region can be used, because the sequence has none of their contigs.
     InputMissing
         If the file is not there.
     """
-    broken, good = None, False
-    for record in iterate_records(path):
+    broken, good, usable = None, 0, False
+    strangers: dict[str, None] = {}
+    for record in iterate_records(path, feature=feature):
         if record.problem:
             broken = broken or record
             yield _malformed(f"line {record.line} is {record.problem}")
             continue
-        good = True
+        good += 1
         for asked in record.intervals:
-            yield place_interval(contigs, asked)
+            placed = place_interval(contigs, asked)
+            usable = usable or placed.usable
+            if not placed.contig and len(strangers) < _STRANGERS:
+                strangers[asked.contig] = None
+            yield placed
     if not good and broken:
         raise FormatError(broken.problem.removeprefix("malformed: "), path=path, line=broken.line)
     if not good:
         raise FormatError("holds no interval. Check that it is the file you mean.", path=path)
+    if strangers and not usable:
+        raise ContigUnknown(
+            f"none of its regions lies on a contig of the sequence: they name {some_names(strangers)}, and the "
+            f"sequence has {some_names(contigs.names)}. Give the sequence that they belong to, or name the contigs "
+            f"with --aliases.",
+            path=path,
+        )
 
 
 class _Resolving(dict[str, int]):
@@ -150,7 +169,8 @@ def _of_values(
     try:
         if is_missing(contig) or is_missing(start) or is_missing(end) or start != int(start) or end != int(end):
             return _malformed(f"row {number} is malformed: {contig}, {start}, {end} are not contig, start and end")
-        return place_interval(contigs, Interval(str(contig), int(start), int(end), strand, str(name)))
+        asked = Interval(str(contig), int(start), int(end), plain_strand(strand), str(name))
+        return place_interval(contigs, asked)
     except TitansDNAError as error:
         return _malformed(f"row {number} is malformed: {error.what}")
     except (TypeError, ValueError):

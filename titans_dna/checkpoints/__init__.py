@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from titans_dna.errors import InputMissing
 
-__all__ = ["DEFAULT", "model_folder"]
+__all__ = ["CLASSIFIER", "DEFAULT", "is_retrained", "model_folder"]
 
 DEFAULT = "default"
+CLASSIFIER = "finetune.json"  # what a folder holds beside the model if that is part of a classifier
 FOLDER = Path(__file__).parent
 
 
@@ -37,3 +39,12 @@ def model_folder(name: str | Path) -> Path:
             path=folder,
         )
     return folder
+
+
+def is_retrained(folder: Path) -> bool:
+    """Tell whether a model's weights were trained to tell classes apart: its likelihoods are then no longer DNA's."""
+    try:
+        said = json.loads((folder / CLASSIFIER).read_text())
+    except (OSError, ValueError):  # no classifier, or one that its own reader will refuse
+        return False
+    return isinstance(said, dict) and said.get("mode") != "frozen"

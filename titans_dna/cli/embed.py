@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
-    help="Strand to read; both averages the vectors of the two.",
+    help="Strand to read, whatever strand a region itself is said to lie on; both averages the vectors of the two.",
 )  # fmt: skip
 @options.region_context
 @options.workers

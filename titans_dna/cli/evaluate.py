@@ -19,7 +19,7 @@ from titans_dna.cli import options
     "--contig",
     "contigs",
     multiple=True,
-    help="Contig to evaluate on; by default those that training held out. Repeatable.",
+    help="Contig to evaluate on; by default those that training held out, or all if there are none. Repeatable.",
 )
 @click.option(
     "--window-tokens", type=click.IntRange(2), show_default="as in training",
@@ -52,6 +52,13 @@ def evaluate(
     with open_genome(fasta, aliases) as source:
         model = read_before(model, source, kin)
         chosen = [source.contigs.require(name) for name in contigs] or held_out_contigs(model_folder, source)
+        if not chosen:
+            chosen = list(source.contigs.names)
+            click.echo(
+                f"note: {fasta} has no contig that the training of {model.name} held out, so all {len(chosen):,} are "
+                f"evaluated; where training saw them, the figures flatter the model. Choose with --contig.",
+                err=True,
+            )
         # Every contig is read twice: with the memory carried along, and with resets.
         total = 2 * sum(source.contigs.lengths[contig] for contig in chosen)
         with progress_bar("evaluating", total) as advance:
@@ -65,6 +72,8 @@ def evaluate(
     click.echo(f"  model, memory reset     {result['bits_per_base_memory_reset']:.4f}")
     for row in result["baselines"]:
         click.echo(f"  Markov, {row['name']:<15} {row['bits_per_base']:.4f}")
+    if not result["baselines"]:
+        click.echo(f"note: no Markov models, which would learn from other contigs: {fasta} has none", err=True)
 
 
 def _window(model_folder: Path) -> int:

@@ -106,9 +106,10 @@ def mutagenesis(
         report_names(source)
         warn_unused(placed)
         found = mutate_regions(
-            model, source, [p.placed for p in placed if p.outcome == "ok"], output, horizon_bp=horizon_bp,
+            model, source, [p.placed for p in placed if p.usable], output, horizon_bp=horizon_bp,
             resume=resume, context=Context.parse(context), workers=workers, advance=advance,
         )  # fmt: skip
+    click.echo(f"{len(found):,} regions mutated", err=True)
     if picture:
         first = found[0]
         draw_effects(picture, f"{first.region}  ({model.name})", first.region.start + 1, first.reference, first.mean)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import functools
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from click.core import ParameterSource
 
-from titans_dna.checkpoints import model_folder
+from titans_dna.checkpoints import is_retrained, model_folder
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.io.formats import endings_of, format_of
+from titans_dna.io.intervals.bed import EXON
 
+_OF_LIKELIHOODS = ("score-variants", "score-regions", "mutagenesis", "evaluate")
 FILE = click.Path(path_type=Path)
 
 
@@ -41,8 +43,15 @@ def refuse_useless(*names: str, where: str) -> None:
 
 
 def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
-    """Turn ``default`` into the folder of the model in the package."""
-    return None if name is None else model_folder(name)
+    """Turn ``default`` into the folder of the model in the package; warn of likelihoods of a classifier."""
+    folder = None if name is None else model_folder(name)
+    if folder and context.info_name in _OF_LIKELIHOODS and is_retrained(folder):
+        click.echo(
+            f"warning: {folder} is a classifier, whose training moved its likelihoods; for {context.info_name} take "
+            f"the model that it was made of",
+            err=True,
+        )
+    return folder
 
 
 model = click.option(
@@ -73,11 +82,6 @@ seed = click.option(
 tokenizer = click.option(
     "--tokenizer", default="nucleotide", show_default=True, metavar="nucleotide|kmer:K|kmer:K:overlapping|FILE",
     help="Make tokens of the sequence in this way; FILE is a tokenizer that train-tokenizer has written.",
-)  # fmt: skip
-bed = click.option(
-    "--bed", type=FILE,
-    help="Take the regions of this file: BED (0-based, end excluded), or the exons of GTF or GFF; .gz too; - is "
-    "standard input.",
 )  # fmt: skip
 columns = click.option(
     "--column", "columns", multiple=True, metavar="WHAT=NAME",
@@ -179,6 +183,44 @@ def relatives(command: Any) -> Any:
 
     found: Any = collected
     for option in reversed(_RELATIVES):
+        found = option(found)
+    return found
+
+
+class RegionFile(NamedTuple):
+    """A file of regions, and which lines of it count if it is an annotation."""
+
+    path: Path  # BED, GTF or GFF; "-" for standard input
+    features: tuple[str, ...] = (EXON,)  # feature types of GTF and GFF
+
+
+_REGION_FILE = (
+    click.option(
+        "--bed", type=FILE,
+        help="Take the regions of this file: BED (0-based, end excluded), or the features of GTF or GFF; .gz too; - is "
+        "standard input.",
+    ),
+    click.option(
+        "--feature", "features", multiple=True, metavar="TYPE", show_default=EXON,
+        help="Take lines of this type (gene, CDS, ...) from GTF or GFF. Repeatable, or separated by commas.",
+    ),
+)  # fmt: skip
+
+
+def bed(command: Any) -> Any:
+    """Add the options for a file of regions; the verb gets them as ``bed``, a `RegionFile` or None."""
+
+    @functools.wraps(command)
+    def collected(*args: Any, **values: Any) -> Any:
+        named = tuple(kind.strip() for text in values.pop("features") for kind in text.split(",") if kind.strip())
+        if named and values["bed"] is None:
+            raise ConfigError("--feature chooses lines of --bed, which is missing; give a GTF or GFF file")
+        if values["bed"] is not None:
+            values["bed"] = RegionFile(values["bed"], *([named] if named else []))
+        return command(*args, **values)
+
+    found: Any = collected
+    for option in reversed(_REGION_FILE):
         found = option(found)
     return found
 

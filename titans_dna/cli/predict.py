@@ -31,7 +31,8 @@ def predict(
     """Write, for every row of DATA, the most probable class and the probability of each class.
 
     Labels may be missing. If every usable row has one, the metrics of finetune are printed as well. Rows that cannot be
-    used keep their line and say why in it. Intervals are 0-based, ends excluded.
+    used keep their line and say why in it. Further columns of a table stand behind the classes. Intervals are 0-based,
+    ends excluded.
 
     \b
     titans-dna finetune --model default --data enhancers.csv --output enhancers/

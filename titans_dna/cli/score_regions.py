@@ -72,11 +72,12 @@ def score_regions(
 ) -> None:
     """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
-    A region is read with the memory of all that stands before it on its contig. Contigs are streamed once, at constant
-    memory use. Without --bed and --region every contig is one region. --shard divides whole contigs, or with another
-    context ranges of them if no tracks are written; the tracks of a shard hold its own contigs. With --reads a sample's
-    own genome takes the reference's place, or every read becomes a row of its own, read from a fresh memory; start and
-    end are those of its alignment.
+    A region is read with the memory of all that stands before it on its contig, on the forward strand whatever its own
+    strand is; the column strand is that of the input. Contigs are streamed once, at constant memory use. Without --bed
+    and --region every contig is one region. --shard divides whole contigs, or with another context ranges of them if no
+    tracks are written; the tracks of a shard hold its own contigs. With --reads a sample's own genome takes the
+    reference's place, or every read becomes a row of its own, read from a fresh memory; start and end are those of its
+    alignment.
 
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv
@@ -85,7 +86,7 @@ def score_regions(
     """
     from titans_dna.cli.outcomes import report_outcomes
     from titans_dna.cli.progress import progress_bar
-    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.regions import note_strands, place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
@@ -118,8 +119,9 @@ def score_regions(
             read = dict.fromkeys(region.contig for region in placed if region.usable)
             click.echo(f"copies: {write_copies(model, source, list(read), copies):,}", err=True)
         report_names(source)
-    report_outcomes(counts)
+    note_strands(placed)
     warn_unused(placed)
+    report_outcomes(counts)
 
 
 def _score_reads(

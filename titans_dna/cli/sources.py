@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import click
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.contigs import is_mitochondrion
 from titans_dna.genome.interval import merge_intervals
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from titans_dna.recall import Relatives
 
 _NAMES_SHOWN = 6
+_HG19_MITOCHONDRION = 16_571  # bases
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,7 +133,7 @@ def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: Read
     # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
     # starts before that region's end.
     contig, told = "", 0
-    for interval in merge_intervals([region.placed for region in placed if region.outcome == "ok"]):
+    for interval in merge_intervals([region.placed for region in placed if region.usable]):
         told = told if interval.contig == contig else 0
         for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
             if read.start >= told:
@@ -191,6 +193,13 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
         for how, pairs in by_how.items():
             more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
             click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
+        for name, (contig, how) in genome.contigs.matches.items():
+            if how == "spelling" and genome.contigs.lengths[contig] == _HG19_MITOCHONDRION and is_mitochondrion(contig):
+                click.echo(
+                    f"warning: {name} was taken for {contig} of {_HG19_MITOCHONDRION:,} bases, the one of UCSC's hg19 "
+                    f"(NC_001807); positions on the rCRS (16,569 bases) differ from it",
+                    err=True,
+                )
         for name, (asked, here) in genome.contigs.length_conflicts.items():
             click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
         for name, (asked, contig) in genome.contigs.refused.items():

@@ -57,7 +57,7 @@ def tokenize(
 
         def rows() -> Iterator[dict[str, Any]]:
             for region in placed:
-                if region.outcome != "ok":
+                if not region.usable:
                     continue
                 found = encode(chosen, source.fetch(region.contig, region.start, region.end), region.start)
                 unread.update(found.ambiguous)

@@ -28,6 +28,22 @@ def is_nucleotides(sequence: bytes) -> bool:
     return bool(sequence) and not sequence.translate(None, _CODES)
 
 
+def other_letters(sequence: bytes) -> str:
+    """Return the letters of a sequence that are no IUPAC codes, in their order.
+
+    Examples
+    --------
+    >>> other_letters(b"ACGTXEN")
+    'XE'
+    """
+    return sequence.translate(None, _CODES).decode("latin-1")
+
+
+def has_known_bases(sequence: bytes) -> bool:
+    """Tell whether any letter is A, C, G, T or U."""
+    return len(sequence.translate(None, b"ACGTUacgtu")) < len(sequence)
+
+
 def count_ambiguous(sequence: bytes) -> dict[str, int]:
     """Count the letters that a model reads as N: IUPAC codes other than N by letter, everything else as ``other``.
 

@@ -5,7 +5,7 @@ A name is looked up in these steps, and the first step that finds a contig decid
 1. the name itself;
 2. the groups of an alias file, where one was given;
 3. a spelling of the same name: with or without ``chr``, any case, M / MT / Mito, leading zeros, ``chrUn_KI270302v1``
-   / ``KI270302.1``;
+   / ``KI270302.1``, an accession alone or as NCBI once wrote it (``gi|9626243|ref|NC_001416.1|``);
 4. RefSeq and GenBank accessions of the human contigs of GRCh37 and GRCh38, only for a contig of exactly the
    accession's length;
 5. roman against arabic numerals, only in a table that itself counts II, III, IV or 2, 3, 4 (so that X stays X in a
@@ -19,7 +19,7 @@ without looking.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from titans_dna.errors import ContigUnknown
@@ -27,6 +27,8 @@ from titans_dna.genome.assemblies import ACCESSIONS
 from titans_dna.genome.interval import Interval
 
 _UCSC_SCAFFOLD = re.compile(r"CHR[0-9A-Z]+_([A-Z]+_?[0-9]+)V([0-9]+)(?:_RANDOM|_ALT|_FIX)?")
+_SHOWN = 5  # names in a message
+_NCBI = re.compile(r"(?:gi\|[0-9]+\|)?(?:ref|gb|emb|dbj|tpg|tpe|tpd)\|([0-9A-Z_.]+)\|\S*", re.IGNORECASE)
 _MITOCHONDRION = {"M", "MT", "MITO", "MTDNA", "MITOCHONDRION", "MITOCHONDRIAL"}
 _NUMERALS = "I II III IV V VI VII VIII IX X XI XII XIII XIV XV XVI XVII XVIII XIX XX XXI XXII XXIII XXIV"
 _ROMAN = {text: str(number) for number, text in enumerate(_NUMERALS.split(" "), start=1)}
@@ -152,10 +154,9 @@ class ContigTable:
         """
         contig = self.resolve(name, length)
         if contig is None:
-            shown = ", ".join(self.names[:5]) + (f" and {len(self) - 5} more" if len(self) > 5 else "")
             raise ContigUnknown(
-                f"no contig has the name or alias {name!r}; the sequence has {shown or 'none'}. Check the genome "
-                f"build, or give an alias file."
+                f"no contig has the name or alias {name!r}; the sequence has {some_names(self.names)}. Check the "
+                f"genome build, or give an alias file."
             )
         return contig
 
@@ -176,14 +177,15 @@ class ContigTable:
         yield "alias file", self._given.get(name, [])
         spelling = _spelling(name)
         yield "spelling", self._spellings.get(spelling, [])
+        name = _without_wrapping(name)
         if name in ACCESSIONS:
             bare, length = ACCESSIONS[name]
             names = [contig for contig in self._spellings.get(bare, []) if self._lengths[contig] == length]
             yield "accession", names
-            same = [contig for contig in self._lengths if ACCESSIONS.get(contig) == (bare, length)]
+            same = [contig for contig in self._lengths if _accession(contig) == (bare, length)]
             yield "accession", [contig for contig in same if self._lengths[contig] == length]
         else:
-            known = [contig for contig in self._lengths if ACCESSIONS.get(contig) == (spelling, self._lengths[contig])]
+            known = [contig for contig in self._lengths if _accession(contig) == (spelling, self._lengths[contig])]
             yield "accession", known
         if self._counts_roman and spelling in _ARABIC:
             yield "numerals", self._spellings.get(_ARABIC[spelling], [])
@@ -191,9 +193,31 @@ class ContigTable:
             yield "numerals", self._spellings.get(_ROMAN[spelling], [])
 
 
+def is_mitochondrion(name: str) -> bool:
+    """Tell whether a contig is the mitochondrion by its name."""
+    return _spelling(name) == "MT"
+
+
+def some_names(names: Collection[str]) -> str:
+    """Return the first few names for a message."""
+    more = f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else ""
+    return (", ".join(list(names)[:_SHOWN]) or "none") + more
+
+
+def _without_wrapping(name: str) -> str:
+    """Return the accession alone of a name of NCBI's old form; other names as they are."""
+    match = _NCBI.fullmatch(name)
+    return match[1] if match else name
+
+
+def _accession(contig: str) -> tuple[str, int] | None:
+    """Return what contig, of what length, an accession of the human genome names."""
+    return ACCESSIONS.get(_without_wrapping(contig))
+
+
 def _spelling(name: str) -> str:
     """Reduce a name to a form that all its spellings have in common, such as ``1`` for ``chr01``."""
-    upper = name.upper()
+    upper = _without_wrapping(name).upper()
     scaffold = _UCSC_SCAFFOLD.fullmatch(upper)
     if scaffold:
         return f"{scaffold[1]}.{scaffold[2]}"

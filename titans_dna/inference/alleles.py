@@ -164,7 +164,7 @@ def _record_outcomes(
     # An ambiguity code on either side contradicts nothing: such a record is no mismatch, but has no score either.
     if any(a != b and a in b"ACGT" and b in b"ACGT" for a, b in zip(ref, have, strict=True)):
         return [Outcome.REF_MISMATCH] * count
-    ambiguous = bool(have.translate(None, b"ACGT"))
+    ambiguous = bool((have + ref).translate(None, b"ACGT"))
     return [_alt_outcome(variant, longest_bp, ambiguous) for variant in record.variants()]
 
 
@@ -179,6 +179,8 @@ def _alt_outcome(variant: Variant, longest_bp: int, ambiguous: bool) -> Variant 
         return Outcome.NO_ALT
     if not variant.is_sequence:
         return Outcome.SYMBOLIC
+    if _plain(variant.alt.encode()) == _plain(variant.ref.encode()):
+        return Outcome.NO_CHANGE
     if max(len(variant.ref), len(variant.alt)) > longest_bp:
         return Outcome.TOO_LONG
     if ambiguous or variant.alt.upper().translate(str.maketrans("", "", "ACGTU")):

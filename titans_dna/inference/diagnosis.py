@@ -9,8 +9,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from titans_dna.errors import ReferenceMismatch
+from titans_dna.errors import FormatError, ReferenceMismatch
 from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.genome.contigs import some_names
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 
@@ -35,13 +36,21 @@ class MismatchLog:
     def __init__(self, fasta: Genome, other: Genome | None = None) -> None:
         self._fasta, self._other = fasta, other
         self.checked = self.mismatched = self.unknown = 0
+        self.malformed = 0
         self.first = ""  # the first mismatch in words
+        self._first_malformed: VcfRecord | None = None
+        self._strangers: dict[str, None] = {}  # names of unknown contigs
         self._kept: list[tuple[str, VcfRecord]] = []
 
     def note(self, record: VcfRecord, contig: str | None, mismatch: bool) -> None:
         """Count one record; ``contig`` is the contig's name in the sequence, None if it is unknown."""
         self.checked += contig is not None
-        self.unknown += contig is None and not record.problem
+        if record.problem:
+            self.malformed += 1
+            self._first_malformed = self._first_malformed or record
+        elif contig is None:
+            self.unknown += 1
+            self._strangers[record.contig] = None
         if not mismatch or contig is None:
             return
         self.mismatched += 1
@@ -55,10 +64,12 @@ class MismatchLog:
             self._kept.append((contig, record))
 
     def judge(self, *, stop: bool) -> None:
-        """Raise or warn, with the reasons found, if most records mismatch; raise if no record lies on a known contig.
+        """Raise or warn, with the reasons found, if most records mismatch; raise if no record can be used at all.
 
         Raises
         ------
+        FormatError
+            If none of the records can be read.
         ReferenceMismatch
             If none of the records lies on a contig of the sequence; or, if ``stop``, if most REF alleles differ.
         """
@@ -69,8 +80,14 @@ class MismatchLog:
                 for name, (asked, contig) in list(contigs.refused.items())[:1]
             ]
             raise ReferenceMismatch(
-                f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}, which has "
-                f"{', '.join(contigs.names[:5])}{''.join(of_other_lengths)}. Give the FASTA that the VCF was called on."
+                f"none of the {self.unknown:,} records lies on a contig of {self._fasta.path}: they name "
+                f"{some_names(self._strangers)}, and it has {some_names(contigs)}{''.join(of_other_lengths)}. Give the "
+                f"FASTA that the VCF was called on, or name the contigs with --aliases."
+            )
+        if self._first_malformed and not self.checked:
+            first = self._first_malformed
+            raise FormatError(
+                f"none of the {self.malformed:,} records can be read; the first, line {first.line}, is {first.problem}"
             )
         # Single mismatches are common in public files. Only a majority points to another build, strand or count of
         # positions.

@@ -1,50 +1,52 @@
-"""Builds a sample's two haplotypes, the reference with its phased variants applied, and places variants on them.
+"""Builds a sample's haplotypes, the reference with its phased variants applied, and places variants on them.
 
-A genotype counts as phased if it is written with ``|``, or if all its alleles are the same. Each ALT is scored on the
-first haplotype that carries it, against that haplotype with the reference's bases put back at this one site. An ALT
-that no haplotype carries is applied to the first haplotype. If two phased variants of one haplotype overlap, the
-leftmost is applied, and of two with the same start the one that comes first in the file. An ALT whose place on its
-haplotype was changed by another variant gets the outcome ``haplotype_conflict``.
+It is known which haplotype carries an allele if ``|`` stands before it in the genotype, or if all alleles are the same;
+before the first allele, where most files write nothing, ``|`` is meant unless the genotype has a ``/`` (VCF 4.4,
+section 1.6.2). Alleles that are not called (``1|.``) and those of unknown phase are not applied. Genotypes of one phase
+set (PS) make one pair of haplotypes, and so do those that name none; what is homozygous stands on every haplotype. The
+phase between sets is not known, so none is applied to another, and each pair is read by itself.
+
+Each ALT is scored on the first haplotype of its set that carries it, against that haplotype with the reference's bases
+put back at this one site. An ALT that no haplotype carries is applied to the first. If two phased variants of one
+haplotype change the same base or insert at the same place, the leftmost is applied, and of two with the same start the
+one that comes first in the file; the bases that REF and ALT share do not count. An ALT whose place on its haplotype was
+changed by another variant gets the outcome ``haplotype_conflict``. Of a genotype with more than two alleles the first
+two are read.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+import re
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.variant import Variant
-from titans_dna.inference.alleles import AlleleList, AlleleTable, place_allele
+from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable, place_allele
 from titans_dna.inference.outcomes import Outcome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.io.variants.vcf_header import VcfHeader
 
-
-@dataclass(kw_only=True)
-class Edit:
-    """A stretch of the reference, and the bases that a haplotype has in its place."""
-
-    start: int  # 0-based half-open, on the reference
-    end: int
-    alt: bytes
+_ALLELE = re.compile(r"([/|]?)([0-9]+|\.)")
 
 
-@dataclass(kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Site:
-    """One ALT to score."""
+    """One ALT to score: a stretch of the reference, and the bases in its place, without those that both share."""
 
     row: int
-    variant: Variant
+    contig: str
+    start: int  # 0-based, on the reference
+    ref: bytes
+    alt: bytes
     carried: tuple[bool, ...]  # whether each of the two haplotypes carries it
+    phase_set: str  # PS of its genotype; "" for none
 
-
-@dataclass(kw_only=True)
-class ContigSites:
-    """The ALTs to score on one contig, and the edits of a sample's two haplotypes."""
-
-    sites: list[Site] = field(default_factory=list)
-    edits: tuple[list[Edit], list[Edit]] = field(default_factory=lambda: ([], []))
+    @property
+    def end(self) -> int:
+        """One past the last base that is replaced; equal to ``start`` for an insertion."""
+        return self.start + len(self.ref)
 
 
 def sample_column(header: VcfHeader, sample: str) -> int:
@@ -61,102 +63,142 @@ def sample_column(header: VcfHeader, sample: str) -> int:
     return header.columns.index(sample)
 
 
-def genotype(record: VcfRecord, column: int) -> tuple[int, ...] | None:
-    """Return the alleles of a phased genotype, the first haplotype first; None if it is not phased or not called."""
+def genotype(record: VcfRecord, column: int) -> tuple[tuple[int | None, ...], str]:
+    """Return a sample's alleles, the first haplotype first, and its phase set, "" for none.
+
+    An allele is None if it is not called, or if it is not known which haplotype carries it.
+    """
     cells = record.text.split("\t")
     keys = cells[8].split(":") if len(cells) > column else []
-    if "GT" not in keys:
-        return None
-    text = (cells[column].split(":") + [""] * len(keys))[keys.index("GT")]
-    alleles = text.replace("/", "|").split("|")
-    if not all(allele.isdecimal() for allele in alleles):
-        return None
-    numbers = tuple(int(allele) for allele in alleles)
-    return numbers if "/" not in text or len(set(numbers)) == 1 else None
+    values = dict(zip(keys, cells[column].split(":"), strict=False)) if keys else {}
+    text = values.get("GT", ".")
+    parts = _ALLELE.findall(text)
+    if "".join(mark + number for mark, number in parts) != text:
+        return (), ""
+    alleles = [None if number == "." else int(number) for _, number in parts]
+    same = len(set(alleles)) == 1
+    marks = [mark or ("/" if "/" in text else "|") for mark, _ in parts]
+    found = tuple(allele if same or mark == "|" else None for allele, mark in zip(alleles, marks, strict=True))
+    phase_set = values.get("PS", ".")
+    return found, "" if phase_set == "." else phase_set
 
 
-def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) -> dict[str, ContigSites]:
-    """Return sites and edits of the sample on each contig, of those ALTs only that ``table`` says can be scored."""
-    found: dict[str, ContigSites] = {}
+def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) -> dict[str, list[Site]]:
+    """Return the ALTs of each contig that ``table`` says can be scored, with the haplotypes of a sample."""
+    found: dict[str, list[Site]] = {}
     row = 0
     for record, count, contig in zip(records, table.rows_per_record, table.contigs, strict=True):
         good = [table.outcomes[row + place] is Outcome.SCORED for place in range(count)]
         if any(good):
-            here = found.setdefault(contig, ContigSites())
-            called = genotype(record, column) or ()
+            called, phase_set = genotype(record, column)
             for place, variant in enumerate(record.variants()):
                 # A haploid genotype (X of a male, say) counts for both haplotypes.
                 carried = tuple(allele == place + 1 for allele in (*called, *called)[:2]) or (False, False)
                 if good[place]:
-                    here.sites.append(Site(row=row + place, variant=variant, carried=carried))
-                    edit = Edit(start=variant.start, end=variant.end, alt=variant.alt.upper().encode())
-                    for edits, carries in zip(here.edits, carried, strict=True):
-                        if carries:
-                            edits.append(edit)
+                    found.setdefault(contig, []).append(_site(row + place, variant, carried, phase_set))
         row += count
     return found
 
 
-class Haplotype:
-    """One haplotype of one contig, and the map from coordinates of the reference to its own."""
+def _site(row: int, variant: Variant, carried: tuple[bool, ...], phase_set: str) -> Site:
+    """Trim an ALT: first at the start, so that an insertion follows the base that anchors it."""
+    ref, alt = (bases.upper().replace("U", "T").encode() for bases in (variant.ref, variant.alt))
+    start = variant.start
+    while ref and alt and ref[0] == alt[0]:
+        ref, alt, start = ref[1:], alt[1:], start + 1
+    while ref and alt and ref[-1] == alt[-1]:
+        ref, alt = ref[:-1], alt[:-1]
+    return Site(row=row, contig=variant.contig, start=start, ref=ref, alt=alt, carried=carried, phase_set=phase_set)
 
-    def __init__(self, sequence: bytes, edits: list[Edit]) -> None:
-        kept: list[Edit] = []
-        for edit in sorted(edits, key=lambda e: e.start):  # stable: of two with the same start the file's first is kept
-            if not kept or edit.start >= kept[-1].end:
-                kept.append(edit)
-        self.edits, self._starts = kept, [edit.start for edit in kept]
+
+class Haplotype:
+    """One haplotype of one contig, and the map from coordinates of the reference to its own.
+
+    Parameters
+    ----------
+    sequence
+        The reference.
+    sites
+        What the haplotype carries.
+    """
+
+    def __init__(self, sequence: bytes, sites: Iterable[Site]) -> None:
+        kept: list[Site] = []
+        reach = 0
+        # An insertion comes before a change of the base that follows it.
+        for site in sorted(sites, key=lambda site: (site.start, bool(site.ref), site.row)):
+            if site.start >= reach and not (kept and _same_place(site, kept[-1])):
+                kept.append(site)
+                reach = site.end
+        self._kept, self._starts = kept, [site.start for site in kept]
         parts, at, shift = [], 0, 0
-        self._shifts: list[int] = []  # after each edit, haplotype coordinate minus reference coordinate
-        for edit in kept:
-            parts += [sequence[at : edit.start], edit.alt]
-            at, shift = edit.end, shift + len(edit.alt) - (edit.end - edit.start)
+        self._shifts = [0]  # before each site, and after the last, haplotype coordinate minus reference coordinate
+        self._own: dict[tuple[int, bytes, bytes], int] = {}
+        for site in kept:
+            parts += [sequence[at : site.start], site.alt]
+            self._own[site.start, site.ref, site.alt] = site.start + shift
+            at, shift = site.end, shift + len(site.alt) - len(site.ref)
             self._shifts.append(shift)
         self.sequence = b"".join([*parts, sequence[at:]])
 
-    def place(self, start: int, end: int) -> int | None:
-        """Return where a stretch of the reference begins on the haplotype, or None if an edit changes it."""
-        number = bisect_right(self._starts, start)
-        if number and self.edits[number - 1].end > start:
+    def allele(self, site: Site, *, carried: bool) -> Allele | None:
+        """Return what branches off at a site: REF with the sign -1 if ALT is carried, else ALT; None for a conflict."""
+        at = self._own.get((site.start, site.ref, site.alt)) if carried else self._place(site)
+        if at is None:
             return None
-        if number < len(self.edits) and self._starts[number] < end:
-            return None
-        return start + (self._shifts[number - 1] if number else 0)
+        old, new = (site.alt, site.ref) if carried else (site.ref, site.alt)
+        # With the base before it, or at the start of the contig the base behind it, no allele is empty.
+        end = at + len(old)
+        before, behind = self.fetch(at - 1, at), b"" if at else self.fetch(end, end + 1)
+        ref, alt = ((before + bases + behind).decode() for bases in (old, new))
+        variant = Variant(site.contig, at - len(before) + 1, ref, alt)
+        return place_allele(variant, self.fetch, site.row, sign=-1 if carried else 1)
 
-    def own(self, edit_start: int, edit_end: int, alt: bytes) -> int | None:
-        """Return where an applied edit begins on the haplotype, or None if it was not applied."""
-        number = bisect_right(self._starts, edit_start) - 1
-        edit = self.edits[number] if number >= 0 else None
-        if edit is None or (edit.start, edit.end, edit.alt) != (edit_start, edit_end, alt):
+    def _place(self, site: Site) -> int | None:
+        """Return where a site that is not carried begins on the haplotype, or None if what is carried changes it."""
+        number = bisect_left(self._starts, site.start)
+        if number and self._kept[number - 1].end > site.start:
             return None
-        return edit_start + (self._shifts[number - 1] if number else 0)
+        for other in self._kept[number : number + 2]:
+            if _same_place(site, other) or (other.start < site.end and site.start < other.end):
+                return None
+        # What is inserted at its start stands before it.
+        number += bool(site.ref and self._kept[number : number + 1] and self._kept[number].end == site.start)
+        return site.start + self._shifts[number]
 
     def fetch(self, start: int, end: int) -> bytes:
         """Return bases of the haplotype, 0-based half-open; what lies beyond its ends is left out."""
         return self.sequence[max(0, start) : max(0, end)]
 
 
-def place_on_haplotypes(
-    sequence: bytes, here: ContigSites, outcomes: list[Outcome]
-) -> list[tuple[Haplotype, AlleleList]]:
-    """Return both haplotypes, each with its alleles to score in its own coordinates; note conflicts in ``outcomes``.
+def _same_place(one: Site, other: Site) -> bool:
+    """Tell whether both are insertions at one place, whose order is not known."""
+    return not one.ref and not other.ref and one.start == other.start
 
-    The streamed strand is the haplotype. If it carries ALT, the allele that branches off is REF, so its sign is -1.
+
+def place_on_haplotypes(
+    sequence: bytes, sites: list[Site], outcomes: list[Outcome]
+) -> Iterator[tuple[Haplotype, AlleleList]]:
+    """Yield the haplotypes of each phase set, each with its alleles to score in its own coordinates.
+
+    Conflicts are noted in ``outcomes``.
     """
-    pairs = [(Haplotype(sequence, edits), AlleleList()) for edits in here.edits]
-    for site in here.sites:
-        variant = site.variant
-        which = site.carried.index(True) if True in site.carried else 0
-        haplotype, alleles = pairs[which]
-        ref, alt = variant.ref.upper(), variant.alt.upper()
-        if site.carried[which]:
-            at = haplotype.own(variant.start, variant.end, alt.encode())
-            found = None if at is None else (Variant(variant.contig, at + 1, alt, ref), -1)
-        else:
-            at = haplotype.place(variant.start, variant.end)
-            found = None if at is None else (Variant(variant.contig, at + 1, ref, alt), 1)
-        if found is None:
-            outcomes[site.row] = Outcome.HAPLOTYPE_CONFLICT
-        else:
-            alleles.append(place_allele(found[0], haplotype.fetch, site.row, sign=found[1]))
-    return pairs
+    common = [site for site in sites if all(site.carried)]
+    for phase_set in phase_sets(sites):
+        members = [site for site in sites if site.phase_set == phase_set]
+        for which in (0, 1):
+            own = [site for site in members if site.carried[which] and not all(site.carried)]
+            haplotype, alleles = Haplotype(sequence, [*common, *own]), AlleleList()
+            for site in members:
+                if which == (site.carried.index(True) if True in site.carried else 0):
+                    allele = haplotype.allele(site, carried=site.carried[which])
+                    if allele is None:
+                        outcomes[site.row] = Outcome.HAPLOTYPE_CONFLICT
+                    else:
+                        alleles.append(allele)
+            yield haplotype, alleles
+
+
+def phase_sets(sites: Iterable[Site]) -> list[str]:
+    """Return the phase sets in the order of the file."""
+    return list(dict.fromkeys(site.phase_set for site in sites))

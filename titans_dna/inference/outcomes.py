@@ -17,10 +17,11 @@ class Outcome(StrEnum):
     CONTIG_UNKNOWN = "contig_unknown"  # the sequence has no contig of the name in CHROM
     BEYOND_CONTIG = "beyond_contig"  # REF ends past the contig, or POS is 0
     SYMBOLIC = "symbolic"  # <DEL>, a breakend, ...: ALT is not written in bases
+    NO_CHANGE = "no_change"  # ALT is REF
     SPANNING_DELETION = "spanning_deletion"  # ALT is "*": the allele is deleted by another record
     NO_ALT = "no_alt"  # ALT is "."
     TOO_LONG = "too_long"  # an allele is longer than the limit
-    REFERENCE_N = "reference_n"  # the sequence has N or another ambiguity code under REF, or ALT holds one
+    REFERENCE_N = "reference_n"  # N or another ambiguity code: in the sequence under REF, in REF or in ALT
     HAPLOTYPE_CONFLICT = "haplotype_conflict"  # a phased neighbour changes the bases of REF (--haplotype)
     MALFORMED = "malformed"  # the record cannot be read
 
@@ -32,5 +33,7 @@ def count_outcomes(outcomes: Iterable[str]) -> dict[str, int]:
 
 
 def count_scored(outcomes: Mapping[str, int]) -> int:
-    """Return how many have a score: with REF and ALT exchanged, or forced against a wrong REF, they have one too."""
-    return sum(int(outcomes.get(outcome, 0)) for outcome in (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED))
+    """Return how many have a score: alleles with REF and ALT exchanged or forced, and clipped regions have one too."""
+    return sum(
+        int(outcomes.get(outcome, 0)) for outcome in (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED, "clipped")
+    )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.genome.interval import Interval, iterate_tiles
 
+OK, CLIPPED = "ok", "clipped"  # outcomes of regions that have bases to read
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlacedRegion:
@@ -17,12 +19,12 @@ class PlacedRegion:
     contig: str  # name in the FASTA; "" if unknown
     start: int  # 0-based half-open, cut off at the end of the contig
     end: int
-    outcome: str  # "ok", "contig_unknown", "beyond_contig", "empty" or "malformed"
+    outcome: str  # OK, CLIPPED (it ends beyond its contig), "contig_unknown", "beyond_contig", "empty" or "malformed"
 
     @property
     def usable(self) -> bool:
         """Whether there are bases to read."""
-        return self.outcome == "ok"
+        return self.outcome in (OK, CLIPPED)
 
     @property
     def placed(self) -> Interval:
@@ -37,7 +39,10 @@ def place_interval(contigs: ContigTable, asked: Interval) -> PlacedRegion:
         return PlacedRegion(asked=asked, contig="", start=asked.start, end=asked.end, outcome="contig_unknown")
     length = contigs.lengths[contig]
     start, end = min(asked.start, length), min(asked.end, length)
-    outcome = "beyond_contig" if asked.start >= length else "ok" if start < end else "empty"
+    if start < end:
+        outcome = CLIPPED if asked.end > length else OK
+    else:
+        outcome = "beyond_contig" if asked.start >= length else "empty"
     return PlacedRegion(asked=asked, contig=contig, start=start, end=end, outcome=outcome)
 
 
@@ -48,4 +53,4 @@ def tiled(placed: Iterable[PlacedRegion], window_bp: int, stride_bp: int) -> Ite
             yield region
             continue
         for tile in iterate_tiles(region.placed, window_bp, stride_bp):
-            yield PlacedRegion(asked=tile, contig=tile.contig, start=tile.start, end=tile.end, outcome="ok")
+            yield PlacedRegion(asked=tile, contig=tile.contig, start=tile.start, end=tile.end, outcome=OK)

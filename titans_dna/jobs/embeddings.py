@@ -29,7 +29,7 @@ from titans_dna.inference.embed import (
     vector_attributes,
 )
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.placing import CLIPPED, OK, PlacedRegion
 from titans_dna.inference.pooling import Emitted, have_vectors
 from titans_dna.inference.windows import WindowedStrand
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
@@ -344,6 +344,7 @@ def _vectors(
 
 def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:
     """Return the outcome of each region, as UTF-8."""
-    known = np.where(have_vectors(values, numbers), EMBEDDED.encode(), b"reference_n")
-    found: np.ndarray = np.where(placed == b"ok", known, placed)
+    usable, clipped = np.isin(placed, [OK.encode(), CLIPPED.encode()]), placed == CLIPPED.encode()
+    known = np.where(have_vectors(values, numbers), np.where(clipped, placed, EMBEDDED.encode()), b"reference_n")
+    found: np.ndarray = np.where(usable, known, placed)
     return found

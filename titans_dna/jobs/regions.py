@@ -15,7 +15,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.model import SequenceModel
-from titans_dna.inference.placing import PlacedRegion
+from titans_dna.inference.placing import CLIPPED, PlacedRegion
 from titans_dna.inference.region_sums import RegionScore
 from titans_dna.inference.score_regions import score_alone, score_contig_regions, track_kinds
 from titans_dna.inference.windowed_regions import OTHERS, RELATIVES_KINDS, WindowedRegions, other_bits
@@ -252,7 +252,8 @@ def hash_regions(regions: Sequence[PlacedRegion]) -> str:
 def table_row(region: PlacedRegion, score: RegionScore | None, others: Sequence[str] = ()) -> dict[str, Any]:
     """Return one row of the table; ``others`` are fields of a score that the table has besides."""
     asked = region.asked
-    outcome = "scored" if score and score.bases else "reference_n" if score else region.outcome
+    scored = CLIPPED if region.outcome == CLIPPED else "scored"
+    outcome = scored if score and score.bases else "reference_n" if score else region.outcome
     told = (*(name for name in _FIELDS if name not in OTHERS), *others)
     numbers: dict[str, Any] = {name: getattr(score, name) for name in told} if score else {"bases": 0}
     if score and "bits_without_stretch" in others:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,7 +14,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable
 from titans_dna.inference.calibration import empirical_p, shuffled_scores
-from titans_dna.inference.haplotype import ContigSites, place_on_haplotypes, read_sites
+from titans_dna.inference.haplotype import Site, phase_sets, place_on_haplotypes, read_sites
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_variants import HORIZON_BP, branch_stride, score_strands
 from titans_dna.inference.vote_variants import vote_on_alleles
@@ -24,6 +25,7 @@ from titans_dna.jobs.shards import shard_of_records
 from titans_dna.jobs.windowed_alleles import WindowScoring
 from titans_dna.jobs.work_folder import WorkFolder
 
+logger = logging.getLogger(__name__)
 BRANCH_DISCOUNT = 0.6  # a base read in a batch costs so much of a base that is streamed
 Advance = Callable[[int, int], None]
 
@@ -127,11 +129,11 @@ def score_table(
     prefix
         Prefix of the names of parts, where several tables share one work folder.
     """
-    scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record))
-    sites: dict[str, ContigSites] = {}
+    sites: dict[str, list[Site]] = {}
     if run.options.haplotype:
         assert records is not None
         sites = read_sites(records(), table, sample_column)
+    scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record), sites)
     for contig in scoring.contigs:
         name = f"{prefix}{run.genome.contigs.names.index(contig)}"
         if contig in sites:
@@ -144,7 +146,7 @@ def score_table(
 class _TableScoring:
     """One call of ``score_table``; its arrays are filled contig by contig."""
 
-    def __init__(self, run: ScoringRun, table: AlleleTable, rows: np.ndarray) -> None:
+    def __init__(self, run: ScoringRun, table: AlleleTable, rows: np.ndarray, sites: Mapping[str, list[Site]]) -> None:
         self.run, self.table, self.rows = run, table, rows
         self.strands = np.full((len(rows), 2), np.nan)
         self.p_values = np.full(len(rows) if run.options.shuffles else 0, np.nan)
@@ -154,10 +156,13 @@ class _TableScoring:
             for contig in run.genome.contigs.names
             if contig in table.alleles and any(rows[allele.row] for allele in table.alleles[contig])
         ]
-        # For the progress bar only: two strands, of two haplotypes if asked for, and once more with shuffled
-        # surroundings.
-        passes = (4 if run.options.haplotype else 2) * (2 if run.options.shuffles else 1)
-        self.total = passes * sum(run.genome.contigs.lengths[contig] for contig in self.contigs)
+        # For the progress bar only: two strands, of two haplotypes of each phase set if asked for, and once more with
+        # shuffled surroundings.
+        self.total = 0
+        for contig in self.contigs:
+            haplotypes = 2 * len(phase_sets(sites[contig])) if contig in sites else 1
+            passes = 2 * haplotypes * (2 if run.options.shuffles else 1)
+            self.total += passes * run.genome.contigs.lengths[contig]
 
     def add_contig(self, contig: str, name: str) -> None:
         """Score the alleles of one contig and, if asked for, the same changes in shuffled surroundings."""
@@ -177,8 +182,10 @@ class _TableScoring:
             np.add.at(null, places, self._part(f"{name}-shuffled", sequence, alleles, shuffled))
             self.p_values[places] = empirical_p(self.strands[places].mean(1), null[places])
 
-    def add_haplotypes(self, contig: str, name: str, here: ContigSites) -> None:
+    def add_haplotypes(self, contig: str, name: str, here: list[Site]) -> None:
         """Score the alleles of one contig on the haplotypes of a sample."""
+        if (count := len(phase_sets(here))) > 1:
+            logger.warning("%s: %d phase sets; the haplotypes of each are read by themselves", contig, count)
         pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
         for number, (haplotype, every) in enumerate(pairs, start=1):
             if alleles := every.chosen(self.rows):

@@ -166,6 +166,10 @@ def _load_weights(backbone: Backbone, path: Path) -> None:
                 f"{name} should have shape {tuple(tensor.shape)} but {found} is there. Use the weights of this config.",
                 path=path,
             )
+        if tensors[name].is_floating_point() != tensor.is_floating_point():
+            raise CheckpointError(
+                f"{name} holds {tensors[name].dtype} where {tensor.dtype} belongs. Restore the file.", path=path
+            )
     extra = sorted(set(tensors) - set(expected))
     if extra:
         raise CheckpointError(f"{extra[0]} is not part of this configuration. Use its own weights.", path=path)

@@ -108,7 +108,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         files=tuple(files),
         run=read_model_run(inputs.model) if inputs.model else None,
         evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
-        variants=read_scored_variants(inputs.variants, truth_field=inputs.truth_field) if inputs.variants else None,
+        variants=_variants(inputs),
         truth_positive=inputs.truth_positive,
         regions=read_scored_regions(inputs.regions) if inputs.regions else None,
         tracks=tuple(track for path in tracks for track in read_tracks(path)),
@@ -120,3 +120,14 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         copies=read_copies(inputs.copies) if inputs.copies else None,
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
+
+
+def _variants(inputs: ReportInputs) -> ScoredVariants | None:
+    """Return the scored variants, if any are given; their truth field must be there."""
+    if inputs.variants is None:
+        return None
+    found = read_scored_variants(inputs.variants, truth_field=inputs.truth_field)
+    if inputs.truth_field and not found.truth_field:
+        what = f"no scored allele has the truth field {inputs.truth_field!r}. Name another INFO field or column."
+        raise ConfigError(what, path=inputs.variants)
+    return found

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from titans_dna.errors import CheckpointError, ConfigError
+from titans_dna.errors import CheckpointError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.sequence.fasta import Fasta
@@ -160,18 +160,9 @@ def training_record(folder: Path) -> dict[str, Any]:
 
 
 def held_out_contigs(folder: Path, fasta: Fasta) -> list[str]:
-    """Return the contigs that the model's training held out.
-
-    Raises
-    ------
-    ConfigError
-        If the model does not record them, or the FASTA has none of them.
-    """
+    """Return the contigs that the model's training held out; none if the FASTA has none of them."""
     named = training_record(folder).get("holdout_contigs", [])
-    contigs = [contig for name in named if (contig := fasta.contigs.resolve(name)) is not None]
-    if not contigs:
-        raise ConfigError(f"{folder} names no held-out contig that {fasta.path} has; name one with --contig")
-    return contigs
+    return [contig for name in named if (contig := fasta.contigs.resolve(name)) is not None]
 
 
 def evaluate_model(

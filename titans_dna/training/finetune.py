@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from titans_dna.checkpoints import CLASSIFIER
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.inference.metrics import auroc, average_precision
 from titans_dna.inference.model import SequenceModel, require_single_bases
@@ -29,7 +30,7 @@ from titans_dna.training.optimizer import learning_rate
 
 MODES = ("full", "frozen", "last-layers")
 LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # with fewer steps, a few hundred examples are not learned
-HEAD, RESULT = "head.safetensors", "finetune.json"
+HEAD, RESULT = "head.safetensors", CLASSIFIER
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,8 +9,9 @@ file                        what it holds
 ``.fa``, ``.fasta`` (.gz)   the label is the last word of the header, after ``|`` or a space
 ==========================  =========================================================================
 
-Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty`` or ``no_label``. Rows that
-are to be classified, not learned from, need no label, and their table no column of labels.
+Rows that cannot be used have an outcome: ``contig_unknown``, ``beyond_contig``, ``empty``, ``reference_n`` (no base is
+known) or ``no_label``. A letter that is no IUPAC code is an error. Rows that are to be classified, not learned from,
+need no label, and their table no column of labels.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ import itertools
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
+from titans_dna.genome.alphabet import has_known_bases, other_letters
 from titans_dna.io.intervals.bed import read_intervals
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.tokenizers import NucleotideTokenizer
@@ -35,6 +37,7 @@ from titans_dna.tokenizers import NucleotideTokenizer
 logger = logging.getLogger(__name__)
 
 USED = "used"
+_READ, _PLACE = {"name", "label", "sequence"}, {"contig", "start", "end"}  # columns that become fields of an example
 TABLES, FASTAS = (".csv", ".tsv"), (".fa", ".fasta", ".fna")
 
 
@@ -49,6 +52,7 @@ class Example:
     start: int = 0  # 0-based half-open
     end: int = 0
     split: str = ""  # "train", "test", or empty
+    others: Mapping[str, str] = field(default_factory=dict)  # further columns of a table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,6 +179,8 @@ def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
     lines = itertools.dropwhile(lambda line: line.startswith("##"), _lines(path))
     reader = csv.DictReader(lines, delimiter=delimiter)
     columns = set(reader.fieldnames or ())
+    read = _READ if "sequence" in columns else _READ | _PLACE
+    passed = [column for column in dict.fromkeys(reader.fieldnames or ()) if column not in read]
     intervals = {"contig", "start", "end"} <= columns
     if (taught and "label" not in columns) or not (intervals or "sequence" in columns):
         label = "label, and " if taught else ""
@@ -183,9 +189,11 @@ def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
         label, name, split = ((row.get(column) or "").strip() for column in ("label", "name", "split"))
         if split not in ("", "train", "test"):
             raise FormatError(f"split is {split!r}; write train or test", path=path, line=reader.line_num)
+        others = {column: row[column] or "" for column in passed}
         if "sequence" in columns:
             sequence = (row["sequence"] or "").strip().encode()
-            yield Example(label=label, name=name, split=split, sequence=sequence)
+            _check_letters(sequence, path, reader.line_num)
+            yield Example(label=label, name=name, split=split, sequence=sequence, others=others)
             continue
         try:
             start, end = int(row["start"]), int(row["end"])
@@ -194,14 +202,14 @@ def _table(path: Path, delimiter: str, taught: bool) -> Iterator[Example]:
                 f"start is {row['start']!r}, end {row['end']!r}: no whole numbers. Correct the line.",
                 path=path, line=reader.line_num,
             ) from None  # fmt: skip
-        yield Example(label=label, name=name, split=split, contig=row["contig"], start=start, end=end)
+        yield Example(label=label, name=name, split=split, contig=row["contig"], start=start, end=end, others=others)
 
 
 def _fasta(path: Path) -> Iterator[Example]:
     """Read records in order; unlike in a genome, names may repeat here, so this does not use the FASTA reader."""
     header: str | None = None
     parts: list[str] = []
-    for line in _lines(path):
+    for number, line in enumerate(_lines(path), start=1):
         if line.startswith(">"):
             if header is not None:
                 yield _record(header, parts)
@@ -209,6 +217,7 @@ def _fasta(path: Path) -> Iterator[Example]:
         elif header is None and line.strip():
             raise FormatError("does not begin with '>'. Is it FASTA?", path=path, line=1)
         else:
+            _check_letters(line.strip().encode(), path, number)
             parts.append(line.strip())
     if header is not None:
         yield _record(header, parts)
@@ -219,8 +228,22 @@ def _record(header: str, parts: Sequence[str]) -> Example:
     return Example(label=words[-1] if len(words) > 1 else "", name=words[0], sequence="".join(parts).encode())
 
 
+def _check_letters(sequence: bytes, path: Path, line: int) -> None:
+    """Refuse what is no nucleotide sequence, as a FASTA reader does."""
+    if strange := other_letters(sequence):
+        message = f"{strange[0]!r} is no nucleotide code. Give DNA or RNA (A C G T U N, IUPAC)."
+        raise FormatError(message, path=path, line=line)
+
+
 def _sequence(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
     """Return the outcome of a row, and its bases."""
+    outcome, sequence = _fetch(example, fasta)
+    if outcome == USED and not has_known_bases(sequence):
+        return "reference_n", b""
+    return outcome, sequence
+
+
+def _fetch(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
     if not example.contig:
         return (USED, example.sequence) if example.sequence else ("empty", b"")
     if fasta is None:

@@ -114,9 +114,10 @@ def write_predictions(
     predictions: Iterable[Prediction],
     metadata: Mapping[str, str] = MappingProxyType({}),
 ) -> PredictionCounts:
-    """Write one line per row: its place, its most probable class, and the probability of each class.
+    """Write one line per row: its place, its most probable class, the probability of each, and its further columns.
 
-    The metadata stand above the header.
+    The metadata stand above the header. Of the columns of the input, the sequence is left out, and those that are
+    written anew are replaced.
 
     Raises
     ------
@@ -125,11 +126,18 @@ def write_predictions(
     """
     outcomes: Counter[str] = Counter()
     labels, kept = [], []
-    with TsvWriter(output, [*COLUMNS, *(f"p_{name}" for name in classes)], metadata) as table:
-        for prediction in predictions:
+    predictions = iter(predictions)
+    first = list(itertools.islice(predictions, 1))
+    columns = [*COLUMNS, *(f"p_{name}" for name in classes)]
+    anew = {"outcome", "predicted", *columns[len(COLUMNS) :]}
+    # All rows of a table have the same columns.
+    passed = [name for prediction in first for name in prediction.row.example.others if name not in columns]
+    with TsvWriter(output, [*columns, *passed], metadata) as table:
+        for prediction in itertools.chain(first, predictions):
             row = prediction.row
             outcomes[row.outcome] += 1
-            table.write(_line(prediction, classes))
+            further = {name: text for name, text in row.example.others.items() if name not in anew}
+            table.write(further | _line(prediction, classes))
             if row.outcome == USED:
                 labels.append(row.example.label)
                 kept.append(prediction.probabilities)

@@ -6,9 +6,10 @@
                           /embeddings, its bases from the contig's left to its right
     /regions/contig       (n,) text, as the FASTA calls it; as asked where the FASTA has no such contig
     /regions/start, end   (n,) int64, 0-based half-open, as asked: an end beyond the contig is kept
-    /regions/strand, name (n,) text
-    /regions/outcome      (n,) text: "embedded", "reference_n", "contig_unknown", "beyond_contig",
-                          "empty", or "malformed": a line that is no interval, whose name says why
+    /regions/strand, name (n,) text, as asked; the strand that was read is the attribute ``strand``
+    /regions/outcome      (n,) text: "embedded"; "clipped", embedded up to the end of the contig, which lies before that
+                          of the region; "reference_n", "contig_unknown", "beyond_contig", "empty", or "malformed": a
+                          line that is no interval, whose name says why
     /contigs/name         (m,) text      /contigs/length (m,) int64      /contigs/md5 (m,) text (SAM M5)
     /rows                 (n,) int64, shards only: the row of each region in the whole, ascending
     attributes            format_version, created (UTC; of SOURCE_DATE_EPOCH where that is set), and what the writer is

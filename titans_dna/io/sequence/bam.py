@@ -5,10 +5,13 @@ not sorted by coordinate, are sorted into a BAM in the cache, once. CRAM needs t
 lengths must agree with it, and also MD5 sums (M5) if the header has them. Coordinates are 0-based half-open. Reads are
 filtered as samtools does by default: unmapped, secondary, quality-failed and duplicate ones are left out.
 
+A BAM without the block that ends it, and a CRAM without its last container, may have been cut off and are refused. So
+is a SAM file with a read on a contig that it does not declare (@SQ), for htslib takes such a read for unmapped.
+
 Broken SAM files, such as the test set of the specification, are refused or read as htslib understands them. A record
 that htslib cannot read raises a `FormatError`, because what follows it in a binary file cannot be found.
 
-Specification: SAMv1, https://samtools.github.io/hts-specs/SAMv1.pdf.
+Specification: SAMv1, https://samtools.github.io/hts-specs/SAMv1.pdf; CRAMv3, section 9.
 """
 
 from __future__ import annotations
@@ -29,12 +32,18 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.bgzf import is_bgzf, quiet_htslib, require_end
 from titans_dna.io.disk.cache import cache_entry, store
 from titans_dna.io.disk.contexts import Closing
+from titans_dna.io.disk.text import read_lines
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
 logger = logging.getLogger(__name__)
 
 _BAI_LIMIT = 1 << 29  # bases that a .bai index can address
+#: The container that ends a CRAM, by the first bytes of the file; the upper half of its ninth byte varies.
+_CRAM_ENDS = {
+    b"CRAM\x02\x01": bytes.fromhex("0b000000ffffffff0fe0454f460000000001000001000606010001000100"),
+    b"CRAM\x03": bytes.fromhex("0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"),
+}
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
 _REASONS = {
     _UNMAPPED: "unmapped",
@@ -213,6 +222,7 @@ def open_reads(
     cram = head.startswith(b"CRAM")
     if is_bgzf(head):
         require_end(path)
+    _require_cram_end(path, head)
     if cram and reference is None:
         raise InputMissing("is CRAM, which needs the reference it was made with. Give --fasta.", path=path)
     try:
@@ -232,6 +242,31 @@ def open_reads(
     return AlignedReads(path, Path(used), file, table, fasta)
 
 
+def _require_cram_end(path: Path, head: bytes) -> None:
+    """Refuse a CRAM without the container at its end: htslib would read the part that is there as the whole file."""
+    end = next((end for magic, end in _CRAM_ENDS.items() if head.startswith(magic)), b"")
+    with path.open("rb") as stream:
+        stream.seek(max(path.stat().st_size - len(end), 0))
+        found = bytearray(stream.read() if end else b"")
+    if len(found) > 8:
+        found[8] &= 0x0F
+    if found != end:
+        raise FormatError("lacks the container that ends a CRAM: it may be cut off. Copy it again.", path=path)
+
+
+def _require_declared(path: Path, contigs: dict[str, int]) -> None:
+    """Refuse a SAM file with a read on a contig that no @SQ line declares."""
+    for number, line in read_lines(path):
+        contig = "*" if line.startswith("@") else [*line.split("\t", 3), "*", "*"][2]
+        if contig != "*" and contig not in contigs:
+            raise FormatError(
+                f"a read lies on {contig!r}, which no @SQ line declares. Add the header with "
+                f"samtools view -T genome.fa.",
+                path=path,
+                line=number,
+            )
+
+
 def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[str, str]]:
     """Read the lengths of contigs, whether records are sorted by position, and MD5 sums."""
     import pysam
@@ -245,6 +280,8 @@ def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[
             raise FormatError(f"its header is damaged ({error}). Copy the file again.", path=path) from None
         lengths = dict(zip(file.references, file.lengths, strict=True))
         by_position = header.get("HD", {}).get("SO") == "coordinate" and not file.is_sam
+        if file.is_sam:
+            _require_declared(path, lengths)
     if not lengths:
         logger.warning("%s has no @SQ lines: none of its reads is aligned, so no region has any", path)
     return lengths, by_position, {line["SN"]: line.get("M5", "") for line in header.get("SQ", ())}

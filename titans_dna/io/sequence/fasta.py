@@ -2,7 +2,7 @@
 
 Plain, gzip and BGZF-compressed files are told apart by their bytes, never by their name. How each is read:
 
-* plain: through a memory map; the index is the .fai beside the file if it fits, else one made into the cache folder;
+* plain: at offsets; the index is the .fai beside the file if it fits, else one made into the cache folder;
 * BGZF: in place by htslib, with .fai and .gzi beside it or in the cache;
 * gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
 FASTA.
@@ -109,8 +109,8 @@ class Fasta(Genome):
         return f"Fasta({str(self.path)!r}, {len(self.contigs)} contigs)"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A memory map cannot be pickled, so a worker process opens the file again.
-        return partial(open_fasta, aliases=self._aliases), (self.path,)
+        # An open file cannot be pickled, so a worker process opens it again; it must still be the same.
+        return partial(_reopen, aliases=self._aliases), (self.path, self._source.identity)
 
     def close(self) -> None:
         """Close the file; arrays and bytes that were returned stay valid."""
@@ -183,6 +183,15 @@ def open_fasta(
         source = _open_plain(path, on_stale)
     lengths = {entry.name: entry.length_bp for entry in source.entries}
     return Fasta(path, source, ContigTable(lengths, aliases), aliases)
+
+
+def _reopen(path: Path, identity: tuple[int, int, int], *, aliases: Iterable[Sequence[str]]) -> Fasta:
+    """Open a file that another process has open."""
+    genome = open_fasta(path, aliases=aliases)
+    if genome._source.identity != identity:
+        genome.close()
+        raise FormatError("has changed while it was read. Start again, and leave the file as it is.", path=path)
+    return genome
 
 
 def _open_plain(path: Path, on_stale: str) -> Source:

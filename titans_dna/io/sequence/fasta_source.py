@@ -1,4 +1,8 @@
-"""The bytes behind a FASTA file: memory-mapped plain text, or BGZF blocks, both with a .fai index.
+"""The bytes behind a FASTA file: plain text, or BGZF blocks, both with a .fai index.
+
+Reads go through file descriptors and not through a memory map, because a file that is cut off under a map ends the
+process. After each read the file's size and time are compared with those at its opening: what a changed file gives is
+refused.
 
 A contig of regular lines is a matrix of letters with its line ends as the last columns: the fastest read is one
 strided copy without them.
@@ -8,9 +12,9 @@ from __future__ import annotations
 
 import gzip
 import logging
-import mmap
 import os
 import threading
+import weakref
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -36,8 +40,18 @@ _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index
 class Source(ABC):
     """Reads bases of contigs by name and 0-based half-open span; the span must hold at least one base."""
 
-    def __init__(self, entries: list[FaiEntry]) -> None:
-        self.entries = entries
+    def __init__(self, path: Path, entries: list[FaiEntry]) -> None:
+        self.path, self.entries = path, entries
+        self._descriptor = os.open(path, os.O_RDONLY)
+        self._closing = weakref.finalize(self, os.close, self._descriptor)
+        self.identity = identify(os.fstat(self._descriptor))
+
+    def _require_unchanged(self, now: os.stat_result | None = None) -> None:
+        """Refuse what was read if the file is not what it was when it was opened."""
+        if identify(now or os.fstat(self._descriptor)) != self.identity:
+            raise FormatError(
+                "has changed while it was read. Start again, and leave the file as it is.", path=self.path
+            )
 
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
@@ -51,41 +65,45 @@ class Source(ABC):
     def misfit(self) -> str:
         """Say how the index does not fit the bytes; empty if it fits."""
 
-    @abstractmethod
     def close(self) -> None:
         """Close the file."""
+        self._closing()
+        self._descriptor = -1  # its number may soon be that of another file
 
 
 class PlainSource(Source):
-    """Uncompressed FASTA through a memory map: no copy of the file in memory, safe across threads and forks."""
+    """Uncompressed FASTA, read at offsets, which is safe across threads and forks."""
 
     def __init__(self, path: Path, entries: list[FaiEntry]) -> None:
-        super().__init__(entries)
+        super().__init__(path, entries)
         self._by_name = {entry.name: entry for entry in entries}
-        with path.open("rb") as stream:
-            self._map = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
 
     def fetch(self, name: str, start: int, end: int) -> bytes:
         """Read a span as bytes."""
         if end - start > _WINDOW:
             return super().fetch(name, start, end)
         entry = self._by_name[name]
-        return self._map[entry.byte_of(start) : entry.byte_of(end - 1) + 1].translate(None, b"\r\n")
+        return self._read(entry.byte_of(start), entry.byte_of(end - 1) + 1).translate(None, b"\r\n")
 
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array, by one strided copy."""
         entry = self._by_name[name]
         first = entry.byte_of(start)
-        text = np.frombuffer(self._map, np.uint8, entry.byte_of(end - 1) + 1 - first, first)
+        text = np.frombuffer(self._read(first, entry.byte_of(end - 1) + 1), np.uint8)
         return _without_line_ends(text, entry, start, end)
+
+    def _read(self, start: int, end: int) -> bytes:
+        """Read bytes of the file; fewer only beyond its end."""
+        parts, at = [], start
+        while at < end and (part := os.pread(self._descriptor, end - at, at)):  # at most 2 GiB come at once
+            parts.append(part)
+            at += len(part)
+        self._require_unchanged()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def misfit(self) -> str:
         """Say how the index does not fit the bytes; empty if it fits."""
-        return _misfit(self.entries, lambda start, end: self._map[start:end], len(self.entries) + 1)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._map.close()
+        return _misfit(self.entries, self._read, len(self.entries) + 1)
 
 
 class BgzfSource(Source):
@@ -102,8 +120,8 @@ class BgzfSource(Source):
     """
 
     def __init__(self, path: Path, entries: list[FaiEntry], fai: Path, gzi: Path) -> None:
-        super().__init__(entries)
-        self._path, self._fai, self._gzi = path, fai, gzi
+        super().__init__(path, entries)
+        self._fai, self._gzi = fai, gzi
         self._files: dict[tuple[int, int], Any] = {}
 
     def letters(self, name: str, start: int, end: int) -> Letters:
@@ -115,20 +133,30 @@ class BgzfSource(Source):
         try:
             with quiet_htslib():
                 if own not in self._files:
-                    self._files[own] = pysam.FastaFile(str(self._path), str(self._fai), str(self._gzi))
+                    self._files[own] = pysam.FastaFile(str(self.path), str(self._fai), str(self._gzi))
+                    self._require_unchanged(self.path.stat())  # another file may have this name by now
                 text = self._files[own].fetch(name, start, end)
+            self._require_unchanged()
+        except FormatError:
+            raise
         except (OSError, ValueError) as error:
-            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self._path) from None
+            raise FormatError(f"is damaged or cut off ({error}). Copy the file again.", path=self.path) from None
         return np.frombuffer(bytearray(text, "ascii"), np.uint8)
 
     def misfit(self) -> str:
         """Say how the index does not fit the bytes (a sample of contigs); empty if it fits."""
-        return _misfit(self.entries, partial(read_span, self._path, read_gzi(self._gzi)), _CHECKED)
+        return _misfit(self.entries, partial(read_span, self.path, read_gzi(self._gzi)), _CHECKED)
 
     def close(self) -> None:
         """Close the file."""
         while self._files:
             self._files.popitem()[1].close()
+        super().close()
+
+
+def identify(stat: os.stat_result) -> tuple[int, int, int]:
+    """Return what changes if a file is changed or replaced: its inode, size in bytes and time in nanoseconds."""
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _scan(path: Path, stream: IO[bytes] | BgzfStream) -> FastaScanner:

@@ -32,13 +32,14 @@ from titans_dna.io.variants.vcf_header import VcfHeader, read_header
 
 _IUPAC = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]"
 _ALT = re.compile(
-    rf"{_IUPAC}+|\*|<[^<>\s,;]+>|\.{_IUPAC}+|{_IUPAC}+\."
+    rf"{_IUPAC}+|\*|<[^<>\s,]+>|\.{_IUPAC}+|{_IUPAC}+\."
     rf"|{_IUPAC}+(?P<b>[\[\]])[^\[\]\s,]+:[0-9]+(?P=b)|(?P<c>[\[\]])[^\[\]\s,]+:[0-9]+(?P=c){_IUPAC}+"
     r"|(?P<d>[\[\]])<[^<>\s,]+>:?[0-9]*(?P=d)\S+|\S+(?P<e>[\[\]])<[^<>\s,]+>:?[0-9]*(?P=e)"
 )
 _CHROM = re.compile(r"""[^\s"',<>\\(){}\[\]`*=][^\s"',<>\\(){}\[\]`]*|<[^\s"',<>\\(){}\[\]`]+>""")
 _REF = re.compile(rf"{_IUPAC}+")
 _QUAL = re.compile(r"\.|-?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:inf|nan)", re.IGNORECASE)
+_POSITION_DIGITS = 19  # what has fewer digits fits into 64 bits
 _READ = 1 << 18  # bytes decompressed at once
 _REMEMBERED = 1 << 14  # alleles
 _new = tuple.__new__
@@ -320,7 +321,7 @@ def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
     """
     columns = text.split("\t")
     contig, pos, _, ref, alt, qual, *_ = [*columns, *[""] * 6]
-    position = int(pos) if pos.isascii() and pos.isdigit() and len(pos) < 11 else 0
+    position = int(pos) if pos.isascii() and pos.isdigit() and len(pos) < _POSITION_DIGITS else 0
     alts = () if alt == "." else tuple(alt.split(","))
     problem = ""
     if text.startswith("#"):

@@ -1,8 +1,9 @@
 """Sample columns that htslib can read: finds what has to be left out of FORMAT and samples for a copy to be valid.
 
 Scores do not need genotypes, so a record with a broken genotype is still scored. In the copy, the broken sample becomes
-``.``, and the writer reports it. Broken means whatever stops htslib from reading: a GT that is not a genotype or not
-the first key, more values than FORMAT has keys, or text where a number is declared.
+``.``, and the writer reports it. Broken means whatever stops htslib from reading: a GT that is not a genotype, more
+values than FORMAT has keys, or text where a number is declared. A list may have no value (VCF 4.5), and GT may stand
+behind other keys, although the specification puts it first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import re
 
 from titans_dna.io.variants.vcf_header import VcfHeader, structured
 
+_MOST_KEYS = 200
 _REMEMBERED = 4096  # most valid sample texts that are remembered for each FORMAT
 _FLOAT = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?|[+-]?(?:[iI]nf(?:inity)?|INF|[nN]a[nN]|NAN)|\."
 _VALUE = {
@@ -55,7 +57,11 @@ class SampleColumns:
             return format_text, samples, []
         pattern = self._pattern(format_text)
         if pattern is None:
-            return ".", ["."] * len(samples), [f"FORMAT {format_text!r} and all samples, for GT must come first"]
+            return (
+                ".",
+                ["."] * len(samples),
+                [f"FORMAT {format_text[:40]!r}... and all samples, for it has over {_MOST_KEYS} keys"],
+            )
         lost, kept = [], []
         for name, text in zip(self._names, samples, strict=True):
             if text in right or pattern.fullmatch(text):
@@ -71,15 +77,15 @@ class SampleColumns:
         """Return the pattern of valid sample texts; None if FORMAT itself cannot be read."""
         if format_text not in self._patterns:
             keys = format_text.split(":")
-            # GT must be the first key if it is there (VCF 4.3, section 1.6.2). The limit keeps the pattern below from
-            # growing too deep for the engine of regular expressions.
-            if "GT" in keys[1:] or len(keys) > 200:
+            # The limit keeps the pattern below from growing too deep for the engine of regular expressions.
+            if len(keys) > _MOST_KEYS:
                 self._patterns[format_text] = None
             else:
                 values = [_GENOTYPE if key == "GT" else _VALUE.get(self._types.get(key, ""), "[^:]*") for key in keys]
-                text = f"(?:{values[0]}|\\.)"
+                values = [value if key == "GT" else f"(?:{value}|)" for key, value in zip(keys, values, strict=True)]
                 # Trailing values may be left out (section 1.6.2), so each further value is optional, inside the one
                 # before.
-                text += "".join(f"(?::(?:{value}|)" for value in values[1:]) + ")?" * (len(values) - 1)
+                text = f"(?:{values[0]}|\\.)" + "".join(f"(?::{value}" for value in values[1:])
+                text += ")?" * (len(values) - 1)
                 self._patterns[format_text] = re.compile(text)
         return self._patterns[format_text]

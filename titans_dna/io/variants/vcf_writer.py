@@ -143,7 +143,7 @@ class ScoredVcfWriter(Opening):
             return
         columns = record.text.split("\t", 9)
         added = [text for field in self.fields if (text := _format(field, values.get(field.id)))]
-        parts = [] if columns[7] in (".", "") else columns[7].split(";")
+        parts = [] if columns[7] in (".", "") else [part for part in columns[7].split(";") if part]
         keys = [part.partition("=")[0] for part in parts]
         if not self._ours.isdisjoint(keys):
             parts = [part for part, key in zip(parts, keys, strict=True) if key not in self._ours]
@@ -165,7 +165,9 @@ class ScoredVcfWriter(Opening):
     def _copy_samples(self, record: VcfRecord, columns: list[str]) -> None:
         """Leave out of FORMAT and samples what htslib cannot read."""
         samples = columns[9].split("\t")
-        if self._note_names("FORMAT", columns[8].split(":")):
+        if columns[8] == "." and set(samples) <= {".", ""}:  # nothing is said of any sample
+            lost: list[str] = []
+        elif self._note_names("FORMAT", columns[8].split(":")):
             lost = [f"FORMAT {columns[8]!r} and all samples, for its names cannot be declared"]
             columns[8], samples = ".", ["."] * len(samples)
         else:
