@@ -220,3 +220,15 @@ def test_copies_are_traced_without_a_network(tmp_path, run):
     assert (found["identity"] == 1).all()
     assert found["bits_saved"].tolist() == (2.0 * (found["end1"] - found["start1"])).tolist()
     assert td.load_model("default").copies(target, contigs=["u"]).empty
+
+
+def test_contigs_of_a_fragmented_relative_are_not_thousands_of_genomes(folder, run, tmp_path, monkeypatch):
+    from titans_dna.loading import relatives
+
+    monkeypatch.setattr(relatives, "MOST_GENOMES", 2)
+    common = ("remember", "--fasta", folder / "both.fa", "--output", tmp_path / "x.tdm")
+    result = run(*common, "--one-vote-per", "contig")
+    assert result.exit_code == 1
+    assert "3 genomes would each have a vote, and 2 is the limit" in result.output
+    assert not (tmp_path / "x.tdm").exists()
+    assert run(*common, "--one-vote-per", "prefix").exit_code == 0

@@ -14,6 +14,7 @@ from titans_dna.loading.memory_file import open_memory
 from titans_dna.recall import RecallForm, Relatives
 from titans_dna.tokenizers import NucleotideTokenizer
 
+MOST_GENOMES = 4096  # each is followed at every base, and its vote takes four bytes there
 PIECE_BP = 1 << 20
 GENOME_OF = ("file", "contig", "prefix")
 
@@ -73,8 +74,8 @@ def read_relatives(
     Raises
     ------
     ConfigError
-        If a relative is the target itself and that is not allowed, if two genomes have one name, or a memory was made
-        with other settings.
+        If a relative is the target itself and that is not allowed, if two genomes have one name or there are too many,
+        or a memory was made with other settings.
     FormatError, InputMissing
         If a file cannot be used.
     """
@@ -107,6 +108,11 @@ def read_relatives(
                 found.read(name, genome, _pieces(fasta, name, advance), fasta.md5(name))
     if not found.contigs:
         raise ConfigError("no relative is left to be read; give another genome")
+    if (count := len(found.genomes)) > MOST_GENOMES:
+        raise ConfigError(
+            f"{count:,} genomes would each have a vote, and {MOST_GENOMES:,} is the limit; are they contigs of fewer? "
+            "Use --one-vote-per file or prefix"
+        )
     return found, left_out
 
 
