@@ -26,7 +26,8 @@ import pysam.samtools
 import record
 
 from titans_dna.genome import Interval
-from titans_dna.io import InfoField, ScoredVcfWriter, consensus_sequence, open_fasta, open_reads, read_variants
+from titans_dna.io import ConsensusOptions, InfoField, ScoredVcfWriter, open_fasta, open_reads, read_variants
+from titans_dna.io.sequence.consensus import run_consensus
 from titans_dna.tokenizers import BpeTokenizer, KmerTokenizer, NucleotideTokenizer
 
 LINE_BP = 60
@@ -186,7 +187,7 @@ def consensus(path: Path) -> list[dict[str, object]]:
     with open_reads(path) as reads:
 
         def ours() -> bytes:
-            return consensus_sequence(reads, region)
+            return run_consensus(reads, region, ConsensusOptions(), "-a", "--show-ins", "yes", "--show-del", "no")
 
         def alone() -> str:
             text: str = pysam.samtools.consensus("-a", "-r", "20:9999901-10099900", str(path))

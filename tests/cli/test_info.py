@@ -77,8 +77,16 @@ def test_copies_have_numbers_whatever_the_file_is_called(told, tmp_path):
         assert (row["chrom1"], row["start1"], row["end2"], row["identity"]) == ("c1", 100, 100, 0.98)
 
 
+def test_a_sequence_beside_a_model_is_read(told, tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(b"")
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "x.fa").write_text(">c\nACGT\n")
+    assert "c\t4\tf1f8f4bf413b16ad135722aa4591043e" in told(tmp_path / "x.fa")
+
+
 @pytest.mark.parametrize(
-    ("name", "said"), [("x.vcf.gz.tbi", "is an index.*Give the file x.vcf.gz"), ("log.csv", "is a part of a model")]
+    ("name", "said"),
+    [("x.vcf.gz.tbi", "is an index.*Give the file x.vcf.gz"), ("log.csv", "is no sequence but a part of a model")],
 )
 def test_what_belongs_to_another_file_names_it(run, model, tmp_path, name, said):
     path = model / name if name == "log.csv" else tmp_path / name

@@ -12,7 +12,7 @@ from titans_dna.errors import ContigUnknown, FormatError, InputMissing, Referenc
 from titans_dna.genome import Interval, reverse_complement
 from titans_dna.io import Genome, open_fasta
 from titans_dna.io.sequence.bam import ReadFilter, open_reads
-from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, consensus_sequence
+from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome, run_consensus
 
 GENERATOR = random.Random(11)
 REFERENCE = "".join(GENERATOR.choices("ACGT", k=3000))
@@ -122,19 +122,6 @@ def test_where_reads_do_not_cover_n_can_stand(tmp_path, genome):
         sequence = sample.sequence("1")
         assert set(sequence[:500]) == {ord("N")}
         assert sequence[600:700].decode() == REFERENCE[600:700]
-
-
-def test_the_samples_own_sequence_keeps_insertions_and_deletions(tmp_path):
-    with open_reads(write_bam(tmp_path / "a.bam")) as reads:
-        inserted = consensus_sequence(reads, Interval("chr1", INSERTED - 5, INSERTED + 6))
-        assert (
-            inserted.decode() == REFERENCE[INSERTED - 5 : INSERTED + 1] + "GG" + REFERENCE[INSERTED + 1 : INSERTED + 6]
-        )
-        deleted = consensus_sequence(
-            reads, Interval("1", DELETED[0] - 5, DELETED[1] + 5), ConsensusOptions(mode="simple")
-        )
-        assert deleted.decode() == REFERENCE[DELETED[0] - 5 : DELETED[0]] + REFERENCE[DELETED[1] : DELETED[1] + 5]
-        assert consensus_sequence(reads, Interval("chr1", 5, 5)) == b""
 
 
 def test_unsorted_sam_and_missing_or_old_indexes_are_mended_in_the_cache(tmp_path, genome, caplog):
@@ -247,7 +234,7 @@ def test_a_real_sample_reads_and_calls_as_samtools_does(shared_data):
     path = shared_data / "reads" / "NA12878.20.21.bam"
     with open_reads(path) as reads:
         region = Interval("20", 10_000_000, 10_002_000)
-        text = consensus_sequence(reads, region)
+        text = run_consensus(reads, region, ConsensusOptions(), "-a")
         assert len(text) > 1900
         assert text.count(b"N") < 200
 
@@ -287,7 +274,8 @@ def test_real_reads_are_the_same_from_bam_and_from_cram(shared_data, real_cram):
                 assert list(reads.reads(region)) == list(bam.reads(region))
                 assert reads.left_out["duplicate"] == bam.left_out["duplicate"] > 0
                 known = replace(region, start=FIRST + 100)  # a CRAM's NM tags are told anew, of N too
-                assert consensus_sequence(reads, known) == consensus_sequence(bam, known)
+                called = [run_consensus(source, known, ConsensusOptions(), "-a") for source in (reads, bam)]
+                assert called[0] == called[1]
             count = sum(1 for region in whole for _ in reads.reads(region, keep=every, clipped=True))
         assert count == 3616 + 6724  # all that are mapped
         with SampleGenome(reference, reads, fill="n") as sample:

@@ -188,12 +188,16 @@ def _fasta(path: Path) -> None:
 
     if path.suffix in _INDEXES:
         raise FormatError(f"is an index, which other programs need. Give the file {path.stem}.", path=path)
-    if (path.parent / "config.json").is_file():
-        raise FormatError(f"is a part of a model. Give the model's folder: titans-dna info {path.parent}.", path=path)
-    with open_fasta(path) as fasta:
-        click.echo("contig\tlength\tmd5")
-        for contig, length in fasta.contigs.lengths.items():
-            click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")
+    try:
+        with open_fasta(path) as fasta:
+            click.echo("contig\tlength\tmd5")
+            for contig, length in fasta.contigs.lengths.items():
+                click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")
+    except FormatError:
+        if not (path.parent / "model.safetensors").is_file():
+            raise
+        what = f"is no sequence but a part of a model. Give the model's folder: titans-dna info {path.parent}."
+        raise FormatError(what, path=path) from None
 
 
 _READERS = {

@@ -17,7 +17,7 @@ _NAMES = {
     "scores": ("Scores", "open_scores"),
     "sequence.aliases": ("read_aliases",),
     "sequence.bam": ("AlignedReads", "ReadFilter", "open_reads"),
-    "sequence.consensus": ("ConsensusOptions", "SampleGenome", "consensus_sequence"),
+    "sequence.consensus": ("ConsensusOptions", "SampleGenome"),
     "sequence.fasta": ("Fasta", "Genome", "open_fasta"),
     "tables.bigwig": ("BigWigTrack",),
     "tables.tsv": ("TsvWriter", "read_tsv", "write_tsv"),

@@ -3,8 +3,7 @@
 `SampleGenome` has the methods of `titans_dna.io.sequence.fasta.Fasta`, so it can be streamed, scored and embedded in
 its place. The bases are those of ``samtools consensus``. To keep the coordinates, inserted bases are left out and
 deleted bases become N, which are counted in `SampleGenome.losses`. Where no base is called, the reference's base
-stands, or N if asked for. `consensus_sequence` returns the sample's sequence as it is, with its insertions and
-deletions.
+stands, or N if asked for.
 """
 
 from __future__ import annotations
@@ -119,7 +118,7 @@ class SampleGenome(Genome):
             called = np.full(end - start, ord("N"), np.uint8)
         else:
             place = Interval(self._names[contig], start, end)
-            text = _run(self._reads, place, self._options, "-a", "--show-ins", "no", "--show-del", "yes")
+            text = run_consensus(self._reads, place, self._options, "-a", "--show-ins", "no", "--show-del", "yes")
             called = np.frombuffer(text, np.uint8).copy()
             if len(called) != end - start:
                 message = (
@@ -137,18 +136,7 @@ class SampleGenome(Genome):
         return called.tobytes()
 
 
-def consensus_sequence(
-    reads: AlignedReads, interval: Interval, options: ConsensusOptions = ConsensusOptions()
-) -> bytes:
-    """Return the sample's sequence of an interval with its insertions and deletions, and N where no base is called.
-
-    It has coordinates of its own: its base 100 need not be base 100 of the interval.
-    """
-    place = reads.contigs.place(interval)
-    return _run(reads, place, options, "-a", "--show-ins", "yes", "--show-del", "no") if place.length_bp else b""
-
-
-def _run(reads: AlignedReads, place: Interval, options: ConsensusOptions, *extra: str) -> bytes:
+def run_consensus(reads: AlignedReads, place: Interval, options: ConsensusOptions, *extra: str) -> bytes:
     """Run samtools consensus on a region, and return the bases only."""
     # Braces keep htslib from taking a colon in the contig's name for the start of coordinates.
     region = f"{{{place.contig}}}:{place.start + 1}-{place.end}"
