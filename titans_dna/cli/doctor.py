@@ -130,8 +130,8 @@ def _copies() -> bool:
     """Run the compiled copy memory against the plain one on a small input."""
     import numpy as np
 
+    from titans_dna.numba_cache import KEPT
     from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
-    from titans_dna.recall.kernels import KEPT
     from titans_dna.recall.reference import ReferenceRecall
 
     # A random sequence twice over: the second half is a copy of the first, so that there is something to find again.

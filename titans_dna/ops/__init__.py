@@ -21,7 +21,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from titans_dna.errors import ConfigError
-from titans_dna.ops import chunked, reference, triton
+from titans_dna.ops import chunked, compiled, reference, triton
 from titans_dna.ops.chunked import GROUP_CHUNKS
 from titans_dna.ops.form import MemoryForm
 from titans_dna.ops.state import Call, Gates, MemoryState, Pending, initial_state
@@ -38,7 +38,9 @@ __all__ = [
     "neural_memory",
 ]
 
-_RUNS: dict[str, Callable[..., Any]] = {"reference": reference.run, "chunked": chunked.run, "triton": triton.run}
+_RUNS: dict[str, Callable[..., Any]] = {
+    "reference": reference.run, "chunked": chunked.run, "compiled": compiled.run, "triton": triton.run
+}  # fmt: skip
 
 
 class MemoryOutput(NamedTuple):
@@ -61,23 +63,29 @@ def choose(
 ) -> tuple[str, str]:
     """Return the name of the implementation to use, and the reason in words.
 
-    ``auto`` takes the fused kernels wherever they can run. Without a form, the answer is for the default memory.
+    ``auto`` takes the fused kernels or the compiled loop wherever they can run. Without a form, the answer is for the
+    default memory.
     ``learning`` says whether gradients are needed.
 
     Raises
     ------
     ConfigError
-        If the name is unknown, or the kernels are asked for by name but cannot run.
+        If the name is unknown, or kernels or loop are asked for by name but cannot run.
     """
     device, form = torch.device(device), form or MemoryForm()
+    if implementation == "auto" and device.type == "cpu":
+        reason = compiled.obstacle(device, form, head_width, chunk_tokens, dtype, learning)
+        return ("chunked", f"the dual form, for {reason}") if reason else ("compiled", "a compiled loop on cpu")
     if implementation == "auto" and device.type != "cuda":
         return "chunked", f"the dual form is the fastest implementation on {device.type}"
-    if implementation in ("auto", "triton"):
-        obstacle = triton.obstacle(device, form, head_width, chunk_tokens, dtype, learning)
+    named: dict[str, Callable[..., str | None]] = {"triton": triton.obstacle, "compiled": compiled.obstacle}
+    if implementation == "auto" or implementation in named:
+        name = "triton" if implementation == "auto" else implementation
+        obstacle = named[name](device, form, head_width, chunk_tokens, dtype, learning)
         if implementation == "auto":
             return ("chunked", obstacle) if obstacle else ("triton", f"fused kernels on {device.type}")
         if obstacle:
-            raise ConfigError(f"memory implementation triton cannot run: {obstacle}; choose auto or chunked")
+            raise ConfigError(f"memory implementation {name} cannot run: {obstacle}; choose auto or chunked")
     if implementation not in _RUNS:
         raise ConfigError(f"memory implementation is {implementation!r}; choose auto, {', '.join(_RUNS)}")
     return implementation, "asked for by name"
@@ -118,8 +126,8 @@ def neural_memory(
     active
         Tokens that are written; the others neither write nor forget, and read the memory as it is. None for all.
     implementation
-        ``auto`` (see ``choose``), ``triton`` (fused kernels), ``chunked`` (dual form) or ``reference`` (token by
-        token, autograd).
+        ``auto`` (see ``choose``), ``triton`` (fused kernels), ``compiled`` (a loop for CPU, no gradient), ``chunked``
+        (dual form) or ``reference`` (token by token, autograd).
 
     Raises
     ------

@@ -9,7 +9,7 @@ from math import log2
 import numpy as np
 from numba import njit
 
-from titans_dna.recall.kernels import KEPT
+from titans_dna.numba_cache import KEPT
 from titans_dna.recall.memory import RecallState, recall
 from titans_dna.recall.record import HITS_AT, INVERTED_AT
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from titans_dna.numba_cache import KEPT
 from titans_dna.recall.form import CHUNK
 from titans_dna.recall.kernels import (
-    KEPT,
     SPAN,
     Frame,
     address_of,

@@ -21,21 +21,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from titans_dna.numba_cache import KEPT
 
-def _can_be_kept() -> bool:
-    """Tell whether what is compiled can be kept on the disk, beside this file or in the user's cache."""
-    try:
-        njit(cache=True)(_nothing)
-    except RuntimeError:  # numba finds no folder that it may write to
-        return False
-    return True
-
-
-def _nothing() -> None:
-    pass
-
-
-KEPT = _can_be_kept()
 Frame = tuple[int, int, int, int]  # base of the own store and its seam, base of the parent and its seam
 ODD = np.uint64(0x5555555555555555)
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from titans_dna.numba_cache import KEPT
 from titans_dna.recall.kernels import (
-    KEPT,
     address_of,
     base_at,
     entry_end,
