@@ -75,8 +75,8 @@ def test_why_there_is_no_gpu(lines, monkeypatch, cuda, said):
 def test_a_memory_that_differs_from_the_reference_is_a_fault(lines, monkeypatch):
     from titans_dna import ops
 
-    run = ops._RUNS["chunked"]
-    monkeypatch.setitem(ops._RUNS, "chunked", lambda *given: (run(*given)[0] + 1e-3, *run(*given)[1:]))
+    run = ops._RUNS["compiled"]
+    monkeypatch.setitem(ops._RUNS, "compiled", lambda *given: (run(*given)[0] + 1e-3, *run(*given)[1:]))
     code, found = lines()
     assert code == 1
     assert found["memory"].startswith("FAIL")
