@@ -192,7 +192,7 @@ def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored
         ((*score, "--vcf", broken), "none of the 2 records can be read; the first, line 3, is malformed: POS is 'ten'"),
         ((*score, "--vcf", other), "they name 7, 8, and it has chrA, chrB, chr2."),
         ((*score, "--vcf", other), "or name the contigs with --aliases."),
-        ((*score, "--variant", "chrA:10:A"), "--variant: variant 'chrA:10:A' is not contig:position:ref:alt."),
+        ((*score, "--variant", "chrA:10:A"), "is malformed: variant 'chrA:10:A' is not contig:position:ref:alt."),
         (
             (
                 "statistics",
