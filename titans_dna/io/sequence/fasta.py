@@ -33,6 +33,7 @@ from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
+from titans_dna.io.disk.text import refuse_packed
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
@@ -40,10 +41,6 @@ logger = logging.getLogger(__name__)
 
 _GENBANK_RELEASE = b"Genetic Sequence Data Bank"  # stands in the first line of a file of a release
 _OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "bzip2-compressed",
-    b"\xfd7zXZ": "xz-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
     b"\x1a\x41\x27\x43": "a .2bit file",
     b"\x43\x27\x41\x1a": "a .2bit file",
     b"@": "FASTQ or SAM",
@@ -277,6 +274,7 @@ def _decompressed_head(path: Path, head: bytes) -> bytes:
 
 def _check_text(path: Path, text: bytes) -> None:
     """Refuse a file that is not FASTA, and say what it is."""
+    refuse_packed(text, path)
     for magic, name in _OTHER_FORMATS.items():
         if text.startswith(magic):
             raise FormatError(f"is {name}, not FASTA. Give FASTA, plain or gzip-compressed.", path=path)
