@@ -258,6 +258,7 @@ def sample_options(input, tracks):
     if input.variants and config["score_variants"]["truth_field"]:
         options += [
             each("--truth-field", [config["score_variants"]["truth_field"]]),
+            "--truth-optional",
             each("--truth-positive", [config["score_variants"]["truth_positive"]]),
         ]
     return " ".join(filter(None, options))

@@ -181,7 +181,7 @@ def test_a_full_disk_behind_standard_output_is_one_line(genome):
         assert done.stderr.count("\n") == 1
 
 
-def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored_table, tmp_path):
+def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored_table, tmp_path, caplog):
     broken = tmp_path / "broken.vcf"
     head = "##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
     broken.write_text(head + "chrA\tten\t.\tA\tC\t.\t.\t.\nchrA\t5\t.\tA\n")
@@ -192,7 +192,7 @@ def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored
         ((*score, "--vcf", broken), "none of the 2 records can be read; the first, line 3, is malformed: POS is 'ten'"),
         ((*score, "--vcf", other), "they name 7, 8, and it has chrA, chrB, chr2."),
         ((*score, "--vcf", other), "or name the contigs with --aliases."),
-        ((*score, "--variant", "chrA:10:A"), "--variant: variant 'chrA:10:A' is not contig:position:ref:alt."),
+        ((*score, "--variant", "chrA:10:A"), "is malformed: variant 'chrA:10:A' is not contig:position:ref:alt."),
         (
             (
                 "statistics",
@@ -213,6 +213,9 @@ def test_a_run_that_can_do_nothing_ends_with_one_line(run, model, genome, scored
         assert said in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert not list(tmp_path.glob("x.*"))
+    result = run(*arguments, "--truth-optional")  # the last of them
+    assert result.exit_code == 0, result.output
+    assert "no scored allele has the truth field 'NONE'" in caplog.text
 
 
 @pytest.fixture

@@ -149,14 +149,14 @@ def test_tracks_in_every_kind(run, model, genome, bed, tmp_path):
 @pytest.mark.parametrize("asked", ["all N", "no usable region"])
 def test_tracks_without_a_value_are_named_and_the_table_is_written(run, model, tmp_path, asked, caplog):
     (tmp_path / "n.fa").write_text(">c\n" + "N" * 70 + "\n>d\n" + "ACGT" * 9 + "\n")
-    (tmp_path / "r.bed").write_text("c\t0\t60\n" if asked == "all N" else "elsewhere\t0\t60\n")
+    (tmp_path / "r.bed").write_text("c\t0\t60\n" if asked == "all N" else "c\t90\t99\n")
     for option in ("--track", "--tracks"):
         table, track = tmp_path / f"{option}.tsv", tmp_path / f"{option}.bw"
         result = run("score-regions", "--model", model, "--fasta", tmp_path / "n.fa", "--bed", tmp_path / "r.bed",
                      option, track, "-o", table)  # fmt: skip
         assert result.exit_code == 0, result.output
         (row,) = read_tsv(table)
-        assert row["outcome"] == ("reference_n" if asked == "all N" else "contig_unknown")
+        assert row["outcome"] == ("reference_n" if asked == "all N" else "beyond_contig")
         assert caplog.messages.count(f"{track} is not written: no base of the regions' contigs has a value") == 1
         assert not list(tmp_path.glob("*.bw"))
         assert not list(tmp_path.glob(".partial*"))

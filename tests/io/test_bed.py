@@ -66,6 +66,23 @@ def test_what_has_no_strand_has_a_dot_or_the_star_of_r(write):
     assert [i.strand for i in read_intervals(write("a.gtf", gtf))] == [".", ".", "."]
 
 
+def test_numbers_behind_the_third_column_are_columns_of_somebodys_own(write):
+    text = "chr1\t0\t10\t5\t7\t9\t-0.5\nchr1\t3\t9\t1.5\t2\t1e-3\nchr1\t4\t9\tx\t0\t-\n"
+    assert [(i.start, i.strand, i.name) for i in read_intervals(write("a.bed.gz", text))] == [
+        (0, "+", "5"), (3, "+", "1.5"), (4, "-", "x"),
+    ]  # fmt: skip
+
+
+def test_a_first_line_that_names_columns_is_skipped_and_said(write, caplog):
+    for head in ("chrom\tstart\tend\tname", "#x\nChrom chromStart chromEnd", "contig\tStart\tEnd"):
+        path = write("a.bed", f"{head}\nc\t0\t5\nc\t7\t9\n")
+        caplog.clear()
+        assert [i.start for i in read_intervals(path)] == [0, 7]
+        assert "is taken for the names of columns and skipped" in caplog.text
+    with pytest.raises(FormatError, match=r"a\.bed:2: start is 'start'"):
+        read_intervals(write("a.bed", "c\t0\t5\nchrom\tstart\tend\n"))
+
+
 def test_blocks_of_bed12_are_exons(shared_data):
     path = shared_data / "torture" / "fasta" / "gene.bed12"
     (whole,), parts = read_intervals(path), read_intervals(path, blocks=True)
@@ -80,7 +97,7 @@ def test_blocks_of_bed12_are_exons(shared_data):
     [
         ("chr1\t5", "2 columns"),
         ("chr1\tx\t5", "start is 'x'"),
-        ("chrom\tstart\tend", "header line must begin with '#'"),
+        ("chrom\tbegin\tend", "header line must begin with '#'"),
         ("chr1\t-1\t5", "start is '-1'"),
         ("chr1\t9\t5", "not 0 <= start <= end"),
         ("chr1\t1\t5\tn\t0\tx", "strand is 'x'"),

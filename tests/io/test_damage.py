@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bz2
+import lzma
 import random
 
 import h5py
@@ -11,7 +13,8 @@ import pytest
 
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.genome import Interval
-from titans_dna.io import EmbeddingWriter, open_embeddings, open_fasta, open_reads, read_variants
+from titans_dna.io import EmbeddingWriter, open_embeddings, open_fasta, open_reads, read_intervals, read_variants
+from titans_dna.training.labelled import read_rows
 
 GENERATOR = random.Random(5)
 VCF = "##fileformat=VCFv4.2\n##contig=<ID=1>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
@@ -128,3 +131,25 @@ def test_damaged_embeddings_are_refused_or_right(tmp_path):
         (tmp_path / "d.h5").write_bytes(changed)
         with pytest.raises(FormatError):
             open_embeddings(tmp_path / "d.h5")
+
+
+@pytest.mark.parametrize(
+    ("ending", "pack", "told"),
+    [("bz2", bz2.compress, "is bzip2-compressed"), ("xz", lzma.compress, "is xz-compressed"),
+     ("zip", lambda data: b"PK\x03\x04" + data, "is a zip archive")],
+)  # fmt: skip
+def test_compressions_that_are_not_read_are_named(write, ending, pack, told):
+    readers = {
+        "a.fa": open_fasta, "a.vcf": read_variants, "a.bed": read_intervals, "a.sam": open_reads,
+        "a.csv": lambda path: list(read_rows(path, None)),
+    }  # fmt: skip
+    for name, reader in readers.items():
+        path = write(f"{name}.{ending}", pack(b"@SQ\tSN:c\tLN:9\n" * 20))
+        with pytest.raises(FormatError, match=rf"{name}\.{ending}: {told}\. Unpack it, or compress it with gzip"):
+            reader(path)
+
+
+def test_a_contig_that_bam_cannot_address_is_named_with_the_limit(write):
+    path = write("long.sam", "@SQ\tSN:c\tLN:3000000000\nr\t0\tc\t5\t60\t4M\t*\t0\t0\tACGT\tIIII\n")
+    with pytest.raises(FormatError, match="contig 'c' has 3,000,000,000 bases, more than the 2,147,483,647"):
+        open_reads(path)

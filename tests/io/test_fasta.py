@@ -329,3 +329,17 @@ def test_the_cache_never_holds_a_copy_with_irregular_lines(tmp_path, monkeypatch
     with open_fasta(tmp_path / "a.fa") as fasta:
         assert fasta.sequence("c") == b"ACGTACGTTTTTA"
     assert [text for suffix, text in published if suffix == ".fa"] == [b">c\nACGTACGTTTTTA\n"]
+
+
+@pytest.mark.parametrize("name", ["a.fa", "a.fa.gz", "a.fa.bgz"])
+def test_a_byte_order_mark_is_dropped(write, name):
+    path = write(name, "\ufeff" + SMALL)
+    for _ in range(2):
+        assert contents(path) == EXPECTED
+
+
+def test_a_contig_that_the_index_lacks_is_named(write, caplog):
+    path = write("a.fa", SMALL)
+    write("a.fa.fai", "chr1\t23\t19\t10\t11\nchr3\t1\t65\t1\t2\n")
+    assert contents(path) == EXPECTED
+    assert "a.fa.fai does not fit a.fa (it does not list contig 'chr2')" in caplog.text

@@ -59,3 +59,28 @@ def test_the_genbank_file_of_e_coli_is_its_fasta(shared_data):
     (plain,) = [p for p in (shared_data / "genomes").glob("ecoli*.f*a*") if not p.name.endswith(".fai")]
     with open_fasta(flat_file) as one, open_fasta(plain) as other:
         assert one.sequence("NC_000913.3").upper() == other.sequence(other.contigs.names[0]).upper()
+
+
+def test_a_file_of_a_genbank_release_is_read_behind_its_preamble(write):
+    preamble = (
+        "GBPHG1.SEQ           Genetic Sequence Data Bank\n                          December 15 2023\n\n"
+        "                NCBI-GenBank Flat File Release 259.0\n\n                     Phage Sequences (Part 1)\n\n"
+        "       2 loci,         4 bases, from         2 reported sequences\n\n\n"
+    )
+    text = preamble + flat("genbank", ("AB0001.1", "ACGT", "linear"), ("AB0002.2", "TTTT", "linear"))
+    for name, data in [("gbphg1.seq", text), ("gbphg1.seq.gz", text)]:
+        with open_fasta(write(name, data)) as fasta:
+            assert {contig: fasta.sequence(contig) for contig in fasta.contigs.names} == {
+                "AB0001.1": b"ACGT", "AB0002.2": b"TTTT",
+            }  # fmt: skip
+
+
+def test_embl_as_imgt_hla_writes_it_is_read(write):
+    text = (
+        "ID   HLA00001; SV 1; standard; DNA; HUM; 12 BP.\nXX\nAC   HLA00001;\nXX\nSV   HLA00001.1\nXX\n"
+        "DE   HLA-A*01:01:01:01, Human MHC Class I sequence\nXX\nFH   Key             Location/Qualifiers\nFH\n"
+        "FT   source          1..12\nXX\nSQ   Sequence 12 BP; 3 A; 3 C; 3 G; 3 T; 0 other;\n"
+        "     acgtacgtac gt                                                           12\n//\n"
+    )
+    with open_fasta(write("hla.dat", text)) as fasta:
+        assert [fasta.sequence(contig).upper() for contig in fasta.contigs.names] == [b"ACGTACGTACGT"]

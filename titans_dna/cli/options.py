@@ -240,6 +240,10 @@ _RESULTS = (
         "--truth-field", default="", metavar="ID", help="Take the true class of the variants from this INFO field."
     ),
     click.option(
+        "--truth-optional", is_flag=True,
+        help="Go on, with a warning, if no scored allele has the field of --truth-field.",
+    ),
+    click.option(
         "--truth-positive", default="breaking", show_default=True, metavar="VALUE",
         help="Count this class as the one that should score high.",
     ),

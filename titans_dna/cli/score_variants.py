@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from titans_dna.cli import options
-from titans_dna.errors import ConfigError, FormatError
+from titans_dna.errors import ConfigError
 
 
 @click.command("score-variants", short_help="Score the variants of a VCF, BCF or table.")
@@ -99,7 +99,7 @@ def score_variants(
     from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
-    from titans_dna.io.variants.variant_table import VariantColumns, read_variant_strings
+    from titans_dna.io.variants.variant_table import VariantColumns
     from titans_dna.jobs.variant_scores import ScoringOptions
     from titans_dna.jobs.variants import VariantInputs, score_variant_file
 
@@ -107,9 +107,6 @@ def score_variants(
         raise ConfigError("give either --vcf or --variant")
     if variants:
         options.refuse_useless("columns", where="with --variant")
-        for record in read_variant_strings(variants):
-            if record.problem:
-                raise FormatError(f"--variant: {record.problem.removeprefix('malformed: ')}")
     how = {name: settings.pop(name) for name in ("resume", "shard", "workers")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
     settings["context"] = Context.parse(str(settings["context"]))

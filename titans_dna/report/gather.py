@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from titans_dna.report.samples import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_tracks
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
+logger = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ReportInputs:
@@ -38,6 +41,7 @@ class ReportInputs:
     evaluation: Path | None = None  # JSON written by `evaluate`
     variants: Path | None = None  # what `score-variants` or `mutagenesis` wrote
     truth_field: str = ""  # INFO field with the true class of a variant, empty for none
+    truth_optional: bool = False  # whether variants without that field are read nevertheless
     truth_positive: str = "breaking"  # value of that field for the class that should score high; the others should not
     regions: Path | None = None  # table written by `score-regions`
     track: Path | None = None  # what `score-regions --track` wrote
@@ -128,6 +132,8 @@ def _variants(inputs: ReportInputs) -> ScoredVariants | None:
         return None
     found = read_scored_variants(inputs.variants, truth_field=inputs.truth_field)
     if inputs.truth_field and not found.truth_field:
-        what = f"no scored allele has the truth field {inputs.truth_field!r}. Name another INFO field or column."
-        raise ConfigError(what, path=inputs.variants)
+        what = f"no scored allele has the truth field {inputs.truth_field!r}"
+        if not inputs.truth_optional:
+            raise ConfigError(f"{what}. Name another INFO field or column.", path=inputs.variants)
+        logger.warning("%s: %s", inputs.variants, what)
     return found

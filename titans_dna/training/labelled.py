@@ -30,6 +30,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome.alphabet import has_known_bases, other_letters
+from titans_dna.io.disk.text import refuse_packed
 from titans_dna.io.intervals.bed import read_intervals
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.tokenizers import NucleotideTokenizer
@@ -155,6 +156,8 @@ def split_rows(rows: Sequence[Row], test_share: float, seed: int, *, where: str)
 def _examples(path: Path, taught: bool) -> Iterator[Example]:
     if not path.is_file():
         raise InputMissing("no such file. Check the path.", path=path)
+    with path.open("rb") as stream:
+        refuse_packed(stream.read(8), path)
     kind = "".join(path.suffixes[-2:]).removesuffix(".gz")
     # The last suffix, "gz" left out: a name may have other dots.
     kind = "." + kind.rpartition(".")[2]

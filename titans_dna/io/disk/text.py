@@ -11,6 +11,33 @@ from pathlib import Path
 
 from titans_dna.errors import FormatError, InputMissing
 
+_PACKED = {
+    b"PK\x03\x04": "a zip archive",
+    b"BZh": "bzip2-compressed",
+    b"\xfd7zXZ": "xz-compressed",
+    b"\x28\xb5\x2f\xfd": "zstd-compressed",
+}
+
+
+def refuse_packed(head: bytes, path: str | os.PathLike[str]) -> None:
+    """Refuse a file that is compressed in a way that no reader here knows.
+
+    Parameters
+    ----------
+    head
+        Its first bytes.
+    path
+        Its path, for the message.
+
+    Raises
+    ------
+    FormatError
+        If it is.
+    """
+    for magic, name in _PACKED.items():
+        if head.startswith(magic):
+            raise FormatError(f"is {name}. Unpack it, or compress it with gzip or bgzip instead.", path=path)
+
 
 def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
     """Yield line numbers, from 1, and lines without line ends; ``-`` is standard input. A byte order mark is dropped.
@@ -34,6 +61,7 @@ def read_lines(path: str | os.PathLike[str]) -> Iterator[tuple[int, str]]:
         raise InputMissing("is a folder. Name a file.", path=name)
     try:
         with file.open("rb") as raw:
+            refuse_packed(raw.peek(8), name)
             packed = raw.peek(2)[:2] == b"\x1f\x8b"
             yield from _decode(enumerate(gzip.GzipFile(fileobj=raw) if packed else raw, start=1), name)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

@@ -1,12 +1,13 @@
 """Intervals from BED (3 to 12 columns) and from features of GTF and GFF3.
 
 BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount blockSizes blockStarts]``, 0-based
-half-open, separated by tabs, or by blanks if a line has no tab; the strand is ``+``, ``-``, or ``.`` or ``*`` for
-none. Lines that are empty or begin with ``#``, ``track`` or
-``browser`` are skipped. GTF and GFF3: nine tab-separated columns, start and end 1-based inclusive. Lines of the feature
-types asked for (exon if none is) become intervals, named after the transcript, or else the gene, the Name or the ID;
-how many lines of other types are left out is logged. In GFF3, what follows ``##FASTA``, or the first line that begins
-with ``>``, is not read.
+half-open, separated by tabs, or by blanks if a line has no tab; the strand is ``+``, ``-``, or ``.`` or ``*`` for none.
+If column 6 is a number, the line is BED3 with further columns of somebody's own: it has no strand, and column 4 is its
+name. Lines that are empty or begin with ``#``, ``track`` or ``browser`` are skipped, and so is, with a warning, a first
+line that names its columns (``chrom start end``). GTF and GFF3: nine tab-separated columns, start and end 1-based
+inclusive. Lines of the feature types asked for (exon if none is) become intervals, named after the transcript, or else
+the gene, the Name or the ID; how many lines of other types are left out is logged. In GFF3, what follows ``##FASTA``,
+or the first line that begins with ``>``, is not read.
 
 The suffix (.gtf, .gff, .gff3, with or without .gz), or else the first line, says which of these a file is. A
 line that breaks its format raises a `FormatError` with its number. Not checked: score, thick ends and colour, and
@@ -35,6 +36,8 @@ EXON = "exon"  # the feature type that is read where none is named
 _TYPES_SHOWN = 8
 _ANNOTATION = re.compile(r"\.(gtf|gff|gff2|gff3)(\.gz|\.bgz)?$", re.IGNORECASE)
 _GTF_PAIR = re.compile(r'\s*([^\s;="]+)\s+(?:"([^"]*)"|([^\s;"]+))\s*(?:;|$)')
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+_STARTS, _ENDS = ({f"{before}{name}" for before in ("", "chrom", "chr", "tx")} for name in ("start", "end"))
 _NAMES = ("transcript_id", "Parent", "gene_id", "gene_name", "Name", "ID")
 
 
@@ -105,6 +108,9 @@ def iterate_records(
             continue
         if annotation is None:
             annotation = _looks_like_annotation(line)
+            if not annotation and _names_columns(line):
+                logger.warning("%s:%d: %r is taken for the names of columns and skipped", path, number, line[:60])
+                continue
         if not annotation and wanted not in (None, {EXON}):
             raise FormatError("is BED, whose lines have no feature types. Name none, or give GTF or GFF.", path=path)
         if annotation and wanted is not None and (kind := _type_of(line)) and kind not in wanted:
@@ -142,6 +148,12 @@ def _looks_like_annotation(line: str) -> bool:
     return len(columns) in (8, 9) and columns[3].isdigit() and columns[4].isdigit() and not columns[1].isdigit()
 
 
+def _names_columns(line: str) -> bool:
+    """Tell whether a first line of BED says what the columns are."""
+    columns = [column.strip().lower() for column in (line.split("\t") if "\t" in line else line.split())]
+    return columns[1:2] != [] and columns[1] in _STARTS and columns[2:3] != [] and columns[2] in _ENDS
+
+
 def _bed(line: str, blocks: bool) -> Iterator[Interval]:
     """Read one line of BED."""
     columns = line.split("\t") if "\t" in line else line.split()
@@ -150,7 +162,7 @@ def _bed(line: str, blocks: bool) -> Iterator[Interval]:
         raise FormatError(f"{line[:60]!r} has {len(columns)} columns. BED needs contig, start and end, tab-separated.")
     start, end = _number(columns[1], "start"), _number(columns[2], "end")
     name = columns[3] if len(columns) > 3 and columns[3] != "." else ""
-    strand = plain_strand(columns[5]) if len(columns) > 5 else "+"
+    strand = plain_strand(columns[5]) if len(columns) > 5 and not _NUMBER.fullmatch(columns[5]) else "+"
     whole = Interval(columns[0], start, end, strand, name)
     if not blocks or len(columns) < 12:
         yield whole

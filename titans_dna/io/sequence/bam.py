@@ -32,7 +32,7 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.bgzf import is_bgzf, quiet_htslib, require_end
 from titans_dna.io.disk.cache import cache_entry, store
 from titans_dna.io.disk.contexts import Closing
-from titans_dna.io.disk.text import read_lines
+from titans_dna.io.disk.text import read_lines, refuse_packed
 from titans_dna.io.sequence.fasta import Fasta
 from titans_dna.io.sequence.fasta_source import reference_for_htslib
 
@@ -44,6 +44,7 @@ _CRAM_ENDS = {
     b"CRAM\x02\x01": bytes.fromhex("0b000000ffffffff0fe0454f460000000001000001000606010001000100"),
     b"CRAM\x03": bytes.fromhex("0f000000ffffffff0fe0454f4600000000010005bdd94f0001000606010001000100ee63014b"),
 }
+_BAM_LIMIT = (1 << 31) - 1  # bases of a contig
 _UNMAPPED, _SECONDARY, _FAILED, _DUPLICATE, _SUPPLEMENTARY = 4, 256, 512, 1024, 2048
 _REASONS = {
     _UNMAPPED: "unmapped",
@@ -219,6 +220,7 @@ def open_reads(
         raise InputMissing("there is no such file. Check the path.", path=path)
     with path.open("rb") as stream:
         head = stream.read(18)
+    refuse_packed(head, path)
     cram = head.startswith(b"CRAM")
     if is_bgzf(head):
         require_end(path)
@@ -278,6 +280,12 @@ def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[
             header = file.header.to_dict()
         except (AssertionError, ValueError, KeyError) as error:  # pysam asserts that lines of the header are whole
             raise FormatError(f"its header is damaged ({error}). Copy the file again.", path=path) from None
+        for line in header.get("SQ", ()):
+            if int(line.get("LN", 0)) > _BAM_LIMIT:
+                raise FormatError(
+                    f"contig {line['SN']!r} has {int(line['LN']):,} bases, more than the {_BAM_LIMIT:,} that BAM can "
+                    f"address. Split it.", path=path,
+                )  # fmt: skip
         lengths = dict(zip(file.references, file.lengths, strict=True))
         by_position = header.get("HD", {}).get("SO") == "coordinate" and not file.is_sam
         if file.is_sam:

@@ -4,8 +4,8 @@ Plain, gzip and BGZF-compressed files are told apart by their bytes, never by th
 
 * plain: at offsets; the index is the .fai beside the file if it fits, else one made into the cache folder;
 * BGZF: in place by htslib, with .fai and .gzi beside it or in the cache;
-* gzip (no random access), and files whose lines have unequal lengths: once copied into the cache as regular plain
-FASTA.
+* gzip (no random access), files whose lines have unequal lengths, and those that begin with a byte order mark: once
+copied into the cache as regular plain FASTA.
 
 A .fai fits if the header of every contig stands right before its offset, and its last base right before a header or the
 end. This is checked against the bytes, because modification times say little after a copy. An index that does not fit
@@ -15,6 +15,7 @@ that has a fitting .fai.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import logging
@@ -32,16 +33,14 @@ from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
+from titans_dna.io.disk.text import refuse_packed
 from titans_dna.io.sequence.fasta_index import FaiEntry, read_fai
 from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source, index_bgzf, index_plain, regular_copy
 
 logger = logging.getLogger(__name__)
 
+_GENBANK_RELEASE = b"Genetic Sequence Data Bank"  # stands in the first line of a file of a release
 _OTHER_FORMATS = {
-    b"PK\x03\x04": "a zip archive",
-    b"BZh": "bzip2-compressed",
-    b"\xfd7zXZ": "xz-compressed",
-    b"\x28\xb5\x2f\xfd": "zstd-compressed",
     b"\x1a\x41\x27\x43": "a .2bit file",
     b"\x43\x27\x41\x1a": "a .2bit file",
     b"@": "FASTQ or SAM",
@@ -168,14 +167,16 @@ def open_fasta(
     path, aliases = Path(path), tuple(map(tuple, aliases))
     head = _head(path)
     text = _decompressed_head(path, head)
-    if text.lstrip().startswith((b"LOCUS ", b"ID   ")):
+    marked = text.startswith(codecs.BOM_UTF8)
+    text = text.removeprefix(codecs.BOM_UTF8)
+    if text.lstrip().startswith((b"LOCUS ", b"ID   ")) or _GENBANK_RELEASE in text:
         from titans_dna.io.sequence.genbank import convert_to_fasta
 
         plain = convert_to_fasta(path)
         source: Source = PlainSource(plain, index_plain(plain)[0])
-    elif is_bgzf(head):
+    elif is_bgzf(head) and not marked:
         source = _open_bgzf(path, text, on_stale)
-    elif head.startswith(GZIP_MAGIC):
+    elif head.startswith(GZIP_MAGIC) or marked:
         _check_text(path, text)
         source = PlainSource(*regular_copy(path))
     else:
@@ -273,6 +274,7 @@ def _decompressed_head(path: Path, head: bytes) -> bytes:
 
 def _check_text(path: Path, text: bytes) -> None:
     """Refuse a file that is not FASTA, and say what it is."""
+    refuse_packed(text, path)
     for magic, name in _OTHER_FORMATS.items():
         if text.startswith(magic):
             raise FormatError(f"is {name}, not FASTA. Give FASTA, plain or gzip-compressed.", path=path)

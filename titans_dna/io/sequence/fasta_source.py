@@ -10,6 +10,7 @@ strided copy without them.
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import logging
 import os
@@ -234,9 +235,11 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
     def copy(temporary: Path) -> None:
         with _open_text(path) as stream, temporary.open("wb") as output:
             try:
-                while block := stream.read(_BLOCK):
+                block = stream.read(_BLOCK).removeprefix(codecs.BOM_UTF8)
+                while block:
                     scanner.feed(block)
                     output.write(block)
+                    block = stream.read(_BLOCK)
             except (OSError, EOFError, zlib.error) as error:
                 if isinstance(error, FormatError | OutputError):
                     raise
@@ -327,8 +330,8 @@ def _without_line_ends(text: Letters, entry: FaiEntry, start: int, end: int) -> 
 
 def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: int) -> str:
     """Compare the bytes between contigs with what the index says must be there; return the first difference."""
-    names = [entry.name for entry in entries]
-    if len(set(names)) < len(names):
+    known = {entry.name for entry in entries}
+    if len(known) < len(entries):
         return "it names a contig twice"
     placed = sorted((entry for entry in entries if entry.length_bp), key=lambda entry: entry.offset)
     if not placed:
@@ -347,6 +350,12 @@ def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: in
         lines = gap.split(b"\n")
         if before is not None and lines[0].strip(b"\r"):
             return f"contig {before.name!r} does not end where it says"
+        # The last header before a contig is its own, if under another name; all others must be those of empty contigs.
+        own = [line for line in lines if line.startswith(b">")]
+        for header in own if after is None else own[:-1]:
+            name = b"".join(header[1:].split(None, 1)[:1]).decode("utf-8", "replace")
+            if name not in known:
+                return f"it does not list contig {name!r}"
         headers = [line for line in lines if line.strip()]
         if any(not line.startswith(b">") for line in headers) or (
             after is not None and (len(gap) < end - begin or lines[-1])
@@ -354,13 +363,6 @@ def _misfit(entries: list[FaiEntry], read: Callable[[int, int], bytes], most: in
             return f"contig {(after or before).name!r} does not lie where it says"  # type: ignore[union-attr]
         if after is not None and (not headers or headers[-1][1:].split(None, 1)[0] != after.name.encode()):
             return f"contig {after.name!r} has another name in the file"
-        empty = sum(
-            1
-            for header in headers
-            if header[1:].split(None, 1)[:1] and header[1:].split(None, 1)[0].decode("utf-8", "replace") in names
-        )
-        if empty != len(headers):
-            return "the file has contigs that it does not list"
         if (
             after is not None
             and after.length_bp > after.line_bp

@@ -1,7 +1,8 @@
 """GenBank and EMBL flat files, read by Biopython: their sequences are written as FASTA to the cache.
 
-A contig is named by accession and version (NC_000913.3). Features are not read. A record without sequence (a CONTIG
-line in its place) is refused by name.
+What stands before the first record, as in the releases of GenBank, is skipped; EMBL may be that of IMGT/HLA, whose ID
+line has one part less. A contig is named by accession and version (NC_000913.3). Features are not read. A record
+without sequence (a CONTIG line in its place) is refused by name.
 """
 
 from __future__ import annotations
@@ -40,15 +41,16 @@ def convert_to_fasta(path: Path) -> Path:
 
 def _convert(path: Path, fasta: Path) -> None:
     """Write every record as FASTA."""
-    from Bio.GenBank.Scanner import EmblScanner, GenBankScanner
+    # The scanner of IMGT reads EMBL as well.
+    from Bio.GenBank.Scanner import GenBankScanner, _ImgtScanner
 
     seen: set[str] = set()
     stream = _open(path)
     with stream, fasta.open("w", encoding="ascii") as output, warnings.catch_warnings(record=True) as notes:
         warnings.simplefilter("always")
-        head = stream.read(4096).lstrip()
+        genbank = not stream.read(4096).lstrip().startswith("ID   ")
         stream.seek(0)
-        scanner = GenBankScanner() if head.startswith("LOCUS") else EmblScanner()
+        scanner = GenBankScanner() if genbank else _ImgtScanner()
         while True:
             try:
                 record = scanner.parse(stream, do_features=False)
@@ -100,4 +102,4 @@ def _open(path: Path) -> TextIO:
             data = gzip.decompress(data)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
-    return io.StringIO(data.decode("utf-8", "replace"))
+    return io.StringIO(data.decode("utf-8-sig", "replace"))

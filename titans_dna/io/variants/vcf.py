@@ -28,6 +28,7 @@ from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
+from titans_dna.io.disk.text import refuse_packed
 from titans_dna.io.variants.vcf_header import VcfHeader, read_header
 
 _IUPAC = r"[ACGTURYSWKMBDHVNacgturyswkmbdhvn]"
@@ -230,6 +231,7 @@ def _open(name: str, resources: list[Any]) -> io.BufferedReader:
             raise InputMissing(f"cannot be read ({error.strerror}). Check its permissions.", path=name) from None
         resources.append(raw)
     head = raw.peek(18)[:18]
+    refuse_packed(head, name)
     if head[:2] != GZIP_MAGIC:
         return raw
     if is_bgzf(head) and name != "-":

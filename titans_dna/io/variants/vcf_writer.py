@@ -256,7 +256,9 @@ class ScoredVcfWriter(Opening):
             if self._make_index(csi=suffix == ".csi"):
                 self._index_target = self.output.with_name(self.output.name + suffix)
                 return
-        logger.warning("%s: no index can be made, so there is none. Check INFO/END of its records.", self.output)
+        logger.warning(
+            "%s: no index can be made, so there is none. Check POS and INFO/END of its records.", self.output
+        )
 
     def _make_index(self, *, csi: bool) -> bool:
         """Try to make an index; htslib's own words about a failure are left out."""
