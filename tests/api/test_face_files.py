@@ -110,7 +110,7 @@ def test_a_classifier_learns_and_says_how_well(classifier, labelled):
     assert repr(found).startswith("Classifier(at, gc; AUROC ")
     table = found.predict([*labelled.sequence[:4], "", "NNNN"])
     assert table.columns.tolist() == ["outcome", "predicted", "p_at", "p_gc"]
-    assert table.outcome.tolist() == ["used"] * 4 + ["empty", "used"]
+    assert table.outcome.tolist() == ["used"] * 4 + ["empty", "reference_n"]
     np.testing.assert_allclose(table.p_at[:4] + table.p_gc[:4], 1)
     assert table.loc[4, ["p_at", "p_gc"]].isna().all()
     assert len(found.predict([])) == 0

@@ -184,7 +184,7 @@ class Model:
             several inputs. Rows without a known base, and regions that are not on the genome, are nan; a warning is
             logged that says how many there are, and why.
         numpy.ndarray or str
-            With ``return_outcomes`` only: the outcome of each row, ``embedded`` or why it has no vector:
+            With ``return_outcomes`` only: the outcome of each row, ``embedded``, ``clipped`` (it ends beyond its contig), or why it has no vector:
             ``reference_n`` (no known base), ``empty``, ``contig_unknown``, ``beyond_contig`` or ``malformed``.
 
         Raises
