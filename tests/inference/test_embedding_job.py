@@ -265,7 +265,7 @@ def test_half_precision_is_a_choice_and_never_turns_into_infinity(run, asked, tm
 def test_unknown_settings_are_refused(model):
     with pytest.raises(ConfigError, match="0, 1, 2"):
         EmbedOptions(layers=("3",)).check(model)
-    for settings in ({"strand": "left"}, {"context": "exon"}, {"layers": ()}, {"layers": ("1", "1")}):
+    for settings in ({"strand": "left"}, {"layers": ()}, {"layers": ("1", "1")}):
         with pytest.raises(ConfigError):
             EmbedOptions(**settings)
 

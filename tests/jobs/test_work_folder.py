@@ -129,3 +129,16 @@ def test_a_number_in_use_again_does_not_keep_a_leftover(tmp_path):
     drop_leftovers(tmp_path / "o.tsv")
     assert not reused.exists()
     assert mine.exists()
+
+
+def test_what_says_that_others_are_whole_is_deleted_first(tmp_path, monkeypatch):
+    """A kill between two deletions leaves vectors without a mark, never a mark without its vectors."""
+    gone = []
+    real = Path.unlink
+    monkeypatch.setattr(Path, "unlink", lambda self, **how: (gone.append(self.name), real(self, **how))[1])
+    with WorkFolder(tmp_path / "o.h5", {"kind": "x"}, resume=False) as work:
+        for name in ("a", "b"):
+            (work.path / f"{name}.vectors").touch()
+            work.keep(name, {"n": np.zeros(1)})
+    order = [name for name in gone if name.endswith((".npz", ".vectors", "job.json"))]
+    assert [name.rpartition(".")[2] for name in order] == ["npz", "npz", "vectors", "vectors", "json"]

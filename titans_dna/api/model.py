@@ -184,8 +184,9 @@ class Model:
             several inputs. Rows without a known base, and regions that are not on the genome, are nan; a warning is
             logged that says how many there are, and why.
         numpy.ndarray or str
-            With ``return_outcomes`` only: the outcome of each row, ``embedded``, ``clipped`` (it ends beyond its contig), or why it has no vector:
-            ``reference_n`` (no known base), ``empty``, ``contig_unknown``, ``beyond_contig`` or ``malformed``.
+            With ``return_outcomes`` only: the outcome of each row, ``embedded``, ``clipped`` (embedded as far as its
+            contig goes), or why it has no vector: ``reference_n`` (no known base), ``empty``,
+            ``contig_unknown``, ``beyond_contig`` or ``malformed``.
 
         Raises
         ------

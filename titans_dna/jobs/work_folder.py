@@ -33,7 +33,8 @@ from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 
 SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
-PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")  # names of all files of a run
+# Names of all files of a run, in the order in which they are deleted: first those that say that others are whole.
+PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")
 
 Arrays = dict[str, np.ndarray]
 

@@ -19,15 +19,16 @@ def discard(folder: Path, patterns: Sequence[str]) -> None:
     folder
         The folder; nothing is done if it is a link or does not exist.
     patterns
-        Patterns of names as in a shell (``part-*.npz``).
+        Patterns of names as in a shell (``part-*.npz``); files of the first are deleted first.
     """
     if folder.is_symlink():
         return
     for place, _, names in os.walk(folder, topdown=False):
-        for name in names:
-            path = Path(place, name)
-            if any(fnmatchcase(name, pattern) for pattern in patterns) and not path.is_symlink():
-                with suppress(OSError):
-                    path.unlink()
+        # Pattern by pattern: after a kill in between, no file is left that says that a later one is whole.
+        for pattern in patterns:
+            for path in (Path(place, name) for name in names if fnmatchcase(name, pattern)):
+                if not path.is_symlink():
+                    with suppress(OSError):
+                        path.unlink()
         with suppress(OSError):
             Path(place).rmdir()
