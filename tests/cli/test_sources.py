@@ -183,7 +183,7 @@ def test_what_reads_cannot_have_is_refused(run, model, sample, tmp_path, extra):
     options = ("embed", "--model", model, "--reads", sample, "--reads-as", "sequences", *extra)
     result = run(*options, "--output", tmp_path / "r.h5")
     assert (result.exit_code, result.output.count("\n")) == (1, 1)
-    assert "reads by themselves" in result.output
+    assert "reads by themselves" in result.output or "a read has no contig before it" in result.output
 
 
 def test_every_read_is_a_row_once_and_one_without_sequence_says_so(run, model, tmp_path):
