@@ -11,7 +11,8 @@ the changelog:
 - tables in TSV say in ``##key=value`` lines what made them, a bigWig in a JSON file beside it; an evaluation and
   the statistics of a sample hold their command;
 - the options of ``score-variants`` name the context;
-- ``info`` reads scored VCFs and JSON, which it refused then, and says more of tables (changed after the comparison).
+- ``info`` reads scored VCFs and JSON, which it refused then, and says more of tables (changed after the comparison);
+- a region that ends beyond its contig is ``clipped`` and no longer ``scored`` or ``embedded`` (after the comparison).
 
 The model with a copy memory was recorded later; its outputs were not compared with those of any earlier commit.
 """
