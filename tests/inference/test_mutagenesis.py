@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 
 import h5py
 import numpy as np
@@ -205,7 +206,17 @@ def test_the_picture(tmp_path, suffix):
     assert len(one) > 5000
     if suffix == ".svg":
         assert one.count(b'style="fill: #2a9d4f"') >= 3  # as many A
+        dots = re.search(r'id="PathCollection_1">(.*?)</g>', one.decode(), re.DOTALL)
+        assert dots[1].count("<use ") == 11  # one on each known base of the reference
     with pytest.raises(OutputError, match=r"Choose \.png"):
         draw_effects(tmp_path / "x.gif", "", 1, b"A", effects[:1])
     with pytest.raises(OutputError, match="cannot show 2,001 bases"):
         draw_effects(tmp_path / "x.png", "", 1, b"A" * 2001, np.zeros((2001, 4)))
+
+
+def test_a_long_picture_is_as_wide_as_a_page(tmp_path):
+    for bases in (80, 81, 400):
+        draw_effects(tmp_path / "x.svg", "", 1, b"ACGT" * (bases // 4) + b"A" * (bases % 4), np.ones((bases, 4)))
+        width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', (tmp_path / "x.svg").read_text()).groups()
+        assert float(width) / 72 < 11
+        assert float(height) / 72 == pytest.approx(0.5 + 3.7 * -(-bases // 80), abs=0.01)

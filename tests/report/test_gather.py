@@ -12,6 +12,7 @@ import pytest
 
 from titans_dna.errors import CheckpointError, ConfigError, FormatError, InputMissing
 from titans_dna.report.gather import ReportInputs, gather_inputs
+from titans_dna.report.projection import nearest_agree
 from titans_dna.report.regions import class_of, main_classes, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import read_evaluation, read_model_run
 from titans_dna.report.summaries import flattened, provenance, truth_rows
@@ -79,7 +80,7 @@ def test_lowest_alleles_come_first_and_ties_keep_their_order(tmp_path, make):
     rows = [(1, -1.0), (2, -3.0), (3, -2.0), (4, -2.0), (5, 0.5)]
     make.write_variants(path, [f"chrA\t{at}\t.\tA\tC\t.\t.\tTD_LLR={llr};TD_OUTCOME=scored" for at, llr in rows])
     lowest = read_scored_variants(path, top=3).lowest
-    assert [allele.position for allele in lowest] == [2, 3, 4]
+    assert {kind: [allele.position for allele in alleles] for kind, alleles in lowest.items()} == {"snv": [2, 3, 4]}
 
 
 def test_truth_of_each_allele_or_of_the_record(tmp_path, make):
@@ -145,7 +146,7 @@ def test_track_bins(inputs):
     with pyBigWig.open(str(inputs.track)) as source:
         first = source.values("chrA", 0, 1000, numpy=True)
     assert track.mean[0] == pytest.approx(first.mean(), rel=1e-6)
-    assert track.maximum[0] == pytest.approx(first.max(), rel=1e-6)
+    assert track.extreme[0] == pytest.approx(first.max(), rel=1e-6)
 
 
 def test_a_contig_without_values_is_passed_over(tmp_path):
@@ -155,7 +156,34 @@ def test_a_contig_without_values_is_passed_over(tmp_path):
         track.addEntries(["short"], [2], ends=[4], values=[1.5])
     (profile,) = read_tracks(path)
     assert (profile.contig, len(profile.mean)) == ("short", 10)
-    assert np.nanmax(profile.maximum) == 1.5
+    assert np.nanmax(profile.extreme) == 1.5
+
+
+@pytest.mark.parametrize("ending", [".bw", ".tsv"])
+def test_low_values_are_kept_where_they_matter_and_held_out_contigs_come_first(tmp_path, ending):
+    for kind, extreme in (("log_likelihood", -3.0), ("entropy_bits", -0.5)):
+        path = tmp_path / f"t.{kind}{ending}"
+        if ending == ".bw":
+            with pyBigWig.open(str(path), "w") as track:
+                track.addHeader([("long", 500), ("unseen", 10)])
+                track.addEntries(["long"], [0], ends=[9], values=[-9.0])
+                track.addEntries(["unseen", "unseen"], [0, 1], ends=[1, 2], values=[-0.5, -3.0])
+        else:
+            rows = "long\t400\t-9\nunseen\t0\t-0.5\nunseen\t1\t-3\n"
+            path.write_text(f"##options=kind=regions\ncontig\tstart\t{kind}\n{rows}")
+        (track,) = read_tracks(path, bins=1, prefer=("unseen", "elsewhere"))
+        assert (track.contig, track.kind) == ("unseen", kind)
+        assert track.extreme.tolist() == [extreme]
+        assert track.extreme_name == ("minimum" if kind == "log_likelihood" else "maximum")
+        assert read_tracks(path, bins=1)[0].contig == "long"
+
+
+def test_how_well_classes_are_apart():
+    vectors = np.array([[1.0, 0.1], [1.0, 0.2], [-1.0, 0.1], [-2.0, 0.1], [0.1, 3.0], [0.1, 9.0]])
+    classes = np.array(list("aabbac"))
+    assert nearest_agree(vectors, classes) == (4 / 6, pytest.approx((3 * 2 + 2 * 1) / 30))
+    assert np.isnan(nearest_agree(vectors[:1], classes[:1])).all()
+    assert nearest_agree(np.zeros((3, 2)), np.array(list("aaa"))) == (1.0, 1.0)
 
 
 def test_components_of_known_vectors(tmp_path, make):

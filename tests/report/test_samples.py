@@ -182,8 +182,8 @@ def test_coordinates_are_links_where_they_are_asked_for(inputs):
     data = gather_inputs(inputs)
     page = render_page(data, link=link_pattern("ucsc:hg38"))
     links = [unescape(address) for address in re.findall(r'<a href="(.*?)">', page)]
-    assert len(links) == 15 + 16  # variants, and two tables of regions
-    lowest = data.variants.lowest[0]
+    assert len(links) == 3 * 8 + 16  # three kinds of variants, and two tables of regions
+    lowest = next(iter(data.variants.lowest.values()))[0]
     first, last = lowest.position - 50, lowest.position - 1 + len(lowest.ref) + 50
     assert links[0].endswith(f"?db=hg38&position={lowest.contig}:{first}-{last}")
     assert all(link.startswith("https://genome.ucsc.edu/") for link in links)

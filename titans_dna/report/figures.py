@@ -262,7 +262,7 @@ def region_figure(regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Ma
 def track_figure(
     track: TrackProfile, regions: Sequence[ScoredRegion], classes: Sequence[str], name: str = "track"
 ) -> Markup:
-    """Draw the maximum and the mean of each bin of a track, above one lane of region marks per class."""
+    """Draw the extreme and the mean of each bin of a track, above one lane of region marks per class."""
     scale, unit = (
         (1e6, "Mb") if track.length_bp >= 500_000 else (1e3, "kb") if track.length_bp >= 2_000 else (1.0, "bp")
     )
@@ -275,8 +275,8 @@ def track_figure(
 
     def draw(above: Axes, axes: Axes) -> None:
         edges = track.edges / scale
-        above.stairs(track.maximum, edges, baseline=None, color=MUTED, linewidth=0.8)
-        above.set_ylabel("maximum")
+        above.stairs(track.extreme, edges, baseline=None, color=MUTED, linewidth=0.8)
+        above.set_ylabel(track.extreme_name)
         above.yaxis.set_major_locator(MaxNLocator(2))
         axes.stairs(track.mean, edges, baseline=None, color=MODEL, linewidth=1.1)
         middles = [low - lane * (row + 1.2) for row in range(len(lanes))]
@@ -299,7 +299,8 @@ def track_figure(
         for tick in ticks:
             axes.axhline(tick, color=RULE, linewidth=0.6, zorder=0)
 
-    text = f"Maximum and mean of {track.kind} along the longest contig, with regions marked below."
+    extreme = track.extreme_name.capitalize()
+    text = f"{extreme} and mean of {track.kind} along the longest contig, with regions marked below."
     height = 3.0 + 0.22 * len(lanes)
     rows = (0.7, height - 1.2)
     return inline_svg(draw, name=name, description=text, width_in=8.4, height_in=height, rows=rows)

@@ -108,14 +108,16 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
     files += [describe_file("track", path) for path in inputs.tracks]
     files += [describe_file("sample", path) for path in inputs.samples]
     tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
+    run = read_model_run(inputs.model) if inputs.model else None
+    unseen = run.held_out if run else ()
     return ReportData(
         files=tuple(files),
-        run=read_model_run(inputs.model) if inputs.model else None,
+        run=run,
         evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
         variants=_variants(inputs),
         truth_positive=inputs.truth_positive,
         regions=read_scored_regions(inputs.regions) if inputs.regions else None,
-        tracks=tuple(track for path in tracks for track in read_tracks(path)),
+        tracks=tuple(track for path in tracks for track in read_tracks(path, prefer=unseen)),
         embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
         if inputs.embeddings
         else None,

@@ -14,14 +14,16 @@ from titans_dna.io.formats import format_of
 
 LETTERS = "ACGT"
 COLOURS = {"A": "#2a9d4f", "C": "#2466b0", "G": "#e09b1b", "T": "#c8372d"}
-LONGEST = 2000  # most bases in a picture; letters of more could not be told apart
+LONGEST = 2000  # most bases in a picture
+LINE, WIDTH_OF_BASE = 80, 0.12  # bases in a line, and inches of each: a line fits on a landscape page
 
 
 def draw_effects(path: Path, title: str, first_position: int, reference: bytes, effects: np.ndarray) -> None:
     """Draw the effects of all changes of one region.
 
     A letter is as high as the mean loss of ln P over its three changes: letters that point up are those that the
-    model prefers, letters that hang down are those that it would rather see changed.
+    model prefers, letters that hang down are those that it would rather see changed. Below stands the effect of every
+    change, with a dot on the reference's own base. Regions of more than 80 bases take several lines.
 
     Parameters
     ----------
@@ -49,26 +51,46 @@ def draw_effects(path: Path, title: str, first_position: int, reference: bytes, 
 
     # A fixed salt and no date below: the same effects give the same bytes.
     with mpl.rc_context({"svg.hashsalt": "titans-dna", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(min(60.0, max(6.0, 0.16 * len(reference))), 4.2), layout="constrained")
-        top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.3))
+        lines = -(-len(reference) // LINE)
+        width = max(6.0, 1.2 + WIDTH_OF_BASE * min(len(reference), LINE))
+        figure = Figure(figsize=(width, 0.5 + 3.7 * lines), layout="constrained")
+        axes = figure.subplots(2 * lines, 1, height_ratios=(3, 1.3) * lines, squeeze=False)[:, 0]
         # The reference's own column is 0, so the sum over four columns is that of the three changes.
         heights = -np.nan_to_num(effects).sum(1) / 3
-        _draw_letters(top, reference, heights, first_position)
-        top.set_title(title, fontsize=10, loc="left")
-        top.set_ylabel("mean loss of ln P\nwhen changed")
-        top.axhline(0, color="#888888", linewidth=0.6)
+        low, high = min(0.0, float(heights.min(initial=0))), max(0.0, float(heights.max(initial=0)))
         limit = float(np.nanmax(np.abs(effects))) if np.isfinite(effects).any() else 1.0
-        image = bottom.imshow(
-            effects.T, aspect="auto", cmap="RdBu", vmin=-limit or -1, vmax=limit or 1, interpolation="nearest",
-            extent=(first_position - 0.5, first_position + len(reference) - 0.5, 3.5, -0.5),
-        )  # fmt: skip
-        bottom.set_yticks(range(4), LETTERS)
-        bottom.set_xlabel("position (1-based)")
-        bottom.ticklabel_format(axis="x", useOffset=False, style="plain")
-        figure.colorbar(image, ax=bottom, label="ln P change")
+        for line in range(lines):
+            here = slice(line * LINE, (line + 1) * LINE)
+            top, bottom = axes[2 * line], axes[2 * line + 1]
+            first = first_position + line * LINE
+            _draw_letters(top, reference[here], heights[here], first)
+            margin = 0.05 * ((high - low) or 1.0)  # all lines have one scale
+            top.set_ylim(low - margin, high + margin)
+            image = _draw_map(bottom, reference[here], effects[here], first, limit)
+            for part in (top, bottom):
+                # A last line that is shorter keeps the width of a base.
+                part.set_xlim(first - 0.5, first + (LINE if lines > 1 else len(reference)) - 0.5)
+                part.ticklabel_format(axis="x", useOffset=False, style="plain")
+        axes[0].set_title(title, fontsize=10, loc="left")
+        axes[-1].set_xlabel("position (1-based)")
+        figure.colorbar(image, ax=list(axes[1::2]), label="ln P change", aspect=12 * lines)
         plain = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
         with atomic_path(path) as temporary:
             figure.savefig(temporary, format=path.suffix[1:], dpi=150, metadata=plain.get(path.suffix))
+
+
+def _draw_map(axes: Any, reference: bytes, effects: np.ndarray, first_position: int, limit: float) -> Any:
+    """Draw the effect of every change as a square; a dot marks the reference's own base."""
+    image = axes.imshow(
+        effects.T, aspect="auto", cmap="RdBu", vmin=-limit or -1, vmax=limit or 1, interpolation="nearest",
+        extent=(first_position - 0.5, first_position + len(reference) - 0.5, 3.5, -0.5),
+    )  # fmt: skip
+    own = [(place, LETTERS.index(chr(base))) for place, base in enumerate(reference, first_position)
+           if chr(base) in LETTERS]  # fmt: skip
+    if own:
+        axes.scatter(*zip(*own, strict=True), s=5, color="#555555", linewidth=0)
+    axes.set_yticks(range(4), LETTERS)
+    return image
 
 
 def _draw_letters(axes: Any, reference: bytes, heights: Sequence[float] | np.ndarray, first_position: int) -> None:
@@ -86,7 +108,5 @@ def _draw_letters(axes: Any, reference: bytes, heights: Sequence[float] | np.nda
         if letter in glyphs and height:
             shape = Affine2D().scale(0.9, float(height)).translate(place - 0.45, 0)
             axes.add_patch(PathPatch(glyphs[letter].transformed(shape), color=COLOURS[letter], linewidth=0))
-    low, high = min(0.0, float(np.min(heights))), max(0.0, float(np.max(heights)))
-    margin = 0.05 * ((high - low) or 1.0)
-    axes.set_ylim(low - margin, high + margin)
-    axes.set_xlim(first_position - 0.5, first_position + len(reference) - 0.5)
+    axes.axhline(0, color="#888888", linewidth=0.6)
+    axes.set_ylabel("mean loss of ln P\nwhen changed")

@@ -56,6 +56,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         outcome_words=summaries.OUTCOMES,
         variable=series_variable,
         most_classes=MOST_CLASSES,
+        held_out=data.run.held_out if data.run else (),
         copies_svg=figures.copies_figure(data.copies) if data.copies and data.copies.drawn else "",
         **_run_context(data),
         **_variant_context(data),
@@ -100,7 +101,7 @@ def _variant_context(data: ReportData) -> dict[str, Any]:
         context["calibrations"] = [(name, len(v), summaries.low_values(name, v)) for name, v in given]
         context["legend_of_calibrations"] = [(name, series_variable(n)) for n, (name, _) in enumerate(given)]
         context["calibration_svg"] = figures.calibration_figure(given)
-    holdout = data.run.training.get("holdout_contigs") or () if data.run else ()
+    holdout = data.run.held_out if data.run else ()
     context["truth"] = truth = summaries.truth_rows(data.variants, data.truth_positive, holdout)
     wanted = (summaries.HELD_OUT, summaries.TRAINED_ON)
     # Held-out contigs beside the others show whether the model only remembers; without a holdout one curve is enough.
@@ -136,6 +137,7 @@ def _embedding_context(embedded: EmbeddedRegions | None, classes: Sequence[str])
     if embedded and embedded.label:
         classes = main_classes(embedded.classes.tolist())
     context: dict[str, Any] = {"embedding_svg": "", "umap_svg": ""}
+    context["classes_of_embedded"] = len(set(embedded.classes.tolist())) if embedded else 0
     context["legend"] = [
         (name, "--muted" if name == OTHER else series_variable(number)) for number, name in enumerate(classes)
     ]

@@ -32,6 +32,24 @@ def principal_components(vectors: NDArray[np.float64]) -> tuple[NDArray[np.float
     return projection.round(digits), (float(explained[0]), float(explained[1]))
 
 
+def nearest_agree(vectors: NDArray[np.float64], classes: NDArray[np.str_]) -> tuple[float, float]:
+    """Return the share of vectors (n, width) whose nearest other vector has the same class, and what chance gives.
+
+    Nearest is by the distance of the centred vectors, each divided by its length, so that the size of a vector does
+    not count; nan with fewer than two vectors.
+    """
+    count = len(vectors)
+    if count < 2:
+        return np.nan, np.nan
+    centred = vectors - vectors.mean(axis=0)
+    centred /= np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), 1e-12)
+    likeness = (centred @ centred.T).round(6)  # rounded, for the last bits depend on the machine
+    np.fill_diagonal(likeness, -np.inf)
+    _, numbers = np.unique(classes, return_counts=True)
+    chance = float((numbers * (numbers - 1)).sum() / (count * (count - 1)))
+    return float((classes[likeness.argmax(axis=1)] == classes).mean()), chance
+
+
 def umap_projection(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
     """Return the projection (n, 2) of vectors (n, width) by UMAP, with its default settings and a fixed seed.
 

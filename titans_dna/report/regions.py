@@ -18,7 +18,7 @@ from titans_dna.io.embeddings.convert import as_hdf5
 from titans_dna.io.embeddings.reader import Embeddings
 from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.tsv import read_tsv
-from titans_dna.report.projection import principal_components, umap_projection
+from titans_dna.report.projection import nearest_agree, principal_components, umap_projection
 
 OTHER = "other"
 
@@ -74,6 +74,7 @@ class EmbeddedRegions:
     classes: NDArray[np.str_]  # of the projected regions, shape (shown,)
     projection: NDArray[np.float64]  # on two principal components, shape (shown, 2)
     explained: tuple[float, float]  # share of the variance on each component, between 0 and 1
+    nearest: tuple[float, float]  # share of regions whose nearest other one has their class, and what chance gives
     umap: NDArray[np.float64] | None  # shape (shown, 2); None where umap-learn is not installed or regions are few
     label: str  # column that tells the classes, "" for names
     attributes: Mapping[str, str]  # of the file
@@ -167,13 +168,15 @@ def read_embedded_regions(
         classes = _classes(source, rows, label, labels)
     finite = np.isfinite(vectors).all(axis=1)
     projection, explained = principal_components(vectors[finite])
+    shown = np.array(classes, dtype=np.str_)[finite]
     return EmbeddedRegions(
         count=count,
         width=width,
         shown=len(projection),
-        classes=np.array(classes, dtype=np.str_)[finite],
+        classes=shown,
         projection=projection,
         explained=explained,
+        nearest=nearest_agree(vectors[finite], shown),
         umap=umap_projection(vectors[finite]),
         label=label,
         attributes={key: str(value) for key, value in sorted(attributes.items())},

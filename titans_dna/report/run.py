@@ -57,6 +57,12 @@ class ModelRun:
     bases_seen: int  # bases trained on, 0 if the log does not say
     weights_sha256: str  # of model.safetensors
 
+    @property
+    def held_out(self) -> tuple[str, ...]:
+        """Contigs that training never saw."""
+        found = self.training.get("holdout_contigs")
+        return tuple(map(str, found)) if isinstance(found, list) else ()
+
 
 @dataclass(frozen=True, kw_only=True)
 class Baseline:

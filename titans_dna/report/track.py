@@ -1,9 +1,9 @@
-"""Tracks along the longest contig that has values, read from any format and binned by mean and maximum."""
+"""Tracks along the longest contig that has values, read from any format and binned by mean and extreme."""
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -22,7 +22,11 @@ _KINDS = {
     "forgetting": "Forgetting: the share of the memory{} that each base erases",
     "log_likelihood": "ln P of each base, given all that stands before it",
     "entropy_bits": "Entropy of the prediction for each base, in bits",
+    "relatives": "Relatives that can be followed at each base",
+    "relatives_with_base": "Relatives that have the base of the sequence",
+    "bits_saved": "Bits that the relatives save at each base",
 }
+LOW_MATTERS = ("log_likelihood", "relatives", "relatives_with_base")  # of these the lowest values are of interest
 EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of a bigWig, approximate but quick
 
 
@@ -37,8 +41,13 @@ class TrackProfile:
     contigs: int  # contigs in the header of a bigWig, or with rows in a table
     edges: NDArray[np.float64]  # 0-based bounds of the bins, shape (bins + 1,)
     mean: NDArray[np.float64]  # nan where the bin has no value, shape (bins,)
-    maximum: NDArray[np.float64]  # nan where the bin has no value, shape (bins,)
+    extreme: NDArray[np.float64]  # maximum, or minimum where low values matter; nan where the bin has no value
     covered_bp: int  # bases with a value in the whole file
+
+    @property
+    def extreme_name(self) -> str:
+        """Which extreme is told."""
+        return "minimum" if self.kind in LOW_MATTERS else "maximum"
 
 
 def describe_track(kind: str) -> str:
@@ -53,7 +62,7 @@ def describe_track(kind: str) -> str:
     return _KINDS[name].format(f" of layer {layer}" if layer else "") if name in _KINDS else f"Track {kind}"
 
 
-def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
+def read_tracks(path: Path, *, bins: int = 600, prefer: Collection[str] = ()) -> tuple[TrackProfile, ...]:
     """Read the longest contig with values of each track in a file.
 
     Parameters
@@ -62,6 +71,8 @@ def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
         File written by ``titans-dna score-regions`` with ``--track`` or ``--tracks``, or by ``mutagenesis --all-snvs``.
     bins
         Number of bins; a contig with fewer bases has one bin per base.
+    prefer
+        Contigs that come before all others, such as those that training never saw.
 
     Raises
     ------
@@ -72,31 +83,31 @@ def read_tracks(path: Path, *, bins: int = 600) -> tuple[TrackProfile, ...]:
     """
     found = sniff(path)
     if found is not None and found.name == "bigWig":
-        return (_of_bigwig(path, bins),)
+        return (_of_bigwig(path, bins, prefer),)
     if found is None or found.holds not in ("tracks", "all-SNVs"):
         raise FormatError("not a readable bigWig, and no other format of tracks. Write the track again.", path=path)
-    return _of_table(open_scores(path), bins)
+    return _of_table(open_scores(path), bins, prefer)
 
 
-def _of_table(table: Scores, bins: int) -> tuple[TrackProfile, ...]:
+def _of_table(table: Scores, bins: int, prefer: Collection[str]) -> tuple[TrackProfile, ...]:
     """Read tracks from rows, which come contig by contig; of all contigs only the longest so far stays in memory."""
     kinds = [column.name for column in table.columns if column.kind == "score"]
     covered, contigs, longest = dict.fromkeys(kinds, 0), 0, ("", 0, dict[str, NDArray[np.float64]]())
     for contig, rows in groupby(table, lambda row: str(row["contig"])):
         values, contigs = _dense(rows, kinds), contigs + 1
         covered = {kind: covered[kind] + int(np.isfinite(values[kind]).sum()) for kind in kinds}
-        if len(values[kinds[0]]) > longest[1]:
+        if (contig in prefer, len(values[kinds[0]])) > (longest[0] in prefer, longest[1]):
             longest = (contig, len(values[kinds[0]]), values)
     contig, length_bp, values = longest
     if not contig:
         raise FormatError("tracks without values. Score at least one region.", path=table.path)
     found = []
     for kind in kinds:
-        edges, mean, maximum = _bin(values[kind], min(bins, length_bp))
+        edges, mean, extreme = _bin(values[kind], min(bins, length_bp), kind in LOW_MATTERS)
         found.append(
             TrackProfile(
                 file=table.path.name, kind=kind, contig=contig, length_bp=length_bp, contigs=contigs, edges=edges,
-                mean=mean, maximum=maximum, covered_bp=covered[kind],
+                mean=mean, extreme=extreme, covered_bp=covered[kind],
             )
         )  # fmt: skip
     return tuple(found)
@@ -115,24 +126,25 @@ def _dense(rows: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str,
     return values
 
 
-def _of_bigwig(path: Path, bins: int) -> TrackProfile:
+def _of_bigwig(path: Path, bins: int, prefer: Collection[str]) -> TrackProfile:
     """Read the longest contig of a bigWig that has values."""
     try:
         with pyBigWig.open(str(path)) as track:
             lengths: dict[str, int] = track.chroms()
             covered = int(track.header()["nBasesCovered"])
-            for contig in sorted(lengths, key=lambda name: (-lengths[name], name)):
-                edges, mean, maximum = _binned(track, contig, lengths[contig], bins)
+            kind = path.stem.rpartition(".")[2]
+            for contig in sorted(lengths, key=lambda name: (name not in prefer, -lengths[name], name)):
+                edges, mean, extreme = _binned(track, contig, lengths[contig], bins, kind in LOW_MATTERS)
                 if np.isfinite(mean).any():
                     return TrackProfile(
                         file=path.name,
-                        kind=path.stem.rpartition(".")[2],
+                        kind=kind,
                         contig=contig,
                         length_bp=lengths[contig],
                         contigs=len(lengths),
                         edges=edges,
                         mean=mean,
-                        maximum=maximum,
+                        extreme=extreme,
                         covered_bp=covered,
                     )
     except (RuntimeError, OSError, AttributeError) as error:
@@ -141,24 +153,24 @@ def _of_bigwig(path: Path, bins: int) -> TrackProfile:
 
 
 def _binned(
-    track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int
+    track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int, low: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return bounds, means and maxima of equal bins along a contig of a bigWig."""
+    """Return bounds, means and extremes of equal bins along a contig of a bigWig."""
     bins = min(bins, length_bp)
     if length_bp > EXACT_UP_TO_BP:
         edges = np.linspace(0, length_bp, bins + 1)
-        mean, maximum = (
+        mean, extreme = (
             np.array(track.stats(contig, 0, length_bp, type=kind, nBins=bins), dtype=np.float64)
-            for kind in ("mean", "max")
+            for kind in ("mean", "min" if low else "max")
         )
-        return edges, mean, maximum
-    return _bin(np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64), bins)
+        return edges, mean, extreme
+    return _bin(np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64), bins, low)
 
 
 def _bin(
-    values: NDArray[np.float64], bins: int
+    values: NDArray[np.float64], bins: int, low: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Return bounds, means and maxima of equal bins of values, in which nan is a gap."""
+    """Return bounds, means and maxima, or minima, of equal bins of values, in which nan is a gap."""
     length_bp = len(values)
     edges = np.linspace(0, length_bp, bins + 1).round()
     # There are never more bins than bases, so every bin has a base: `reduceat` would return nonsense for an empty one.
@@ -166,6 +178,9 @@ def _bin(
     known = np.isfinite(values)
     counts = np.add.reduceat(known.astype(np.int64), first)
     sums = np.add.reduceat(np.where(known, values, 0.0), first)
-    highest = np.maximum.reduceat(np.where(known, values, -np.inf), first)
+    if low:
+        extreme = np.minimum.reduceat(np.where(known, values, np.inf), first)
+    else:
+        extreme = np.maximum.reduceat(np.where(known, values, -np.inf), first)
     empty = counts == 0
-    return edges, np.where(empty, np.nan, sums / np.maximum(counts, 1)), np.where(empty, np.nan, highest)
+    return edges, np.where(empty, np.nan, sums / np.maximum(counts, 1)), np.where(empty, np.nan, extreme)

@@ -74,7 +74,7 @@ class ScoredVariants:
     p_values: NDArray[np.float64]  # TD_P of the alleles that have one
     labelled: LabelledAlleles  # the scored alleles whose truth is known
     strand_correlation: float  # Pearson's r of forward and reverse scores; nan where not given
-    lowest: tuple[ScoredAllele, ...]  # alleles with the lowest scores, lowest first
+    lowest: Mapping[str, tuple[ScoredAllele, ...]]  # by kind, the most frequent first: alleles with the lowest scores
     truth_field: str  # INFO field that held the truth, "" for none
 
     @property
@@ -88,7 +88,7 @@ class ScoredVariants:
         return UNLABELLED not in self.outcomes and sum(self.outcomes.values()) == self.alleles
 
 
-def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) -> ScoredVariants:
+def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 8) -> ScoredVariants:
     """Summarise a file of scored variants in one pass.
 
     Parameters
@@ -98,7 +98,7 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) ->
     truth_field
         INFO field, or column of a table, with the true class of a record or of each ALT; empty for none.
     top
-        Number of alleles with the lowest score to keep.
+        Number of alleles of each kind with the lowest score to keep.
 
     Raises
     ------
@@ -136,7 +136,10 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 15) ->
             contigs=np.array(contigs, dtype=np.str_),
         ),
         strand_correlation=_correlation(np.array(tally.forward), np.array(tally.reverse)),
-        lowest=tuple(allele for *_, allele in sorted(tally.heap, key=lambda item: item[:2], reverse=True)),
+        lowest={
+            kind: tuple(allele for *_, allele in sorted(heap, key=lambda item: item[:2], reverse=True))
+            for kind, heap in sorted(tally.heaps.items(), key=lambda item: -len(item[1]))
+        },
         truth_field=truth_field if tally.labelled else "",
     )
 
@@ -155,7 +158,7 @@ class _Tally:
     quantiles: array[float] = field(default_factory=lambda: array("d"))
     p_values: array[float] = field(default_factory=lambda: array("d"))
     labelled: list[tuple[float, str, str, str]] = field(default_factory=list)
-    heap: list[tuple[float, int, ScoredAllele]] = field(default_factory=list)
+    heaps: dict[str, list[tuple[float, int, ScoredAllele]]] = field(default_factory=dict)  # by kind of variant
 
     def count(self, outcome: str, alleles: int) -> None:
         """Count alleles by outcome."""
@@ -177,8 +180,9 @@ class _Tally:
             self.labelled.append((allele.llr, allele.truth, allele.kind, allele.contig))
         # The heap drops its smallest entry, which is the allele with the highest score. Of equal scores the one that
         # came first is kept, since its running number is larger when negated; so alleles themselves are never compared.
-        push = heapq.heappush if len(self.heap) < self.top else heapq.heappushpop
-        push(self.heap, (-allele.llr, -self.alleles, allele))
+        heap = self.heaps.setdefault(allele.kind, [])
+        push = heapq.heappush if len(heap) < self.top else heapq.heappushpop
+        push(heap, (-allele.llr, -self.alleles, allele))
 
 
 def _allele(row: Mapping[str, Any], truth_field: str) -> ScoredAllele:
