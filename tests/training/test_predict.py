@@ -95,7 +95,7 @@ def test_classes_are_scores_that_say_what_made_them(made, rows, tmp_path):
     (tmp_path / "again.tsv").write_text((tmp_path / "p.tsv").read_text().replace("predicted", "sequence"))
     assert [row.example.name for row in read_rows(tmp_path / "again.tsv", None, taught=False)] == ["n0", "n1", "n2"]
     told = CliRunner().invoke(main, ["info", str(made[0] / "finetune.json")])
-    assert "figure value" in told.output
+    assert "model.accuracy" in told.output
 
 
 def test_labels_may_be_missing_and_bad_rows_keep_their_line(made, tmp_path):

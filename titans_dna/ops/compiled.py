@@ -44,7 +44,8 @@ def run(x: Call) -> tuple[Tensor, Tensor, Matrices, Matrices]:
     batch, _, heads, width = x.q.shape
     q, k, v = (_rows(each) for each in (x.q, x.k, x.v))
     gates = _gates(x)
-    gain = np.ones((heads, width), np.float32) if x.gain is None else x.gain.detach().numpy()
+    # Copies: a parameter whose storage NumPy has seen cannot be resized, as sharded training does.
+    gain = np.ones((heads, width), np.float32) if x.gain is None else x.gain.detach().clone().numpy()
     # W and S, transposed, of each matrix: (R, 2, in, out). They are copied, for they are moved in place.
     first, second = (
         np.stack([_turned(w), _turned(s)], 1) for w, s in zip(x.weights, x.momentum, strict=True)
@@ -84,7 +85,7 @@ def _joined(x: np.ndarray, batch: int) -> Tensor:
 
 def _turned(x: Tensor) -> np.ndarray:
     """Return weights (B, H, out, in) as (R, in, out)."""
-    return x.detach().mT.flatten(0, 1).contiguous().numpy()
+    return x.detach().mT.flatten(0, 1).clone(memory_format=torch.contiguous_format).numpy()
 
 
 def _gates(x: Call) -> np.ndarray:
