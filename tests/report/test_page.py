@@ -65,13 +65,13 @@ def test_all_sections_and_key_figures(page):
     assert reader.stack == []
     assert [heading for heading in reader.headings if heading] == [
         "What was run",
-        "Training",
+        "Training curve",
         "Bits per base on held-out sequence",
         "Outcome of every variant",
-        "Variant scores",
-        "Regions",
+        "Scores of variants",
+        "Bits per base of regions",
         "Memory surprise along",
-        "Embeddings",
+        "Embeddings of regions in two dimensions",
     ]
     assert page.count("<svg ") == 8
     for text in (
