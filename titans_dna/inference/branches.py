@@ -119,9 +119,15 @@ class _Reading:
         self.ends = [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
 
     def _end(self, lane: int, ends: np.ndarray) -> int:
-        """Return how many inputs of a lane are needed: input i predicts token i."""
+        """Return how many inputs of a lane are read: input i predicts token i.
+
+        A lane ends with a chunk, or with its strand: where one ends a piece ends for all lanes, and a piece that ends
+        within a chunk changes the rounding of what follows.
+        """
         leave = self.branches.cuts[self.branches.lanes == lane]
-        return int(max(self.strands[lane].tokens_to(int(ends.max(initial=0))), leave.max(initial=0)))
+        strand, chunk = self.strands[lane], min(layout.chunk_tokens for layout in self.backbone.config.memories)
+        needed = int(max(strand.tokens_to(int(ends.max(initial=0))), leave.max(initial=0)))
+        return min(-(-needed // chunk) * chunk, len(strand.ids))
 
     def run(
         self,

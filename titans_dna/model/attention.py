@@ -23,7 +23,7 @@ def rotate(x: Float[Tensor, "B T H D"], first_position: int) -> Float[Tensor, "B
     """Return ``x`` with rotary positions ``first_position``, ``first_position + 1``, ... (arXiv 2104.09864).
 
     Only the first half of the features is rotated. The other half is for content without a position, such as the
-    persistent keys. Only differences of positions matter, so callers count positions from the start of a call. Angles
+    persistent keys. Only differences of positions matter, so callers count from wherever it suits them. Angles
     are computed in float64, because those of large positions would be inexact in float32.
     """
     half = x.shape[-1] // 4
@@ -112,7 +112,7 @@ class SlidingWindowAttention(PersistentAttention):
         keys, values = torch.cat([state.keys, k], 1), torch.cat([state.values, v], 1)
         seen = torch.cat([state.valid, valid], 1)
         after = AttentionState(keys=keys[:, tokens:], values=values[:, tokens:], valid=seen[:, tokens:])
-        return self._by_blocks(rotate(q, self.window), rotate(keys, 0), values, seen).flatten(2), after
+        return self._by_blocks(q, keys, values, seen).flatten(2), after
 
     def _by_blocks(self, q: Tensor, keys: Tensor, values: Tensor, seen: Tensor) -> Tensor:
         batch, tokens = q.shape[:2]
@@ -129,7 +129,11 @@ class SlidingWindowAttention(PersistentAttention):
         # A query sees itself in any case: a row of the mask without a single key would give nan.
         itself = column == row + self.window
         mask = mask & (column > row) & (column <= row + self.window) | itself
-        out = self.attend(q.unflatten(1, (blocks, width)).flatten(0, 1), keys, values, mask)
+        # Positions are counted from the start of each block and not of the call: so the rounding of a token does not
+        # depend on where a stream was cut before it, as long as it was cut between blocks. A memory that learns while
+        # it reads can make much of a rounding.
+        q = rotate(q.unflatten(1, (blocks, width)).flatten(0, 1), self.window)
+        out = self.attend(q, rotate(keys, 0), values, mask)
         return out.unflatten(0, (batch, blocks)).flatten(1, 2)[:, :tokens]
 
 

@@ -13,6 +13,7 @@ so. Only slots that hold a place are computed: in most sequence they are few.
 
 from __future__ import annotations
 
+import functools
 from typing import NamedTuple
 
 import torch
@@ -26,6 +27,7 @@ from titans_dna.recall.record import AGE, AGE_AT, HELD_AT, HITS, HITS_AT, INVERT
 FEATURES = 16  # hidden features of the network that weighs a place
 BASES = 4
 MOST_NATS = 10.0  # bound c of a vote: a wrong prediction with full trust costs 14 bits
+WHOLE = 64  # numbers that processors take at once, or a multiple
 START = -2.0  # score of a place before training, which is a weight of 0.13
 
 
@@ -68,7 +70,8 @@ class Trust(nn.Module):
             "hits": code >> HITS_AT & 63, "last": code >> LAST_AT & 255, "run": code >> RUN_AT & 63,
             "age": code >> AGE_AT & 31, "inverted": code >> INVERTED_AT & 1, "agreeing": agreeing, "all": everyone,
         }  # fmt: skip
-        features = torch.stack([self.tables[name](index) for name, index in parts.items()]).sum(0)
+        # One after the other: a sum over a stack takes an order that depends on how many places there are.
+        features = functools.reduce(torch.add, [self.tables[name](index) for name, index in parts.items()])
         return Places(token, base, features)
 
     def early_vote(self, places: Places, x: Float[Tensor, "B T N"]) -> Float[Tensor, "B T 4"]:
@@ -81,9 +84,12 @@ class Trust(nn.Module):
 
     def _vote(self, places: Places, seen: Tensor, which: int) -> Tensor:
         company = F.relu(places.features + seen.flatten(0, 1)[places.token])
+        # In whole vectors: the rest of an array goes through other code, whose last bit may differ, and then the weight
+        # of a place would depend on how many places a call has.
+        company = F.pad(company, (0, 0, 0, -len(company) % WHOLE))
         score = (company * self.score[which]).sum(-1)
         score = score.to(torch.promote_types(score.dtype, torch.float32)) + self.start[which]  # never in 16 bits
-        weight = F.softplus(score)
+        weight = F.softplus(score)[: len(places.token)]
         total = weight.new_zeros(seen.shape[0] * seen.shape[1] * BASES)
         total = total.index_add(0, places.token * BASES + places.base, weight)
         return MOST_NATS * torch.tanh(total.view(*seen.shape[:2], BASES) / MOST_NATS)
