@@ -208,7 +208,9 @@ def test_the_header_of_merged_shards_is_that_of_one_run(model, genome, tmp_path,
 
 
 def test_edited_lines_about_malformed_records_do_not_stop_a_merge(model, genome, tmp_path):
-    (tmp_path / "in.vcf").write_text(f"##fileformat=VCFv4.3\n{HEADER}chr1\tten\t.\tA\tC\t.\t.\t.\nchr1\t9\t.\tA\tC\t.\t.\t.\n")
+    (tmp_path / "in.vcf").write_text(
+        f"##fileformat=VCFv4.3\n{HEADER}chr1\tten\t.\tA\tC\t.\t.\t.\nchr1\t9\t.\tA\tC\t.\t.\t.\n"
+    )
     paths = [tmp_path / f"{index}.vcf" for index in (1, 2)]
     for index, path in enumerate(paths, start=1):
         score_variant_file(model, genome, tmp_path / "in.vcf", path, options=FAST, shard=Shard(index, 2))
