@@ -113,6 +113,7 @@ def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], ou
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merge-") as folder:
 
         def arrays(contig: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+            source[contig].check(contig)
             place = Path(folder) / "tracks.npy"
             place.unlink(missing_ok=True)
             made = np.lib.format.open_memmap(place, "w+", np.float32, (len(kinds), lengths[contig]))
