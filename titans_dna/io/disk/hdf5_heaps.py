@@ -7,9 +7,6 @@ object to object by these sizes, and where one is 0 it steps no further, and no 
 
 An object may also be the map of a virtual dataset: version 0 or 1, which no text begins with, and at its end a checksum
 of all before. HDF5 compares the checksum only after it has used the map, which can end the process.
-
-Whatever is text elsewhere in the file says its length (4 bytes), the place of its heap (8) and its object (4). HDF5 takes
-memory for that length, up to 4 GB, before it looks at the object.
 """
 
 from __future__ import annotations
@@ -24,7 +21,6 @@ from titans_dna.errors import FormatError
 _HEAD = b"GCOL\x01\0\0\0"
 _WORD = 0xFFFFFFFF
 _OBJECT = 16  # bytes in front of each object, and of the head with the size
-_MOST_WORK = 1 << 32  # bytes looked through for the places of heaps; files with more heaps are not searched for them
 _MOST_BYTES = 1 << 28  # of a longer file only so many bytes at either end are looked through, where heaps usually lie
 
 
@@ -40,18 +36,13 @@ def check_heaps(path: str | os.PathLike[str]) -> None:
         if not (whole := os.fstat(file.fileno()).st_size):
             return
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            heaps = []
             for start, end in _stretches(whole):
                 while (start := data.find(_HEAD, start, end)) >= 0:
                     if not _filled(data, start, whole):
                         raise FormatError(
                             f"is damaged: its heap at byte {start:,} is broken. Copy it again.", path=path
                         )
-                    heaps.append(start)
                     start += len(_HEAD)
-            for heap in heaps if len(heaps) * whole <= _MOST_WORK else ():
-                if (place := _longer_than_file(data, heap, whole)) is not None:
-                    raise FormatError(f"is damaged: a text at byte {place:,} has no end. Copy it again.", path=path)
 
 
 def _stretches(whole: int) -> list[tuple[int, int]]:
@@ -76,15 +67,6 @@ def _filled(data: mmap.mmap, start: int, whole: int) -> bool:
             return False
         place += step
     return True
-
-
-def _longer_than_file(data: mmap.mmap, heap: int, whole: int) -> int | None:
-    """Return where a text of this heap claims more bytes than the file has; None if none does."""
-    named, place = heap.to_bytes(8, "little"), 3
-    while (place := data.find(named, place + 1)) >= 0:
-        if int.from_bytes(data[place - 4 : place], "little") > whole:
-            return place - 4
-    return None
 
 
 def lookup3(data: bytes) -> int:
