@@ -65,7 +65,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; an error of `titans_dna.errors` ends it with one line on standard error and exit code 1."""
         try:
-            with full_disk("output"):
+            with full_disk(None):
                 return super().invoke(ctx)
         except TitansDNAError as error:
             _drop_unwritable()

@@ -79,8 +79,11 @@ def save_checkpoint(
             WEIGHTS,
         ):  # the weights last: without them the folder is no model
             (partial / name).replace(folder / name)
-    except OSError as error:
-        raise OutputError(f"cannot write the model: {error.strerror}. Choose another --output.", path=folder) from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"cannot write the model ({reason}). Make room, or choose another --output.", path=folder
+        ) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)

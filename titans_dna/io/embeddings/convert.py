@@ -25,6 +25,7 @@ import numpy as np
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.beside import write_beside
+from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, dataset, read_hdf5
 from titans_dna.io.embeddings.frames import anndata_parts
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
@@ -128,10 +129,9 @@ def write_npy(embeddings: Embeddings, path: Path) -> None:
 def write_h5ad(embeddings: Embeddings, path: Path) -> None:
     """Write AnnData: tables through anndata itself, and the vectors block by block into an array of its layout."""
     import anndata.io as elements
-    import h5py
 
     empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for key, value in {**anndata_parts(embeddings), **empty}.items():
             elements.write_elem(file, key, value)
@@ -140,6 +140,7 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
         data.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         for start, end in _blocks(embeddings):
             data[start:end] = embeddings.vectors(start, end)
+            file.check_disk()
 
 
 def read_h5ad(source: Path, target: Path) -> int:
