@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import resource
 
 import h5py
 import numpy as np
@@ -209,3 +211,17 @@ def test_the_picture(tmp_path, suffix):
         draw_effects(tmp_path / "x.gif", "", 1, b"A", effects[:1])
     with pytest.raises(OutputError, match="cannot show 2,001 bases"):
         draw_effects(tmp_path / "x.png", "", 1, b"A" * 2001, np.zeros((2001, 4)))
+
+
+def test_more_contigs_than_a_process_may_open_files(model, make_fasta, random_bases, tmp_path):
+    names = [f"k{number}" for number in range(40)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))
+    with make_fasta({name: random_bases(20, number) for number, name in enumerate(names)}) as fasta:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, limits[1]))
+        try:
+            write_all_snvs(model, fasta, names, tmp_path / "s.tsv.gz")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with pysam.TabixFile(str(tmp_path / "s.tsv.gz")) as table:
+        assert list(table.contigs) == names
