@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gzip
-import os
+import pathlib
 import resource
 
 import h5py
@@ -216,7 +216,7 @@ def test_the_picture(tmp_path, suffix):
 def test_more_contigs_than_a_process_may_open_files(model, make_fasta, random_bases, tmp_path):
     names = [f"k{number}" for number in range(40)]
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd"))
+    used = len(list(pathlib.Path("/proc/self/fd").iterdir()))
     with make_fasta({name: random_bases(20, number) for number, name in enumerate(names)}) as fasta:
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, limits[1]))
         try:
