@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import pathlib
 import re
+import resource
 
 import h5py
 import numpy as np
@@ -220,3 +222,17 @@ def test_a_long_picture_is_as_wide_as_a_page(tmp_path):
         width, height = re.search(r'width="([\d.]+)pt" height="([\d.]+)pt"', (tmp_path / "x.svg").read_text()).groups()
         assert float(width) / 72 < 11
         assert float(height) / 72 == pytest.approx(0.5 + 3.7 * -(-bases // 80), abs=0.01)
+
+
+def test_more_contigs_than_a_process_may_open_files(model, make_fasta, random_bases, tmp_path):
+    names = [f"k{number}" for number in range(40)]
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(list(pathlib.Path("/proc/self/fd").iterdir()))
+    with make_fasta({name: random_bases(20, number) for number, name in enumerate(names)}) as fasta:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 25, limits[1]))
+        try:
+            write_all_snvs(model, fasta, names, tmp_path / "s.tsv.gz")
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    with pysam.TabixFile(str(tmp_path / "s.tsv.gz")) as table:
+        assert list(table.contigs) == names

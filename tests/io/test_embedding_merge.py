@@ -80,13 +80,21 @@ def test_coverage_is_checked(shard, tmp_path):
 
 
 def test_a_virtual_file_is_found_from_anywhere_and_misses_its_shards(shard, tmp_path, monkeypatch):
-    one, two = shard(1, EVEN), shard(2, ODD)
     (tmp_path / "sub").mkdir()
+    one, two = (path.rename(tmp_path / "sub" / path.name) for path in (shard(1, EVEN), shard(2, ODD)))
     monkeypatch.chdir(tmp_path)
-    merge_embeddings([one, two], tmp_path / "sub" / "m.h5", virtual=True)
+    merge_embeddings([one, two], tmp_path / "m.h5", virtual=True)
     monkeypatch.chdir("/")
-    with open_embeddings(tmp_path / "sub" / "m.h5") as found:
+    with open_embeddings(tmp_path / "m.h5") as found:
         assert np.array_equal(found.vectors(), VECTORS)
     two.rename(tmp_path / "away.h5")
     with pytest.raises(InputMissing, match=two.name):
-        open_embeddings(tmp_path / "sub" / "m.h5")
+        open_embeddings(tmp_path / "m.h5")
+
+
+def test_a_virtual_file_is_not_made_where_it_would_not_find_its_shards(shard, tmp_path):
+    one, two = shard(1, EVEN), shard(2, ODD)
+    (tmp_path / "sub").mkdir()
+    with pytest.raises(ConfigError, match="outside of the folder"):
+        merge_embeddings([one, two], tmp_path / "sub" / "m.h5", virtual=True)
+    assert not list((tmp_path / "sub").iterdir())

@@ -67,14 +67,14 @@ def test_layers_with_a_memory_survive_json_and_are_left_out_where_all_have_one(b
     everywhere = BackboneConfig(block=block, layers=4)
     assert "memory_layers" not in everywhere.to_dict()
     assert {everywhere.block_of(layer) for layer in (1, 2, 3, 4)} == {block}
-    with pytest.raises(ConfigError, match="bad configuration"):
+    with pytest.raises(ConfigError, match="memory_layers is 2; give a list"):
         BackboneConfig.from_dict({"memory_layers": 2})
 
 
 def test_an_unknown_key_is_named():
     with pytest.raises(ConfigError, match="unknown configuration key 'widht'"):
         BackboneConfig.from_dict({"widht": 3})
-    with pytest.raises(ConfigError, match=r"bad configuration: .*'depht'"):
+    with pytest.raises(ConfigError, match="unknown configuration key 'depht'"):
         BackboneConfig.from_dict({"memory": {"depht": 3}})
 
 

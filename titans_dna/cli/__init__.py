@@ -7,11 +7,12 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 import click
 
-from titans_dna.errors import TitansDNAError
+from titans_dna.errors import OutputError, TitansDNAError, one_line
 from titans_dna.io.disk.atomic import full_disk
 from titans_dna.version import __version__
 
@@ -19,6 +20,7 @@ from titans_dna.version import __version__
 # set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+INTERRUPTED = 130  # exit code after Ctrl-C, 128 + SIGINT
 VERBS = {
     "train-tokenizer": "Learn byte-pair tokens from FASTA files.",
     "tokenize": "Write regions or contigs as tokens, with the bases of each.",
@@ -65,16 +67,46 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb; an error of `titans_dna.errors` ends it with one line on standard error and exit code 1."""
         try:
-            with full_disk("output"):
+            with full_disk(None):
                 return super().invoke(ctx)
         except TitansDNAError as error:
             _drop_unwritable()
             raise _OneLine(str(error)) from error
+        except KeyboardInterrupt:
+            click.echo(f"stopped by Ctrl-C.{_how_to_go_on(ctx)}", err=True)
+            raise SystemExit(INTERRUPTED) from None
+        except MemoryError as error:
+            more = f" ({error})" if str(error) else ""
+            raise _OneLine(f"there is not enough memory{more}. Give the process more, or less at a time.") from error
         # The reader of a pipe has gone, as after `| head`. 141 is 128 + SIGPIPE, what a shell reports of a program that
         # this signal ended; with standard error closed, Python cannot complain when it flushes standard output at exit.
         except BrokenPipeError:
             sys.stderr.close()
             raise SystemExit(141) from None
+        # What the system refuses beyond what the readers and writers know, such as a folder that is deleted meanwhile.
+        except OSError as error:
+            if error.filename is None:
+                raise
+            raise _OneLine(str(OutputError(f"{error.strerror}. Check the path.", path=error.filename))) from error
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; where it is misspelt, name the nearest."""
+        near = get_close_matches(args[0], VERBS, n=1, cutoff=0.6)
+        if args[0] not in VERBS and near and not args[0].startswith("-"):
+            ctx.fail(f"there is no verb {args[0]!r}. Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
+
+
+def _how_to_go_on(ctx: click.Context) -> str:
+    """Say how the verb that was called can go on."""
+    verb = ctx.invoked_subcommand or ""
+    if verb == "pretrain":
+        return " Go on with: titans-dna pretrain --resume FOLDER"
+    command = main.get_command(ctx, verb)
+    known = {option.name for option in command.params} if command else set()
+    return " Go on with the same command and --resume." if "resume" in known else ""
 
 
 def _drop_unwritable() -> None:
@@ -84,6 +116,13 @@ def _drop_unwritable() -> None:
     except OSError:
         with suppress(OSError):
             sys.stdout.close()
+
+
+class _Escaping(logging.Formatter):
+    """Writes control characters, which a name in a file may hold, so that a terminal does not obey them."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        return one_line(super().formatMessage(record))
 
 
 class _OneLine(click.ClickException):
@@ -110,4 +149,6 @@ def main(verbose: bool) -> None:
     """
     # Standard output may carry a table or a VCF (--output -), so the log goes to standard error.
     level = logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Escaping("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler])

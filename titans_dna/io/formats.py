@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import FormatError, InputMissing, OutputError
+from titans_dna.io.disk.hdf5_reader import find, read_hdf5
 
 #: What a file can hold, in words.
 HOLDS = {
@@ -283,23 +284,18 @@ def _content_of_json(path: Path) -> str:
 
 
 def _look_inside_hdf5(path: Path) -> tuple[str, str]:
-    import h5py
-
-    try:
-        with h5py.File(path, "r") as file:
-            # Tracks come last: their groups bear the names of contigs, which tell nothing.
-            if "titans_dna_scores" in file.attrs:
-                return "HDF5", "scores"
-            if "uns/titans_dna" in file:
-                return "AnnData", "scores" if "kinds" in file["uns/titans_dna"] else "embeddings"
-            if "regions" in file and "embeddings" in file:
-                return "HDF5", "embeddings"
-            kind = str(file.attrs.get("options", "")).split()
-            if "kind=mutagenesis" in kind:
-                return "HDF5", "mutagenesis"
-            return ("HDF5", "tracks") if kind else ("", "")
-    except OSError as error:
-        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    with read_hdf5(path) as file:
+        # Tracks come last: their groups bear the names of contigs, which tell nothing.
+        if "titans_dna_scores" in file.attrs:
+            return "HDF5", "scores"
+        if (group := find(file, "uns/titans_dna")) is not None:
+            return "AnnData", "scores" if "kinds" in group else "embeddings"
+        if find(file, "regions") is not None and find(file, "embeddings") is not None:
+            return "HDF5", "embeddings"
+        kind = str(file.attrs.get("options", "")).split()
+        if "kind=mutagenesis" in kind:
+            return "HDF5", "mutagenesis"
+        return ("HDF5", "tracks") if kind else ("", "")
 
 
 def _content_of_parquet(path: Path) -> str:

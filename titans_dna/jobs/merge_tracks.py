@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from titans_dna.errors import FormatError, OutputError
+from titans_dna.io.disk.mapped import new_array
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
@@ -113,10 +114,10 @@ def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], ou
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merge-") as folder:
 
         def arrays(contig: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
+            source[contig].check(contig)
             place = Path(folder) / "tracks.npy"
             place.unlink(missing_ok=True)
-            made = np.lib.format.open_memmap(place, "w+", np.float32, (len(kinds), lengths[contig]))
-            found = dict(zip(kinds, made, strict=True))
+            found = dict(zip(kinds, new_array(place, (len(kinds), lengths[contig])), strict=True))
             source[contig].fill(contig, found)
             return found
 

@@ -205,11 +205,16 @@ def write_all_snvs(
     total = len(strands) * sum(lengths.values())
     progress = lambda done: advance(done, total)  # noqa: E731
     with WorkFolder(output, job, model, resume=resume) as work:
-        arrays = {}
+        places = {contig: place for place, contig in enumerate(genome.contigs.names)}
+
+        def numbers(contig: str, reverse: bool) -> tuple[str, np.ndarray]:
+            # Mapped anew each time: an open map of every contig would take more files than a process may open.
+            name = f"{places[contig]}-{'-' if reverse else '+'}"
+            return name, work.array(name, (4, lengths[contig]))
+
         for contig, length in lengths.items():
             for reverse in strands:
-                name = f"{genome.contigs.names.index(contig)}-{'-' if reverse else '+'}"
-                array = arrays[contig, reverse] = work.array(name, (4, length))
+                name, array = numbers(contig, reverse)
                 if work.part(name) is None and context.kind == "window":
                     windowed = WindowedStrand(
                         model, genome.sequence(contig), reverse=reverse, window_bp=context.window_bp
@@ -227,7 +232,7 @@ def write_all_snvs(
                     progress(length)
 
         def mean(contig: str) -> np.ndarray:
-            parts = [arrays[contig, reverse] for reverse in strands]
+            parts = [numbers(contig, reverse)[1] for reverse in strands]
             if len(parts) == 1:
                 return parts[0]
             # On disk, because the mean of a chromosome may not fit into memory.

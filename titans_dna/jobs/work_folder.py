@@ -28,6 +28,7 @@ from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_pat
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.discard import discard
 from titans_dna.io.disk.lock import lock_file
+from titans_dna.io.disk.mapped import new_array
 from titans_dna.model.state import StreamState
 from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 
@@ -107,10 +108,7 @@ class WorkFolder(Opening):
             found = np.lib.format.open_memmap(path, mode="r+")
             if found.shape == shape:
                 return found
-        made = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        made[:] = np.nan
-        made.flush()
-        return made
+        return new_array(path, shape)
 
     def checkpoint(self, name: str) -> StreamCheckpoint:
         """Return the checkpoint at which the stream of an unfinished part is saved."""

@@ -25,6 +25,7 @@ from titans_dna.errors import CheckpointError, ConfigError, InputMissing, Output
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
 
+_SMALL = 1 << 26  # weights for which memory may be taken before the file is read
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT_VERSION = 1
 
@@ -79,8 +80,11 @@ def save_checkpoint(
             WEIGHTS,
         ):  # the weights last: without them the folder is no model
             (partial / name).replace(folder / name)
-    except OSError as error:
-        raise OutputError(f"cannot write the model: {error.strerror}. Choose another --output.", path=folder) from error
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OutputError(
+            f"cannot write the model ({reason}). Make room, or choose another --output.", path=folder
+        ) from error
     finally:
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
@@ -117,7 +121,9 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> Checkpo
             path=folder / CONFIG,
         )
     try:
-        backbone = Backbone(BackboneConfig.from_dict(config.get("backbone", {})))
+        form = BackboneConfig.from_dict(config.get("backbone", {}))
+        _require_weights(form, folder / WEIGHTS)
+        backbone = Backbone(form)
     except ConfigError as error:
         raise CheckpointError(f"{error}", path=folder / CONFIG) from error
     _load_weights(backbone, folder / WEIGHTS)
@@ -146,11 +152,28 @@ def read_backbone_config(path: Path) -> BackboneConfig:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(f"is not JSON ({error}). Restore the file.", path=path) from error
     if not isinstance(values, dict):
         raise CheckpointError("is not a JSON object. Restore the file.", path=path)
     return values
+
+
+def _require_weights(form: BackboneConfig, path: Path) -> None:
+    """Refuse a configuration whose weights cannot be in a file of this size, before memory is taken for them."""
+    rows = form.vocabulary + sum(min(4 ** min(n, 20), form.context_buckets) for n in form.context_orders)
+    head = form.width // form.memory_heads
+    each = int(form.feed_forward * form.width) + form.width + form.memory.expansion * head * (form.memory.depth > 1)
+    numbers = form.width * rows + form.layers * form.width + form.width * each
+    numbers += form.layers * form.width * form.width + form.stem_tokens
+    numbers += form.word_counts.repeat_rows if form.word_counts else 0  # of one byte each, the others have two or more
+    held = path.stat().st_size
+    if numbers > max(held, _SMALL):
+        raise CheckpointError(
+            f"asks for at least {numbers:,} weights, and the file of the weights has {held:,} bytes. Use the weights "
+            "of this config.",
+            path=path.with_name(CONFIG),
+        )
 
 
 def _load_weights(backbone: Backbone, path: Path) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from titans_dna.errors import ConfigError
+from titans_dna.model.config_values import check_values
 from titans_dna.ops.form import MemoryForm
 from titans_dna.recall.form import RecallForm
 
@@ -214,19 +215,15 @@ class BackboneConfig:
         ConfigError
             If a key is unknown, or a value does not fit.
         """
-        unknown = sorted(set(values) - {f.name for f in fields(cls)})
-        if unknown:
-            raise ConfigError(f"unknown configuration key {unknown[0]!r}; was it made by a newer titans-dna?")
-        try:
-            made = {name: _of_json(value) for name, value in values.items()}
-            made["memory"] = MemoryForm(**made.get("memory", {}))
-            made["further_memories"] = tuple(MemoryLayout(**layout) for layout in made.get("further_memories", ()))
-            for name, form in (("word_counts", WordCountForm), ("recall", RecallForm)):
-                if made.get(name) is not None:
-                    made[name] = form(**made[name])
-            return cls(**made)
-        except TypeError as error:
-            raise ConfigError(f"bad configuration: {error}") from None
+        made = dict(check_values(cls, _of_json(values)))
+        made["memory"] = MemoryForm(**check_values(MemoryForm, made.get("memory", {})))
+        made["further_memories"] = tuple(
+            MemoryLayout(**check_values(MemoryLayout, layout)) for layout in made.get("further_memories", ())
+        )
+        for name, form in (("word_counts", WordCountForm), ("recall", RecallForm)):
+            if made.get(name) is not None:
+                made[name] = form(**check_values(form, made[name]))
+        return cls(**made)
 
 
 def _of_json(value: Any) -> Any:

@@ -89,6 +89,7 @@ class RunResult:
 
     summary: str  # one line
     finished: bool  # False if it was told to stop and can go on
+    interrupted: bool = False  # whether it was told by Ctrl-C
 
 
 def read_settings(output: Path) -> RunSettings:
@@ -206,6 +207,7 @@ def _run(
         return RunResult(
             summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
+            interrupted=told.interrupted,
         )
     # Every process checks, so that all end alike and none waits for another.
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
@@ -280,18 +282,35 @@ def _findings(
     return {"bits_by_position": context, "gates": gates}
 
 
+class StopRequest:
+    """Tells, when called, whether a signal has asked the process to stop."""
+
+    def __init__(self) -> None:
+        self._told = threading.Event()
+        self.interrupted = False  # whether it was Ctrl-C
+
+    def __call__(self) -> bool:
+        """Tell whether a signal came."""
+        return self._told.is_set()
+
+    def take(self, number: int, _: Any = None) -> None:
+        """Take a signal; Ctrl-C given twice ends the process at once."""
+        if number == signal.SIGINT:
+            self.interrupted = True
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._told.set()
+
+
 @contextmanager
-def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1")) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a signal has asked the process to stop, as a scheduler does to preempt it."""
-    told = threading.Event()
+def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1", "SIGINT")) -> Iterator[StopRequest]:
+    """Yield what tells whether a signal has asked to stop, as a scheduler does to preempt, or a user by Ctrl-C."""
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
-        yield told.is_set
+        yield request
         return
-    before = {
-        number: signal.signal(number, lambda *_: told.set()) for number in map(signal.Signals.__getitem__, signals)
-    }
+    before = {number: signal.signal(number, request.take) for number in map(signal.Signals.__getitem__, signals)}
     try:
-        yield told.is_set
+        yield request
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

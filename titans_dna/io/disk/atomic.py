@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import re
+import resource
 import secrets
 import socket
 from collections.abc import Iterator
@@ -126,8 +127,13 @@ def disk_errors(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 @contextmanager
-def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
+def full_disk(path: str | os.PathLike[str] | None) -> Iterator[None]:
     """Turn an error about a full disk into one line, and let all others pass.
+
+    Parameters
+    ----------
+    path
+        File that is written; if None, the one that the error names, if it names any.
 
     Raises
     ------
@@ -136,8 +142,26 @@ def full_disk(path: str | os.PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-            full = "the disk is full" if error.errno != errno.EFBIG else "the file is too large for its disk"
-            raise OutputError(f"{full}. Make room, or choose another folder.", path=path) from error
+    except Exception as error:
+        number = write_error(error)
+        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            full = "the disk is full" if number != errno.EFBIG else "the file is too large for its disk"
+            where = getattr(error, "filename", None) if path is None else path
+            raise OutputError(f"{full}. Make room, or choose another folder.", path=where) from error
         raise
+
+
+def write_error(error: Exception) -> int | None:
+    """Return the system's number of an error; safetensors has only a sentence for it."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
+    return int(found[1]) if found else None
+
+
+def room_for(path: str | os.PathLike[str]) -> int:
+    """Return how many bytes can be added to a file that exists, by its disk and by the limit of the process."""
+    found = os.statvfs(path)
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    free = found.f_bavail * found.f_frsize
+    return free if limit == resource.RLIM_INFINITY else min(free, limit - os.stat(path).st_size)  # noqa: PTH116

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from titans_dna.io.disk.hdf5_reader import dataset, find
+
 LONG = "titans_dna_metadata"  # group of the texts that are too long for an attribute
 ATTRIBUTE_BYTES = 60_000  # an attribute holds at most 64 kB, its name included
 
@@ -22,4 +24,4 @@ def write_metadata(file: Any, metadata: Mapping[str, str]) -> None:
 def read_metadata(file: Any) -> dict[str, str]:
     """Return what ``write_metadata`` wrote, and every other attribute as text."""
     found = {key: str(value) for key, value in file.attrs.items()}
-    return found | {key: data.asstr()[()] for key, data in file.get(LONG, {}).items()}
+    return found | {key: dataset(file, f"{LONG}/{key}", "O", ndim=0).asstr()[()] for key in find(file, LONG) or ()}

@@ -22,9 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import ConfigError, FormatError, InputMissing, TitansDNAError
+from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.beside import write_beside
+from titans_dna.io.disk.hdf5_file import new_hdf5
+from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, dataset, read_hdf5
 from titans_dna.io.embeddings.frames import anndata_parts
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
 from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter
@@ -127,10 +129,9 @@ def write_npy(embeddings: Embeddings, path: Path) -> None:
 def write_h5ad(embeddings: Embeddings, path: Path) -> None:
     """Write AnnData: tables through anndata itself, and the vectors block by block into an array of its layout."""
     import anndata.io as elements
-    import h5py
 
     empty: dict[str, Any] = {key: {} for key in ("layers", "obsm", "varm", "obsp", "varp")}
-    with h5py.File(path, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs.update({"encoding-type": "anndata", "encoding-version": "0.1.0"})
         for key, value in {**anndata_parts(embeddings), **empty}.items():
             elements.write_elem(file, key, value)
@@ -139,32 +140,28 @@ def write_h5ad(embeddings: Embeddings, path: Path) -> None:
         data.attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
         for start, end in _blocks(embeddings):
             data[start:end] = embeddings.vectors(start, end)
+            file.check_disk()
 
 
 def read_h5ad(source: Path, target: Path) -> int:
     """Read what `write_h5ad` wrote, and write it as HDF5; return the number of regions."""
     import anndata.io as elements
-    import h5py
 
-    try:
-        with h5py.File(source, "r") as file:
-            attributes = {key: _plain(value) for key, value in elements.read_elem(file["uns/titans_dna"]).items()}
-            found, table = elements.read_elem(file["uns/contigs"]), elements.read_elem(file["obs"])
-            contigs = {
-                str(name): (int(length), str(md5))
-                for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
-            }
-            data = file["X"]
-            most = max(1, BLOCK_BYTES // (4 * data.shape[1]))
-            with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
-                for start in range(0, len(data), most):
-                    block = {key: table[key].iloc[start : start + most].to_numpy() for key in COLUMNS}
-                    writer.append_columns(block, data[start : start + most])
-            return len(data)
-    except (KeyError, AttributeError, OSError) as error:
-        if isinstance(error, TitansDNAError):
-            raise
-        raise FormatError(f"is no AnnData file made of embeddings ({error}).", path=source) from error
+    with read_hdf5(source) as file:
+        check_tree(file)
+        attributes = {key: _plain(value) for key, value in elements.read_elem(file["uns/titans_dna"]).items()}
+        found, table = elements.read_elem(file["uns/contigs"]), elements.read_elem(file["obs"])
+        contigs = {
+            str(name): (int(length), str(md5))
+            for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
+        }
+        data = dataset(file, "X", KINDS["score"], ndim=2)
+        most = max(1, BLOCK_BYTES // (4 * data.shape[1]))
+        with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
+            for start in range(0, len(data), most):
+                block = {key: table[key].iloc[start : start + most].to_numpy() for key in COLUMNS}
+                writer.append_columns(block, data[start : start + most])
+        return len(data)
 
 
 def write_parquet(embeddings: Embeddings, path: Path) -> None:

@@ -8,6 +8,7 @@ the merged file are those of a run without shards.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import pairwise
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError
+from titans_dna.io.disk.hdf5_reader import damage_said
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
 from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, Outline
 
@@ -105,26 +107,40 @@ def _check_origin(shards: Sequence[Embeddings]) -> int:
             raise ConfigError(
                 f"{other.path} differs from {first.path} in {', '.join(differing)}. Merge shards of one job."
             )
-        if other.attributes["shard"].partition("/")[2] != first.attributes["shard"].partition("/")[2]:
-            raise ConfigError(f"{other.path} is shard {other.attributes['shard']} and {first.path} is "
-                              f"{first.attributes['shard']}. Merge shards of one job.")  # fmt: skip
-    return int(said["rows"])
+        if _shard(other).partition("/")[2] != _shard(first).partition("/")[2]:
+            raise ConfigError(
+                f"{other.path} is shard {_shard(other)} and {first.path} is {_shard(first)}. Merge shards of one job."
+            )
+    with damage_said(first.path):
+        return int(said["rows"])
+
+
+def _shard(embeddings: Embeddings) -> str:
+    """Return which shard a file is, as i/n."""
+    name = embeddings.attributes.get("shard")
+    if not re.fullmatch("[0-9]{1,9}/[0-9]{1,9}", str(name)):
+        raise FormatError(
+            f"says that it is shard {name!r}, which must be like 1/8. Make it again.", path=embeddings.path
+        )
+    return str(name)
 
 
 def _check_coverage(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int) -> None:
     """Refuse shards that do not hold every row exactly once."""
-    names = [shard.attributes["shard"] for shard in shards]
+    names = [_shard(shard) for shard in shards]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise ConfigError(f"shard {', '.join(twice)} is given twice. Name each file once.")
-    times = np.zeros(total, np.int64)
-    for found in rows:
-        times[found] += 1
-    if (times != 1).any():
+    for shard, found in zip(shards, rows, strict=True):
+        if len(found) and not (found[0] >= 0 and found[-1] < total and (np.diff(found) > 0).all()):
+            raise FormatError(f"has rows that are not of {total:,} or do not ascend. Make it again.", path=shard.path)
+    # Memory is taken for the rows that are there, because a damaged file may claim any total.
+    there, times = np.unique(np.concatenate(rows), return_counts=True)
+    if odd := total - len(there) + int((times > 1).sum()):
         count = int(names[0].partition("/")[2])
         lacking = [f"{i}/{count}" for i in range(1, count + 1) if f"{i}/{count}" not in names]
         what = f"shard {', '.join(lacking)} is missing" if lacking else "some rows are there twice or missing"
-        raise ConfigError(f"{int((times != 1).sum()):,} of {total:,} rows are not covered once: {what}.")
+        raise ConfigError(f"{odd:,} of {total:,} rows are not covered once: {what}.")
 
 
 def _blocks(
@@ -174,6 +190,11 @@ def _layout(shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int
     for shard, found in zip(shards, rows, strict=True):
         # Relative, so that the folder with all files can be moved.
         relative = os.path.relpath(shard.path, output.parent)
+        if relative.startswith(".."):
+            raise ConfigError(
+                f"{shard.path} lies outside of the folder of {output}, where a virtual file finds no shards. Put "
+                f"the output beside or above the shards, or merge by copying."
+            )
         source = h5py.VirtualSource(relative, "embeddings", shape=shard._file["embeddings"].shape)
         # A stretch of rows that follow each other both in the shard and in the whole is one piece of the virtual file.
         cuts = [0, *(np.flatnonzero(np.diff(found) != 1) + 1).tolist(), len(found)]

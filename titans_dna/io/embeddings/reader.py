@@ -18,15 +18,25 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError, InputMissing
+from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.contexts import Closing
+from titans_dna.io.disk.hdf5_heaps import check_heaps
+from titans_dna.io.disk.hdf5_reader import KINDS, check_attributes, damage_said, dataset, find
 from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
 
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 _BLOCK = 1 << 16  # rows of coordinates that are searched at once
 _BATCH = 1024
+_REMEDY = "Copy it again, or make it again with `titans-dna embed`."
+_COLUMNS = {"start": "integer", "end": "integer", **dict.fromkeys(TEXT_COLUMNS, "text")}
+#: Datasets that every file has, which are checked when it is opened, and the kinds of numbers that they may have.
+_CHECKED = {
+    **{f"regions/{key}": KINDS[kind] for key, kind in _COLUMNS.items()},
+    **{f"contigs/{key}": KINDS[kind] for key, kind in {"name": "text", "length": "integer", "md5": "text"}.items()},
+}
+_OPTIONAL = ("offsets", "rows")
 
 
 class Embeddings(Closing):
@@ -38,10 +48,16 @@ class Embeddings(Closing):
     def __init__(self, path: str) -> None:
         self.path = path
         self._opened: tuple[int, Any] | None = None
-        _check(self._file, path)
+        self._columns: dict[str, Any] = {}  # checked datasets of /regions of the open file
+        try:
+            with damage_said(path, _REMEDY):
+                _check(self._file, path)
+        except TitansDNAError:
+            self.close()
+            raise
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path, "_opened": None}
+        return {"path": self.path, "_opened": None, "_columns": {}}
 
     def __repr__(self) -> str:
         each = "one vector per base" if self.ragged else "one vector each"
@@ -67,7 +83,7 @@ class Embeddings(Closing):
     def _file(self) -> Any:
         """The open file; a forked process opens it again, because HDF5 cannot share an open file between processes."""
         if self._opened is None or self._opened[0] != os.getpid():
-            self._opened = (os.getpid(), _open(self.path))
+            self._opened, self._columns = (os.getpid(), _open(self.path)), {}
         return self._opened[1]
 
     @property
@@ -83,26 +99,32 @@ class Embeddings(Closing):
     @property
     def attributes(self) -> dict[str, Any]:
         """Attributes of the file, which say how the vectors were made."""
-        return {
-            key: value.item() if isinstance(value, np.generic) else value for key, value in self._file.attrs.items()
-        }
+        with damage_said(self.path, _REMEDY):
+            return {
+                key: value.item() if isinstance(value, np.generic) else value for key, value in self._file.attrs.items()
+            }
 
     @property
     def contigs(self) -> dict[str, tuple[int, str]]:
         """Length in bases and MD5 by contig name."""
-        group = self._file["contigs"]
-        names, sums = group["name"].asstr()[()], group["md5"].asstr()[()]
-        return {name: (int(length), md5) for name, length, md5 in zip(names, group["length"][()], sums, strict=True)}
+        names, lengths, sums = (self._read(f"contigs/{key}").tolist() for key in ("name", "length", "md5"))
+        return {name: (length, md5) for name, length, md5 in zip(names, lengths, sums, strict=True)}
 
     @property
     def shard_rows(self) -> Rows | None:
         """Numbers of the rows of the whole that this shard holds; None for a whole file."""
-        return self._file["rows"][()] if "rows" in self._file else None
+        return self._read("rows") if "rows" in self._file else None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the columns under /regions, with those added by hand that have a value for every region."""
-        return tuple(key for key, values in self._file["regions"].items() if values.shape == (len(self),))
+        with damage_said(self.path, _REMEDY):
+            group = self._file["regions"]
+            if not self._columns:
+                found = {key: find(group, key) for key in group}
+                fitting = [key for key, item in found.items() if getattr(item, "shape", None) == (len(self),)]
+                self._columns = {key: dataset(group, key) for key in fitting}
+        return tuple(self._columns)
 
     def column(self, name: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
         """Read one column of /regions.
@@ -114,23 +136,26 @@ class Embeddings(Closing):
         """
         if name not in self.columns:
             raise FormatError(f"has no column {name!r} of regions. It has {', '.join(self.columns)}.", path=self.path)
-        dataset = self._file["regions"][name]
-        return dataset.asstr()[start:end] if dataset.dtype.kind in "OS" else dataset[start:end]
+        return self._read(f"regions/{name}", start, end)
 
     def counts(self, start: int = 0, end: int | None = None) -> Rows | None:
         """Read the number of vectors of each region; None if the file is not ragged."""
         if not self.ragged:
             return None
         last = len(self) if end is None else min(end, len(self))
-        return np.diff(self._file["offsets"][start : last + 1])
+        found: Rows = np.diff(self._read("offsets", start, last + 1))
+        if (found < 0).any():
+            raise FormatError(f"has offsets that do not ascend. {_REMEDY}", path=self.path)
+        return found
 
     def vectors(self, start: int = 0, end: int | None = None) -> Vectors:
         """Read the vectors of rows start to end (0-based half-open): (n, width), or (bases, width) in a ragged file."""
         if self.ragged:
             last = len(self) if end is None else min(end, len(self))
-            start, end = (int(self._file["offsets"][row]) for row in (min(start, last), last))
-        result: Vectors = self._file["embeddings"][start:end]
-        return result
+            start, end = (int(self._read("offsets", row, row + 1)[0]) for row in (min(start, last), last))
+            if not 0 <= start <= end <= self._file["embeddings"].shape[0]:
+                raise FormatError(f"has offsets {start} to {end}, which are not there. {_REMEDY}", path=self.path)
+        return self._read("embeddings", start, end)
 
     def take(self, rows: Rows) -> Vectors:
         """Read the vectors of some rows, (n, width), in the given order; a row may be given several times.
@@ -217,6 +242,13 @@ class Embeddings(Closing):
             self._opened[1].close()
             self._opened = None
 
+    def _read(self, name: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
+        """Read rows of a dataset, text as text."""
+        with damage_said(self.path, _REMEDY):
+            found = self._file[name]
+            result: np.ndarray[Any, np.dtype[Any]] = (found.asstr() if found.dtype.kind in "OS" else found)[start:end]
+            return result
+
     def _matching(self, test: Any) -> Rows:
         """Return the rows that pass a test, which is applied to blocks of rows."""
         starts = range(0, len(self), _BLOCK)
@@ -290,30 +322,42 @@ def _open(name: str) -> Any:
                 path=name,
             )
         raise InputMissing("there is no such file. Check the path.", path=name)
+    check_heaps(name)
     try:
         return h5py.File(name, "r")
-    except OSError:
+    except (OSError, RuntimeError, ValueError):
         raise FormatError(
             "is no HDF5 file, or it is damaged. Make it again with `titans-dna embed`.", path=name
         ) from None
 
 
 def _check(file: Any, name: str) -> None:
-    """Refuse a file of another layout, or one that points to shards that are gone, for which HDF5 would give zeros."""
-    needed = ("embeddings", *(f"regions/{key}" for key in ("start", "end", *TEXT_COLUMNS)), "contigs/md5")
-    missing = [key for key in needed if key not in file]
+    """Refuse a file of another layout, and one whose parts do not fit together or point out of its folder."""
+    check_attributes(file)
+    needed = ("embeddings", *_CHECKED)
+    missing = [key for key in needed if find(file, key) is None]
     version = file.attrs.get("format_version", 0)
     if missing or not 1 <= version <= FORMAT_VERSION:
         what = f"lacks {missing[0]!r}" if missing else f"has format version {version}, not {FORMAT_VERSION}"
-        file.close()
         raise FormatError(f"{what}. Make it with `titans-dna embed` of this version.", path=name)
-    if file["embeddings"].is_virtual:
-        for source in sorted({source.file_name for source in file["embeddings"].virtual_sources()}):
-            shard = os.path.join(os.path.dirname(os.path.abspath(name)), source)  # noqa: PTH100, PTH118, PTH120
-            if not os.path.isfile(shard):  # noqa: PTH113
-                file.close()
-                raise InputMissing(f"points to {source!r}, which is not there. Put it back, or merge again.", path=name)
-    if file["embeddings"].compression is None and file["embeddings"]._filters:
+    found = {key: dataset(file, key, kinds) for key, kinds in _CHECKED.items()}
+    found |= {key: dataset(file, key, KINDS["integer"]) for key in _OPTIONAL if find(file, key) is not None}
+    vectors = dataset(file, "embeddings", KINDS["score"], ndim=2)
+    rows = len(found["regions/start"])
+    wanted = {key: rows for key in found if key.startswith("regions/")} | {
+        key: len(found["contigs/name"]) for key in found if key.startswith("contigs/")
+    }
+    wanted |= {key: count for key, count in (("offsets", rows + 1), ("rows", rows)) if key in found}
+    odd = [
+        f"{key} has {len(found[key])} rows, not {count}" for key, count in wanted.items() if len(found[key]) != count
+    ]
+    if "offsets" not in found and len(vectors) != rows:
+        odd.append(f"embeddings has {len(vectors)} rows, not {rows}")
+    if not vectors.shape[1]:
+        odd.append("embeddings has no columns")
+    if odd:
+        raise FormatError(f"{odd[0]}. {_REMEDY}", path=name)
+    if vectors.compression is None and vectors._filters:
         import hdf5plugin  # noqa: F401 - registers the filters that are not HDF5's own
 
 

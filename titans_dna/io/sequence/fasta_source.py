@@ -25,7 +25,7 @@ from typing import IO, Any, BinaryIO
 
 import numpy as np
 
-from titans_dna.errors import FormatError, OutputError
+from titans_dna.errors import FormatError, IndexStale, OutputError
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
@@ -84,14 +84,21 @@ class PlainSource(Source):
         if end - start > _WINDOW:
             return super().fetch(name, start, end)
         entry = self._by_name[name]
-        return self._read(entry.byte_of(start), entry.byte_of(end - 1) + 1).translate(None, b"\r\n")
+        return self._span(entry, start, end).translate(None, b"\r\n")
 
     def letters(self, name: str, start: int, end: int) -> Letters:
         """Read a span as a new array, by one strided copy."""
         entry = self._by_name[name]
-        first = entry.byte_of(start)
-        text = np.frombuffer(self._read(first, entry.byte_of(end - 1) + 1), np.uint8)
+        text = np.frombuffer(self._span(entry, start, end), np.uint8)
         return _without_line_ends(text, entry, start, end)
+
+    def _span(self, entry: FaiEntry, start: int, end: int) -> bytes:
+        """Read the bytes from one base to another."""
+        first, last = entry.byte_of(start), entry.byte_of(end - 1) + 1
+        if last > self.identity[1]:
+            what = f"ends before base {end:,} of {entry.name}, which its index (.fai) names"
+            raise IndexStale(f"{what}. Delete the index; it is made again.", path=self.path)
+        return self._read(first, last)
 
     def _read(self, start: int, end: int) -> bytes:
         """Read bytes of the file; fewer only beyond its end."""

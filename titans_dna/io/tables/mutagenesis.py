@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
+from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
@@ -25,19 +26,16 @@ COLUMNS = (
 
 def open_mutagenesis(path: str | os.PathLike[str]) -> Scores:
     """Open a file of `titans-dna mutagenesis`; ``position`` is 1-based, ``llr`` is ln P(change) - ln P(reference)."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
         return Scores(path=Path(path), columns=COLUMNS, metadata=read_metadata(file), read=_rows)
 
 
 def _rows(table: Scores) -> Iterator[dict[str, Any]]:
-    import h5py
-
-    with h5py.File(table.path, "r") as file:
-        for group in (group for name, group in file.items() if name != LONG):
-            letters = group["reference"][:].tobytes().decode("ascii")
-            scores = np.stack([group[name][:] for name in ("effects", "effects_forward", "effects_reverse")], -1)
+    names = ("effects", "effects_forward", "effects_reverse")
+    with read_hdf5(table.path) as file:
+        for group in (find(file, name) for name in file if name != LONG):
+            letters = dataset(group, "reference", "S")[:].tobytes().decode("ascii")
+            scores = np.stack([dataset(group, name, "f", ndim=2)[:] for name in names], -1)
             for place, (ref, values) in enumerate(zip(letters, scores.tolist(), strict=True)):
                 where = {"contig": str(group.attrs["contig"]), "position": int(group.attrs["start"]) + place + 1}
                 for alt, (mean, forward, reverse) in zip("ACGT", values, strict=True):

@@ -107,6 +107,7 @@ class Hdf5Sink(Sink):
             before = len(dataset)
             dataset.resize(before + len(values[column.name]), axis=0)
             dataset[before:] = values[column.name]
+        self._file.check_disk()
 
 
 class AnnDataSink(Sink):
@@ -126,6 +127,7 @@ class AnnDataSink(Sink):
         if kind is not None:
             return
         import anndata
+        import anndata.io
         import pandas as pd
 
         def joined(name: str) -> np.ndarray[Any, np.dtype[Any]]:
@@ -141,4 +143,5 @@ class AnnDataSink(Sink):
             uns={"titans_dna": {**self.metadata, "columns": [c.name for c in self.columns],
                                 "kinds": [c.kind for c in self.columns]}},
         )  # fmt: skip
-        table.write_h5ad(self._temporary, compression="gzip")
+        with new_hdf5(self._temporary) as file:
+            anndata.io.write_elem(file, "/", table, dataset_kwargs={"compression": "gzip"})

@@ -15,6 +15,7 @@ from typing import Any
 
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.disk.hdf5_metadata import read_metadata
+from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, damage_said, dataset, read_hdf5
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.tsv import number_tsv, read_head
 
@@ -155,9 +156,7 @@ def _parquet_rows(table: Scores) -> Iterator[dict[str, Any]]:
 
 def open_hdf5(path: str | os.PathLike[str]) -> Scores:
     """Open a table in HDF5."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
         if "titans_dna_scores" not in file.attrs:
             raise FormatError("is HDF5, but no table of scores. Make it again.", path=path)
         columns = _columns(file.attrs["columns"], file.attrs["kinds"])
@@ -167,11 +166,9 @@ def open_hdf5(path: str | os.PathLike[str]) -> Scores:
 
 
 def _hdf5_rows(table: Scores) -> Iterator[dict[str, Any]]:
-    import h5py
-
-    with h5py.File(table.path, "r") as file:
-        sets = [file[f"columns/{column.name}"] for column in table.columns]
-        for start in range(0, len(sets[0]), _ROWS):
+    with read_hdf5(table.path) as file:
+        sets = [dataset(file, f"columns/{column.name}", KINDS[column.kind]) for column in table.columns]
+        for start in range(0, max(map(len, sets), default=0), _ROWS):
             parts = [
                 (data.asstr() if column.kind == "text" else data)[start : start + _ROWS].tolist()
                 for data, column in zip(sets, table.columns, strict=True)
@@ -182,9 +179,8 @@ def _hdf5_rows(table: Scores) -> Iterator[dict[str, Any]]:
 
 def open_anndata(path: str | os.PathLike[str]) -> Scores:
     """Open an AnnData file."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
+        check_tree(file)
         group = file["uns/titans_dna"]
         columns = _columns(*(group[key].asstr()[:] for key in ("columns", "kinds")))
         metadata = {key: group[key].asstr()[()] for key in group if key not in ("columns", "kinds")}
@@ -194,11 +190,12 @@ def open_anndata(path: str | os.PathLike[str]) -> Scores:
 def _anndata_rows(table: Scores) -> Iterator[dict[str, Any]]:
     import anndata
 
-    data = anndata.read_h5ad(table.path)
-    scores = {name: data.X[:, at].tolist() for at, name in enumerate(data.var_names)}
-    others = {name: data.obs[name].tolist() for name in data.obs.columns}
-    whole = {**scores, **others}
-    for values in zip(*(whole[column.name] for column in table.columns), strict=True):
+    with damage_said(table.path):
+        data = anndata.read_h5ad(table.path)
+        scores = {name: data.X[:, at].tolist() for at, name in enumerate(data.var_names)}
+        others = {name: data.obs[name].tolist() for name in data.obs.columns}
+        whole = {column.name: {**scores, **others}[column.name] for column in table.columns}
+    for values in zip(*whole.values(), strict=True):
         yield {column.name: value for column, value in zip(table.columns, values, strict=True)}
 
 

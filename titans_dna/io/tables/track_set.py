@@ -113,6 +113,7 @@ class Arrays(TrackWriter):
             self._file.create_dataset(
                 f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
             )
+            self._file.check_disk()
 
 
 def write_tracks(

@@ -15,9 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError
+from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io.disk.beside import path_beside, read_beside
-from titans_dna.io.disk.hdf5_metadata import read_metadata
+from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
+from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
 from titans_dna.io.formats import Format, sniff
 from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
@@ -36,9 +37,7 @@ def open_bigwig(path: str | os.PathLike[str]) -> Scores:
 
 def open_arrays(path: str | os.PathLike[str]) -> Scores:
     """Open tracks in HDF5 as a table with a score for each kind."""
-    import h5py
-
-    with h5py.File(path, "r") as file:
+    with read_hdf5(path) as file:
         metadata = read_metadata(file)
         kinds = list(dict.fromkeys(kind for group in _contigs(file).values() for kind in group))
     columns = (*_PLACE, *(Column(kind, "score") for kind in kinds))
@@ -46,21 +45,18 @@ def open_arrays(path: str | os.PathLike[str]) -> Scores:
 
 
 def _contigs(file: Any) -> dict[str, Any]:
-    """Return the groups that hold tracks; metadata that are too long for an attribute are in a group too."""
-    return {
-        name: group for name, group in file.items()
-        if hasattr(group, "items") and all(data.ndim == 1 for data in group.values())
-    }  # fmt: skip
+    """Return the groups that hold tracks."""
+    groups = {name: find(file, name) for name in file if name != LONG}
+    return {name: group for name, group in groups.items() if hasattr(group, "items")}
 
 
 def _array_rows(table: Scores) -> Iterator[dict[str, Any]]:
-    import h5py
-
-    with h5py.File(table.path, "r") as file:
+    with read_hdf5(table.path) as file:
         for contig, group in _contigs(file).items():
-            bases = max((len(data) for data in group.values()), default=0)
+            tracks = {kind: dataset(group, kind, "f") for kind in group}
+            bases = max((len(data) for data in tracks.values()), default=0)
             for start in range(0, bases, _BASES):
-                part = {kind: group[kind][start : start + _BASES] for kind in group}
+                part = {kind: data[start : start + _BASES] for kind, data in tracks.items()}
                 yield from _rows(contig, start, part)
 
 
@@ -109,17 +105,38 @@ class TrackShard:
         """Whether its numbers are ln P of the four bases, in any format."""
         return "kind=all-snvs" in self.metadata.get("options", "").split()
 
+    def check(self, contig: str) -> None:
+        """Refuse a file whose tracks of a contig differ in length from what its metadata say.
+
+        Raises
+        ------
+        FormatError
+            If one does.
+        """
+        wanted = self.lengths[contig]
+        if self.format.name == "HDF5":
+            with read_hdf5(self.path) as file:
+                found = {len(dataset(file, f"{contig}/{kind}", "f")) for kind in self.kinds} or {wanted}
+        elif self.path.stat().st_size:
+            import pyBigWig
+
+            with pyBigWig.open(str(self.path)) as track:
+                found = {track.chroms().get(contig, wanted)}
+        else:  # a shard without values
+            return
+        if found != {wanted}:
+            raise FormatError(f"has {max(found):,} bases of {contig}, not {wanted:,}. Make it again.", path=self.path)
+
     def fill(self, contig: str, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
         """Read all tracks of one contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
         # Piece by piece, because an array may be a memory map of a whole chromosome.
         starts = range(0, self.lengths[contig], _BASES)
         if self.format.name == "HDF5":
-            import h5py
-
-            with h5py.File(self.path, "r") as file:
+            with read_hdf5(self.path) as file:
                 for kind, array in arrays.items():
+                    track = dataset(file, f"{contig}/{kind}", "f")
                     for start in starts:
-                        array[start : start + _BASES] = file[f"{contig}/{kind}"][start : start + _BASES]
+                        array[start : start + _BASES] = track[start : start + _BASES]
             return
         import pyBigWig
 
@@ -150,7 +167,11 @@ def open_track_shard(path: str | os.PathLike[str]) -> TrackShard:
         table = found.load_reader()(path)
         lengths = {str(name): int(bases) for name, bases in json.loads(table.metadata["contigs"]).items()}
         kinds = tuple(table.metadata["tracks"].split())
-    except (KeyError, ValueError):
+        if min(lengths.values(), default=0) < 0:
+            raise ValueError(lengths)
+    except TitansDNAError:
+        raise
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         where = f" {path_beside(path).name} must lie beside it." if found and found.name == "bigWig" else ""
         raise FormatError(
             f"is no shard of tracks: it was not made with --shard.{where} Give the shards of one run.", path=path
