@@ -78,15 +78,16 @@ def test_a_killed_run_goes_on_with_the_same_losses(whole, arguments, start, tmp_
     assert_equal_runs(folder, whole)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_preempted_run_saves_and_asks_to_be_queued_again(whole, arguments, start, tmp_path, number):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 75), (signal.SIGUSR1, 75), (signal.SIGINT, 130)])
+def test_a_preempted_run_saves_and_asks_to_be_queued_again(whole, arguments, start, tmp_path, number, code):
     folder = tmp_path / "model"
     process: subprocess.Popen[str] = start(*arguments, "--output", folder)
     wait_for_step(folder, 2, process)
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
-    assert process.returncode == 75, error
-    assert "go on with --resume" in error
+    assert process.returncode == code, error
+    assert f"go on with --resume {folder}" in error
+    assert "Traceback" not in error
     stopped = load_snapshot(folder).run["step"]
     assert 2 <= stopped < 24
     assert not (folder / "model.safetensors").exists()

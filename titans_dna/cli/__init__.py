@@ -19,6 +19,8 @@ from titans_dna.version import __version__
 # set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT, as a shell reports of a program that this signal ended
+
 VERBS = {
     "train-tokenizer": "Learn byte-pair tokens from FASTA files.",
     "tokenize": "Write regions or contigs as tokens, with the bases of each.",
@@ -75,6 +77,18 @@ class LazyGroup(click.Group):
         except BrokenPipeError:
             sys.stderr.close()
             raise SystemExit(141) from None
+        # Whoever knows how the run can go on has noted it on the exception.
+        except KeyboardInterrupt as interrupt:
+            _drop_unwritable()
+            raise _Interrupted("; ".join(["interrupted", *getattr(interrupt, "__notes__", ())])) from None
+        finally:
+            _end_workers()
+
+
+def _end_workers() -> None:
+    """End the processes of a run that has failed; Python would wait at exit until they have computed everything."""
+    if "titans_dna.jobs.workers" in sys.modules:
+        importlib.import_module("titans_dna.jobs.workers").end_workers()
 
 
 def _drop_unwritable() -> None:
@@ -91,6 +105,15 @@ class _OneLine(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         click.echo(f"error: {self.message}", err=True, file=file)
+
+
+class _Interrupted(_OneLine):
+    """Ctrl-C: one line that says how the run can go on."""
+
+    exit_code = INTERRUPTED
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True, file=file)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

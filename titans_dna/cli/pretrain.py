@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from titans_dna.cli import options
+from titans_dna.cli import INTERRUPTED, options
 
 
 @click.command("pretrain", short_help="Train a model on FASTA files.")
@@ -84,7 +84,7 @@ def pretrain(output: Path | None, resume: Path | None, overwrite: bool, **settin
     """Train a model on the contigs of FASTA files.
 
     A run keeps checkpoints in its folder; after a crash, --resume goes on as if nothing had happened. On SIGTERM or
-    SIGUSR1 it saves and exits with code 75, for a scheduler to queue it again.
+    SIGUSR1 it saves and exits with code 75, for a scheduler to queue it again; on Ctrl-C it saves too.
 
     \b
     titans-dna pretrain --fasta data/demo.fa --holdout chrC --steps 100 --output model/
@@ -110,7 +110,7 @@ def pretrain(output: Path | None, resume: Path | None, overwrite: bool, **settin
         result = pretrain_model(folder, run, resume=resume is not None, overwrite=overwrite, advance=advance)
     click.echo(result.summary, err=not result.finished)
     if not result.finished:
-        raise SystemExit(REQUEUE)
+        raise SystemExit(INTERRUPTED if result.interrupted else REQUEUE)
 
 
 def _settings(

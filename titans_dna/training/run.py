@@ -89,6 +89,7 @@ class RunResult:
 
     summary: str  # one line
     finished: bool  # False if it was told to stop and can go on
+    interrupted: bool = False  # whether Ctrl-C told it
 
 
 def read_settings(output: Path) -> RunSettings:
@@ -196,7 +197,7 @@ def _run(
         with stop_signals() as told:
             finished = train(
                 trainer, data.held_out, report=report, report_gates=report_gates, output=output, improved=improved,
-                stop=told,
+                stop=lambda: bool(told),
             )  # fmt: skip
     finally:
         if log:
@@ -206,6 +207,7 @@ def _run(
         return RunResult(
             summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
+            interrupted=signal.SIGINT in told,
         )
     # Every process checks, so that all end alike and none waits for another.
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
@@ -281,17 +283,21 @@ def _findings(
 
 
 @contextmanager
-def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1")) -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether a signal has asked the process to stop, as a scheduler does to preempt it."""
-    told = threading.Event()
+def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Iterator[list[int]]:
+    """Yield the list of the signals that have asked the process to stop, as Ctrl-C and a preempting scheduler do."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
-        yield told.is_set
+        yield told
         return
-    before = {
-        number: signal.signal(number, lambda *_: told.set()) for number in map(signal.Signals.__getitem__, signals)
-    }
+
+    def stop(number: int, _: Any) -> None:
+        told.append(number)
+        if number == signal.SIGINT:  # a second Ctrl-C does not wait for the end of the step
+            signal.signal(number, before[signal.SIGINT])
+
+    before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
     try:
-        yield told.is_set
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
