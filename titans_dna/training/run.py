@@ -117,7 +117,7 @@ def pretrain_model(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Callable[..., None] = lambda count, note="": None,
 ) -> RunResult:
     """Train a model, or go on with its training, and write the model folder.
 
@@ -135,7 +135,7 @@ def pretrain_model(
         Whether the run may replace a run or a model that is in ``output``. A finished model is kept, in
         ``.titans-dna-replaced/``, until the new one is complete.
     advance
-        Called with the number of tokens of every step.
+        Called with the number of tokens of every step and, as ``note``, with what the log says of it.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _run(
     data: TrainingData,
     trainer: Trainer,
     world: World,
-    advance: Callable[[int], None],
+    advance: Callable[..., None],
 ) -> RunResult:
     tensorboard = settings.tensorboard
     log = RunLog(output, after_step=trainer.counters.step, tensorboard=tensorboard) if world.leads else None
@@ -183,8 +183,9 @@ def _run(
         last[row.split] = row
         if log:
             log.write(row)
-        if row.split == "train":
-            advance(_step_bases(settings.training, row.step - 1))
+        if row.split == "train" and world.leads:
+            note = f"step {row.step:,} of {settings.training.steps:,}, {row.bits_per_base:.4f} bits per base"
+            advance(_step_bases(settings.training, row.step - 1), note=note)
 
     def report_gates(step: int, gates: list[GateStatistics]) -> None:
         if log:
