@@ -7,6 +7,7 @@ import logging
 import os
 import sys
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -49,6 +50,17 @@ class LazyGroup(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which they are used, which is also that of the help."""
         return list(VERBS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb that is asked for; where there is none of this name, suggest the near ones."""
+        name = args[0].replace("_", "-")
+        if args[0] not in VERBS and args[0][:1].isalnum():
+            near = [verb for verb in VERBS if verb.startswith(name)] or get_close_matches(name, VERBS)
+            suggested = f" Did you mean {' or '.join(near)}?" if near else f" See {ctx.command_path} --help."
+            ctx.fail(f"No such command '{args[0]}'.{suggested}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a verb's module and return its command."""
