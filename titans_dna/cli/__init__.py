@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from titans_dna.cli.terminal import plain_terminal
 from titans_dna.errors import TitansDNAError
 from titans_dna.io.disk.atomic import full_disk
 from titans_dna.version import __version__
@@ -46,6 +47,11 @@ VERBS = {
 
 class LazyGroup(click.Group):
     """A group that lists its verbs without importing them, and turns known errors into one line."""
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run as a program; on a terminal, everything that is printed is plain text."""
+        with plain_terminal():
+            return super().main(*args, **extra)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which they are used, which is also that of the help."""

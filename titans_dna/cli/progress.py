@@ -10,6 +10,8 @@ from datetime import timedelta
 
 import click
 
+from titans_dna.cli.terminal import raw_stderr
+
 BAR_SECONDS = 2.0  # shorter work has no bar
 LINE_SECONDS = 30.0  # between two lines at first; in long work they come at every twentieth of the time
 _LINE_SHARE = 1 / 20
@@ -32,7 +34,7 @@ def progress_bar(label: str, total: int, unit: str = "b") -> Iterator[Advance]:
         TextColumn("{task.percentage:>3.0f}%  {task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    bar = Progress(*columns, console=Console(stderr=True), transient=True)
+    bar = Progress(*columns, console=Console(file=raw_stderr()), transient=True)
     task = bar.add_task(label, total=total, rate="")
     started, done, shown = time.monotonic(), 0, False
 
