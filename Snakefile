@@ -6,13 +6,20 @@
 #                                                             score_regions, score_genome, embed, report
 #
 # Settings and their meaning: pipelines/config.yaml and pipelines/schemas/config.schema.yaml.
+from pathlib import Path
+
+from snakemake.logging import logger
 from snakemake.utils import min_version
 
 min_version("9.0")
 
 
 # Settings of your own replace those of the demo altogether; single values of the demo can be set by --config.
-if "genome" not in config:
+if "genome" not in config and not workflow.configfiles:
+    if Path.cwd() != Path(workflow.basedir) and workflow.is_main_process:
+        logger.warning(
+            "No settings are given, so this is the demo of titans-dna. Give your own by --configfile."
+        )
 
     configfile: workflow.source_path("pipelines/config.yaml")
 

@@ -39,7 +39,7 @@ def case(
     import numpy as np
     import torch
     from needle_filler import read_genome
-    from needle_scores import Progress, begin, capacity, score
+    from needle_scores import Progress, begin, capacity, load_progress, score
 
     torch.set_num_threads(1)
     far = part == "far"
@@ -59,7 +59,7 @@ def case(
 
     spent = found.get(f"{part}_seconds", 0.0)
     if stopped.exists():
-        progress = torch.load(stopped, weights_only=False)
+        progress = load_progress(stopped)
     else:
         if not far:
             tallies = capacity(model, budget.counts, budget.count_rows, rng)

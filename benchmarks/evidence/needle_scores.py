@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -13,9 +13,11 @@ from needle_filler import Filler
 from needle_models import recorded_gates
 from needle_task import ITEM_BASES, MARKER_BASES, PAYLOAD_BASES, Ids, Needle, Trial, make_trial
 
+from titans_dna.model import state as stream_states
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.gate import stretched_sigmoid
 from titans_dna.model.state import StreamState, select, state_numbers
+from titans_dna.ops.state import MemoryState
 
 PIECE_BASES = 32_768  # of all rows together, read at a time: what a processor's cache holds
 START_BASES = 1024  # bases in which the needles of a trial are planted
@@ -91,15 +93,11 @@ class Group:
         return words, "real" if self.real else "random"
 
 
-def _no_tallies() -> dict[tuple[str, str, int], Tally]:
-    return defaultdict(Tally)
-
-
 @dataclass
 class Scores:
     """Tallies by variant, DNA and distance, and how many filler bases were written."""
 
-    tallies: dict[tuple[str, str, int], Tally] = field(default_factory=_no_tallies)
+    tallies: dict[tuple[str, str, int], Tally] = field(default_factory=dict)
     read: int = 0
     written: int = 0
     state_numbers: int = 0  # that carry one stream from chunk to chunk
@@ -120,6 +118,21 @@ class Progress:
     state: StreamState
     scores: Scores
     distance: int = 0
+
+
+def load_progress(file: Path) -> Progress:
+    """Return what was saved of a stream; a file that holds anything else than a stream is made of is refused."""
+    rng = np.random.default_rng(0)
+    drawn = (rng, rng.bit_generator, rng.bit_generator.seed_seq, np.zeros(1))
+    states = [kind for kind in vars(stream_states).values() if isinstance(kind, type) and is_dataclass(kind)]
+    ours = (Progress, Scores, Tally, Filler, Trial, Needle, MemoryState, *states)
+    # NumPy's own names of what makes such objects again differ between its versions.
+    numpy = (np.ndarray, np.dtype, *(type(x) for x in drawn), *(x.__reduce__()[0] for x in drawn))
+    numbers = [type(np.dtype(kind)) for kind in "?BILilfd"]  # codes of NumPy's array types
+    with torch.serialization.safe_globals([*ours, *numpy, *numbers]):
+        found = torch.load(file, weights_only=True)
+    assert isinstance(found, Progress)
+    return found
 
 
 @torch.inference_mode()
@@ -152,7 +165,7 @@ def score(
         for label in dict.fromkeys(labels):
             asked = [(row, needle) for row, t in enumerate(trials) if labels[row] == label for needle in t.asked]
             rows, needles = zip(*asked, strict=True)
-            scores.tallies[(*label, distance)].add(ask(model, progress.state, rows, needles))
+            scores.tallies.setdefault((*label, distance), Tally()).add(ask(model, progress.state, rows, needles))
         keep(progress)
     return scores
 

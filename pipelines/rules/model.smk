@@ -78,7 +78,7 @@ rule pretrain:
     params:
         model=subpath(output.weights, parent=True),
         run=f"{RESULTS}/runs/pretrain-{digest(FASTA, HOLDOUT, ALIASES, config['pretrain'], config['seed'])}",
-        holdout=each("--holdout", HOLDOUT),
+        holdout=literally(each("--holdout", HOLDOUT)),
         aliases=each("--aliases", ALIASES),
         config=config["pretrain"]["config"],
         tokenizer=TOKENIZER,
@@ -153,7 +153,7 @@ rule evaluate:
         gpu=GPUS,
     params:
         model=model_of,
-        contigs=each("--contig", HOLDOUT),
+        contigs=literally(each("--contig", HOLDOUT)),
         aliases=each("--aliases", ALIASES),
         device=config["device"],
     message:

@@ -24,7 +24,7 @@ rule statistics:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         files=lambda wildcards, input: sample_options(input, SURPRISE),
-        holdout=each("--holdout", HOLDOUT if TRAINED else []),
+        holdout=literally(each("--holdout", HOLDOUT if TRAINED else [])),
     message:
         "Counting the results of {wildcards.sample}"
     shell:
@@ -53,7 +53,7 @@ rule sample_report:
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         files=lambda wildcards, input: sample_options(input, ALL_TRACKS),
-        link=config["report"]["link"],
+        link=literally(config["report"]["link"]),
     message:
         "Writing {output}"
     shell:
@@ -97,8 +97,8 @@ rule report:
         evaluation=lambda wildcards, input: each("--evaluation", input.evaluation),
         classifier=lambda wildcards, input: each("--classifier", input.classifier),
         samples=lambda wildcards, input: each("--sample", input.statistics),
-        link=config["report"]["link"],
-        title=config["report"]["title"],
+        link=literally(config["report"]["link"]),
+        title=literally(config["report"]["title"]),
     message:
         "Writing {output}"
     shell:

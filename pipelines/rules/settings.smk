@@ -4,24 +4,56 @@ import hashlib
 import json
 import re
 import shlex
+import sys
+from difflib import get_close_matches
 from pathlib import Path
 
 import yaml
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import validate
+
+
+def refuse(what):
+    """End with one line: of an exception Snakemake would print the lines of these files too."""
+    logger.error(f"error: {what}")
+    sys.exit(1)
 
 
 def checked(values, schema, where):
     """Complete values by the defaults of a schema; an error says in one line what is wrong and where."""
+    path = workflow.source_path(f"../schemas/{schema}")
     try:
-        validate(values, workflow.source_path(f"../schemas/{schema}"))
+        validate(values, path)
     except WorkflowError as error:
         what = re.search(r"ValidationError: (.*)", str(error))
         key = re.search(r"On instance(\S+):", str(error))
-        raise WorkflowError(
-            f"{where}{key[1] if key else ''}: {what[1] if what else error}. "
+        near = near_names(path, re.findall(r"\['(.*?)'\]", key[1] if key else ""), what)
+        refuse(
+            f"{where}{key[1] if key else ''}: {what[1] if what else error}. {near}"
             f"pipelines/schemas/{schema} has every entry and its meaning."
-        ) from None
+        )
+
+
+def near_names(schema, section, what):
+    """The names that a section of a schema knows and that are near to one that it does not know, as a question."""
+    with open(schema) as stream:
+        known = yaml.safe_load(stream)
+    for name in section:
+        known = known.get("properties", {}).get(name, {})
+    unknown = (
+        re.findall(r"'([^']+)'", what[1]) if what and "unexpected" in what[1] else []
+    )
+    near = [
+        get_close_matches(name, known.get("properties", {}), 1, 0.5) for name in unknown
+    ]
+    found = " and ".join(repr(name) for names in near for name in names)
+    return f"Did you mean {found}? " if found else ""
+
+
+def literally(value):
+    """A value for `params` as it is, also where it has braces, which Snakemake would take for wildcards."""
+    return lambda wildcards: value
 
 
 def located(path):
@@ -46,47 +78,76 @@ def read_samples(path):
     """The rows of the sample sheet by name of sample."""
     sheet = Path(located(path))
     if not sheet.is_file():
-        raise WorkflowError(
+        refuse(
             f"{path}: no such sample sheet. Write it (columns: sample, fasta, vcf, bed, reads, relatives), or set `samples`."
         )
+    if sheet.suffix.lower() in (".xlsx", ".xls", ".ods"):
+        refuse(f"{path}: is a spreadsheet. Save it as .tsv or .csv.")
+    separator = "," if sheet.suffix.lower() == ".csv" else "\t"
     with sheet.open(newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream, delimiter="\t"))
+        rows = list(csv.DictReader(stream, delimiter=separator))
+    if rows and "sample" not in rows[0]:
+        refuse(
+            f"{path}:1: has no column `sample`. Cells are separated by {'commas' if separator == ',' else 'tabs'}."
+        )
     samples = {}
     for line, row in enumerate(rows, 2):
         if None in row:
-            raise WorkflowError(
-                f"{path}:{line}: more cells than the header names. Cells are separated by one tab."
+            refuse(
+                f"{path}:{line}: more cells than the header names. Cells are separated by one {'comma' if separator == ',' else 'tab'}."
             )
         row = {key: value for key, value in row.items() if value}
         if row:
             checked(row, "samples.schema.yaml", f"{path}:{line}")
             if not any(row[column] for column in ("fasta", "vcf", "bed", "reads")):
-                raise WorkflowError(
+                refuse(
                     f"{path}:{line}: sample {row['sample']!r} has nothing. Give a fasta, vcf, bed or reads."
                 )
             if row["sample"] in {*samples, "reference"}:
-                raise WorkflowError(
+                refuse(
                     f"{path}:{line}: the name {row['sample']!r} is taken. Rename the sample."
                 )
             samples[row["sample"]] = row
     if not samples:
-        raise WorkflowError(f"{path}: names no sample. Add a line for each.")
+        refuse(f"{path}: names no sample. Add a line for each.")
     return samples
 
 
 def reference_fasta(genome):
     """The reference: the file that is named, or where the assembly that is named will be."""
     if bool(genome["fasta"]) == bool(genome["assembly"]):
-        raise WorkflowError(
+        refuse(
             "settings['genome']: give either `fasta` (a file) or `assembly` (a name)."
         )
     if genome["fasta"]:
         return located(genome["fasta"])
     if genome["assembly"] not in config["assemblies"]:
-        raise WorkflowError(
+        refuse(
             f"settings['genome']['assembly']: {genome['assembly']!r} is none of `assemblies`: add its url and checksum."
         )
     return f"{RESULTS}/reference/{genome['assembly']}.fa.gz"
+
+
+def check_contigs(names, fasta, aliases):
+    """Refuse contigs that the reference lacks, before any job is planned on them."""
+    try:
+        from titans_dna.errors import ContigUnknown, TitansDNAError
+        from titans_dna.io.sequence.aliases import read_aliases
+        from titans_dna.io.sequence.fasta import open_fasta
+    except ImportError:  # the package is in the environment of the jobs alone
+        return
+    try:
+        with open_fasta(
+            fasta, aliases=[group for path in aliases for group in read_aliases(path)]
+        ) as genome:
+            for name in names:
+                genome.contigs.require(str(name))
+    except ContigUnknown as error:
+        refuse(f"settings['genome']['holdout']: {error}")
+    except (
+        TitansDNAError
+    ):  # a file that cannot be used is for the log of the first job that reads it
+        return
 
 
 def digest(*values):
@@ -126,6 +187,8 @@ GPUS = 1 if config["device"] == "cuda" else 0
 FASTA = reference_fasta(config["genome"])
 ALIASES = files(config["genome"]["aliases"])
 HOLDOUT = config["genome"]["holdout"]
+if HOLDOUT and workflow.is_main_process and Path(FASTA).is_file():
+    check_contigs(HOLDOUT, FASTA, ALIASES)
 TOKENIZER = located(config["pretrain"]["tokenizer"])
 NAMED_TOKENIZER = re.fullmatch(r"nucleotide|kmer:[0-9]+(:overlapping)?", TOKENIZER)
 
@@ -145,7 +208,7 @@ MODEL_FILES = (
     ]
 )
 if TRAINED and not HOLDOUT:
-    raise WorkflowError(
+    refuse(
         "settings['genome']['holdout']: name the contigs to evaluate on, or set `model`."
     )
 
@@ -153,7 +216,7 @@ if TRAINED and not HOLDOUT:
 RELATIVES = [located(path) for path in config["relatives"]["fasta"]]
 CONTEXT, WORKERS = config["context"], config["workers"]
 if WORKERS > 1 and CONTEXT == "contig":
-    raise WorkflowError(
+    refuse(
         "settings['workers']: workers share windows. Set `context` to window:N too, or leave `workers` out."
     )
 
@@ -166,7 +229,7 @@ GENOMES = ["reference", *OWN]
 
 if TRAINED and not config["pretrain"]["recall"]:
     if RELATIVES or any(row["relatives"] for row in SAMPLES.values()):
-        raise WorkflowError(
+        refuse(
             "relatives are kept in a copy memory, which this model has not. Set `pretrain.recall` to true, or `model`."
         )
 
@@ -223,9 +286,21 @@ def bed_of(wildcards):
     return located(SAMPLES[wildcards.sample]["bed"])
 
 
+# Below this size, to start PyTorch for a second job takes longer than that job saves.
+SMALL_BYTES = 5_000_000
+SIZES = [
+    Path(path).stat().st_size
+    for path in (FASTA, *(located(row["fasta"]) for row in SAMPLES.values()))
+    if path and Path(path).is_file()
+]
+FEW_OR_ONE = (
+    1 if config["genome"]["fasta"] and max(SIZES, default=0) < SMALL_BYTES else 2
+)
+
+
 def shards_of(pattern, section):
     """All parts of a job, in order."""
-    count = config[section]["shards"]
+    count = config[section]["shards"] or FEW_OR_ONE
     return [pattern.format(shard=shard, shards=count) for shard in range(1, count + 1)]
 
 

@@ -26,7 +26,7 @@ def bed(tmp_path_factory) -> Path:
 def regions(bed) -> list[td.Interval]:
     """The lines that can be read."""
     lines = [line.split("\t") for line in bed.read_text().splitlines()[:-1]]
-    return [td.Interval(c, int(s), int(e), *((rest[1:] or ["+"])[::-1]), name) for c, s, e, name, *rest in lines]
+    return [td.Interval(c, int(s), int(e), *((rest[1:] or ["."])[::-1]), name) for c, s, e, name, *rest in lines]
 
 
 def of_command(command, verb, model_folder, fasta, bed, folder, *more) -> Path:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
+import torch
 
 from titans_dna import checkpoints
 from titans_dna.checkpoints import model_folder
@@ -26,6 +28,39 @@ def test_the_name_is_resolved_in_every_verb(run, genome, model, default_model, t
     assert json.loads((tmp_path / "evaluation.json").read_text())["model"] == "default"
     assert "nucleotide" in run("info", "default").output
     assert load_model("default", "cpu").weights_sha256 == load_model(model, "cpu").weights_sha256
+
+
+def test_it_is_used_where_no_model_is_named_and_that_is_said(run, genome, default_model, tmp_path):
+    asked, named = ("embed", "--fasta", genome, "--output", tmp_path / "e.h5"), ("--model", "default")
+    said = "note: using the default model, which is in the package; --model names another\n"
+    for words, expected in ((asked, True), ((*asked, *named), False)):
+        result = run(*words)
+        assert result.exit_code == 0, result.output
+        assert (said in result.stderr) == expected
+    assert said in run("evaluate", "--fasta", genome, "--output", tmp_path / "e.json").stderr
+    for verb in ("score-variants", "score-regions", "mutagenesis", "embed", "evaluate", "finetune"):
+        assert re.search(r"--model PATH[^-]*\[default:\s+default\]", run(verb, "--help").output), verb
+
+
+def test_threads_are_those_that_are_asked_for(run, genome, default_model, tmp_path, monkeypatch):
+    found = []
+    monkeypatch.setattr(
+        "titans_dna.training.evaluation.evaluate_model", lambda *_: found.append(torch.get_num_threads())
+    )
+    before = torch.get_num_threads()
+    run("evaluate", "--fasta", genome, "--threads", before + 2, "--output", tmp_path / "e.json")
+    assert (found, torch.get_num_threads()) == ([before + 2], before)
+    for verb in (
+        "score-variants",
+        "score-regions",
+        "mutagenesis",
+        "embed",
+        "evaluate",
+        "finetune",
+        "predict",
+        "pretrain",
+    ):
+        assert "--threads" in run(verb, "--help").output
 
 
 def test_a_missing_default_is_said_in_one_line(run, genome, tmp_path, monkeypatch):

@@ -68,7 +68,28 @@ def test_version_and_unknown_verb(run):
     assert run("--version").output == f"titans-dna, version {__version__}\n"
     result = run("divine")
     assert result.exit_code == 2
-    assert "No such command 'divine'" in result.output
+    assert "No such command 'divine'. See main --help." in result.output
+
+
+@pytest.mark.parametrize(
+    ("typed", "suggested"),
+    [
+        ("score-variant", "score-variants"), ("score_regions", "score-regions"), ("embd", "embed"),
+        ("score", "score-variants or score-regions"), ("train", "train-tokenizer"), ("pre-train", "pretrain"),
+    ],
+)  # fmt: skip
+def test_a_misspelt_verb_suggests_the_near_one(run, typed, suggested):
+    result = run(typed, "--fasta", "x.fa")
+    assert result.exit_code == 2
+    assert f"No such command '{typed}'. Did you mean {suggested}?" in result.stderr
+
+
+@pytest.mark.parametrize("verb", ["score-variants", "mutagenesis", "report"])
+def test_a_misspelt_option_suggests_the_near_one(run, verb):
+    result = run(verb, "--modell", "default")
+    assert result.exit_code == 2
+    assert "--modell" in result.stderr
+    assert re.search("Did you mean .*--model", result.stderr)
 
 
 def test_a_reader_that_leaves_early_is_no_error(genome):

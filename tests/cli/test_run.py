@@ -168,6 +168,7 @@ def test_regions_and_track(run, model, genome, bed, tmp_path, sequences):
         ("nowhere", "contig_unknown", "0"), ("end", "clipped", "10"),
     ]  # fmt: skip
     assert rows["whole"]["contig"] == "chrA"  # asked for as A
+    assert [row["strand"] for row in rows.values()] == ["-", ".", ".", ".", "."]  # one line alone says its strand
     assert "chrZ" in result.stderr
     one = rows["one"]
     assert float(one["bits_per_base"]) == pytest.approx(-float(one["log_likelihood"]) / 100 / math.log(2), rel=1e-3)

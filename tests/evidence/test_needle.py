@@ -202,3 +202,35 @@ def test_a_stream_that_stopped_goes_on_to_the_same_scores(task, tmp_path):
     second = torch.load(tmp_path / "stopped", weights_only=False)
     assert second.distance == 300
     assert score(model, second, (16, 300, 900)).to_json() == whole.to_json()
+
+
+@pytest.mark.parametrize("name", ["LMM", "MAC"])
+def test_a_stream_that_was_saved_goes_on_alike(rng, tmp_path, name):
+    from needle_budget import BUDGETS
+    from needle_models import make_model
+    from needle_scores import begin, load_progress, score
+
+    model, genome = make_model(name, 0).eval(), rng.integers(0, 4, 9000, dtype=np.uint8)
+    progress = begin(model, BUDGETS["small"].groups("LMM"), genome, rng)
+    score(model, progress, [1024], lambda _: None)
+    torch.save(progress, tmp_path / "saved")
+    again = load_progress(tmp_path / "saved")
+    assert (again.distance, again.scores.to_json()) == (progress.distance, progress.scores.to_json())
+    for stream in (progress, again):
+        score(model, stream, [2048], lambda _: None)
+    assert again.scores.to_json() == progress.scores.to_json()
+
+
+def test_a_file_that_would_run_something_is_refused(tmp_path):
+    import pickle
+
+    from needle_scores import load_progress
+
+    class Run:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").touch, ())
+
+    torch.save(Run(), tmp_path / "saved")
+    with pytest.raises(pickle.UnpicklingError, match="WeightsUnpickler"):
+        load_progress(tmp_path / "saved")
+    assert not (tmp_path / "ran").exists()

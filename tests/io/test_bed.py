@@ -20,7 +20,7 @@ GFF = (
 
 
 def test_bed_is_zero_based_half_open_and_other_lines_are_skipped(write):
-    expected = [Interval("chr1", 0, 10, "-", "one"), Interval("chr1", 5, 6), Interval("chr2", 7, 7, ".", "")]
+    expected = [Interval("chr1", 0, 10, "-", "one"), Interval("chr1", 5, 6, "."), Interval("chr2", 7, 7, ".", "")]
     for name in ("a.bed", "a.bed.gz", "noname", "b.txt.bgz"):
         assert read_intervals(write(name, BED)) == expected
 
@@ -69,7 +69,7 @@ def test_what_has_no_strand_has_a_dot_or_the_star_of_r(write):
 def test_numbers_behind_the_third_column_are_columns_of_somebodys_own(write):
     text = "chr1\t0\t10\t5\t7\t9\t-0.5\nchr1\t3\t9\t1.5\t2\t1e-3\nchr1\t4\t9\tx\t0\t-\n"
     assert [(i.start, i.strand, i.name) for i in read_intervals(write("a.bed.gz", text))] == [
-        (0, "+", "5"), (3, "+", "1.5"), (4, "-", "x"),
+        (0, ".", "5"), (3, ".", "1.5"), (4, "-", "x"),
     ]  # fmt: skip
 
 

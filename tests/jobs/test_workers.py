@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -52,12 +53,25 @@ def test_a_process_that_was_killed_is_told_with_a_remedy():
         list(map_parallel(work, range(6), 2))
 
 
+def test_nobody_waits_for_results_that_are_not_wanted():
+    def work(unit: int) -> int:
+        time.sleep(60 * (unit > 0))
+        return unit
+
+    started = time.monotonic()
+    results = map_parallel(work, range(4), 2)
+    assert next(results) == 0
+    results.close()
+    assert time.monotonic() - started < 30
+    assert multiprocessing.active_children() == []
+
+
 def test_no_process_outlives_a_killed_run():
     code = (
         "import os, sys, time\n"
         "from titans_dna.jobs.workers import map_parallel\n"
         "def work(unit):\n"
-        "    print(os.getpid(), flush=True)\n"
+        "    os.write(1, b'%d\\n' % os.getpid())\n"  # in one piece, for two processes write at once
         "    time.sleep(60)\n"
         "list(map_parallel(work, range(2), 2))\n"
     )

@@ -64,9 +64,10 @@ def stand_in(tmp_path) -> Path:
 
 @pytest.fixture
 def own(tmp_path) -> Path:
-    """A folder with settings and a sample sheet of a user: `my.yaml`, `my.tsv`, and empty inputs."""
+    """A folder with settings and a sample sheet of a user: `my.yaml`, `my.tsv`, and inputs without content."""
     for name in ("my.fa", "a.vcf", "a.bed", "b.bed", "b.bam", "c.fa", "c.vcf"):
         (tmp_path / name).touch()
+    os.truncate(tmp_path / "my.fa", 6_000_000)  # large enough for two parts of each job
     (tmp_path / "my.yaml").write_text("samples: my.tsv\ngenome: {fasta: my.fa, holdout: [c 1, 2]}\n")
     (tmp_path / "my.tsv").write_text(
         "sample\tfasta\tvcf\tbed\treads\nA\t\ta.vcf\ta.bed\t\nB\t\t\tb.bed\tb.bam\nC\tc.fa\tc.vcf\t\t\n"

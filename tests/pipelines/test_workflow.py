@@ -19,8 +19,8 @@ jsonschema = pytest.importorskip("jsonschema", reason="jsonschema is not install
 
 #: Jobs of the demo by rule.
 DEMO = {
-    "index": 1, "pretrain": 1, "evaluate": 1, "score_variants_shard": 2, "merge_variants": 1, "score_regions_shard": 2,
-    "merge_regions": 1, "score_genome_shard": 2, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 2,
+    "index": 1, "pretrain": 1, "evaluate": 1, "score_variants_shard": 1, "merge_variants": 1, "score_regions_shard": 1,
+    "merge_regions": 1, "score_genome_shard": 1, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 1,
     "merge_embeddings": 1, "statistics": 1, "report": 1,
 }  # fmt: skip
 RULES = {*DEMO, "download_reference", "finetune", "remember", "sample_report"}
@@ -51,6 +51,58 @@ def test_dry_run_from_another_folder_plans_the_demo(project, tmp_path, snakemake
     commands = re.findall(r"titans-dna .*", done.stdout + done.stderr)
     assert any(f"--fasta {project}/data/demo.fa --holdout chrC" in command for command in commands)
     assert any(f"--vcf {project}/data/demo.vcf" in command for command in commands)
+    assert "No settings are given, so this is the demo" in output_of(done)
+
+
+def test_settings_without_a_genome_are_not_those_of_the_demo(own, snakemake):
+    (own / "my.yaml").write_text("samples: my.tsv\ngenom: {fasta: my.fa, holdout: [c]}\n")
+    done = snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml")
+    assert done.returncode != 0
+    assert "settings: " in output_of(done)
+    assert "'genom' was unexpected). Did you mean 'genome'?" in output_of(done)
+
+
+def test_a_held_out_contig_that_the_fasta_lacks_is_found_before_any_job(own, snakemake):
+    (own / "my.fa").write_text(">chr1\nACGT\n>chr2\nACGT\n")
+    where = ("--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config")
+    assert jobs(snakemake(own, *where, "genome={holdout: [2]}"))["pretrain"] == 1  # by its other name
+    done = snakemake(own, *where, "genome={holdout: [chr2, chrQ]}")
+    assert done.returncode != 0
+    assert "error: settings['genome']['holdout']: no contig has the name or alias 'chrQ'" in output_of(done)
+
+
+@pytest.mark.parametrize("shards", [0, 3])
+def test_small_genomes_are_not_cut_into_jobs(own, snakemake, shards):
+    (own / "my.fa").write_text(">c\nACGT\n")
+    override = [f"{name}={{shards: {shards}}}" for name in ("score_variants", "score_regions", "embed")]
+    override += ["genome={holdout: [c]}"]
+    found = jobs(snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config", *override))
+    assert found["score_variants_shard"] == found["embed_shard"] == found["score_regions_shard"] == 2 * (shards or 1)
+
+
+def test_braces_in_titles_links_and_names_stay(own, snakemake):
+    link = "https://x.org/?at={contig}:{start}-{end}"
+    settings = f'report: {{title: "a {{b}}", link: "{link}"}}\n'
+    (own / "my.yaml").write_text("samples: my.tsv\ngenome: {fasta: my.fa, holdout: ['c{1}']}\n" + settings)
+    done = snakemake(own, "--cores", 1, "--dry-run", "-p", "--configfile", "my.yaml")
+    text = output_of(done)
+    assert done.returncode == 0, text
+    assert text.count(f"--link '{link}'") == 4
+    assert "--title 'a {b}'" in text
+    assert "--holdout 'c{1}' --config tiny" in text
+    assert "--contig 'c{1}'" in text
+
+
+def test_a_sheet_with_commas_is_read_and_a_spreadsheet_is_refused(own, snakemake):
+    (own / "my.csv").write_text('sample,vcf,bed\nA,a.vcf,\nB,,"b.bed"\n')
+    where = ("--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config")
+    found = jobs(snakemake(own, *where, "samples=my.csv"))
+    assert (found["score_variants_shard"], found["embed_shard"]) == (2, 2)
+    (own / "my.csv").write_text("sample;vcf\nA;a.vcf\n")
+    told = output_of(snakemake(own, *where, "samples=my.csv"))
+    assert "my.csv:1: has no column `sample`. Cells are separated by commas." in told
+    (own / "my.xlsx").write_bytes(b"PK\3\4\xff")
+    assert "my.xlsx: is a spreadsheet. Save it as .tsv or .csv." in output_of(snakemake(own, *where, "samples=my.xlsx"))
 
 
 def test_lint_is_clean(project, tmp_path, snakemake):
@@ -69,8 +121,8 @@ def test_format_is_clean(project):
 @pytest.mark.parametrize(
     ("override", "told"),
     [
-        ("pretrain={stpes: 5}", r"settings\['pretrain'\]: .*'stpes' was unexpected"),
-        ("spead=1", r"settings: .*'spead' was unexpected"),
+        ("pretrain={stpes: 5}", r"settings\['pretrain'\]: .*'stpes' was unexpected\)\. Did you mean 'steps'\?"),
+        ("spead=1", r"settings: .*'spead' was unexpected\)\. Did you mean 'seed'\?"),
         ("device=tpu", r"settings\['device'\]: 'tpu' is not one of \['auto', 'cpu', 'cuda'\]"),
         ("pretrain={steps: many}", r"settings\['pretrain'\]\['steps'\]: 'many' is not of type 'integer'"),
         ("genome={fasta: ''}", r"settings\['genome'\]: give either `fasta` \(a file\) or `assembly`"),
@@ -87,6 +139,7 @@ def test_bad_settings_are_refused_by_name(own, snakemake, override, told):
     assert done.returncode != 0
     assert re.search(told, output_of(done))
     assert "Failed validating" not in output_of(done)
+    assert len((done.stdout + done.stderr).splitlines()) == 1, "more than one line"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,8 @@ def test_a_preempted_run_saves_and_asks_to_be_queued_again(whole, arguments, sta
     process.send_signal(number)
     _, error = process.communicate(timeout=60)
     assert process.returncode == code, error
-    assert "go on with --resume" in error
+    assert f"go on with --resume {folder}" in error
+    assert "Traceback" not in error
     stopped = load_snapshot(folder).run["step"]
     assert 2 <= stopped < 24
     assert not (folder / "model.safetensors").exists()

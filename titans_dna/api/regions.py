@@ -159,11 +159,11 @@ def _of_frame(contigs: ContigTable, frame: pd.DataFrame) -> Iterator[PlacedRegio
     for number in range(len(frame)):
         strand, name = ("" if c is None or is_missing(c.iloc[number]) else str(c.iloc[number]) for c in others)
         contig, start, end = (column.iloc[number] for column in needed)
-        yield _of_values(contigs, number, contig, start, end, strand or "+", name)
+        yield _of_values(contigs, number, contig, start, end, strand or ".", name)
 
 
 def _of_values(
-    contigs: ContigTable, number: int, contig: Any, start: Any, end: Any, strand: str = "+", name: str = ""
+    contigs: ContigTable, number: int, contig: Any, start: Any, end: Any, strand: str = ".", name: str = ""
 ) -> PlacedRegion:
     """Place one row, 0-based with its end left out."""
     try:

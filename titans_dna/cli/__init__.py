@@ -12,7 +12,8 @@ from typing import Any
 
 import click
 
-from titans_dna.errors import OutputError, TitansDNAError, one_line
+from titans_dna.cli.terminal import plain_terminal
+from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.atomic import full_disk
 from titans_dna.version import __version__
 
@@ -20,7 +21,8 @@ from titans_dna.version import __version__
 # set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
-INTERRUPTED = 130  # exit code after Ctrl-C, 128 + SIGINT
+INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT, as a shell reports of a program that this signal ended
+
 VERBS = {
     "train-tokenizer": "Learn byte-pair tokens from FASTA files.",
     "tokenize": "Write regions or contigs as tokens, with the bases of each.",
@@ -46,9 +48,25 @@ VERBS = {
 class LazyGroup(click.Group):
     """A group that lists its verbs without importing them, and turns known errors into one line."""
 
+    def main(self, *args: Any, **extra: Any) -> Any:
+        """Run as a program; on a terminal, everything that is printed is plain text."""
+        with plain_terminal():
+            return super().main(*args, **extra)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the verbs in the order in which they are used, which is also that of the help."""
         return list(VERBS)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb that is asked for; where there is none of this name, suggest the near ones."""
+        name = args[0].replace("_", "-")
+        if args[0] not in VERBS and args[0][:1].isalnum():
+            near = [verb for verb in VERBS if verb.startswith(name)] or get_close_matches(name, VERBS)
+            suggested = f" Did you mean {' or '.join(near)}?" if near else f" See {ctx.command_path} --help."
+            ctx.fail(f"No such command '{args[0]}'.{suggested}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import a verb's module and return its command."""
@@ -72,9 +90,6 @@ class LazyGroup(click.Group):
         except TitansDNAError as error:
             _drop_unwritable()
             raise _OneLine(str(error)) from error
-        except KeyboardInterrupt:
-            click.echo(f"stopped by Ctrl-C.{_how_to_go_on(ctx)}", err=True)
-            raise SystemExit(INTERRUPTED) from None
         except MemoryError as error:
             more = f" ({error})" if str(error) else ""
             raise _OneLine(f"there is not enough memory{more}. Give the process more, or less at a time.") from error
@@ -88,25 +103,18 @@ class LazyGroup(click.Group):
             if error.filename is None:
                 raise
             raise _OneLine(str(OutputError(f"{error.strerror}. Check the path.", path=error.filename))) from error
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the verb; where it is misspelt, name the nearest."""
-        near = get_close_matches(args[0], VERBS, n=1, cutoff=0.6)
-        if args[0] not in VERBS and near and not args[0].startswith("-"):
-            ctx.fail(f"there is no verb {args[0]!r}. Did you mean {near[0]}?")
-        return super().resolve_command(ctx, args)
+        # Whoever knows how the run can go on has noted it on the exception.
+        except KeyboardInterrupt as interrupt:
+            _drop_unwritable()
+            raise _Interrupted("; ".join(["interrupted", *getattr(interrupt, "__notes__", ())])) from None
+        finally:
+            _end_workers()
 
 
-def _how_to_go_on(ctx: click.Context) -> str:
-    """Say how the verb that was called can go on."""
-    verb = ctx.invoked_subcommand or ""
-    if verb == "pretrain":
-        return " Go on with: titans-dna pretrain --resume FOLDER"
-    command = main.get_command(ctx, verb)
-    known = {option.name for option in command.params} if command else set()
-    return " Go on with the same command and --resume." if "resume" in known else ""
+def _end_workers() -> None:
+    """End the processes of a run that has failed; Python would wait at exit until they have computed everything."""
+    if "titans_dna.jobs.workers" in sys.modules:
+        importlib.import_module("titans_dna.jobs.workers").end_workers()
 
 
 def _drop_unwritable() -> None:
@@ -118,18 +126,20 @@ def _drop_unwritable() -> None:
             sys.stdout.close()
 
 
-class _Escaping(logging.Formatter):
-    """Writes control characters, which a name in a file may hold, so that a terminal does not obey them."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
-        return one_line(super().formatMessage(record))
-
-
 class _OneLine(click.ClickException):
     """Printed by click as ``error: message``."""
 
     def show(self, file: Any = None) -> None:
         click.echo(f"error: {self.message}", err=True, file=file)
+
+
+class _Interrupted(_OneLine):
+    """Ctrl-C: one line that says how the run can go on."""
+
+    exit_code = INTERRUPTED
+
+    def show(self, file: Any = None) -> None:
+        click.echo(self.message, err=True, file=file)
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -149,6 +159,4 @@ def main(verbose: bool) -> None:
     """
     # Standard output may carry a table or a VCF (--output -), so the log goes to standard error.
     level = logging.INFO if verbose else logging.WARNING
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Escaping("%(levelname)s: %(message)s"))
-    logging.basicConfig(level=level, handlers=[handler])
+    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr)

@@ -11,10 +11,7 @@ from titans_dna.cli import options
 
 
 @click.command("copies", short_help="Trace where sequence comes from, without a network.")
-@click.option(
-    "--model", "model_folder", type=options.FILE, default="default", show_default=True, callback=options.find_model,
-    help="Folder of a model: only its copy memory is used, not its network.",
-)  # fmt: skip
+@options.model_option("Folder of a model: only its copy memory is used, not its network.")
 @options.fasta
 @options.aliases
 @options.relatives

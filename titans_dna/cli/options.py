@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import click
 from click.core import ParameterSource
 
-from titans_dna.checkpoints import is_retrained, model_folder
+from titans_dna.checkpoints import DEFAULT, is_retrained, model_folder
 from titans_dna.errors import ConfigError, OutputError
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.io.formats import endings_of, format_of
@@ -43,7 +43,9 @@ def refuse_useless(*names: str, where: str) -> None:
 
 
 def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
-    """Turn ``default`` into the folder of the model in the package; warn of likelihoods of a classifier."""
+    """Turn ``default`` into the folder of the package's model, and say so if nobody named it; warn of classifiers."""
+    if name is not None and context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
+        click.echo("note: using the default model, which is in the package; --model names another", err=True)
     folder = None if name is None else model_folder(name)
     if folder and context.info_name in _OF_LIKELIHOODS and is_retrained(folder):
         click.echo(
@@ -54,10 +56,14 @@ def find_model(context: click.Context, parameter: click.Parameter, name: Path | 
     return folder
 
 
-model = click.option(
-    "--model", "model_folder", type=FILE, required=True, callback=find_model,
-    help="Use the model in this folder (see pretrain), or 'default' for the one in the package.",
-)  # fmt: skip
+def model_option(help_text: str = "Use the model in this folder (see pretrain); 'default' is in the package.") -> Any:
+    """Return the ``--model`` option of a verb that can use the model in the package."""
+    return click.option(
+        "--model", "model_folder", type=FILE, default=DEFAULT, show_default=True, callback=find_model, help=help_text
+    )
+
+
+model = model_option()
 _SEQUENCE = "FASTA (plain, gzip, bgzip), GenBank or EMBL"
 fasta = click.option("--fasta", type=FILE, required=True, help=f"Read the sequence from this file: {_SEQUENCE}.")
 fasta_or_reads = click.option(
@@ -72,10 +78,32 @@ aliases = click.option(
     "--aliases", type=FILE,
     help="Read from this file which names mean the same contig: one contig a line, tab-separated (chromAlias.txt).",
 )  # fmt: skip
-device = click.option(
+_DEVICE = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
     help="Compute on this device; auto takes a GPU if there is one.",
 )  # fmt: skip
+
+
+def _set_threads(context: click.Context, parameter: click.Parameter, threads: int | None) -> None:
+    """Let PyTorch use so many threads until the verb has ended."""
+    if threads is not None:
+        import torch
+
+        context.call_on_close(functools.partial(torch.set_num_threads, torch.get_num_threads()))
+        torch.set_num_threads(threads)
+
+
+_THREADS = click.option(
+    "--threads", type=click.IntRange(1), callback=_set_threads, expose_value=False,
+    show_default="all cores, or OMP_NUM_THREADS", help="Compute with this many threads on the CPU.",
+)  # fmt: skip
+
+
+def device(command: Any) -> Any:
+    """Add the options of all verbs that run a model: where it runs, and with how many threads."""
+    return _DEVICE(_THREADS(command))
+
+
 seed = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Begin all random numbers with this seed."
 )

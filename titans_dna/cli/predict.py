@@ -12,7 +12,13 @@ from titans_dna.cli import options
 
 
 @click.command("predict", short_help="Classify sequences or intervals by a fine-tuned model.")
-@options.model
+@click.option(
+    "--model",
+    "model_folder",
+    type=options.FILE,
+    required=True,
+    help="Use the classifier in this folder (see finetune).",
+)
 @click.option("--data", type=options.FILE, required=True, help="CSV, TSV, FASTA or BED, as for finetune; also .gz.")
 @click.option("--fasta", type=options.FILE, help="Genome from which intervals are read.")
 @options.aliases

@@ -19,10 +19,7 @@ from titans_dna.cli import options
     "--memory", "memories", type=options.FILE, multiple=True, help="What is remembered already, to add to. Repeatable."
 )
 @options.one_vote_per
-@click.option(
-    "--model", "model_folder", type=options.FILE, default="default", show_default=True, callback=options.find_model,
-    help="Folder of the model that is to use the memory: only its settings of the copy memory are read.",
-)  # fmt: skip
+@options.model_option("Folder of the model that is to use the memory: only its settings of the copy memory are read.")
 @options.output("Memory file (.tdm).")
 def remember(model_folder: Path, output: Path, **kin: Any) -> None:
     """Read genomes into a memory file, once, for `--memory` of the verbs that score.

@@ -87,9 +87,13 @@ class WorkFolder(Opening):
         # The folder goes while the lock is held, so that no other run can begin in a folder that is being deleted.
         stack.push(self._leave)
 
-    def _leave(self, kind: type[BaseException] | None, *_: Any) -> None:
-        if kind is None or not any(self.path.glob("*.npz")):
+    def _leave(self, kind: type[BaseException] | None, error: BaseException | None, _: Any) -> None:
+        kept = kind is not None and any(self.path.glob("*.npz"))
+        if not kept:
             discard(self.path, (*PARTS, JOB, LOCK))
+        if isinstance(error, KeyboardInterrupt) and self._temporary is None:
+            goes_on = f"what is finished is kept in {self.path}; the same command with --resume goes on"
+            error.add_note(goes_on if kept else "nothing was finished yet, so --resume would begin anew")
 
     def part(self, name: str) -> Arrays | None:
         """Return a finished part, or None if it is not finished."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from titans_dna.errors import ConfigError
@@ -55,14 +57,35 @@ def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -
     count, parent = min(workers, len(units)), os.getpid()
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with, initargs=(parent,)) as pool:
         try:
-            yield from pool.map(_do, units)
+            with _without_interrupt():  # all processes are forked here, and leave Ctrl-C to this one
+                results = pool.map(_do, units)
+            yield from results
         except BrokenProcessPool:
             raise ConfigError(
                 "a worker process was killed, most likely for want of memory; go on with --resume and fewer --workers"
             ) from None
+        except BaseException:  # also if nobody wants the other results: what is being computed is not waited for
+            end_workers()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
             _work = None
+
+
+def end_workers() -> None:
+    """End all processes that this one has forked, so that nothing goes on after an error or Ctrl-C."""
+    for process in multiprocessing.active_children():
+        process.kill()
+
+
+@contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """Hold back SIGINT in this thread, and for good in the processes and threads that it starts meanwhile."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _end_with(parent: int) -> None:

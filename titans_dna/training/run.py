@@ -89,7 +89,7 @@ class RunResult:
 
     summary: str  # one line
     finished: bool  # False if it was told to stop and can go on
-    interrupted: bool = False  # whether it was told by Ctrl-C
+    interrupted: bool = False  # whether Ctrl-C told it
 
 
 def read_settings(output: Path) -> RunSettings:
@@ -117,7 +117,7 @@ def pretrain_model(
     *,
     resume: bool = False,
     overwrite: bool = False,
-    advance: Callable[[int], None] = lambda _: None,
+    advance: Callable[..., None] = lambda count, note="": None,
 ) -> RunResult:
     """Train a model, or go on with its training, and write the model folder.
 
@@ -135,7 +135,7 @@ def pretrain_model(
         Whether the run may replace a run or a model that is in ``output``. A finished model is kept, in
         ``.titans-dna-replaced/``, until the new one is complete.
     advance
-        Called with the number of tokens of every step.
+        Called with the number of tokens of every step and, as ``note``, with what the log says of it.
 
     Raises
     ------
@@ -173,7 +173,7 @@ def _run(
     data: TrainingData,
     trainer: Trainer,
     world: World,
-    advance: Callable[[int], None],
+    advance: Callable[..., None],
 ) -> RunResult:
     tensorboard = settings.tensorboard
     log = RunLog(output, after_step=trainer.counters.step, tensorboard=tensorboard) if world.leads else None
@@ -183,8 +183,9 @@ def _run(
         last[row.split] = row
         if log:
             log.write(row)
-        if row.split == "train":
-            advance(_step_bases(settings.training, row.step - 1))
+        if row.split == "train" and world.leads:
+            note = f"step {row.step:,} of {settings.training.steps:,}, {row.bits_per_base:.4f} bits per base"
+            advance(_step_bases(settings.training, row.step - 1), note=note)
 
     def report_gates(step: int, gates: list[GateStatistics]) -> None:
         if log:
@@ -197,7 +198,7 @@ def _run(
         with stop_signals() as told:
             finished = train(
                 trainer, data.held_out, report=report, report_gates=report_gates, output=output, improved=improved,
-                stop=told,
+                stop=lambda: bool(told),
             )  # fmt: skip
     finally:
         if log:
@@ -207,7 +208,7 @@ def _run(
         return RunResult(
             summary=f"{output}: stopped after step {count.step}; go on with --resume {output}",
             finished=False,
-            interrupted=told.interrupted,
+            interrupted=signal.SIGINT in told,
         )
     # Every process checks, so that all end alike and none waits for another.
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
@@ -282,35 +283,22 @@ def _findings(
     return {"bits_by_position": context, "gates": gates}
 
 
-class StopRequest:
-    """Tells, when called, whether a signal has asked the process to stop."""
-
-    def __init__(self) -> None:
-        self._told = threading.Event()
-        self.interrupted = False  # whether it was Ctrl-C
-
-    def __call__(self) -> bool:
-        """Tell whether a signal came."""
-        return self._told.is_set()
-
-    def take(self, number: int, _: Any = None) -> None:
-        """Take a signal; Ctrl-C given twice ends the process at once."""
-        if number == signal.SIGINT:
-            self.interrupted = True
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-        self._told.set()
-
-
 @contextmanager
-def stop_signals(signals: Sequence[str] = ("SIGTERM", "SIGUSR1", "SIGINT")) -> Iterator[StopRequest]:
-    """Yield what tells whether a signal has asked to stop, as a scheduler does to preempt, or a user by Ctrl-C."""
-    request = StopRequest()
+def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Iterator[list[int]]:
+    """Yield the list of the signals that have asked the process to stop, as Ctrl-C and a preempting scheduler do."""
+    told: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
-        yield request
+        yield told
         return
-    before = {number: signal.signal(number, request.take) for number in map(signal.Signals.__getitem__, signals)}
+
+    def stop(number: int, _: Any) -> None:
+        told.append(number)
+        if number == signal.SIGINT:  # a second Ctrl-C does not wait for the end of the step
+            signal.signal(number, before[signal.SIGINT])
+
+    before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
     try:
-        yield request
+        yield told
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -55,6 +55,10 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
                 _make_room(output, overwrite)
             _drop_leftovers(output)
             yield
+        except KeyboardInterrupt as interrupt:
+            if any((output / FOLDER).glob("step-*")):
+                interrupt.add_note(f"go on with --resume {output}")
+            raise
         finally:
             (output / LOCK).unlink(missing_ok=True)
             if made:  # a run that is refused leaves no empty folder behind

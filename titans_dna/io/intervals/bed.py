@@ -1,7 +1,8 @@
 """Intervals from BED (3 to 12 columns) and from features of GTF and GFF3.
 
 BED: ``contig start end [name score strand thickStart thickEnd rgb blockCount blockSizes blockStarts]``, 0-based
-half-open, separated by tabs, or by blanks if a line has no tab; the strand is ``+``, ``-``, or ``.`` or ``*`` for none.
+half-open, separated by tabs, or by blanks if a line has no tab; the strand is ``+``, ``-``, or ``.`` or ``*`` for none,
+which a line without column 6 has too.
 If column 6 is a number, the line is BED3 with further columns of somebody's own: it has no strand, and column 4 is its
 name. Lines that are empty or begin with ``#``, ``track`` or ``browser`` are skipped, and so is, with a warning, a first
 line that names its columns (``chrom start end``). GTF and GFF3: nine tab-separated columns, start and end 1-based
@@ -162,7 +163,7 @@ def _bed(line: str, blocks: bool) -> Iterator[Interval]:
         raise FormatError(f"{line[:60]!r} has {len(columns)} columns. BED needs contig, start and end, tab-separated.")
     start, end = _number(columns[1], "start"), _number(columns[2], "end")
     name = columns[3] if len(columns) > 3 and columns[3] != "." else ""
-    strand = plain_strand(columns[5]) if len(columns) > 5 and not _NUMBER.fullmatch(columns[5]) else "+"
+    strand = plain_strand(columns[5]) if len(columns) > 5 and not _NUMBER.fullmatch(columns[5]) else "."
     whole = Interval(columns[0], start, end, strand, name)
     if not blocks or len(columns) < 12:
         yield whole
