@@ -50,8 +50,8 @@ class TitansDNAError(Exception):
     def __init__(self, what: str, *, path: str | os.PathLike[str] | None = None, line: int | None = None) -> None:
         self.path = None if path is None else os.fspath(path)
         self.line = line
-        self.what = one_line(what)
-        where = "" if self.path is None else one_line(self.path) + ("" if line is None else f":{line}") + ": "
+        self.what = _one_line(what)
+        where = "" if self.path is None else _one_line(self.path) + ("" if line is None else f":{line}") + ": "
         self.message = where + self.what
         super().__init__(self.message)
 
@@ -94,7 +94,7 @@ class OutputError(TitansDNAError, OSError):
     """An output that cannot be written where it was asked for."""
 
 
-def one_line(text: str) -> str:
+def _one_line(text: str) -> str:
     """Escape line breaks and other control characters, so that a message stays one line."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 

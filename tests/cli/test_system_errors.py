@@ -1,4 +1,4 @@
-"""A lack of memory, a folder that is deleted, an index beyond its file, and names that a terminal would obey."""
+"""A lack of memory, a folder that is deleted, and an index beyond its file."""
 
 from __future__ import annotations
 
@@ -33,13 +33,6 @@ def test_what_the_system_refuses_is_one_line(raising, error, said):
     assert found.exit_code == 1
     assert found.stderr.startswith(said)
     assert found.stderr.count("\n") == 1
-
-
-def test_names_do_not_reach_a_terminal_raw(run, tmp_path):
-    (tmp_path / "a.fa").write_text(">c\x1b]0;title\x07\nACGT\n")
-    found = run("info", tmp_path / "a.fa")
-    assert "\x1b" not in found.output
-    assert "\\x1b]0;title\\x07\t4\t" in found.stdout
 
 
 def test_an_index_beyond_its_file_is_one_line(run, tmp_path):

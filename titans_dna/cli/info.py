@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from titans_dna.cli import options
-from titans_dna.errors import FormatError, one_line
+from titans_dna.errors import FormatError
 
 if TYPE_CHECKING:
     from titans_dna.inference.gates import GateStatistics
@@ -74,7 +74,7 @@ def _memory(path: Path) -> None:
 
 def _rows(rows: dict[str, object]) -> None:
     for key, value in rows.items():
-        click.echo(f"{key:<18} {one_line(str(value))}")
+        click.echo(f"{key:<18} {value}")
 
 
 def _model(path: Path) -> None:
@@ -192,7 +192,7 @@ def _fasta(path: Path) -> None:
         with open_fasta(path) as fasta:
             click.echo("contig\tlength\tmd5")
             for contig, length in fasta.contigs.lengths.items():
-                click.echo(f"{one_line(contig)}\t{length}\t{fasta.md5(contig)}")
+                click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")
     except FormatError:
         if not (path.parent / "model.safetensors").is_file():
             raise

@@ -13,8 +13,9 @@ from titans_dna.errors import ConfigError
 @click.command("merge", short_help="Make one file of the shards that several machines wrote.")
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
 @click.option(
-    "--virtual", is_flag=True, help="Do not copy embeddings but point to the shards, which must stay in place."
-)
+    "--virtual", is_flag=True,
+    help="Do not copy embeddings but point to the shards, which must stay in the folder of the output or below.",
+)  # fmt: skip
 @options.output(
     "Merged file: HDF5 for embeddings, VCF (- for standard output) for scored VCFs, a table for other scores; tracks "
     "keep their format.", streams=True,

@@ -1,0 +1,79 @@
+"""What damaged and hostile files do: the fuzzers of the tests, run for long.
+
+    python benchmarks/robustness.py --hdf5 20000 --text 200000      # about half an hour of two cores
+
+A file must be read as what it says or be refused in one line, within 5 seconds and 2 GB. Anything else is a fault.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from record import write
+
+TESTS = Path(__file__).resolve().parents[1] / "tests/io"
+SEED = 11
+
+
+def hdf5(runs: int) -> list[Any]:
+    """Damage bytes of small HDF5 files of every layout and read each by all readers."""
+    done = subprocess.run(
+        [sys.executable, TESTS / "fuzz_hdf5.py", str(runs), str(SEED)], capture_output=True, text=True, check=False
+    )
+    found = {}
+    for line in done.stdout.splitlines():
+        count, _, what = line.partition("\t")
+        if count.replace(",", "").isdecimal():
+            found[what] = int(count.replace(",", ""))
+    good = {what: found.pop(what, 0) for what in ("read", "refused")}
+    heavy = sum(count for what, count in found.items() if what.startswith("took"))
+    others = sum(found.values()) - heavy
+    return [
+        "HDF5: embeddings, scores, tracks, changes of bases", f"{sum(good.values()) + heavy + others:,}",
+        f"{good['read']:,}", f"{good['refused']:,}", f"{heavy:,}", f"{others:,}",
+    ]  # fmt: skip
+
+
+def text(runs: int) -> list[Any] | None:
+    """Feed FASTA, VCF, BED, GFF, tables, regions and SAM that are made up to reach new code."""
+    if importlib.util.find_spec("atheris") is None:
+        return None
+    sys.path.insert(0, str(TESTS))
+    from test_fuzz import SEEDS
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in SEEDS.items():
+            Path(folder, name).write_bytes(data)
+        options = [f"-runs={runs}", f"-seed={SEED}", "-max_len=2000", "-timeout=5", "-rss_limit_mb=8192"]
+        done = subprocess.run(
+            [sys.executable, TESTS / "fuzz_readers.py", *options, f"-artifact_prefix={folder}/", folder],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    tried = re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)
+    return ["text: FASTA, VCF, BED, GFF, tables, regions, SAM", f"{int(tried[-1]) if tried else 0:,}", "-", "-", "0",
+            "0" if done.returncode == 0 else "1"]  # fmt: skip
+
+
+def main() -> None:
+    """Run both, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hdf5", type=int, default=20_000, help="damaged HDF5 files")
+    parser.add_argument("--text", type=int, default=200_000, help="texts")
+    options = parser.parse_args()
+    rows = [hdf5(options.hdf5), text(options.text)]
+    write(
+        "robustness", "Damaged and hostile files",
+        ["files", "tried", "read", "refused in one line", "over 5 s or 2 GB", "other faults"],
+        [row for row in rows if row], seed=SEED,
+    )  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
