@@ -143,5 +143,8 @@ class AnnDataSink(Sink):
             uns={"titans_dna": {**self.metadata, "columns": [c.name for c in self.columns],
                                 "kinds": [c.kind for c in self.columns]}},
         )  # fmt: skip
+        table.strings_to_categoricals()  # as its own write_h5ad does
         with new_hdf5(self._temporary) as file:
             anndata.io.write_elem(file, "/", table, dataset_kwargs={"compression": "gzip"})
+            if "raw" in file:  # an empty one, which older readers do not know
+                del file["raw"]
