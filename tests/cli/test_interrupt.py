@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
@@ -55,8 +56,12 @@ def test_what_was_finished_before_ctrl_c_is_used_again(run, model, genome, bed, 
     assert run(*arguments, output, "--resume").exit_code == 0
     assert not work.exists()
     if verb != "embed":
-        rows = [[line for line in path.read_text().splitlines() if line[0] != "#"] for path in (whole, output)]
-        assert rows[0] == rows[1]
+        # The first part was made by another process, which may round otherwise than one whose threads were set before.
+        one, two = ([line.split("\t") for line in path.read_text().splitlines() if line[0] != "#"]
+                    for path in (whole, output))  # fmt: skip
+        assert [len(row) for row in one] == [len(row) for row in two]
+        for a, b in zip(itertools.chain(*one), itertools.chain(*two), strict=True):
+            assert a == b or float(a) == pytest.approx(float(b), rel=1e-4)
 
 
 def test_ctrl_c_before_anything_is_finished(run, model, genome, bed, tmp_path, monkeypatch):
