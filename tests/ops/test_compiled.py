@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -135,3 +138,29 @@ def test_it_is_taken_where_it_can_run_and_says_why_not():
             choose("compiled", "cpu", **changes)
     with pytest.raises(ConfigError, match="for a CPU, not cuda"):
         choose("compiled", "cuda")
+
+
+COMPILED = """
+import hashlib, torch
+from titans_dna.ops import Gates, MemoryForm, initial_state, neural_memory
+torch.set_num_threads(1)
+torch.manual_seed(0)
+form, tokens = MemoryForm(), 256
+q, k, v = torch.nn.functional.normalize(torch.randn(3, 1, tokens, 2, 16), dim=-1)
+gate = torch.rand(1, tokens, 2, 2)
+gates = Gates(step=0.3 * gate, momentum=0.9 * gate, forgetting=0.01 * gate)
+state = initial_state(tuple(torch.randn(2, *shape) / 4 for shape in form.shapes(16)), 1, form)
+with torch.inference_mode():
+    out = neural_memory(q, k, v, gates, state, chunk_tokens=16, form=form, implementation="compiled")
+print(hashlib.sha256(out.reads.numpy().tobytes()).hexdigest())
+"""
+
+
+def test_what_is_compiled_now_and_what_is_read_from_the_disk_round_alike(tmp_path):
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "kept")}
+    first, second = (
+        subprocess.run([sys.executable, "-c", COMPILED], env=environment, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    )
+    assert any((tmp_path / "kept").rglob("*.nbc"))
+    assert first.stdout == second.stdout

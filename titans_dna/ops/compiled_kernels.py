@@ -6,8 +6,8 @@ matrix of pairs of tokens the lower triangle alone is computed. Sizes are multip
 and two tokens are taken at a time: each number that is loaded is then used in several products. What is computed of a
 token does not depend on how many follow it in its chunk: where one is left over, it is its own partner with factors 0.
 
-Only `run_row` is kept on the disk, with all that it calls in it. Were its parts kept too, then it would be optimised
-otherwise where they are read from there, and round otherwise.
+Only `run_row` is kept on the disk, and all that it calls is put into it (``forceinline``). Otherwise a part would be
+taken from where it was first compiled or from where it is kept, which are optimised otherwise, and round otherwise.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def _exp(x: float) -> float:
     return (p * r * r + r + ONE) * _power_of_two(n)
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _gelu(z: np.ndarray, out: np.ndarray, slope: np.ndarray, rows: int) -> None:
     """Put ``g(z)`` into ``out`` and ``g'(z)`` into ``slope``; both need the same exponential."""
     for t in range(rows):
@@ -88,7 +88,7 @@ def _gelu(z: np.ndarray, out: np.ndarray, slope: np.ndarray, rows: int) -> None:
             slope[t, j] = below + x * e * DENSITY
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _multiply(x: np.ndarray, w: np.ndarray, out: np.ndarray, rows: int) -> None:
     """Put ``x w`` into ``out``."""
     columns = w.shape[1]
@@ -108,7 +108,7 @@ def _multiply(x: np.ndarray, w: np.ndarray, out: np.ndarray, rows: int) -> None:
                 out[last, j] += b0 * w0 + b1 * w1 + b2 * w2 + b3 * w3
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _pairs(x: np.ndarray, columns: np.ndarray, out: np.ndarray, rows: int) -> None:
     """Put the inner products of token t of ``x`` and tokens up to t into ``out``; ``columns`` (width, C) are these."""
     for t in range(0, rows, 2):
@@ -127,7 +127,7 @@ def _pairs(x: np.ndarray, columns: np.ndarray, out: np.ndarray, rows: int) -> No
                 out[last, j] += b0 * c0 + b1 * c1 + b2 * c2 + b3 * c3
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _turn(x: np.ndarray, out: np.ndarray, rows: int) -> None:
     """Put the transpose of the first rows of ``x`` into ``out``."""
     for t in range(rows):
@@ -135,7 +135,7 @@ def _turn(x: np.ndarray, out: np.ndarray, rows: int) -> None:
             out[k, t] = x[t, k]
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _steps(
     theta: np.ndarray, inputs: np.ndarray, deltas: np.ndarray, root: np.ndarray, share: float, out: np.ndarray,
     rows: int,
@@ -150,7 +150,7 @@ def _steps(
         out[t] = share * theta[t] / (before * after)
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _weigh(
     products: np.ndarray, gates: np.ndarray, step: np.ndarray, ends: np.ndarray, work: np.ndarray, rows: int
 ) -> None:
@@ -181,7 +181,7 @@ def _weigh(
         carry[t] *= step[t]
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _read(
     x: np.ndarray, state: np.ndarray, weighed: np.ndarray, delta: np.ndarray, ends: np.ndarray, out: np.ndarray,
     rows: int,
@@ -214,7 +214,7 @@ def _read(
                 out[last, j] -= r0 * d0 + r1 * d1
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _write(
     state: np.ndarray, inputs: np.ndarray, delta: np.ndarray, ends: np.ndarray, work: np.ndarray, rows: int
 ) -> None:
@@ -235,7 +235,7 @@ def _write(
                 state[1, k, j] -= q0 * d0 + q1 * d1 + q2 * d2 + q3 * d3
 
 
-@njit(**MATH)
+@njit(forceinline=True, **MATH)
 def _norm(z: np.ndarray, t: int) -> tuple[float, float]:
     """Return mean and inverse deviation of a row."""
     width, mean, square = z.shape[1], ZERO, ZERO
