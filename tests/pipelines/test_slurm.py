@@ -116,7 +116,7 @@ def test_relatives_are_read_once_and_ranges_scored_by_many_jobs(tmp_path, projec
     output, _ = running.communicate(timeout=900)
     assert running.returncode == 0, output[-3000:]
     assert {job["JobState"] for job in completed(slurm)} == {"COMPLETED"}
-    words = ("--cores", 2, "--configfile", "my.yaml", *targets, "--config", "workers=1")
+    words = ("--cores", 2, *targets, "--configfile", "my.yaml", "--config", "workers=1")
     here = snakemake(tmp_path / "local", *words, path=Path(sys.executable).parent)
     assert here.returncode == 0, here.stderr[-3000:]
     local, cluster = contents(tmp_path / "local/out"), contents(tmp_path / "cluster/out")
@@ -125,6 +125,7 @@ def test_relatives_are_read_once_and_ranges_scored_by_many_jobs(tmp_path, projec
         for name in ("samples/one/variants.scored.vcf.gz", "samples/one/regions.scored.tsv"):
             found[name] = [line for line in found[name].splitlines() if b"command=" not in line]
         found["samples/one/embeddings.h5"].pop("@command")
+        found.pop("samples/one/variants.scored.vcf.gz.tbi")  # its offsets depend on the length of that command
     assert [name for name in local if local[name] != cluster[name]] == []
 
 
