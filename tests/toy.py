@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from titans_dna.model.config import BackboneConfig
+from titans_dna.recall import RecallForm
 
 CONFIG = BackboneConfig(
     width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
 )
+RECALL = RecallForm(words=("1" * 8,), sample_every=(1,), index_bits=12, places=4, accepted_hits=12, spacing_bases=16)
 
 
 @pytest.fixture(autouse=True)

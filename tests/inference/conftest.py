@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from toy import CONFIG, cache  # noqa: F401 - the cache is a fixture
+from toy import CONFIG, RECALL, cache  # noqa: F401 - the cache is a fixture
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import Fasta, open_fasta
@@ -84,3 +84,15 @@ def log_probabilities():
         return np.where(known, log_p[np.arange(len(ids)), np.where(known, ids.numpy(), 0)], np.nan)
 
     return read
+
+
+@pytest.fixture(scope="module")
+def recalling(make_model):
+    return make_model(recall=RECALL)
+
+
+@pytest.fixture(scope="module")
+def sequence(random_bases) -> bytes:
+    """With copies: one of 150 bases, one of 70."""
+    first = random_bases(150, 41)
+    return first + random_bases(100, 42) + b"NN" + first + random_bases(60, 43) + first[:70]

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from inference.test_score_variants import brute_force, many, plain
+from toy import RECALL
 
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
@@ -24,13 +25,12 @@ from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.model.backbone import Backbone
 from titans_dna.recall import RecallForm
 
-FORM = RecallForm(words=("1" * 8,), sample_every=(1,), index_bits=12, places=4, accepted_hits=12, spacing_bases=16)
 KINDS = {"mag": {}, "window": {"block": "window"}, "two words": {"recall": RecallForm(index_bits=12, places=4)}}
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def model(request, make_model):
-    return make_model(**{"recall": FORM, **KINDS[request.param]})
+    return make_model(**{"recall": RECALL, **KINDS[request.param]})
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from inference.test_windows import FORM, HORIZON
+from inference.test_windows import HORIZON
+from toy import RECALL
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
@@ -39,19 +40,8 @@ PLACES = (("a", 0, 200), ("b", 99, 300), ("a", 190, 260), ("a", 3, 9), ("b", 0, 
 
 
 @pytest.fixture(scope="module")
-def recalling(make_model):
-    return make_model(recall=FORM)
-
-
-@pytest.fixture(scope="module")
-def sequence(random_bases) -> bytes:
-    first = random_bases(150, 41)
-    return first + random_bases(100, 42) + b"NN" + first + random_bases(60, 43) + first[:70]
-
-
-@pytest.fixture(scope="module")
 def behind(recalling, sequence):
-    relatives = Relatives.empty(FORM)
+    relatives = Relatives.empty(RECALL)
     relatives.read("r", "r", [base_ids(sequence[20:] + b"ACGGT")], "")
     return recalling.behind(relatives)
 

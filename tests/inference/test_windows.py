@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from inference.test_score_variants import plain
+from toy import RECALL
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
@@ -15,13 +16,12 @@ from titans_dna.inference.score_variants import WindowedAlleles, score_strands
 from titans_dna.inference.windowed_regions import RELATIVES_KINDS, WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.jobs.variant_scores import ScoringOptions
-from titans_dna.recall import RecallForm, Relatives
+from titans_dna.recall import Relatives
 from titans_dna.tokenizers import KmerTokenizer, base_ids
 
-FORM = RecallForm(words=("1" * 8,), sample_every=(1,), index_bits=12, places=4, accepted_hits=12, spacing_bases=16)
 KINDS = {
-    "mag": {"recall": FORM}, "no copies": {}, "window": {"block": "window", "recall": FORM},
-    "mac": {"block": "mac", "segment_tokens": 16, "recall": FORM}, "resets": {"recall": FORM, "reset_tokens": 32},
+    "mag": {"recall": RECALL}, "no copies": {}, "window": {"block": "window", "recall": RECALL},
+    "mac": {"block": "mac", "segment_tokens": 16, "recall": RECALL}, "resets": {"recall": RECALL, "reset_tokens": 32},
 }  # fmt: skip
 HORIZON = 20
 
@@ -29,17 +29,6 @@ HORIZON = 20
 @pytest.fixture(scope="module", params=KINDS)
 def model(request, make_model):
     return make_model(**KINDS[request.param])
-
-
-@pytest.fixture(scope="module")
-def recalling(make_model):
-    return make_model(recall=FORM)
-
-
-@pytest.fixture(scope="module")
-def sequence(random_bases) -> bytes:
-    first = random_bases(150, 41)
-    return first + random_bases(100, 42) + b"NN" + first + random_bases(60, 43) + first[:70]
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +40,7 @@ def relative(sequence) -> bytes:
 
 @pytest.fixture(scope="module")
 def behind(recalling, relative):
-    relatives = Relatives.empty(FORM)
+    relatives = Relatives.empty(RECALL)
     relatives.read("r", "r", [base_ids(relative)], "")
     return recalling.behind(relatives)
 
@@ -176,7 +165,7 @@ def test_relatives_in_windows_and_what_they_save(behind, recalling, sequence, re
 def test_what_windows_cannot_do_is_refused(make_model, sequence, recalling):
     with pytest.raises(ConfigError, match="one token per base"):
         WindowedAlleles.of(make_model(KmerTokenizer(3)), sequence, alleles(sequence), horizon_bp=9, window_bp=64)
-    forgetting = make_model(recall=replace(FORM, horizon_bases=100))
+    forgetting = make_model(recall=replace(RECALL, horizon_bases=100))
     with pytest.raises(ConfigError, match="--context contig"):
         WindowedAlleles.of(forgetting, sequence, alleles(sequence), horizon_bp=9, window_bp=64)
     with pytest.raises(ConfigError, match="shuffles"):
