@@ -232,3 +232,66 @@ def test_contigs_of_a_fragmented_relative_are_not_thousands_of_genomes(folder, r
     assert "3 genomes would each have a vote, and 2 is the limit" in result.output
     assert not (tmp_path / "x.tdm").exists()
     assert run(*common, "--one-vote-per", "prefix").exit_code == 0
+
+
+def test_a_target_that_was_read_ahead_gives_the_same_files(folder, memory, run, tmp_path):
+    ahead = tmp_path / "t.tdm"
+    result = run("remember", "--target", "--fasta", folder / "target.fa", "--contig", "t1", "--output", ahead)
+    assert result.exit_code == 0, result.output
+    assert "both strands of 1 contigs, 1,200 bases" in result.output
+    told = run("info", ahead).output
+    assert "both strands of 1 contigs, 1,200 bases" in told
+    assert "t1, 1,200 bases, MD5" in told
+    window, genome = ("--context", "window:256"), ("--model", "default", "--fasta", folder / "target.fa")
+    jobs = {
+        "v.vcf": ("score-variants", *genome, "--vcf", folder / "v.vcf"),
+        "r.tsv": ("score-regions", *genome, "--region", "t1:301-900", "--region", "t2:1-100"),
+        "m.tsv": ("mutagenesis", *genome, "--all-snvs"),
+        "e.h5": ("embed", *genome, "--region", "t1:301-900"),
+    }
+    for kin in ((), ("--memory", memory)):
+        for name, job in jobs.items():
+            files = [tmp_path / f"{len(kin)}{which}-{name}" for which in ("plain", "ahead")]
+            for file, more in zip(files, ((), ("--memory", ahead)), strict=True):
+                result = run(*job, *window, *kin, *more, "--output", file)
+                assert result.exit_code == 0, result.output
+            if name == "e.h5":
+                one, other = (td.open_embeddings(file).to_pandas() for file in files)
+                assert one.equals(other)
+            else:
+                assert plain(files[0]) == plain(files[1])
+    model = td.load_model("default").remember(ahead)
+    found = model.score_regions("t1:301-900", folder / "target.fa", context="window:256")
+    row = rows_of(tmp_path / "0plain-r.tsv")[0]
+    assert float(row["bits_per_base"]) == pytest.approx(found["bits_per_base"][0], rel=1e-4)
+
+
+def test_a_target_that_was_read_ahead_is_refused_where_it_is_of_no_use(folder, memory, run, tmp_path):
+    ahead = tmp_path / "t.tdm"
+    make = ("remember", "--target", "--fasta", folder / "target.fa", "--output", ahead)
+    assert run(*make).exit_code == 0
+    score = (
+        "score-variants",
+        "--model",
+        "default",
+        "--vcf",
+        folder / "v.vcf",
+        "--memory",
+        ahead,
+        "-o",
+        tmp_path / "o.tsv",
+    )
+    genome = ("--fasta", folder / "target.fa")
+    for command, words in (
+        ((*score, *genome), "only a context of window:N has a use for it"),
+        ((*score, "--fasta", folder / "near.fa", "--context", "window:256"), "no contig is as long"),
+        ((*make, "--contig", "t9"), "t9 is in no FASTA"),
+        ((*make, "--one-vote-per", "contig"), "--one-vote-per changes nothing with --target"),
+        (("remember", "--target", "--output", ahead), "--fasta is missing"),
+        (("remember", *genome, "--contig", "t1", "--output", ahead), "--contig changes nothing without --target"),
+        (("remember", "--memory", ahead, "--fasta", folder / "near.fa", "--output", ahead), "not relatives"),
+    ):
+        result = run(*command)
+        assert result.exit_code != 0
+        assert words in " ".join(result.output.split()), result.output
+        assert not (tmp_path / "o.tsv").exists()

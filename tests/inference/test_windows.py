@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 
 import numpy as np
@@ -10,13 +11,16 @@ from inference.test_score_variants import plain
 from toy import RECALL
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
 from titans_dna.inference.score_variants import WindowedAlleles, score_strands
 from titans_dna.inference.windowed_regions import RELATIVES_KINDS, WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.jobs.variant_scores import ScoringOptions
-from titans_dna.recall import Relatives
+from titans_dna.loading.memory_file import open_memory, save_target
+from titans_dna.recall import Relatives, Target, TargetContig
+from titans_dna.recall.target import read_strand
 from titans_dna.tokenizers import KmerTokenizer, base_ids
 
 KINDS = {
@@ -99,6 +103,46 @@ def test_blocks_start_where_chunks_segments_and_resets_do(make_model, sequence):
     size = strand.block_tokens
     assert strand.blocks(np.array([0, size - 1, 5]), np.array([1, size + 1, 5])) == [0, 1]
     assert strand.blocks(np.array([], int), np.array([], int)) == []
+
+
+def read_ahead(sequence: bytes, tmp_path) -> Target:
+    """Both strands of the contig, as a file holds them, beside another contig of the same length."""
+    contigs = []
+    for name, bases in (("other", sequence[::-1]), ("c", sequence)):
+        strands = [read_strand(RECALL, base_ids(read)) for read in (bases, reverse_complement(bases))]
+        md5 = hashlib.md5(bases.upper()).hexdigest()
+        contigs.append(TargetContig(name=name, length_bp=len(bases), md5=md5, strands=(strands[0], strands[1])))
+    save_target(tmp_path / "t.tdm", Target(form=RECALL, contigs=contigs))
+    opened = open_memory(tmp_path / "t.tdm", whole=True)
+    assert isinstance(opened, Target)
+    return opened
+
+
+@pytest.mark.parametrize("kin", ["alone", "relatives", "a relative that ends as the contig begins"])
+def test_strands_that_were_read_ahead_give_the_same_scores_to_the_bit(recalling, sequence, relative, kin, tmp_path):
+    model = recalling
+    if kin != "alone":
+        relatives = Relatives.empty(RECALL)
+        ends = relative + sequence[:8]  # with one gap behind it the contig's first word follows too soon to be written
+        read = relative if kin == "relatives" else ends[(len(ends) + 2) % 64 :]
+        relatives.read("r", "r", [base_ids(read)], "")
+        model = recalling.behind(relatives)
+    ahead = model.scoring(read_ahead(sequence, tmp_path))
+    forward = WindowedStrand(ahead, sequence, reverse=False, window_bp=64)
+    forward.remember_to(10)
+    ready = forward._memory[0].end - forward._memory[1] > len(sequence)
+    assert ready == (kin != "a relative that ends as the contig begins")
+    for window_bp in (64, 200):
+        np.testing.assert_array_equal(in_windows(ahead, sequence, window_bp), in_windows(model, sequence, window_bp))
+        for one, other in zip(
+            regions_in_windows(ahead, sequence, window_bp, without=[(50, 90)]),
+            regions_in_windows(model, sequence, window_bp, without=[(50, 90)]), strict=True,
+        ):  # fmt: skip
+            assert one == other
+    changed = sequence[:-1] + b"A" if sequence[-1:] != b"A" else sequence[:-1] + b"C"
+    strand = WindowedStrand(ahead, changed, reverse=False, window_bp=64)
+    strand.remember_to(len(sequence))
+    assert strand._memory[0].writes  # another sequence of the same length was read anew
 
 
 REGIONS = [Interval("c", 0, 5), Interval("c", 60, 200), Interval("c", 240, 260), Interval("c", 470, 500)]

@@ -13,9 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.sequence.fasta import open_fasta
-from titans_dna.loading.memory_file import KEY, open_memory, save_memory
-from titans_dna.loading.relatives import RelativesChoice, read_relatives
-from titans_dna.recall import RecallForm, RecallState, Relatives, recall
+from titans_dna.loading.memory_file import KEY, open_memory, save_memory, save_target
+from titans_dna.loading.relatives import RelativesChoice, open_targets, read_relatives, read_target
+from titans_dna.recall import RecallForm, RecallState, Relatives, Target, recall
 from titans_dna.recall.vote import votes
 
 IDS = patchwork(20_000, 5)
@@ -154,3 +154,38 @@ def test_relatives_come_from_files_and_the_target_is_not_one_of_them(path, tmp_p
         read_relatives(RelativesChoice(memories=(path,)), RecallForm(places=4))
     with pytest.raises(ConfigError, match="in the memory already"):
         read_relatives(RelativesChoice(fastas=(first, first)), form)
+
+
+@pytest.fixture
+def target(tmp_path) -> Path:
+    genome = fasta(tmp_path / "target.fa", {"c1": IDS[:5000], "c2": IDS[5000:7000]})
+    save_target(tmp_path / "t.tdm", read_target([genome], RecallForm()))
+    return tmp_path / "t.tdm"
+
+
+def test_a_target_is_read_as_it_was_written_and_what_is_damaged_is_refused(target):
+    opened = open_memory(target, whole=True)
+    assert isinstance(opened, Target)
+    assert [(c.name, c.length_bp) for c in opened.contigs] == [("c1", 5000), ("c2", 2000)]
+    forward, reverse = opened.contigs[0].strands
+    np.testing.assert_array_equal(forward.ids(65, 5065), np.minimum(IDS[:5000], 4))
+    known = reverse.ids(65, 5065)
+    np.testing.assert_array_equal(np.where(known < 4, 3 - known, 4), np.minimum(IDS[:5000], 4)[::-1])
+    whole = target.read_bytes()
+    changes = {
+        "no contig": lambda about, arrays: about.update(contigs=[]),
+        "shorter than its contig": lambda about, arrays: about["contigs"][1].__setitem__(1, 9000),
+        "tape": lambda about, arrays: about["contigs"][0][3][1].update(tokens=640),
+        "damaged": lambda about, arrays: about["contigs"][0][3].pop(),
+        r"'0\+'": lambda about, arrays: (
+            [arrays.pop(name) for name in list(arrays) if name.startswith("0+")] and about.update(crc32={})
+        ),
+    }
+    for words, change in changes.items():
+        target.write_bytes(whole)
+        rewrite(target, change)
+        with pytest.raises(FormatError, match=words):
+            open_memory(target)
+    target.write_bytes(whole)
+    with pytest.raises(ConfigError, match="other settings"):
+        open_targets([target], RecallForm(places=3))

@@ -110,7 +110,7 @@ class Model:
         ----------
         genomes
             Path of a FASTA, GenBank or EMBL file, or of a memory file that ``titans-dna remember`` wrote; or a list of
-            them.
+            them. A file of ``remember --target`` makes contexts of ``window:N`` of its contigs start at once.
         target
             The genome that is to be scored, to make sure that no relative is the target itself.
         one_vote_per

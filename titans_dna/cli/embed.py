@@ -118,7 +118,7 @@ def embed(
         _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, (chosen, storage))
         return
     with open_genome(fasta, aliases, choice) as source:
-        model = read_before(model, source, kin)
+        model = read_before(model, source, kin, Context.parse(context))
         asked: Iterable[PlacedRegion] = iterate_regions(source, bed, regions)
         if window_bp:
             asked = tiled(asked, window_bp, stride_bp or window_bp)

@@ -14,7 +14,7 @@ from titans_dna.errors import FormatError
 if TYPE_CHECKING:
     from titans_dna.inference.gates import GateStatistics
     from titans_dna.inference.model import SequenceModel
-    from titans_dna.recall import RecallForm
+    from titans_dna.recall import RecallForm, Target
 
 _COUNTED = ("outcome", "predicted")  # columns whose values are counted
 _METADATA = {"rows": "rows of the job"}  # of a shard, beside the number of its own
@@ -55,8 +55,12 @@ def info(path: Path) -> None:
 
 def _memory(path: Path) -> None:
     from titans_dna.loading.memory_file import open_memory
+    from titans_dna.recall import Target
 
     found = open_memory(path, whole=True)
+    if isinstance(found, Target):
+        _target(path, found)
+        return
     genomes = found.genomes
     bases = dict.fromkeys(genomes, 0)
     for contig in found.contigs:
@@ -68,6 +72,19 @@ def _memory(path: Path) -> None:
             "checksum": f"{found.checksum}; all arrays are whole",
             "bytes a base": f"{path.stat().st_size / found.bases:.2f}",
             **{f"genome {number}": f"{name}, {bases[name]:,} bases" for number, name in enumerate(genomes, 1)},
+        }
+    )
+
+
+def _target(path: Path, found: Target) -> None:
+    bases = sum(contig.length_bp for contig in found.contigs)
+    _rows(
+        {
+            "memory of": f"what is to be scored, both strands of {len(found.contigs):,} contigs, {bases:,} bases",
+            "settings": _recall(found.form),
+            "checksum": "all arrays are whole",
+            "bytes a base": f"{path.stat().st_size / max(1, bases):.2f}",
+            **{f"contig {n}": f"{c.name}, {c.length_bp:,} bases, MD5 {c.md5}" for n, c in enumerate(found.contigs, 1)},
         }
     )
 

@@ -92,7 +92,7 @@ def mutagenesis(
     format_of(output, verb="mutagenesis --all-snvs" if all_snvs else "mutagenesis")
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) as source, progress_bar("mutating", 0) as advance:
-        model = read_before(model, source, kin)
+        model = read_before(model, source, kin, Context.parse(context))
         if all_snvs:
             chosen = [source.contigs.require(name) for name in contigs] or source.contigs.names
             report_names(source)

@@ -194,7 +194,7 @@ _RELATIVES = (
     ),
     click.option(
         "--memory", "memories", type=FILE, multiple=True,
-        help="Use the genomes that `remember` has read into this file. Repeatable.",
+        help="Use what `remember` has read into this file: relatives, or what is to be scored. Repeatable.",
     ),
     one_vote_per,
     click.option("--allow-self", is_flag=True, help="Leave out contigs of --relatives that are the target itself."),

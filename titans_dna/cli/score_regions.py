@@ -104,7 +104,7 @@ def score_regions(
     if copies and not shard.whole:
         raise ConfigError("--copies is not divided into shards; write it by itself, for all contigs at once")
     with open_genome(fasta, aliases, choice) as source:
-        model = read_before(model, source, kin)
+        model = read_before(model, source, kin, Context.parse(context))
         placed = place_regions(source, bed, regions)
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:

@@ -109,7 +109,7 @@ def score_variants(
         options.refuse_useless("columns", where="with --variant")
     how = {name: settings.pop(name) for name in ("resume", "shard", "workers")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
-    settings["context"] = Context.parse(str(settings["context"]))
+    settings["context"] = context = Context.parse(str(settings["context"]))
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     inputs = VariantInputs(
         variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns),
@@ -118,7 +118,7 @@ def score_variants(
     model = load_model(model_folder, device)
     with ExitStack() as stack:
         genome = stack.enter_context(open_genome(fasta, aliases))
-        model = read_before(model, genome, kin)
+        model = read_before(model, genome, kin, context)
         another = stack.enter_context(open_genome(Path(str(other)), aliases)) if other else None
         advance = stack.enter_context(progress_bar("scoring", 0))
         inputs = replace(inputs, other=another)

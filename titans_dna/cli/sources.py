@@ -16,11 +16,12 @@ from titans_dna.genome.interval import merge_intervals
 if TYPE_CHECKING:
     from titans_dna.cli.regions import PlacedRegion
     from titans_dna.inference.model import SequenceModel
+    from titans_dna.inference.windows import Context
     from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
     from titans_dna.io.sequence.consensus import SampleGenome
     from titans_dna.io.sequence.fasta import Fasta, Genome
     from titans_dna.model.config import BackboneConfig
-    from titans_dna.recall import Relatives
+    from titans_dna.recall import Relatives, Target
 
 _NAMES_SHOWN = 6
 _HG19_MITOCHONDRION = 16_571  # bases
@@ -141,10 +142,33 @@ def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: Read
         contig, told = interval.contig, interval.end
 
 
-def read_before(model: SequenceModel, genome: Genome | None, kin: dict[str, Any]) -> SequenceModel:
-    """Return the model as it reads behind the relatives of ``read_kin``, if any are named."""
+def read_before(
+    model: SequenceModel, genome: Genome | None, kin: dict[str, Any], context: Context | None = None
+) -> SequenceModel:
+    """Return the model as it reads behind the relatives of ``read_kin``, if any are named.
+
+    A memory of what is to be scored itself is only of use in windows, and refused in another ``context``.
+    """
+    from titans_dna.loading.memory_file import holds_target
+    from titans_dna.loading.relatives import open_targets
+
+    if any(map(holds_target, kin["memories"])) and context is not None and context.kind == "window":
+        target, others = open_targets(kin["memories"], model.backbone.config.require_recall(model.name))
+        assert target is not None
+        _require_any(target, genome)
+        model, kin = model.scoring(target), kin | {"memories": tuple(others)}
     found = read_kin(model.backbone.config, model.name, genome, kin)
     return model.behind(found) if found else model
+
+
+def _require_any(target: Target, genome: Genome | None) -> None:
+    """Refuse a memory of which no contig can be in the genome."""
+    lengths = set(genome.contigs.lengths.values()) if genome is not None else set()
+    if not any(contig.length_bp in lengths for contig in target.contigs):
+        raise ConfigError(
+            f"--memory holds {target.contigs[0].name} of {target.contigs[0].length_bp:,} bases, and no contig is as "
+            "long; make it again from the FASTA that is scored, or leave it out"
+        )
 
 
 def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict[str, Any]) -> Relatives | None:

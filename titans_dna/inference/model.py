@@ -12,7 +12,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
 from titans_dna.model.device import choose_device
-from titans_dna.recall import Relatives
+from titans_dna.recall import Relatives, Target
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, load_tokenizer
 
 
@@ -26,6 +26,7 @@ class SequenceModel:
     weights_sha256: str
 
     relatives: Relatives | None = None  # what was read before every stream
+    target: Target | None = None  # contigs whose copy memories stand ready for windows
 
     def behind(self, relatives: Relatives) -> SequenceModel:
         """Return the model as it reads with these relatives in its copy memory.
@@ -41,6 +42,21 @@ class SequenceModel:
                 "remember --model"
             )
         return replace(self, backbone=self.backbone.behind(relatives.memory), relatives=relatives)
+
+    def scoring(self, target: Target) -> SequenceModel:
+        """Return the model with contigs whose copy memories stand ready for windows.
+
+        Raises
+        ------
+        ConfigError
+            If it has no copy memory, or one of other settings.
+        """
+        if self.backbone.config.require_recall(self.name) != target.form:
+            raise ConfigError(
+                f"the memory of the target was made with other settings than those of {self.name}; make it again with "
+                "remember --model"
+            )
+        return replace(self, target=target)
 
     @property
     def device(self) -> torch.device:

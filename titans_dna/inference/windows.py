@@ -25,10 +25,9 @@ from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import inputs_before
 from titans_dna.model.state import StreamState
 from titans_dna.recall import CopyMemory, RecallLanes, RecallState
+from titans_dna.recall.target import append_strand
 
 Each = Callable[[Callable[[int], Any], Iterable[int]], Iterable[Any]]  # ``map``, or the same in several processes
-PIECE_TOKENS = 1 << 20  # that are added to a copy memory at once
-
 
 KINDS = ("contig", "region", "window")
 
@@ -116,14 +115,14 @@ class WindowedStrand:
 
     def __init__(self, model: SequenceModel, sequence: bytes, *, reverse: bool, window_bp: int) -> None:
         require_single_bases(model, "windows")
-        self.model = model
+        self.model, self._sequence = model, sequence
         self.strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
         config = model.backbone.config
         periods = [n for layout in config.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
         stride = math.lcm(*periods, config.segment_tokens if config.block == "mac" else 1)
         self.block_tokens = -(-window_bp // stride) * stride
-        self._memory: CopyMemory | None = None
-        self._other: CopyMemory | None = None  # the same without some stretches
+        self._memory: tuple[CopyMemory, int] | None = None  # and the position of the start token in it
+        self._other: tuple[CopyMemory, int] | None = None  # the same without some stretches
 
     def remember(self, tokens: int, *, without: Sequence[tuple[int, int]] = ()) -> None:
         """Fill the copy memory with the strand as far as readers before a token may recall.
@@ -148,7 +147,9 @@ class WindowedStrand:
                 f"{self.model.name} has a copy memory that forgets, which only the context of the contig suits; "
                 "use --context contig"
             )
-        self._memory = self._filled(self.strand.ids[:tokens])
+        before, target = self.model.backbone.read_before, self.model.target
+        ready = target.strand(self._sequence, reverse=self.strand.reverse, before=before) if target else None
+        self._memory = ready or self._filled(self.strand.ids[:tokens])
         if without:
             ids = self.strand.ids[:tokens].copy()
             for start, end in without:
@@ -160,16 +161,14 @@ class WindowedStrand:
         tokens = -(-base // self.block_tokens) * self.block_tokens
         self.remember(min(tokens, len(self.strand.ids)), without=without)
 
-    def _filled(self, ids: np.ndarray) -> CopyMemory:
-        """Return a copy memory that holds the relatives and then these tokens."""
+    def _filled(self, ids: np.ndarray) -> tuple[CopyMemory, int]:
+        """Return a copy memory that holds the relatives and then these tokens, and where these begin."""
         before, form = self.model.backbone.read_before, self.model.backbone.config.recall
         assert form is not None
         memory = CopyMemory(form) if before is None else before.fork(before.end)
-        self._first = memory.end
-        memory.append(np.array([self.model.bos], dtype=np.uint8))
-        for start in range(0, len(ids), PIECE_TOKENS):
-            memory.append(ids[start : start + PIECE_TOKENS].astype(np.uint8))
-        return memory
+        first = memory.end
+        append_strand(memory, ids)
+        return memory, first
 
     def blocks(self, starts: np.ndarray, ends: np.ndarray) -> list[int]:
         """Return the blocks that half-open stretches of the strand touch, rising."""
@@ -203,8 +202,10 @@ class WindowedStrand:
             words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
             recent = torch.from_numpy(words[None]).to(state.recent)
             state = replace(state, recent=recent, position_tokens=position)
-        memory = self._other if without and self._other is not None else self._memory
-        if memory is None:
+        held = self._other if without and self._other is not None else self._memory
+        if held is None:
             return position, state
-        reader = RecallState(memory=memory, position=self._first + position, floor=self._first if alone else 0)
+        memory, first = held
+        nothing_before = alone or self.model.backbone.read_before is None
+        reader = RecallState(memory=memory, position=first + position, floor=first if nothing_before else 0)
         return position, replace(state, recall=RecallLanes(streams=(reader,)))

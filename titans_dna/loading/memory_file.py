@@ -1,4 +1,6 @@
-"""Memory files (``.tdm``): a copy memory of relatives, written once, mapped into memory by whoever reads it.
+"""Memory files (``.tdm``): copy memories, written once, mapped into memory by whoever reads them.
+
+A file holds one memory of relatives, or two of every contig that is to be scored, one a strand.
 
 The file is a safetensors file (https://github.com/huggingface/safetensors): a header in JSON that says where each array
 lies, then the arrays. Its metadata hold the settings, the contigs and a CRC-32 of every array; they stand under one
@@ -19,8 +21,10 @@ from safetensors.numpy import save_file
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.io.disk.atomic import atomic_path
-from titans_dna.recall import CopyMemory, ReadContig, RecallForm, Relatives
+from titans_dna.recall import CopyMemory, ReadContig, RecallForm, Relatives, Target, TargetContig
+from titans_dna.recall.target import FIRST
 
+TARGET, STRANDS = "target", "+-"
 KEY, FORMAT = "titans_dna_memory", 1
 CHECKED_BYTES = 1 << 30  # a larger file is checked whole by `info` alone
 DTYPES = {"U32": np.uint32, "U64": np.uint64}
@@ -28,34 +32,58 @@ TUPLES = ("words", "sample_every")  # of a form; lists in JSON
 
 
 def save_memory(path: Path, relatives: Relatives) -> None:
-    """Write a memory; the file appears whole or not at all.
+    """Write a memory of relatives; the file appears whole or not at all.
 
     Raises
     ------
     OutputError
         If the place cannot be written.
     """
-    arrays = {name: np.ascontiguousarray(array) for name, array in relatives.memory.arrays().items()}
     about = {
-        "format": FORMAT,
         "form": asdict(relatives.memory.form),
-        "tokens": relatives.memory.end,
-        "entries": relatives.memory.entries,
+        **_sizes(relatives.memory),
         "ids_crc32": relatives.memory.checksum(relatives.memory.end),
         "contigs": [list(asdict(contig).values()) for contig in relatives.contigs],
-        "crc32": {name: _crc(array) for name, array in sorted(arrays.items())},
     }
+    _save(path, about, relatives.memory.arrays())
+
+
+def save_target(path: Path, target: Target) -> None:
+    """Write contigs that stand ready to be scored, both strands of each; the file appears whole or not at all.
+
+    Raises
+    ------
+    OutputError
+        If the place cannot be written.
+    """
+    arrays = {
+        f"{number}{sign}/{name}": array
+        for number, contig in enumerate(target.contigs)
+        for sign, strand in zip(STRANDS, contig.strands, strict=True)
+        for name, array in strand.arrays().items()
+    }
+    contigs = [[c.name, c.length_bp, c.md5, [_sizes(strand) for strand in c.strands]] for c in target.contigs]
+    _save(path, {"holds": TARGET, "form": asdict(target.form), "contigs": contigs}, arrays)
+
+
+def _save(path: Path, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    sums = {name: _crc(array) for name, array in sorted(arrays.items())}
     with atomic_path(path) as partial:
-        save_file(arrays, partial, metadata={KEY: json.dumps(about)})
+        save_file(arrays, partial, metadata={KEY: json.dumps({"format": FORMAT, **about, "crc32": sums})})
 
 
-def open_memory(path: Path, *, whole: bool = False) -> Relatives:
+def _sizes(memory: CopyMemory) -> dict[str, Any]:
+    return {"tokens": memory.end, "entries": memory.entries}
+
+
+def open_memory(path: Path, *, whole: bool = False) -> Relatives | Target:
     """Open a memory; its arrays stay on the disk and are read as they are needed, by any number of processes.
 
     Parameters
     ----------
     path
-        File of ``save_memory``.
+        File of ``save_memory`` or ``save_target``.
     whole
         Whether to compare the checksums of all arrays also of a file of more than a gigabyte.
 
@@ -83,7 +111,9 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives:
                     raise ValueError(f"the checksum of {name} differs")
         values: dict[str, Any] = {n: tuple(v) if n in TUPLES else v for n, v in about["form"].items()}
         form = RecallForm(**values)
-        memory = CopyMemory.of_arrays(form, int(about["tokens"]), about["entries"], arrays, int(about["ids_crc32"]))
+        if about.get("holds") == TARGET:
+            return Target(form=form, contigs=_target_contigs(about["contigs"], form, arrays))
+        memory = _memory(form, about, arrays, checksum=int(about["ids_crc32"]))
         return Relatives(memory=memory, contigs=_contigs(about["contigs"], memory.end))
     except SafetensorError as error:
         raise FormatError(
@@ -93,6 +123,38 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, ConfigError) as error:
         raise FormatError(f"is damaged ({error}). Make it again with titans-dna remember.", path=path) from None
+
+
+def holds_target(path: Path) -> bool:
+    """Tell whether a memory file holds contigs that are to be scored, not relatives; False also if it is damaged."""
+    try:
+        with safe_open(path, "np") as file:
+            about = json.loads((file.metadata() or {}).get(KEY, "{}"))
+        return isinstance(about, dict) and about.get("holds") == TARGET
+    except (SafetensorError, OSError, ValueError, RecursionError):
+        return False
+
+
+def _memory(form: RecallForm, sizes: dict[str, Any], arrays: dict[str, np.ndarray], checksum: int = 0) -> CopyMemory:
+    return CopyMemory.of_arrays(form, int(sizes["tokens"]), sizes["entries"], arrays, checksum)
+
+
+def _target_contigs(rows: list[list[Any]], form: RecallForm, arrays: dict[str, np.ndarray]) -> list[TargetContig]:
+    by_strand: dict[str, dict[str, np.ndarray]] = {}
+    for key, array in arrays.items():
+        strand, _, name = key.partition("/")
+        by_strand.setdefault(strand, {})[name] = array
+    found = []
+    for number, (name, length, md5, sizes) in enumerate(rows):
+        forward, reverse = (
+            _memory(form, size, by_strand[f"{number}{sign}"]) for sign, size in zip(STRANDS, sizes, strict=True)
+        )
+        if min(forward.end, reverse.end) < FIRST + 1 + int(length):
+            raise ValueError("a strand is shorter than its contig")
+        found.append(TargetContig(name=str(name), length_bp=int(length), md5=str(md5), strands=(forward, reverse)))
+    if not found:
+        raise ValueError("it holds no contig")
+    return found
 
 
 def _mapped(path: Path) -> dict[str, np.ndarray]:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
-from titans_dna.loading.memory_file import open_memory
-from titans_dna.recall import RecallForm, Relatives
+from titans_dna.loading.memory_file import holds_target, open_memory
+from titans_dna.recall import RecallForm, Relatives, Target, TargetContig
+from titans_dna.recall.target import read_strand
 from titans_dna.tokenizers import NucleotideTokenizer
 
 MOST_GENOMES = 4096  # each is followed at every base, and its vote takes four bytes there
@@ -83,6 +85,10 @@ def read_relatives(
     found, left_out = Relatives.empty(form), []
     for path in choice.memories:
         opened = open_memory(path)
+        if isinstance(opened, Target):
+            raise ConfigError(
+                f"{path}: holds what is to be scored, not relatives; only a context of window:N has a use for it"
+            )
         if opened.memory.form != form:
             raise ConfigError(
                 f"{path}: was made with other settings of the copy memory than the model's; make it again with "
@@ -114,6 +120,80 @@ def read_relatives(
             "Use --one-vote-per file or prefix"
         )
     return found, left_out
+
+
+def read_target(
+    fastas: Iterable[Path],
+    form: RecallForm,
+    names: Collection[str] = (),
+    *,
+    advance: Callable[[int], None] = lambda bases: None,
+) -> Target:
+    """Read both strands of contigs that are to be scored.
+
+    Parameters
+    ----------
+    fastas
+        The files.
+    form
+        Settings of the memory.
+    names
+        Contigs that are read; all if none is named.
+    advance
+        Called with the number of bases read since the last call, of both strands.
+
+    Raises
+    ------
+    ConfigError
+        If the form has a horizon, or a contig that is named is in no file.
+    FormatError, InputMissing
+        If a file cannot be used.
+    """
+    if form.horizon_bases:
+        raise ConfigError("the model's copy memory forgets, so it cannot be read ahead; use a model that keeps all")
+    tokenizer, found, missing = NucleotideTokenizer(), Target(form=form), set(names)
+    for path in fastas:
+        with open_fasta(path) as fasta:
+            for name, length in fasta.contigs.lengths.items():
+                if names and name not in names:
+                    continue
+                missing.discard(name)
+                sequence, strands = fasta.sequence(name), []
+                for read in (sequence, reverse_complement(sequence)):
+                    strands.append(read_strand(form, tokenizer.encode(read)))
+                    advance(length)
+                contig = TargetContig(
+                    name=name, length_bp=length, md5=fasta.md5(name), strands=(strands[0], strands[1])
+                )
+                found.contigs.append(contig)
+    if missing:
+        raise ConfigError(f"{', '.join(sorted(missing))} is in no FASTA that was given; check the names of the contigs")
+    return found
+
+
+def open_targets(paths: Sequence[Path], form: RecallForm) -> tuple[Target | None, list[Path]]:
+    """Return what of these memory files is to be scored, None if nothing is; and the files of relatives.
+
+    Raises
+    ------
+    ConfigError
+        If a memory was made with other settings.
+    FormatError, InputMissing
+        If a file cannot be used.
+    """
+    found, others = Target(form=form), []
+    for path in paths:
+        opened = open_memory(path) if holds_target(path) else None
+        if not isinstance(opened, Target):
+            others.append(path)
+            continue
+        if opened.form != form:
+            raise ConfigError(
+                f"{path}: was made with other settings of the copy memory than the model's; make it again with "
+                "remember --model"
+            )
+        found.contigs.extend(opened.contigs)
+    return (found if found.contigs else None), others
 
 
 def _joined(first: Relatives, second: Relatives) -> Relatives:

@@ -6,7 +6,9 @@ from titans_dna.recall.form import RecallForm
 from titans_dna.recall.lanes import RecallLanes
 from titans_dna.recall.memory import CopyMemory, Found, RecallState, recall
 from titans_dna.recall.relatives import ReadContig, Relatives
+from titans_dna.recall.target import Target, TargetContig
 
 __all__ = [
-    "CopyMemory", "Found", "ReadContig", "RecallForm", "RecallLanes", "RecallState", "Relatives", "recall",
+    "CopyMemory", "Found", "ReadContig", "RecallForm", "RecallLanes", "RecallState", "Relatives", "Target",
+    "TargetContig", "recall",
 ]  # fmt: skip

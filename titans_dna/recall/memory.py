@@ -11,6 +11,7 @@ holds there (a haplotype) goes on in a memory of its own that lies over the firs
 
 from __future__ import annotations
 
+import copy
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -206,7 +207,9 @@ class CopyMemory:
             self._write_words(self.end // CHUNK * CHUNK)
 
     def _put(self, ids: np.ndarray) -> None:
-        assert self.writes or not len(ids), "a memory of a file is read only; fork it"
+        if not len(ids):
+            return
+        assert self.writes, "a memory of a file is read only; fork it"
         if self.end + len(ids) > MOST_TOKENS:
             raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
         self._reserve(len(ids))
@@ -252,6 +255,22 @@ class CopyMemory:
                 self.form.sample_every[kind], self.form.spacing_bases,
             )  # fmt: skip
         self.written = end
+
+    def laid_over(self, parent: CopyMemory) -> CopyMemory:
+        """Return this memory of a file, which began with a chunk of gaps, as it goes on from the end of another.
+
+        Parameters
+        ----------
+        parent
+            Ends at a chunk border, and itself lies over none or one.
+        """
+        over = copy.copy(self)
+        over.parent, over.seam, over.base = parent, parent.end, parent.end - CHUNK
+        over.end = over.written = over.base + self.end - self.base
+        # The own tape holds the end of the parent's too, where words are read that reach back over the seam.
+        over._tape, over._gaps, over._summed = self._tape.copy(), self._gaps.copy(), (0, 0)
+        _loops().put_tokens(over._tape, over._gaps, 0, parent.ids(over.base, over.seam))
+        return over
 
     def fork(self, position: int) -> CopyMemory:
         """Return a memory that goes on from a position with ids of its own; this one stays as it is."""
