@@ -164,7 +164,10 @@ def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
 
 def inputs_before(ids: np.ndarray, bos: int, position: int) -> np.ndarray:
     """Return all inputs before a position, uint8: a state from a file needs them for its copy memory."""
-    return np.concatenate([[bos], ids[: position - 1]]).astype(np.uint8) if position else ids[:0].astype(np.uint8)
+    if not position:
+        return ids[:0].astype(np.uint8)
+    # Of a chromosome: made without a copy in 64 bits on the way.
+    return np.concatenate([np.array([bos], np.uint8), ids[: position - 1].astype(np.uint8, copy=False)])
 
 
 def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:

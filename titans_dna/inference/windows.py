@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.checksum import letters_md5
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import inputs_before
+from titans_dna.inference.streaming import read_inputs
 from titans_dna.model.state import StreamState
 from titans_dna.recall import CopyMemory, RecallLanes, RecallState
 from titans_dna.recall.target import append_strand
@@ -147,9 +148,7 @@ class WindowedStrand:
                 f"{self.model.name} has a copy memory that forgets, which only the context of the contig suits; "
                 "use --context contig"
             )
-        before, target = self.model.backbone.read_before, self.model.target
-        ready = target.strand(self._sequence, reverse=self.strand.reverse, before=before) if target else None
-        self._memory = ready or self._filled(self.strand.ids[:tokens])
+        self._memory = self._read_ahead() or self._filled(self.strand.ids[:tokens])
         if without:
             ids = self.strand.ids[:tokens].copy()
             for start, end in without:
@@ -160,6 +159,15 @@ class WindowedStrand:
         """Fill the copy memory as far as the block in which the base before this one lies."""
         tokens = -(-base // self.block_tokens) * self.block_tokens
         self.remember(min(tokens, len(self.strand.ids)), without=without)
+
+    def _read_ahead(self) -> tuple[CopyMemory, int] | None:
+        """Return the copy memory of the whole strand if it stands ready, and the position of the start token in it."""
+        target = self.model.target
+        if target is None or all(contig.length_bp != len(self._sequence) for contig in target.contigs):
+            return None
+        return target.strand(
+            letters_md5(self._sequence), reverse=self.strand.reverse, before=self.model.backbone.read_before
+        )
 
     def _filled(self, ids: np.ndarray) -> tuple[CopyMemory, int]:
         """Return a copy memory that holds the relatives and then these tokens, and where these begin."""
@@ -199,7 +207,7 @@ class WindowedStrand:
         if position:
             # Words that reach back over the beginning are known; only the memories of the network are new.
             reach = state.recent.shape[1]
-            words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
+            words = read_inputs(self.strand.ids, self.model.bos, position - reach, position)
             recent = torch.from_numpy(words[None]).to(state.recent)
             state = replace(state, recent=recent, position_tokens=position)
         held = self._other if without and self._other is not None else self._memory

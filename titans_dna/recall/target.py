@@ -9,7 +9,6 @@ seen. The gaps in front make room for the end of a tape of relatives, over which
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -61,27 +60,21 @@ class Target:
 
     form: RecallForm
     contigs: list[TargetContig] = field(default_factory=list)
-    _asked: tuple[bytes, str] = (b"", "")  # the sequence whose MD5 was last computed, and that
 
-    def strand(self, sequence: bytes, *, reverse: bool, before: CopyMemory | None) -> tuple[CopyMemory, int] | None:
+    def strand(self, md5: str, *, reverse: bool, before: CopyMemory | None) -> tuple[CopyMemory, int] | None:
         """Return the memory of a contig's strand, and the position of its start token; None if it was not read ahead.
 
         Parameters
         ----------
-        sequence
-            The whole contig, forward. It is known by its length and the MD5 of its letters.
+        md5
+            Of the contig's letters.
         reverse
             Whether the reverse complement is read.
         before
             What was read before the strand.
         """
-        alike = [contig for contig in self.contigs if contig.length_bp == len(sequence)]
-        if not alike:
-            return None
-        if self._asked[0] is not sequence:
-            self._asked = sequence, hashlib.md5(sequence.upper(), usedforsecurity=False).hexdigest()
-        for contig in alike:
-            if contig.md5 == self._asked[1]:
+        for contig in self.contigs:
+            if contig.md5 == md5:
                 memory = contig.strands[reverse]
                 if before is None:
                     return memory, FIRST

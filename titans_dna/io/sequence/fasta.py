@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import codecs
 import gzip
-import hashlib
 import logging
 import os
 import zlib
@@ -30,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 
 from titans_dna.errors import FormatError, IndexStale, InputMissing
+from titans_dna.genome.checksum import letters_md5
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
@@ -66,6 +66,7 @@ class Genome(Closing):
     def __init__(self, path: Path, contigs: ContigTable) -> None:
         self.path, self.contigs = path, contigs
         self._md5: dict[str, str] = {}
+        self._last: tuple[str, bytes] = ("", b"")  # the contig that was last read whole, which is often asked for again
 
     @abstractmethod
     def fetch(self, contig: str, start: int, end: int) -> bytes:
@@ -84,13 +85,17 @@ class Genome(Closing):
 
     def sequence(self, contig: str) -> bytes:
         """Read a whole contig."""
-        return self.fetch(contig, 0, self.contigs.lengths[self.contigs.require(contig)])
+        name = self.contigs.require(contig)
+        if name != self._last[0]:
+            self._last = ("", b"")  # let go first, so that no two contigs are held at once
+            self._last = name, self.fetch(name, 0, self.contigs.lengths[name])
+        return self._last[1]
 
     def md5(self, contig: str) -> str:
         """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
         name = self.contigs.require(contig)
         if name not in self._md5:
-            self._md5[name] = hashlib.md5(self.sequence(name).upper(), usedforsecurity=False).hexdigest()
+            self._md5[name] = letters_md5(self.sequence(name))
         return self._md5[name]
 
 
@@ -113,6 +118,7 @@ class Fasta(Genome):
 
     def close(self) -> None:
         """Close the file; arrays and bytes that were returned stay valid."""
+        self._last = ("", b"")
         self._source.close()
 
     def fetch(self, contig: str, start: int, end: int) -> bytes:
