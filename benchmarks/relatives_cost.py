@@ -75,6 +75,14 @@ def measure(folder: Path, options: argparse.Namespace) -> list[list[Any]]:
     one = (*common, "--variant", f"c0:{middle}:A:G", "--context", WINDOW, "--workers", 1)
     add(f"one variant in the middle of {options.contig_megabases:g} Mb", *one, "-o", folder / "one.tsv")
     add("the same again: the FASTA is indexed", *one, "-o", folder / "one.tsv")
+    ahead = folder / "ahead.tdm"
+    add(f"remember --target {options.contig_megabases:g} Mb", "remember", "--target", "--fasta", contig, "-o", ahead)
+    rows[-1][4] = f"both strands: {ahead.stat().st_size / options.contig_megabases / 1e6:.2f} bytes a base"
+    for _ in range(2):
+        add("one variant with the chromosome read ahead", *one, "--memory", ahead, "-o", folder / "one.tsv")
+    add("the smallest job: one variant on 1 kb", "score-variants", "--model", "default", "--fasta",
+        make_fasta(folder / "tiny.fa", 0.001, seed=4), "--on-mismatch", "force", "--variant", "c0:500:A:G",
+        "--context", WINDOW, "--workers", 1, "-o", folder / "one.tsv")  # fmt: skip
     short = make_fasta(folder / "short.fa", 1.0, seed=3)
     vcf = folder / "many.vcf"
     lines = [f"c0\t{at}\t.\tN\tG\t.\t.\t." for at in range(1000, 1_000_000, 4000)]

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from titans_dna.errors import FormatError
-from titans_dna.jobs.shards import merge_order, read_ranges, shard_of_records, write_ranges
+from titans_dna.jobs.shards import (
+    describe_track_shard,
+    merge_order,
+    read_ranges,
+    shard_of_records,
+    stretches_of,
+    write_ranges,
+)
 
 
 def test_contigs_stay_whole_where_they_can():
@@ -63,3 +70,20 @@ def test_ranges_go_there_and_back():
 def test_what_is_no_whole_is_refused(texts, shards, message):
     with pytest.raises(FormatError, match=message):
         merge_order(texts, shards)
+
+
+def test_stretches_of_tracks_go_there_and_back():
+    lengths = {"a": 10, "empty": 0, "b": 5, "c": 4}
+    held = [[("a", 0, 4), ("b", 0, 5), ("a", 4, 6)], [("c", 0, 4), ("a", 6, 10)], []]
+    told = [describe_track_shard(lengths, spans) for spans in held]
+    assert told[0]["rows"] == "19:0-6,10-15"
+    order = merge_order([each["rows"] for each in told], ["1/3", "2/3", "3/3"])
+    assert stretches_of(order, lengths) == {
+        "a": [(0, 0, 6), (1, 6, 10)], "empty": [], "b": [(0, 0, 5)], "c": [(1, 0, 4)],
+    }  # fmt: skip
+    whole = describe_track_shard(lengths, [("a", 0, 10), ("b", 0, 5), ("c", 0, 4)])
+    assert stretches_of(merge_order([whole["rows"]], ["1/1"]), lengths) == {
+        "a": [(0, 0, 10)], "empty": [], "b": [(0, 0, 5)], "c": [(0, 0, 4)],
+    }  # fmt: skip
+    with pytest.raises(FormatError, match="not the bases of their contigs"):
+        stretches_of(order, {"a": 10})

@@ -21,6 +21,7 @@ from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.io.embeddings.merge import merge_embeddings
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.scores import open_scores
+from titans_dna.io.tables.track_set_reader import open_track_shard
 from titans_dna.jobs import groups, windowed_alleles
 from titans_dna.jobs import mutagenesis as mutagenesis_job
 from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
@@ -28,6 +29,7 @@ from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks
 from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
 from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
+from titans_dna.jobs.shards import read_ranges
 from titans_dna.jobs.variant_scores import ScoringOptions
 from titans_dna.jobs.variants import VariantInputs, score_variant_file
 from titans_dna.recall import Relatives
@@ -187,6 +189,35 @@ def test_tracks_do_not_depend_on_groups_and_shards(behind, genome, tmp_path, mon
     bases = [row for row in open_scores(tmp_path / "whole.tsv") if row["contig"] == "a"]
     told_of = [row["start"] for row in bases if np.isfinite(row["log_likelihood"])]
     assert told_of == [at for at, base in enumerate(genome.sequence("a")) if base in b"ACGT"]
+
+
+@pytest.mark.parametrize("window_bp", [64, 50])  # the second is no multiple of what a block is rounded up to
+@pytest.mark.parametrize("ending", ["tsv", "h5", "bw"])
+def test_tracks_are_divided_by_ranges_of_a_contig(behind, genome, tmp_path, ending, window_bp):
+    context = Context.parse(f"window:{window_bp}")
+
+    def scored(name: str, **how) -> None:
+        track = tmp_path / f"{name}.{ending}"
+        outputs = {"surprise": track} if ending == "bw" else {"tracks": track}
+        score_region_file(
+            behind, genome, placed(genome), RegionOutputs(table=tmp_path / f"{name}.out.tsv", **outputs),
+            reading=RegionReading(context=context), **how,
+        )  # fmt: skip
+
+    scored("whole")
+    for index in range(1, 6):
+        scored(str(index), shard=Shard(index, 5))
+    shards = [tmp_path / f"{index}.{ending}" for index in range(1, 6)]
+    spans = [read_ranges(open_track_shard(path).metadata["rows"])[1] for path in shards]
+    assert sum(map(bool, spans)) > len(genome.contigs.names)  # contigs are divided
+    assert merge_tracks(shards[::-1], tmp_path / f"merged.{ending}") == 2
+    if ending == "tsv":
+        assert told(tmp_path / "merged.tsv") == told(tmp_path / "whole.tsv")
+    one, other = (list(open_scores(tmp_path / f"{name}.{ending}")) for name in ("whole", "merged"))
+    assert len(one) > 500
+    assert [row["contig"] for row in one] == [row["contig"] for row in other]
+    numbers = ([list(row.values())[1:] for row in rows] for rows in (one, other))  # a bigWig's column has its name
+    np.testing.assert_array_equal(*numbers)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "last", "center", "bins:3", "none"])

@@ -74,10 +74,9 @@ def score_regions(
 
     A region is read with the memory of all that stands before it on its contig, on the forward strand whatever its own
     strand is; the column strand is that of the input. Contigs are streamed once, at constant memory use. Without --bed
-    and --region every contig is one region. --shard divides whole contigs, or with another context ranges of them if no
-    tracks are written; the tracks of a shard hold its own contigs. With --reads a sample's own genome takes the
-    reference's place, or every read becomes a row of its own, read from a fresh memory; start and end are those of its
-    alignment.
+    and --region every contig is one region. --shard divides whole contigs, or with another context ranges of them; the
+    tracks of a shard hold its own bases. With --reads a sample's own genome takes the reference's place, or every read
+    becomes a row of its own, read from a fresh memory; start and end are those of its alignment.
 
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv

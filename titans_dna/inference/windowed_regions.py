@@ -79,21 +79,21 @@ class WindowedRegions:
         """
         sums, blocks = RegionSums(regions, self.others), self.blocks(regions, *span)
         for block, values in zip(blocks, each(self.read, blocks), strict=True):
-            self._add(sums, block, values)
+            self._add(sums, block, values, span)
             progress(values.shape[1])
         if "relatives" in self.tracks:
-            votes = range(-(-span[0] // BLOCK), -(-span[1] // BLOCK))
+            votes = range(span[0] // BLOCK, -(-span[1] // BLOCK))
             for block, values in zip(votes, each(self._vote, votes), strict=True):
-                bases = slice(block * BLOCK, block * BLOCK + values.shape[1])
-                self.tracks["relatives"][bases], self.tracks["relatives_with_base"][bases] = values
+                for kind, track in zip(("relatives", "relatives_with_base"), values, strict=True):
+                    _fill(self.tracks[kind], block * BLOCK, track, span)
         flush(*self.tracks.values())
         return sums.scores()
 
     def blocks(self, regions: Sequence[Interval], start: int, end: int) -> list[int]:
-        """Return the blocks that regions touch and, for tracks, those that begin from base ``start`` to ``end``."""
+        """Return the blocks that regions touch and, for tracks, those that reach into bases ``start`` to ``end``."""
         starts, ends = np.array([r.start for r in regions], int), np.array([r.end for r in regions], int)
         size = self.strand.block_tokens
-        own = range(-(-start // size), -(-min(end, len(self.sequence)) // size)) if self.tracks else ()
+        own = range(start // size, -(-min(end, len(self.sequence)) // size)) if self.tracks else ()
         return sorted({*self.strand.blocks(starts, ends), *own})
 
     def read(self, block: int) -> np.ndarray:
@@ -123,9 +123,9 @@ class WindowedRegions:
                 fill_tracks(found, here, trace.take() if trace else {})
         return np.stack([found[kind][start - first :] for kind in kinds])
 
-    def _add(self, sums: RegionSums, block: int, values: np.ndarray) -> None:
+    def _add(self, sums: RegionSums, block: int, values: np.ndarray, span: tuple[int, int]) -> None:
         """Add what ``read`` returned for a block to the sums of regions and to the tracks; in the order of blocks."""
-        start, end = self.strand.span(block)
+        start, _ = self.strand.span(block)
         by_kind = dict(zip(self.kinds, values, strict=False))
         others = dict(zip(self.others, values[len(self.kinds) :], strict=True))
         log_p, entropy, surprise = (by_kind[kind] for kind in PLAIN_KINDS)
@@ -135,7 +135,7 @@ class WindowedRegions:
             by_kind["bits_saved"] = (log_p - others[OTHERS[0]]) / math.log(2)
         for kind, track in self.tracks.items():
             if kind in by_kind:
-                track[start:end] = by_kind[kind]
+                _fill(track, start, by_kind[kind], span)
 
     def _vote(self, block: int) -> np.ndarray:
         """Return how many relatives follow at the bases of a block of votes, and how many have the base; (2, bases)."""
@@ -144,6 +144,13 @@ class WindowedRegions:
         bases = base_ids(self.sequence[block * BLOCK : block * BLOCK + len(said)])
         followed = said != NONE
         return np.stack([followed.sum(1), (followed & (said == bases[:, None])).sum(1)]).astype(np.float32)
+
+
+def _fill(track: np.ndarray, start: int, values: np.ndarray, span: tuple[int, int]) -> None:
+    """Write the values of the bases from ``start`` on into a track, as far as they lie in a span."""
+    first, last = max(start, span[0]), min(start + len(values), span[1])
+    if first < last:
+        track[first:last] = values[first - start : last - start]
 
 
 def other_bits(model: SequenceModel, without: bool) -> tuple[str, ...]:

@@ -110,21 +110,7 @@ def _ranges(
         )
 
 
-def of_shard(groups: Sequence[Group], shard: Shard, *, by_contig: bool = False) -> list[int]:
-    """Return the numbers of the groups that a shard reads.
-
-    Parameters
-    ----------
-    groups
-        All groups of the job.
-    shard
-        Which part of the job.
-    by_contig
-        Whether all groups of a contig must be in one shard, as for tracks.
-    """
-    costs: dict[object, float] = {}
-    keys = [group.contig if by_contig else number for number, group in enumerate(groups)]
-    for key, group in zip(keys, groups, strict=True):
-        costs[key] = costs.get(key, 0.0) + group.cost_bp
-    part = dict(zip(costs, assign(list(costs.values()), shard.count), strict=True))
-    return [number for number, key in enumerate(keys) if part[key] == shard.index]
+def of_shard(groups: Sequence[Group], shard: Shard) -> list[int]:
+    """Return the numbers of the groups that a shard reads, of all groups of the job."""
+    parts = assign([float(group.cost_bp) for group in groups], shard.count)
+    return [number for number, part in enumerate(parts) if part == shard.index]

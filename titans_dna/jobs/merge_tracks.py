@@ -1,14 +1,13 @@
 """Merges shards of tracks into the tracks that a run without shards would have written.
 
-Each shard holds whole contigs. As for tables of scores, shards that were made differently are refused, and so is a
-missing shard.
+A shard holds whole contigs, or stretches of them. As for tables of scores, shards that were made differently are
+refused, and so is a missing shard.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -19,15 +18,17 @@ from titans_dna.io.disk.mapped import new_array
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.snv_table import SnvTableWriter, read_contigs
+from titans_dna.io.tables.snv_table import SnvTableWriter, read_lines
 from titans_dna.io.tables.track_set import write_tracks
 from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
+from titans_dna.jobs.shards import stretches_of
 
 _OWN = ("contigs", "tracks")  # keys of the metadata that only shards have
 
 Row = TypeVar("Row")
+Source = Mapping[str, Sequence[tuple[int, int, int]]]  # of each contig, the stretches: number of the shard, start, end
 
 
 def merge_tracks(paths: Sequence[Path], output: Path) -> int:
@@ -49,15 +50,17 @@ def merge_tracks(paths: Sequence[Path], output: Path) -> int:
     """
     shards = [open_track_shard(path) for path in paths]
     _check_formats(shards, output)
-    order = check_shards(paths, [shard.metadata for shard in shards])
-    # Every shard names all contigs of the run, and its "rows" are numbers of contigs in this list.
-    names = iter(shards[0].lengths)
-    source = {next(names): shards[place] for place, count in order for _ in range(count)}
+    order, lengths = check_shards(paths, [shard.metadata for shard in shards]), shards[0].lengths
+    try:
+        source = stretches_of(order, lengths)
+    except FormatError as error:
+        raise FormatError(f"{error.what}.", path=paths[0]) from None
     if shards[0].format.holds == "all-SNVs":
-        contigs = {shard.path: _Ahead(read_contigs(shard.path)) for shard in shards}
+        lines = [_Ahead(read_lines(shard.path), _place_of_line) for shard in shards]
         with SnvTableWriter(output, _whole(shards[0])) as table:
-            for contig, shard in source.items():
-                table.copy(contigs[shard.path].take(contig), shard.lengths[contig])
+            for contig, stretches in source.items():
+                for shard, _, end in stretches:
+                    table.copy(lines[shard].take(contig, end), lengths[contig])
     elif shards[0].format.name in ("TSV", "Parquet"):
         _copy_rows(shards, source, output)
     else:
@@ -77,19 +80,30 @@ def _check_formats(shards: Sequence[TrackShard], output: Path) -> None:
         raise OutputError(what, path=output)
 
 
+def _place_of_line(line: bytes) -> tuple[str, int]:
+    contig, position, _ = line.split(b"\t", 2)
+    return contig.decode(), int(position) - 1
+
+
+def _place_of_row(row: dict[str, Any]) -> tuple[str, int]:
+    return str(row["contig"]), int(row["start"])
+
+
 class _Ahead(Generic[Row]):
-    """Gives the rows of one contig after the other, in the order of a file in which some contigs may have no rows."""
+    """Gives the rows of one stretch after the other, in the order of a file; some stretches may have none."""
 
-    def __init__(self, contigs: Iterator[tuple[str, Iterator[Row]]]) -> None:
-        self._contigs = contigs
-        self._next = next(contigs, None)
+    def __init__(self, rows: Iterable[Row], place: Callable[[Row], tuple[str, int]]) -> None:
+        self._rows, self._place = iter(rows), place
+        self._next = next(self._rows, None)
 
-    def take(self, contig: str) -> Iterator[Row]:
-        """Yield the rows of a contig; there are none if the file goes on with another contig."""
-        if self._next is None or self._next[0] != contig:
-            return
-        yield from self._next[1]
-        self._next = next(self._contigs, None)
+    def take(self, contig: str, end: int) -> Iterator[Row]:
+        """Yield the rows of a contig before a base; there are none if the file goes on with another contig."""
+        while self._next is not None:
+            found, start = self._place(self._next)
+            if found != contig or start >= end:
+                return
+            yield self._next
+            self._next = next(self._rows, None)
 
 
 def _whole(shard: TrackShard) -> dict[str, str]:
@@ -97,28 +111,30 @@ def _whole(shard: TrackShard) -> dict[str, str]:
     return {**kept, "command": command_line()}
 
 
-def _copy_rows(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
+def _copy_rows(shards: Sequence[TrackShard], source: Source, output: Path) -> None:
     """Copy the rows contig by contig, reading every shard once."""
     columns = [Column("contig", "text"), Column("start", "integer")]
     columns += [Column(kind, "score") for kind in shards[0].kinds]
-    contigs = {shard.path: _Ahead(groupby(shard.table, lambda row: str(row["contig"]))) for shard in shards}
+    rows = [_Ahead(shard.table, _place_of_row) for shard in shards]
     with ScoreTableWriter(output, columns, _whole(shards[0])) as writer:
-        for contig, shard in source.items():
-            for row in contigs[shard.path].take(contig):
-                writer.write(row)
+        for contig, stretches in source.items():
+            for shard, _, end in stretches:
+                for row in rows[shard].take(contig, end):
+                    writer.write(row)
 
 
-def _copy_arrays(shards: Sequence[TrackShard], source: dict[str, TrackShard], output: Path) -> None:
+def _copy_arrays(shards: Sequence[TrackShard], source: Source, output: Path) -> None:
     """Copy the arrays contig by contig, through a file on disk: those of a chromosome may not fit into memory."""
     kinds, lengths = shards[0].kinds, shards[0].lengths
     with tempfile.TemporaryDirectory(dir=output.parent, prefix=".merge-") as folder:
 
         def arrays(contig: str) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-            source[contig].check(contig)
             place = Path(folder) / "tracks.npy"
             place.unlink(missing_ok=True)
             found = dict(zip(kinds, new_array(place, (len(kinds), lengths[contig])), strict=True))
-            source[contig].fill(contig, found)
+            for shard, start, end in source[contig]:
+                shards[shard].check(contig)
+                shards[shard].fill(contig, start, end, found)
             return found
 
         if shards[0].format.name == "bigWig":

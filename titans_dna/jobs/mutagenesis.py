@@ -201,7 +201,7 @@ def write_all_snvs(
                                            **context.told()}, shard)  # fmt: skip
     job = describe_job(metadata, genome, lengths) | {"contigs": " ".join(chosen)}
     if "shard" in metadata:
-        metadata |= describe_track_shard(chosen, mine)
+        metadata |= describe_track_shard(chosen, [(contig, 0, bases) for contig, bases in lengths.items()])
     total = len(strands) * sum(lengths.values())
     progress = lambda done: advance(done, total)  # noqa: E731
     with WorkFolder(output, job, model, resume=resume) as work:

@@ -124,7 +124,7 @@ def score_region_file(
     outputs
         Where to write what.
     shard
-        Part of the work: whole contigs where tracks are written or contigs are the context, else ranges of contigs.
+        Part of the work: whole contigs where these are the context, else ranges of contigs.
     resume
         Go on from an unfinished run.
     reading
@@ -143,7 +143,7 @@ def score_region_file(
     outputs.check(kinds)
     others = other_bits(model, bool(reading.without)) if reading.context.kind == "window" else ()
     groups = _groups(regions, genome, reading.context, bool(kinds))
-    numbers = of_shard(groups, shard, by_contig=bool(kinds))
+    numbers = of_shard(groups, shard)
     lengths = {name: genome.contigs.lengths[name] for name in dict.fromkeys(groups[n].contig for n in numbers)}
     digest = hash_regions(regions)
     metadata = run_metadata(model, genome, {"kind": "regions", **reading.told()}, shard, {"regions": digest})
@@ -153,16 +153,17 @@ def score_region_file(
         made = _Reading(model, genome, regions, reading, kinds, work)
         total = sum(groups[number].cost_bp for number in numbers)
         found = made.scores(groups, numbers, lambda done: advance(done, total))
-        told = {**metadata, **_shard_of(regions, genome, lengths)} if "shard" in metadata else metadata
+        mine = [groups[number] for number in numbers]
+        told = {**metadata, **_shard_of(regions, genome, mine)} if "shard" in metadata else metadata
         _write_tracks(outputs, work, genome, lengths, kinds, told)
-        mine = _rows_of(regions, [groups[number] for number in numbers], shard)
+        rows = _rows_of(regions, mine, shard)
         if "shard" in metadata:
-            metadata["rows"] = write_ranges(mine)
+            metadata["rows"] = write_ranges(rows)
         more = (*others, DIFFERENCE) if reading.without else others
         columns = (*COLUMNS[:-1], *(Column(name, "score") for name in more), COLUMNS[-1])
         with ScoreTableWriter(outputs.table, columns, metadata) as writer:
             outcomes: dict[str, int] = {}
-            for row in np.flatnonzero(mine).tolist():
+            for row in np.flatnonzero(rows).tolist():
                 values = table_row(regions[row], found.get(row), others)
                 outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
                 writer.write(values)
@@ -268,11 +269,11 @@ def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     return [contig for contig in genome.contigs.names if contig in found]
 
 
-def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Mapping[str, int]) -> dict[str, str]:
+def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Sequence[Group]) -> dict[str, str]:
     """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
-    used = _used(regions, genome)
-    lengths = {contig: genome.contigs.lengths[contig] for contig in used}
-    held = np.array([contig in mine for contig in used], dtype=bool)
+    lengths = {contig: genome.contigs.lengths[contig] for contig in _used(regions, genome)}
+    # A group without a range is a contig.
+    held = [(g.contig, g.range[0], g.range[1] or lengths[g.contig]) for g in mine]
     return describe_track_shard(lengths, held)
 
 

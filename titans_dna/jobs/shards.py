@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -94,7 +94,7 @@ def read_ranges(text: str) -> tuple[int, list[tuple[int, int]]]:
         ) from None
 
 
-def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[str, str]:
+def describe_track_shard(lengths: Mapping[str, int], held: Iterable[tuple[str, int, int]]) -> dict[str, str]:
     """Return the metadata by which tracks of a shard can be merged (see `titans_dna.io.tables.track_set_reader`).
 
     Parameters
@@ -102,9 +102,48 @@ def describe_track_shard(lengths: Mapping[str, int], held: np.ndarray) -> dict[s
     lengths
         Length in bases of every contig of the run, in order.
     held
-        Which of these contigs the shard holds, (contigs,) bool.
+        Stretches of these contigs that the shard holds: contig, start and end, half-open.
     """
-    return {"contigs": json.dumps(dict(lengths)), "rows": write_ranges(held)}
+    firsts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
+    spans: list[list[int]] = []
+    for start, end in sorted((firsts[contig] + start, firsts[contig] + end) for contig, start, end in held):
+        if spans and spans[-1][1] == start:
+            spans[-1][1] = end
+        else:
+            spans.append([start, end])
+    rows = f"{sum(lengths.values())}:" + ",".join(f"{start}-{end}" for start, end in spans)
+    return {"contigs": json.dumps(dict(lengths)), "rows": rows}
+
+
+def stretches_of(order: Sequence[tuple[int, int]], lengths: Mapping[str, int]) -> dict[str, list[tuple[int, int, int]]]:
+    """Return where the bases of every contig are: shards (their places), start and end of stretches, in order.
+
+    Parameters
+    ----------
+    order
+        What ``merge_order`` makes of the bases that ``describe_track_shard`` names.
+    lengths
+        Length in bases of every contig of the run, in order.
+
+    Raises
+    ------
+    FormatError
+        If the bases are not those of the contigs.
+    """
+    if sum(count for _, count in order) != sum(lengths.values()):
+        raise FormatError("the shards' rows are not the bases of their contigs. Make the shards again")
+    found: dict[str, list[tuple[int, int, int]]] = {}
+    rest = iter(order)
+    place, left = -1, 0
+    for contig, bases in lengths.items():
+        found[contig], at = [], 0
+        while at < bases:
+            if not left:
+                place, left = next(rest)
+            end = min(bases, at + left)
+            found[contig].append((place, at, end))
+            at, left = end, left - (end - at)
+    return found
 
 
 def merge_order(texts: Sequence[str], counts: Sequence[str]) -> list[tuple[int, int]]:

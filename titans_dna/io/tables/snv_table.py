@@ -11,7 +11,6 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +72,7 @@ class SnvTableWriter(Opening):
             self._file.write("".join(lines).encode())
 
     def copy(self, lines: Iterable[bytes], bases: int) -> None:
-        """Write the lines of one contig, as `read_contigs` yields them."""
+        """Write the lines of one contig, as `read_lines` yields them."""
         self._reach(bases)
         for line in lines:
             self._file.write(line)
@@ -94,8 +93,8 @@ class SnvTableWriter(Opening):
         self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))
 
 
-def read_contigs(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
-    """Yield the contigs of a file, each with its lines, in order; the index is not needed.
+def read_lines(path: Path) -> Iterator[bytes]:
+    """Yield the lines of a file, in order; the index is not needed.
 
     Raises
     ------
@@ -103,11 +102,6 @@ def read_contigs(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
         If the file is damaged or cut off.
     """
     require_end(path)
-    for contig, lines in groupby(_lines(path), lambda line: line.partition(b"\t")[0]):
-        yield contig.decode(), lines
-
-
-def _lines(path: Path) -> Iterator[bytes]:
     try:
         with gzip.open(path) as stream:
             yield from (line for line in stream if not line.startswith(b"#"))

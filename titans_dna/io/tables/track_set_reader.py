@@ -1,7 +1,7 @@
 """Reads tracks in any format of `titans_dna.io.tables.track_set`: as rows, or contig by contig as arrays.
 
 A shard has three more keys in its metadata: ``tracks`` (its kinds), ``contigs`` (lengths of all contigs of the run by
-name, as JSON, in order) and ``rows`` (which of these contigs it holds, as ranges).
+name, as JSON, in order) and ``rows`` (which of the bases of these contigs, one after the other, it holds, as ranges).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def _rows(contig: str, start: int, part: Mapping[str, np.ndarray[Any, Any]]) -> 
 
 @dataclass(frozen=True, kw_only=True)
 class TrackShard:
-    """A shard of tracks: some contigs of a run."""
+    """A shard of tracks: some contigs of a run, or stretches of them."""
 
     table: Scores
     format: Format
@@ -127,26 +127,27 @@ class TrackShard:
         if found != {wanted}:
             raise FormatError(f"has {max(found):,} bases of {contig}, not {wanted:,}. Make it again.", path=self.path)
 
-    def fill(self, contig: str, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]) -> None:
-        """Read all tracks of one contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
+    def fill(
+        self, contig: str, first: int, last: int, arrays: Mapping[str, np.ndarray[Any, np.dtype[np.float32]]]
+    ) -> None:
+        """Read a stretch of all tracks of a contig of a bigWig or HDF5 file into arrays (bases,), nan for a gap."""
         # Piece by piece, because an array may be a memory map of a whole chromosome.
-        starts = range(0, self.lengths[contig], _BASES)
+        spans = [(start, min(start + _BASES, last)) for start in range(first, last, _BASES)]
         if self.format.name == "HDF5":
             with read_hdf5(self.path) as file:
                 for kind, array in arrays.items():
                     track = dataset(file, f"{contig}/{kind}", "f")
-                    for start in starts:
-                        array[start : start + _BASES] = track[start : start + _BASES]
+                    for start, end in spans:
+                        array[start:end] = track[start:end]
             return
         import pyBigWig
 
         (array,) = arrays.values()
         if not self.path.stat().st_size:  # a shard without values
-            array[:] = np.nan
+            array[first:last] = np.nan
             return
         with pyBigWig.open(str(self.path)) as track:
-            for start in starts:
-                end = min(start + _BASES, len(array))
+            for start, end in spans:
                 array[start:end] = track.values(contig, start, end, numpy=True)
 
 
