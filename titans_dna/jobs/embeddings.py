@@ -13,6 +13,7 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -225,20 +226,18 @@ class _Reading:
             for strand, reverse in enumerate(self.plan.options.strands):
                 name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
                 found[strand].append(work.path / name)
-                if work.part(name) is None:
-                    self._make(work, name, self.plan.groups[number], reverse)
-                else:
-                    self.progress(self.plan.groups[number].cost_bp)
+                group = self.plan.groups[number]
+                work.once(name, partial(self._make, work, name, group, reverse), partial(self.progress, group.cost_bp))
         return found
 
-    def _make(self, work: WorkFolder, name: str, group: Group, reverse: bool) -> None:
+    def _make(self, work: WorkFolder, name: str, group: Group, reverse: bool) -> dict[str, np.ndarray]:
         part = _Part(work, name, self.plan.options.columns(self.model))
         with part.file as file:
             for targets, values in self._embed(group, reverse, part):
                 file.append(targets, values)
             # The vectors must be on disk before the part is marked as finished.
             file.flush()
-            work.keep(name, {"vectors": np.array(file.count)})
+            return {"vectors": np.array(file.count)}
 
     def _embed(self, group: Group, reverse: bool, part: _Part) -> Iterator[Emitted]:
         spans = Spans(starts=group.starts, ends=group.ends, targets=self.plan.first_target(group.rows))

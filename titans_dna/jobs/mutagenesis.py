@@ -102,12 +102,10 @@ class _Scoring:
         changes: list[list[Allele]] = []
         for region in regions:
             changes.append(changes_of(sequence, region, row=sum(map(len, changes))))
-        part = self.work.part(name)
-        if part is None:
-            part = {"scores": self._score(name, sequence, regions, list(chain.from_iterable(changes)))}
-            self.work.keep(name, part)
-        else:
-            self.progress(2 * len(sequence))
+        part = self.work.once(
+            name, lambda: {"scores": self._score(name, sequence, regions, list(chain.from_iterable(changes)))},
+            lambda: self.progress(2 * len(sequence)),
+        )  # fmt: skip
         scores = np.split(part["scores"], np.cumsum([len(each) for each in changes])[:-1])
         return [effects_of(sequence, *each) for each in zip(regions, changes, scores, strict=True)]
 
@@ -212,24 +210,22 @@ def write_all_snvs(
             name = f"{places[contig]}-{'-' if reverse else '+'}"
             return name, work.array(name, (4, lengths[contig]))
 
+        def read(contig: str, reverse: bool) -> dict[str, np.ndarray]:
+            name, array = numbers(contig, reverse)
+            sequence = genome.sequence(contig)
+            if context.kind == "window":
+                windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=context.window_bp)
+                _predict_windows(windowed, array, work, name, workers, progress)
+            else:
+                predict_bases(
+                    model, sequence, array, reverse=reverse, progress=progress, checkpoint=work.checkpoint(name)
+                )
+            return {}  # the numbers are in the array on disk; an empty part marks them as complete
+
         for contig, length in lengths.items():
             for reverse in strands:
-                name, array = numbers(contig, reverse)
-                if work.part(name) is None and context.kind == "window":
-                    windowed = WindowedStrand(
-                        model, genome.sequence(contig), reverse=reverse, window_bp=context.window_bp
-                    )  # fmt: skip
-                    _predict_windows(windowed, array, work, name, workers, progress)
-                    work.keep(name, {})
-                elif work.part(name) is None:
-                    predict_bases(
-                        model, genome.sequence(contig), array, reverse=reverse, progress=progress,
-                        checkpoint=work.checkpoint(name),
-                    )  # fmt: skip
-                    # The numbers are in the array on disk; an empty part marks them as complete.
-                    work.keep(name, {})
-                else:
-                    progress(length)
+                name, _ = numbers(contig, reverse)
+                work.once(name, partial(read, contig, reverse), partial(progress, length))
 
         def mean(contig: str) -> np.ndarray:
             parts = [numbers(contig, reverse)[1] for reverse in strands]

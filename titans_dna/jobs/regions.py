@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,18 +196,19 @@ class _Reading:
         """Return the scores of the regions of groups, by row."""
         found: dict[int, RegionScore] = {}
         windowed: WindowedRegions | None = None
+
+        def made(group: Group, number: int) -> dict[str, np.ndarray]:
+            nonlocal windowed
+            tracks = _arrays(self.work, self.genome, group.contig, self.kinds)
+            if self.reading.context.kind == "window" and (windowed is None or windowed.contig != group.contig):
+                reach = max(int(groups[n].ends.max(initial=0)) for n in numbers if groups[n].contig == group.contig)
+                windowed = self._windowed(group.contig, reach, tracks)
+            scores = self._score(group, number, windowed, tracks, progress)
+            return {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
+
         for number in numbers:
-            group, part = groups[number], self.work.part(str(number))
-            if part is None:
-                tracks = _arrays(self.work, self.genome, group.contig, self.kinds)
-                if self.reading.context.kind == "window" and (windowed is None or windowed.contig != group.contig):
-                    reach = max(int(groups[n].ends.max(initial=0)) for n in numbers if groups[n].contig == group.contig)
-                    windowed = self._windowed(group.contig, reach, tracks)
-                scores = self._score(group, number, windowed, tracks, progress)
-                part = {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
-                self.work.keep(str(number), part)
-            else:
-                progress(group.cost_bp)
+            group = groups[number]
+            part = self.work.once(str(number), partial(made, group, number), partial(progress, group.cost_bp))
             for row, values in zip(group.rows.tolist(), part["scores"].reshape(-1, len(_FIELDS)).tolist(), strict=True):
                 found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
         return found

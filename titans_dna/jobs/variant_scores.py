@@ -198,8 +198,15 @@ class _TableScoring:
 
         ``every`` are all alleles of the contig.
         """
-        run, kept, alleles = self.run, self.run.work.part(name), every.chosen(self.rows)
-        if kept is None and run.options.context.kind == "window":
+        run, alleles = self.run, every.chosen(self.rows)
+
+        def made() -> dict[str, np.ndarray]:
+            if run.options.context.kind != "window":
+                scores = score(
+                    run.model, sequence, alleles, horizon_bp=run.options.horizon_bp, progress=self._progress,
+                    checkpoint=run.work.checkpoint(name),
+                )  # fmt: skip
+                return {"scores": scores}
             scoring = WindowScoring(
                 model=run.model, horizon_bp=run.options.horizon_bp, window_bp=run.options.context.window_bp,
                 work=run.work, workers=run.workers, progress=self._progress,
@@ -207,27 +214,17 @@ class _TableScoring:
             # The alleles of a block are read together, so a shard reads those of the others in its blocks too: the size
             # of a batch changes its rounding.
             wanted = np.array([bool(self.rows[allele.row]) for allele in every], dtype=bool)
-            kept = {"scores": scoring.score(name, sequence, list(every), wanted)[wanted]}
-            run.work.keep(name, kept)
-        elif kept is None:
-            scores = score(
-                run.model, sequence, alleles, horizon_bp=run.options.horizon_bp, progress=self._progress,
-                checkpoint=run.work.checkpoint(name),
-            )  # fmt: skip
-            kept = {"scores": scores}
-            run.work.keep(name, kept)
-        else:
-            self._progress(2 * len(sequence))
+            return {"scores": scoring.score(name, sequence, list(every), wanted)[wanted]}
+
+        kept = run.work.once(name, made, lambda: self._progress(2 * len(sequence)))
         return kept["scores"] * np.array([[allele.sign] for allele in alleles])
 
     def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
         """Let the relatives vote on alleles, or read what they said in a run before."""
-        if self.run.model.relatives is None:
+        relatives = self.run.model.relatives
+        if relatives is None:
             return
-        kept = self.run.work.part(f"{name}-votes")
-        if kept is None:
-            kept = {"votes": vote_on_alleles(self.run.model.relatives, sequence, alleles)}
-            self.run.work.keep(f"{name}-votes", kept)
+        kept = self.run.work.once(f"{name}-votes", lambda: {"votes": vote_on_alleles(relatives, sequence, alleles)})
         rows = [allele.row for allele in alleles]
         once = np.bincount(rows)[rows] == 1  # of a forced allele neither reading has the reference's base
         signs = np.array([allele.sign for allele in alleles])

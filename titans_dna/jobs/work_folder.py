@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,26 @@ class WorkFolder(Opening):
     def part(self, name: str) -> Arrays | None:
         """Return a finished part, or None if it is not finished."""
         return self._load(self.path / f"{name}.npz")
+
+    def once(self, name: str, make: Callable[[], Arrays], found: Callable[[], None] = lambda: None) -> Arrays:
+        """Return a part: as an earlier run has kept it, or made now, and kept.
+
+        Parameters
+        ----------
+        name
+            Of the part.
+        make
+            Makes it.
+        found
+            Called where it was made before, to count it as done.
+        """
+        part = self.part(name)
+        if part is not None:
+            found()
+            return part
+        part = make()
+        self.keep(name, part)
+        return part
 
     def keep(self, name: str, arrays: Arrays) -> None:
         """Keep a finished part, and delete the states that were saved on the way to it."""
