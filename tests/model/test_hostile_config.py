@@ -42,8 +42,6 @@ HOSTILE = [
     ({"context_orders": 3}, "context_orders is 3; give a list"),
     ({"context_orders": [[3]]}, "context_orders is a list"),
     ({"memory": 5}, "settings of MemoryForm are 5"),
-    ({"memory": {"step_limit": 0.0}}, "step limit is 0.0"),
-    ({"memory": {"step_limit": 0.01}}, "initial_step is 0.02; choose 0 to 0.01"),
     ({"memory": {"depth": None}}, "depth is None"),
     ({"memory": {"norm": 1}}, "norm is 1; give true or false"),
     ({"block": ["mag"]}, "block is a list; give text"),

@@ -132,8 +132,8 @@ class BackboneConfig:
                     "make the chunk divide the segment"
                 )
         self._check_memory_layers()
-        if not 0 <= self.initial_step <= self.memory.step_limit:
-            raise ConfigError(f"initial_step is {self.initial_step}; choose 0 to {self.memory.step_limit}")
+        if not 0 <= self.initial_step <= 1:
+            raise ConfigError(f"initial_step is {self.initial_step}; choose a value in [0, 1]")
         if self.induction and self.convolution_tokens < 2:
             raise ConfigError("induction needs convolution_tokens of 2 or more, to make keys one token late")
         if any(order < 1 for order in self.context_orders) or self.context_buckets < 1:
@@ -204,8 +204,6 @@ class BackboneConfig:
         for name in ("stem_tokens", "induction", "memory_layers", "recall"):
             if not values[name]:
                 del values[name]
-        if self.memory.step_limit == 1.0:
-            del values["memory"]["step_limit"]
         return values
 
     @classmethod
@@ -243,7 +241,7 @@ SIZES: dict[str, BackboneConfig] = {
         memory_heads=1,
         memory_layers=(2,),
         window_tokens=64,
-        memory=MemoryForm(step_limit=1 / 16),  # with larger steps what is rounded grows (ops/README.md)
+        reset_tokens=4096,  # carried further, the deep memory gains a thousandth of a bit and is chaotic (ops/README.md)
         word_counts=WordCountForm(),
         recall=RecallForm(),
     ),

@@ -93,7 +93,7 @@ class NeuralMemory(nn.Module):
         # Small weights: before training, all tokens have nearly the gates that the biases set.
         self.gates.weight.mul_(0.1)
         step, momentum, forgetting = self.gates.bias.view(3, self.heads, -1)
-        step.fill_(inverse_gate(initial_step / self.form.step_limit))
+        step.fill_(inverse_gate(initial_step))
         momentum.fill_(0.0)
         low, high = (math.log(x) for x in FORGETTING_RANGE)
         spread = torch.linspace(low, high, self.heads) if self.heads > 1 else torch.tensor([(low + high) / 2])
@@ -222,7 +222,7 @@ class NeuralMemory(nn.Module):
         """Return the gates of every token, head and written matrix."""
         raw = wide(self.gates(x)).unflatten(-1, (3, self.heads, self.form.written_matrices))
         step, momentum, forgetting = raw.unbind(2)
-        step = self.form.step_limit * stretched_sigmoid(step)
+        step = stretched_sigmoid(step)
         return Gates(
             step=step,
             momentum=self.form.momentum_limit * stretched_sigmoid(momentum),

@@ -32,7 +32,6 @@ class MemoryForm:
     written: Written = "all"  # matrices that are written, "all" or "last"; the others are learned and stay fixed
     momentum: bool = True  # keep surprise of the past (eta); without it, S_t is the momentary surprise alone
     momentum_limit: float = 0.9  # upper end of the momentum gate, in [0, 1); bounded steps are scaled by 1 - limit
-    step_limit: float = 1.0  # upper end of the step gate (theta), in (0, 1]; small ones keep a memory from chaos
     forgetting: bool = True  # forget by weight decay (alpha)
     bounded: bool = True  # bound steps by the overlap of the writes of a chunk (ops/README.md)
 
@@ -47,8 +46,6 @@ class MemoryForm:
             raise ConfigError(f"memory written is {self.written!r}; choose all or last")
         if not 0.0 <= self.momentum_limit < 1.0:
             raise ConfigError(f"momentum limit is {self.momentum_limit}; choose a value in [0, 1)")
-        if not 0.0 < self.step_limit <= 1.0:
-            raise ConfigError(f"step limit is {self.step_limit}; choose a value above 0, at most 1")
 
     @classmethod
     def linear(cls, **changes: object) -> MemoryForm:
