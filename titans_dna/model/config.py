@@ -241,7 +241,7 @@ SIZES: dict[str, BackboneConfig] = {
         memory_heads=1,
         memory_layers=(2,),
         window_tokens=64,
-        reset_tokens=4096,  # carried further, the deep memory gains a thousandth of a bit and is chaotic (ops/README.md)
+        reset_tokens=4096,  # carried further, the memory gains a thousandth of a bit and is chaotic (ops/README.md)
         word_counts=WordCountForm(),
         recall=RecallForm(),
     ),
