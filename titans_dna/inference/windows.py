@@ -22,7 +22,7 @@ import torch
 from titans_dna.errors import ConfigError
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import inputs_before
+from titans_dna.inference.streaming import read_inputs
 from titans_dna.model.state import StreamState
 from titans_dna.recall import CopyMemory, RecallLanes, RecallState
 
@@ -183,6 +183,10 @@ class WindowedStrand:
         """Return the tokens of a block, half-open."""
         return block * self.block_tokens, min((block + 1) * self.block_tokens, len(self.strand.ids))
 
+    def has_bases(self, block: int) -> bool:
+        """Tell whether a token of a block is a base."""
+        return bool((self.strand.ids[slice(*self.span(block))] < self.model.backbone.config.targets).any())
+
     def begin(self, block: int, *, alone: bool = False, without: bool = False) -> tuple[int, StreamState]:
         """Return the input at which the stream of a block begins, and the state of one row there.
 
@@ -199,9 +203,9 @@ class WindowedStrand:
         state = self.model.backbone.initial_state(1)
         if position:
             # Words that reach back over the beginning are known; only the memories of the network are new.
-            reach = state.recent.shape[1]
-            words = inputs_before(self.strand.ids, self.model.bos, position)[position - reach :].astype(np.int64)
-            recent = torch.from_numpy(words[None]).to(state.recent)
+            kept = min(state.recent.shape[1], position)
+            words = torch.from_numpy(read_inputs(self.strand.ids, self.model.bos, position - kept, position)[None])
+            recent = torch.cat([state.recent[:, kept:], words.to(state.recent)], 1)
             state = replace(state, recent=recent, position_tokens=position)
         memory = self._other if without and self._other is not None else self._memory
         if memory is None:
