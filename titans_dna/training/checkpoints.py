@@ -132,7 +132,7 @@ def _read(folder: Path, device: torch.device | str) -> Snapshot:
             moments.setdefault(name, {})[part] = value
         weights = load_file(folder / WEIGHTS)
         lanes = load_state(folder / LANES, device=device) if LANES in run["files"] else None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         if isinstance(error, TitansDNAError):
             raise
         raise CheckpointError(f"the checkpoint is damaged ({error})", path=folder) from error

@@ -107,7 +107,7 @@ def read_settings(output: Path) -> RunSettings:
         raise InputMissing(f"no run to resume: it has no {SETTINGS}. Name the --output of a pretrain run.", path=output)
     try:
         return RunSettings.from_json(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise CheckpointError(f"the settings of the run are damaged ({error}). Start it again.", path=path) from error
 
 
