@@ -117,6 +117,7 @@ def test_what_a_killed_run_left_of_a_checkpoint_goes(arguments, finished):
     partial = finished / "checkpoints" / ".partial-1-step-00000008"
     partial.mkdir()
     (partial / "weights.safetensors").write_text("half")
+    (partial / ".tmpAbC123").write_text("half")
     (finished / "model.safetensors").unlink()
     assert call("pretrain", "--resume", finished).exit_code == 0
     assert not partial.exists()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import disk_errors
-from titans_dna.io.disk.discard import discard
+from titans_dna.io.disk.discard import UNNAMED, discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, partial_folders
 from titans_dna.training.checkpoints import FOLDER, SNAPSHOT_FILES
@@ -27,7 +27,7 @@ SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "be
 LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # names that nobody else gives to a file
 MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
 MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
-FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*")
+FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*", UNNAMED)
 
 
 @contextmanager
