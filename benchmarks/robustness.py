@@ -1,6 +1,7 @@
 """What damaged and hostile files do: the fuzzers of the tests, run for long.
 
-    python benchmarks/robustness.py --hdf5 20000 --text 200000      # about half an hour of two cores
+    python benchmarks/robustness.py --hdf5 20000 --text 200000                # about half an hour of two cores
+    python benchmarks/robustness.py --hdf5 3000 --text 1000000 --minutes 10   # texts for so long, a million at most
 
 A file must be read as what it says or be refused in one line, within 5 seconds and 2 GB. Anything else is a fault.
 """
@@ -9,10 +10,12 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import re
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +44,16 @@ def hdf5(runs: int) -> list[Any]:
     ]  # fmt: skip
 
 
-def text(runs: int) -> list[Any] | None:
-    """Feed FASTA, VCF, BED, GFF, tables, regions and SAM that are made up to reach new code."""
+def text(runs: int, minutes: float) -> list[Any] | None:
+    """Feed FASTA, VCF, BED, GFF, tables, regions and SAM that are made up to reach new code.
+
+    Parameters
+    ----------
+    runs
+        Most texts.
+    minutes
+        Most CPU time.
+    """
     if importlib.util.find_spec("atheris") is None:
         return None
     sys.path.insert(0, str(TESTS))
@@ -54,7 +65,7 @@ def text(runs: int) -> list[Any] | None:
         options = [f"-runs={runs}", f"-seed={SEED}", "-max_len=2000", "-timeout=5", "-rss_limit_mb=8192"]
         done = subprocess.run(
             [sys.executable, TESTS / "fuzz_readers.py", *options, f"-artifact_prefix={folder}/", folder],
-            capture_output=True, text=True, check=False,
+            capture_output=True, text=True, check=False, env={**os.environ, "FUZZ_CPU_SECONDS": str(60 * minutes)},
         )  # fmt: skip
     tried = re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)
     return ["text: FASTA, VCF, BED, GFF, tables, regions, SAM", f"{int(tried[-1]) if tried else 0:,}", "-", "-", "0",
@@ -65,9 +76,12 @@ def main() -> None:
     """Run both, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--hdf5", type=int, default=20_000, help="damaged HDF5 files")
-    parser.add_argument("--text", type=int, default=200_000, help="texts")
+    parser.add_argument("--text", type=int, default=200_000, help="texts, a million and more if wanted")
+    parser.add_argument("--minutes", type=float, default=1e9, help="CPU time after which no more texts are tried")
     options = parser.parse_args()
-    rows = [hdf5(options.hdf5), text(options.text)]
+    with ThreadPoolExecutor(2) as both:  # each waits for a process of its own
+        asked = both.submit(hdf5, options.hdf5), both.submit(text, options.text, options.minutes)
+    rows = [each.result() for each in asked]
     write(
         "robustness", "Damaged and hostile files",
         ["files", "tried", "read", "refused in one line", "over 5 s or 2 GB", "other faults"],

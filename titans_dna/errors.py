@@ -34,6 +34,9 @@ __all__ = [
 ]
 
 
+_LONGEST = 2000  # letters of a message: a value out of a damaged file may have megabytes
+
+
 class TitansDNAError(Exception):
     """Say in one line where something is wrong, what it is, and what helps.
 
@@ -95,7 +98,9 @@ class OutputError(TitansDNAError, OSError):
 
 
 def _one_line(text: str) -> str:
-    """Escape line breaks and other control characters, so that a message stays one line."""
+    """Escape line breaks and other control characters, so that a message stays one line, and one that can be read."""
+    if len(text) > _LONGEST:  # the start says what is wrong, the end what helps; between them stands a value
+        text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 

@@ -20,6 +20,27 @@ def refuse(what):
     sys.exit(1)
 
 
+MOST_VALUES = 100_000  # of all settings together
+
+
+def check_size(values):
+    """Refuse settings in which aliases (`*name`) repeat lists within lists, or a list within itself.
+
+    A file of a few lines can so have more values than any memory holds, and who looks at all of them never ends.
+    """
+    waiting, seen = [values], 0
+    while waiting:
+        seen += 1
+        if seen > MOST_VALUES:
+            refuse(
+                f"settings: more than {MOST_VALUES:,} values. Does an alias (`*name`) repeat a list within lists? "
+                "Write the values out."
+            )
+        value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+
+
 def checked(values, schema, where):
     """Complete values by the defaults of a schema; an error says in one line what is wrong and where."""
     path = workflow.source_path(f"../schemas/{schema}")
@@ -170,6 +191,7 @@ def typed(value, kind):
         return value
 
 
+check_size(config)
 # Nested values given by --config arrive as text.
 with open(workflow.source_path("../schemas/config.schema.yaml")) as stream:
     sections = yaml.safe_load(stream)["properties"]

@@ -57,3 +57,17 @@ def test_a_plain_file_that_is_replaced_is_read_on_as_it_was_but_not_by_another_p
             pickle.loads(packed)
     with pytest.raises(OSError, match="Bad file descriptor"):
         fasta.sequence("c2")
+
+
+def test_a_file_that_is_changed_in_place_with_its_time_restored_differs_from_its_md5(write):
+    path = write("a.fa", OLD)
+    before = path.stat()
+    with open_fasta(path) as fasta:
+        first = fasta.md5("c1")
+        fasta.md5("c2")
+        assert fasta.sequence("c1") == b"ACGT" * 20_000  # so that c2 is not the contig that was last read
+        overwrite(path, write)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(FormatError, match="c2 has changed while it was read"):
+            fasta.sequence("c2")
+        assert fasta.md5("c1") == first

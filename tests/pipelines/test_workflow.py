@@ -422,3 +422,17 @@ def test_jobs_with_a_gpu_and_no_others_go_to_the_partition_with_gpus(project, gp
     resources = {"mem_mb": 6000, "runtime": 120, "gpu": gpus}
     job = SimpleNamespace(name="job", threads=1, resources=resources)
     assert plugin.get_best_partition(partitions, job, logging.getLogger()) == partition
+
+
+@pytest.mark.parametrize("start", ["[x, x, x, x, x, x, x, x, x]", "[*a0]"], ids=["lists within lists", "itself"])
+def test_aliases_that_repeat_lists_without_end_are_one_line(snakemake, tmp_path, start):
+    lines = [f"a0: &a0 {start}"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 10)]
+    (tmp_path / "bomb.yaml").write_text("\n".join([*lines, "genome: {fasta: *a9}"]))
+    done = snakemake(tmp_path, "-n", "--cores", "1", "--configfile", tmp_path / "bomb.yaml", timeout=60)
+    assert done.returncode != 0
+    said = [line for line in (done.stdout + done.stderr).splitlines() if "error" in line.lower()]
+    assert said == [
+        "error: settings: more than 100,000 values. Does an alias (`*name`) repeat a list within lists? "
+        "Write the values out."
+    ]

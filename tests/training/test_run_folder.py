@@ -117,6 +117,7 @@ def test_what_a_killed_run_left_of_a_checkpoint_goes(arguments, finished):
     partial = finished / "checkpoints" / ".partial-1-step-00000008"
     partial.mkdir()
     (partial / "weights.safetensors").write_text("half")
+    (partial / ".tmpAbC123").write_text("half")
     (finished / "model.safetensors").unlink()
     assert call("pretrain", "--resume", finished).exit_code == 0
     assert not partial.exists()
@@ -158,3 +159,27 @@ def test_a_model_that_a_killed_run_has_not_completed_neither_blocks_nor_stays(sh
     assert call(*short, "--overwrite", "--output", finished).exit_code == 0
     assert not list(finished.glob(".best.partial-*"))
     assert not list(finished.parent.glob(".model.partial-*"))
+
+
+def test_a_run_that_was_killed_before_its_first_checkpoint_is_begun_anew_by_the_same_command(
+    arguments, start, tmp_path
+):
+    folder = tmp_path / "model"
+    process = start(*arguments, "--steps", 100_000, "--save-every", 100_000, "--output", folder)
+    wait_for(folder / "log.csv", process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not any((folder / "checkpoints").glob("step-*"))
+    assert (folder / "run.json").is_file()
+    (folder / "notes.txt").write_text("mine")
+    result = call(*arguments, "--steps", 4, "--output", folder)
+    assert result.exit_code == 0, result.output
+    assert json.loads((folder / "training.json").read_text())["steps"] == 4
+    assert (folder / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("text", ["{}", "mine", "[" * 100_000])
+def test_a_run_json_of_somebody_else_is_not_taken_for_one(short, tmp_path, text):
+    (tmp_path / "run.json").write_text(text)
+    assert call(*short, "--output", tmp_path).exit_code == 1
+    assert (tmp_path / "run.json").read_text() == text

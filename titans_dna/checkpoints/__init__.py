@@ -45,6 +45,6 @@ def is_retrained(folder: Path) -> bool:
     """Tell whether a model's weights were trained to tell classes apart: its likelihoods are then no longer DNA's."""
     try:
         said = json.loads((folder / CLASSIFIER).read_text())
-    except (OSError, ValueError):  # no classifier, or one that its own reader will refuse
+    except (OSError, ValueError, RecursionError):  # no classifier, or one that its own reader will refuse
         return False
     return isinstance(said, dict) and said.get("mode") != "frozen"

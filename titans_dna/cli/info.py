@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _COUNTED = ("outcome", "predicted")  # columns whose values are counted
 _METADATA = {"rows": "rows of the job"}  # of a shard, beside the number of its own
+_LINES = 1000  # of contigs that are written at once
 _INDEXES = (".tbi", ".csi", ".bai", ".fai", ".gzi")
 
 
@@ -208,8 +210,10 @@ def _fasta(path: Path) -> None:
     try:
         with open_fasta(path) as fasta:
             click.echo("contig\tlength\tmd5")
-            for contig, length in fasta.contigs.lengths.items():
-                click.echo(f"{contig}\t{length}\t{fasta.md5(contig)}")
+            rows = (f"{name}\t{length}\t{fasta.md5(name)}" for name, length in fasta.contigs.lengths.items())
+            # Every call writes to the terminal at once, and drafts have hundreds of thousands of contigs.
+            while lines := list(islice(rows, _LINES)):
+                click.echo("\n".join(lines))
     except FormatError:
         if not (path.parent / "model.safetensors").is_file():
             raise

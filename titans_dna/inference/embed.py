@@ -216,6 +216,8 @@ def embed_windows(
 def _block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of a block's bases, and which of these are known, read by one thread."""
     start, end = windowed.span(block)
+    if not windowed.has_bases(block):
+        return np.zeros((end - start, options.columns(windowed.model)), np.float32), np.zeros(end - start, bool)
     position, state = windowed.begin(block)
     model, strand = windowed.model, replace(windowed.strand, ids=windowed.strand.ids[:end])
     with one_thread():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from titans_dna.inference.repeats import Repeats
 from titans_dna.inference.streaming import PIECE_TOKENS, inputs_before, pick_known, piece_ends, read_inputs
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.state import StreamState, attach, select
@@ -62,17 +63,27 @@ def stream_lanes(
         state = model.initial_state(len(rows))
     else:
         state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position), model.read_before)
-    last = max(ends, default=0)
+    last, repeats = max(ends, default=0), Repeats[list[np.ndarray]](model, PIECE_TOKENS)
     for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
         going = tuple(lane for lane in rows if ends[lane] > position)
         if going != rows:
             state, rows = select(state, [rows.index(lane) for lane in going]), going
-        read = np.stack([read_inputs(lanes[lane], bos, position, end) for lane in rows])
-        out = model.stream(torch.from_numpy(read).to(device), state)
-        state = out.state
-        log_p = out.logits.log_softmax(-1).cpu().numpy()
-        picked = [
-            pick_known(log_p[row], lanes[lane][position:end], model.config.targets) for row, lane in enumerate(rows)
-        ]
+        tokens = np.stack([_tokens_of(lanes[lane], bos, position, end) for lane in rows])
+        if found := repeats.again(tokens, end - position, state):
+            state, picked = found
+        else:
+            out = model.stream(torch.from_numpy(tokens[:, :-1]).to(device), state)
+            log_p = out.logits.log_softmax(-1).cpu().numpy()
+            picked = [
+                pick_known(log_p[row], lanes[lane][position:end], model.config.targets) for row, lane in enumerate(rows)
+            ]
+            repeats.keep(tokens, state, out.state, picked)
+            state = out.state
         yield LanePiece(start=position, lanes=rows, log_probabilities=picked, next_input=end, state=state)
         position = end
+
+
+def _tokens_of(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+    """Return inputs ``start`` to ``end`` (half-open) and the token that follows; -1 where the lane has none."""
+    tokens = read_inputs(ids, bos, start, end + 1)
+    return tokens if len(tokens) > end - start else np.append(tokens, -1)

@@ -140,6 +140,8 @@ def predict_block(windowed: WindowedStrand, block: int) -> tuple[int, np.ndarray
     It is read by one thread; see `predict_bases` for letters and gaps.
     """
     (first, last), strand, model = windowed.span(block), windowed.strand, windowed.model
+    if not windowed.has_bases(block):
+        return strand.span(first, last)[0], np.full((4, last - first), np.nan, np.float32)
     position, state = windowed.begin(block)
     with one_thread():
         pieces = [

@@ -175,7 +175,8 @@ class _Summary(Pool):
         low = np.maximum(self._starts[self._open] - start, 0)
         high = np.minimum(self._ends[self._open] - start, len(values))
         numbers = np.concatenate([[0], np.cumsum(known)])
-        self._take(values, known, low, high, numbers)
+        if numbers[-1]:  # without a known base no value changes
+            self._take(values, known, low, high, numbers)
         self._counts += numbers[high] - numbers[low]
         yield from self._close(end)
 

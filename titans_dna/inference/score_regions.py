@@ -69,11 +69,14 @@ def score_contig_regions(
             model.backbone, strand.ids[: inputs - 1], model.bos, distributions=True, position=position, state=state,
             new_bases=None if strand.new_bases is None else strand.new_bases[: inputs - 1],
         )  # fmt: skip
+        deep: Mapping[str, np.ndarray] = {}
         for piece in pieces:
             assert piece.entropy_bits is not None
             sums.predicted(piece.start, piece.log_probabilities, piece.entropy_bits)
             sums.read(piece.read_start, piece.surprise)
-            fill_tracks(tracks, piece, trace.take() if trace else {})
+            if trace and not piece.repeated:  # a piece is repeated only where no base has a value
+                deep = trace.take()
+            fill_tracks(tracks, piece, deep)
             progress(len(piece.surprise))
             if checkpoint and checkpoint.due():
                 # Tracks first: the saved state counts these bases as done, and a later call does not write them again.

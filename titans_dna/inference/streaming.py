@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from titans_dna.model.backbone import Backbone
+from titans_dna.inference.repeats import Repeats
+from titans_dna.model.backbone import Backbone, StreamOutput
 from titans_dna.model.state import StreamState, attach
 
 PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
@@ -33,6 +34,7 @@ class Piece:
     state: StreamState  # state before that input
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
     read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
+    repeated: bool = False  # whether all of this was found for an earlier piece, so that the network was not run
 
 
 @torch.inference_mode()
@@ -76,38 +78,55 @@ def stream_bases(
         Number of bases that each token is the first to cover; None for one each.
     """
     device = next(model.parameters()).device
-    targets, start = model.config.targets, position
+    start = position
     first = 0 if new_bases is None else int(new_bases[:position].sum(dtype=np.int64))
     if state is None:
         state = model.initial_state(1)
     else:
         state = attach(state, lambda _: inputs_before(ids, bos, position), model.read_before)
+    repeats: Repeats[Piece] = Repeats(model, piece_tokens)
     for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
-        read = read_inputs(ids, bos, start, end)
-        out = model.stream(torch.from_numpy(read[None]).to(device), state, inner)
-        state = out.state
-        predicted = ids[start:end]
-        log_p = out.logits[0, : len(predicted)].log_softmax(-1).cpu().numpy()
-        skip = 1 if start == 0 else 0  # the start token is no base
-        surprise = out.surprise[0, skip:].float().cpu().numpy()
-        piece = Piece(
-            start=start,
-            log_probabilities=pick_known(log_p, predicted, targets),
-            read_start=start - 1 + skip,
-            surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
-            hidden=out.hidden[0, skip:] if hidden else None,
-            distributions=log_p if distributions else None,
-            entropy_bits=_entropy(log_p, predicted < targets) if distributions else None,
-            next_input=end,
-            state=state,
-            inner=tuple(residual[0, skip:] for residual in out.inner),
-        )
+        tokens = read_inputs(ids, bos, start, end + 1)  # the inputs, and the token that follows if there is one
+        if found := repeats.again(tokens[None], end - start, state):
+            state, like = found
+            moved = start - like.start
+            piece = replace(
+                like, start=start, read_start=like.read_start + moved, next_input=end, state=state, repeated=True
+            )
+        else:
+            out = model.stream(torch.from_numpy(tokens[None, : end - start]).to(device), state, inner)
+            piece = _piece_of(out, tokens, start, model.config.targets, hidden=hidden, distributions=distributions)
+            repeats.keep(tokens[None], state, out.state, piece)
+            state = out.state
         if new_bases is None:
             yield piece
         else:
             yield _by_base(piece, first, new_bases[start:end], new_bases[piece.read_start : end - 1])
             first += int(new_bases[start:end].sum(dtype=np.int64))
         start = end
+
+
+def _piece_of(
+    out: StreamOutput, tokens: np.ndarray, start: int, targets: int, *, hidden: bool, distributions: bool
+) -> Piece:
+    """Return the results of the inputs from ``start`` on; ``tokens`` are these, and the one that follows."""
+    read = tokens[: out.logits.shape[1]]
+    predicted = tokens[1:]
+    log_p = out.logits[0, : len(predicted)].log_softmax(-1).cpu().numpy()
+    skip = 1 if start == 0 else 0  # the start token is no base
+    surprise = out.surprise[0, skip:].float().cpu().numpy()
+    return Piece(
+        start=start,
+        log_probabilities=pick_known(log_p, predicted, targets),
+        read_start=start - 1 + skip,
+        surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
+        hidden=out.hidden[0, skip:] if hidden else None,
+        distributions=log_p if distributions else None,
+        entropy_bits=_entropy(log_p, predicted < targets) if distributions else None,
+        next_input=start + len(read),
+        state=out.state,
+        inner=tuple(residual[0, skip:] for residual in out.inner),
+    )
 
 
 def _entropy(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -110,9 +110,12 @@ class WindowedRegions:
 
     def _stream(self, block: int, kinds: Sequence[str], *, alone: bool = False, without: bool = False) -> np.ndarray:
         start, end = self.strand.span(block)
+        if not self.strand.has_bases(block):
+            return np.full((len(kinds), end - start), np.nan, np.float32)
         position, state = self.strand.begin(block, alone=alone, without=without)
         first = max(0, position - 1)  # the base that the first input is
         found = {kind: np.full(end - first, np.nan, np.float32) for kind in kinds}
+        deep: Mapping[str, np.ndarray] = {}
         with ExitStack() as stack:
             trace = stack.enter_context(trace_memories(self.model.backbone)) if has_deep(kinds) else None
             for piece in stream_bases(
@@ -120,7 +123,9 @@ class WindowedRegions:
                 position=position, state=state,
             ):  # fmt: skip
                 here = replace(piece, start=piece.start - first, read_start=piece.read_start - first)
-                fill_tracks(found, here, trace.take() if trace else {})
+                if trace and not piece.repeated:
+                    deep = trace.take()
+                fill_tracks(found, here, deep)
         return np.stack([found[kind][start - first :] for kind in kinds])
 
     def _add(self, sums: RegionSums, block: int, values: np.ndarray, span: tuple[int, int]) -> None:

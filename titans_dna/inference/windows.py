@@ -190,6 +190,10 @@ class WindowedStrand:
         """Return the tokens of a block, half-open."""
         return block * self.block_tokens, min((block + 1) * self.block_tokens, len(self.strand.ids))
 
+    def has_bases(self, block: int) -> bool:
+        """Tell whether a token of a block is a base."""
+        return bool((self.strand.ids[slice(*self.span(block))] < self.model.backbone.config.targets).any())
+
     def begin(self, block: int, *, alone: bool = False, without: bool = False) -> tuple[int, StreamState]:
         """Return the input at which the stream of a block begins, and the state of one row there.
 
@@ -206,9 +210,9 @@ class WindowedStrand:
         state = self.model.backbone.initial_state(1)
         if position:
             # Words that reach back over the beginning are known; only the memories of the network are new.
-            reach = state.recent.shape[1]
-            words = read_inputs(self.strand.ids, self.model.bos, position - reach, position)
-            recent = torch.from_numpy(words[None]).to(state.recent)
+            kept = min(state.recent.shape[1], position)
+            words = torch.from_numpy(read_inputs(self.strand.ids, self.model.bos, position - kept, position)[None])
+            recent = torch.cat([state.recent[:, kept:], words.to(state.recent)], 1)
             state = replace(state, recent=recent, position_tokens=position)
         held = self._other if without and self._other is not None else self._memory
         if held is None:

@@ -276,7 +276,7 @@ def _content_of_json(path: Path) -> str:
     """Return what JSON holds; it is of figures where it is damaged too, whose reader says what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return "figures"
     if isinstance(found, dict) and found.get("kind") in _TOKENIZERS:
         return "tokenizer"

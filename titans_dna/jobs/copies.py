@@ -73,7 +73,8 @@ def copies_of(model: SequenceModel, contig: str, sequence: bytes, least_bp: int)
     assert recall is not None
     state = recall.streams[0]
     first = state.position + 1  # of the contig's bases, behind the start token
-    ids = np.concatenate([[model.bos], model.tokenizer.encode(sequence)]).astype(np.uint8)
+    # A list in place of the start token would make eight bytes of every one.
+    ids = np.concatenate([np.array([model.bos], dtype=np.uint8), model.tokenizer.encode(sequence)])
     read = model.relatives.contigs if model.relatives else []
     starts = [each.start for each in read]
     for copy in find_copies(state, ids, least_bp):

@@ -22,6 +22,7 @@ from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
+from titans_dna.io.disk.hdf5_names import group_name
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.snv_table import SnvTableWriter
@@ -134,7 +135,7 @@ def _write_effects(output: Path, found: Sequence[RegionEffects], metadata: dict[
     with atomic_path(output) as temporary, new_hdf5(temporary) as file:
         write_metadata(file, metadata)
         for effects in found:
-            group = file.create_group(str(replace(effects.region, name="")))
+            group = file.create_group(group_name(str(replace(effects.region, name=""))))
             values = {
                 "effects": effects.mean,
                 "effects_forward": effects.strands[..., 0],

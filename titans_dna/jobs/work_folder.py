@@ -26,7 +26,7 @@ from titans_dna.errors import CheckpointError, ConfigError, OutputError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
 from titans_dna.io.disk.contexts import Opening
-from titans_dna.io.disk.discard import discard
+from titans_dna.io.disk.discard import UNNAMED, discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.io.disk.mapped import new_array
 from titans_dna.model.state import StreamState
@@ -35,7 +35,7 @@ from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
 # Names of all files of a run, in the order in which they are deleted: first those that say that others are whole.
-PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial")
+PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial", UNNAMED)
 
 Arrays = dict[str, np.ndarray]
 

@@ -94,7 +94,7 @@ def _stored(entry: Path, about: Path, bases: int) -> tuple[np.ndarray, str] | No
         values: Any = json.loads(about.read_text())
         codes = np.load(entry, mmap_mode="r")
         return (codes, values["md5"]) if codes.shape == (bases,) and codes.dtype == np.uint8 else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

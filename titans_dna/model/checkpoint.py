@@ -25,6 +25,7 @@ from titans_dna.errors import CheckpointError, ConfigError, InputMissing, Output
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
 
+_MOST_JSON_BYTES = 64 << 20  # of a configuration or tokenizer
 _SMALL = 1 << 26  # weights for which memory may be taken before the file is read
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FORMAT_VERSION = 1
@@ -150,6 +151,8 @@ def read_backbone_config(path: Path) -> BackboneConfig:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    if path.stat().st_size > _MOST_JSON_BYTES:
+        raise CheckpointError(f"has more than {_MOST_JSON_BYTES >> 20} MiB. Restore the file.", path=path)
     try:
         values = json.loads(path.read_text())
     except (ValueError, OSError, RecursionError) as error:

@@ -192,10 +192,13 @@ class BackboneConfig:
         The phase is the number of tokens since the last position at which chunks, segments and reset periods of all
         memories end together. With full attention it is the position itself, since the cache is as long as the stream.
         """
-        if self.block == "transformer":
-            return position_tokens
+        return position_tokens if self.block == "transformer" else position_tokens % self.period_tokens
+
+    @property
+    def period_tokens(self) -> int:
+        """Number of tokens after which chunks, segments and reset periods of all memories end together."""
         periods = [n for layout in self.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
-        return position_tokens % math.lcm(*periods, self.segment_tokens if self.block == "mac" else 1)
+        return math.lcm(*periods, self.segment_tokens if self.block == "mac" else 1)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for JSON."""

@@ -25,6 +25,7 @@ from titans_dna.recall.form import CHUNK, MOST_TOKENS, RecallForm
 
 Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, previous, ends
 
+UNUSED = 1 << 16  # rows of a table that are left alone together where all are 0
 SMALL = 256  # rows of the smallest tables
 NO_PLACES = np.zeros((0, 4), dtype=np.int64)
 GAP = 4  # id on the tape of whatever is no base
@@ -46,7 +47,10 @@ def _larger(array: np.ndarray, rows: int) -> np.ndarray:
     if rows <= len(array):
         return array
     out = np.zeros(rows, dtype=array.dtype)
-    out[: len(array)] = array
+    for start in range(0, len(array), UNUSED):  # a run of N writes no word, so stretches may be empty
+        piece = array[start : start + UNUSED]
+        if piece.any():
+            out[start : start + len(piece)] = piece
     return out
 
 

@@ -236,6 +236,8 @@ def _read_object(path: Path) -> dict[str, Any]:
         raise InputMissing("no such file. Check the path, or leave the option out.", path=path) from error
     except json.JSONDecodeError as error:
         raise FormatError(f"not JSON ({error.msg}). Write the file again.", path=path, line=error.lineno) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"not JSON ({error}). Write the file again.", path=path) from error
     if not isinstance(value, dict):
         raise FormatError(f"holds a JSON {type(value).__name__}, not an object. Write the file again.", path=path)
     return value

@@ -29,6 +29,8 @@ __all__ = [
     "tokenize",
 ]
 
+MOST_BYTES = 64 << 20  # of a file of settings
+
 
 def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
     """Make a tokenizer from its settings, as ``to_json`` returned them.
@@ -43,7 +45,9 @@ def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
     ConfigError
         If the kind is unknown or its settings are incomplete.
     """
-    kind = settings.get("kind") if isinstance(settings, dict) else settings
+    if not isinstance(settings, dict):
+        raise ConfigError(f"settings of a tokenizer are a JSON object, not {settings!r}.")
+    kind = settings.get("kind")
     if kind == NucleotideTokenizer.kind:
         return NucleotideTokenizer.from_json(settings)
     if kind == KmerTokenizer.kind:
@@ -64,14 +68,19 @@ def read_tokenizer(path: str | os.PathLike[str]) -> Tokenizer:
         If the file is not JSON, or holds no settings of a tokenizer.
     """
     try:
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
-        return load_tokenizer(settings)
+        with Path(path).open("rb") as stream:
+            data = stream.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ConfigError(
+                f"has more than {MOST_BYTES >> 20} MiB, as no tokenizer has. Is it the file that you mean?"
+            )
+        return load_tokenizer(json.loads(data.decode("utf-8")))
     except OSError as error:
         raise InputMissing(f"cannot be read ({error.strerror or error}). Check the path.", path=path) from None
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise FormatError(f"is no JSON ({error}). Write it with titans-dna train-tokenizer.", path=path) from None
-    except ConfigError as error:
+    except ConfigError as error:  # a ValueError too, so it comes first
         raise FormatError(str(error), path=path) from None
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"is no JSON ({error}). Write it with titans-dna train-tokenizer.", path=path) from None
 
 
 def named_tokenizer(text: str) -> Tokenizer:

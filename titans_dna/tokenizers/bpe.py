@@ -22,6 +22,7 @@ from titans_dna.tokenizers.base import BASES, SPECIALS, Buffer, Ids, check_ids, 
 
 PIECE_BP = 4096  # bases encoded as one piece
 _LEARNED_BP = 512  # bases of a piece from which merges are learned
+MOST_MERGES = 1 << 19  # which takes two seconds to set up
 _LONGEST_BP = 255  # most bases in a token: numbers of bases are stored in one byte
 _FIRST = len(BASES) + len(SPECIALS)
 
@@ -44,6 +45,8 @@ class BpeTokenizer:
 
     def __init__(self, merges: Sequence[tuple[str, str]]) -> None:
         vocabulary = {text: number for number, text in enumerate(BASES)}
+        if len(merges) > MOST_MERGES:
+            raise ConfigError(f"{len(merges):,} merges are too many. Learn {MOST_MERGES:,} at most.")
         for pair in merges:
             left, right = pair
             if left not in vocabulary or right not in vocabulary:

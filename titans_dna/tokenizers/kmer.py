@@ -131,7 +131,10 @@ class KmerTokenizer:
         """Make a tokenizer from the settings that `to_json` returned."""
         if settings.get("kind") != cls.kind or "k" not in settings:
             raise ConfigError(f"settings {settings!r} are not those of a k-mer tokenizer. They need kind 'kmer' and k.")
-        return cls(settings["k"], overlapping=settings.get("overlapping", False))
+        overlapping = settings.get("overlapping", False)
+        if not isinstance(overlapping, bool):
+            raise ConfigError(f"overlapping is {overlapping!r} in the settings of k-mers. Write true or false.")
+        return cls(settings["k"], overlapping=overlapping)
 
     def _side_by_side(self, sequence: Buffer, start: int, end: int) -> Ids:
         """Encode bases start to end; a cell must begin at start."""

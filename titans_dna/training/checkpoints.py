@@ -47,6 +47,18 @@ class Snapshot:
     run: dict[str, Any]  # plain values: step, sampler, counters
 
 
+def require_folder(output: Path) -> None:
+    """Stop a run whose folder was deleted: in a new one, without lock and settings, its model would be half a run.
+
+    Raises
+    ------
+    OutputError
+        If the folder is gone.
+    """
+    if not output.is_dir():
+        raise OutputError("was deleted while the run was at work. Start it again.", path=output)
+
+
 def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
     """Write a checkpoint below ``output``, and remove all but the last two.
 
@@ -55,6 +67,7 @@ def save_snapshot(output: Path, snapshot: Snapshot) -> Path:
     OutputError
         If it cannot be written, for example because the disk is full; earlier checkpoints stay as they are.
     """
+    require_folder(output)
     final = output / FOLDER / f"step-{snapshot.run['step']:08d}"
     partial = final.with_name(f".partial-{os.getpid()}-{final.name}")
     try:
@@ -132,7 +145,7 @@ def _read(folder: Path, device: torch.device | str) -> Snapshot:
             moments.setdefault(name, {})[part] = value
         weights = load_file(folder / WEIGHTS)
         lanes = load_state(folder / LANES, device=device) if LANES in run["files"] else None
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:
         if isinstance(error, TitansDNAError):
             raise
         raise CheckpointError(f"the checkpoint is damaged ({error})", path=folder) from error

@@ -154,7 +154,7 @@ def training_record(folder: Path) -> dict[str, Any]:
     path = folder / "training.json"
     try:
         record = json.loads(path.read_text()) if path.is_file() else {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"is not JSON ({error}). Restore the file.", path=path) from error
     return record if isinstance(record, dict) else {}
 

@@ -72,7 +72,7 @@ def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
         result: dict[str, Any] = json.loads((folder / RESULT).read_text())
         classes = tuple(result["classes"])
         config = FinetuneConfig(**{f.name: result[f.name] for f in fields(FinetuneConfig)})
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"is damaged ({error!r}). Restore the file.", path=folder / RESULT) from error
     net = Classifier(model.backbone, len(classes), model.bos)
     try:

@@ -24,7 +24,7 @@ from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.model.device import choose_device
 from titans_dna.tokenizers import Tokenizer, load_tokenizer
-from titans_dna.training.checkpoints import load_snapshot
+from titans_dna.training.checkpoints import load_snapshot, require_folder
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split, TrainingData, read_data
 from titans_dna.training.distributed import World, world_of_torchrun
@@ -107,7 +107,7 @@ def read_settings(output: Path) -> RunSettings:
         raise InputMissing(f"no run to resume: it has no {SETTINGS}. Name the --output of a pretrain run.", path=output)
     try:
         return RunSettings.from_json(json.loads(path.read_text()))
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise CheckpointError(f"the settings of the run are damaged ({error}). Start it again.", path=path) from error
 
 
@@ -192,6 +192,7 @@ def _run(
             log.write_gates(step, gates)
 
     def improved(weights: dict[str, Tensor]) -> None:
+        require_folder(output)
         _save(output / BEST, settings, weights, {})
 
     try:
@@ -214,6 +215,7 @@ def _run(
     if not all(bool(torch.isfinite(x).all()) for x in weights.values()):
         raise ConfigError("training ended in weights that are not finite; lower --learning-rate")
     if world.leads:
+        require_folder(output)
         record = {**_record(settings, data, trainer), **_findings(settings, data, trainer, weights)}
         _save(output, settings, weights, {SUMMARY: json.dumps(record, indent=2) + "\n"})
         forget_replaced(output)

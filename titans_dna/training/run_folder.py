@@ -1,13 +1,15 @@
 """The folder of a pretraining run: who may write to it, and what becomes of a model that is there already.
 
-A new run needs a folder that holds none of the files it writes. An unfinished run there can go on or be replaced, and a
-finished model can be replaced, if that is asked for. Until the new model is complete, the old one stays whole in
+A new run needs a folder that holds none of the files it writes, or only what a run has left that was killed before its
+first checkpoint. An unfinished run there can go on or be replaced, and a finished model can be replaced, if that is
+asked for. Until the new model is complete, the old one stays whole in
 ``.titans-dna-replaced/``, so that weights and the record of their training always belong together. A lock allows one
 run at a time.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,7 +17,7 @@ from pathlib import Path
 
 from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import disk_errors
-from titans_dna.io.disk.discard import discard
+from titans_dna.io.disk.discard import UNNAMED, discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, partial_folders
 from titans_dna.training.checkpoints import FOLDER, SNAPSHOT_FILES
@@ -25,7 +27,7 @@ SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "be
 LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # names that nobody else gives to a file
 MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
 MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
-FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*")
+FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*", UNNAMED)
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def _make_room(output: Path, overwrite: bool) -> None:
     if foreign:
         raise OutputError(f"holds {there[0]}, which no pretraining run has made. Choose another --output.", path=output)
     finished = WEIGHTS in there
-    if not overwrite:
+    if not overwrite and not _just_begun(output, there):
         what = "a finished model" if finished else "an unfinished run"
         go_on = "" if finished else f"Go on with it by --resume {output}. "
         raise OutputError(f"holds {what}. {go_on}Choose another --output, or replace it with --overwrite.", path=output)
@@ -99,3 +101,14 @@ def _make_room(output: Path, overwrite: bool) -> None:
         (output / REPLACED).mkdir(exist_ok=True)
         for name in there:
             (output / name).rename(output / REPLACED / name)
+
+
+def _just_begun(output: Path, there: list[str]) -> bool:
+    """Tell whether the files are those of a run that ended before it had any weights: nothing is lost with them."""
+    if WEIGHTS in there or BEST in there or (output / REPLACED).exists() or any((output / FOLDER).glob("step-*")):
+        return False
+    try:
+        settings = json.loads((output / SETTINGS).read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and {"sources", "backbone", "training"} <= settings.keys()

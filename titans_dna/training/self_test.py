@@ -41,7 +41,7 @@ def run_self_test(folder: Path, device: str = "auto") -> tuple[float, float]:
     try:
         values = json.loads(path.read_text())
         sequence, expected = str(values["sequence"]), float(values["bits_per_base"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"the self-test is damaged ({error}). Restore the file.", path=path) from error
     return _bits(model, sequence), expected
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from titans_dna.errors import OutputError, TitansDNAError
 from titans_dna.io.disk.discard import discard
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the system's numbers of errors of a full disk
 _NAME_BYTES = 120  # most bytes of the final name in a temporary one; file systems allow names of 255 bytes
 
 
@@ -77,7 +78,7 @@ def drop_leftovers(final: str | os.PathLike[str]) -> None:
     if not Path("/proc/self").exists():  # without /proc, there is no way to tell which processes live
         return
     ours = re.compile(
-        rf"\.partial-{re.escape(_host())}-(\d+)-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi)?"
+        rf"\.partial-{re.escape(_host())}-(\d+)-(\d+)-[0-9a-f]{{8}}-{re.escape(_short(final.name))}(\.tbi|\.csi|\.rough)?"
     )
     for path in final.parent.glob(".partial-*"):
         match = ours.fullmatch(path.name)
@@ -144,7 +145,7 @@ def full_disk(path: str | os.PathLike[str] | None) -> Iterator[None]:
         yield
     except Exception as error:
         number = write_error(error)
-        if number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if number in NO_ROOM:
             full = "the disk is full" if number != errno.EFBIG else "the file is too large for its disk"
             where = getattr(error, "filename", None) if path is None else path
             raise OutputError(f"{full}. Make room, or choose another folder.", path=where) from error

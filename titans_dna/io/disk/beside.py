@@ -29,6 +29,6 @@ def read_beside(path: str | os.PathLike[str]) -> dict[str, str]:
     """Return the metadata of a file; empty if there are none, or if they cannot be read."""
     try:
         found = json.loads(path_beside(path).read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return {str(key): str(text) for key, text in found.items()} if isinstance(found, dict) else {}

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from titans_dna.errors import OutputError, TitansDNAError
-from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.atomic import NO_ROOM, atomic_path, drop_leftovers, write_error
 
 logger = logging.getLogger(__name__)
 
@@ -58,14 +58,28 @@ def store(path: Path, write: Callable[[Path], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        drop_leftovers(path)  # a run that was killed may have left gigabytes
         with atomic_path(path) as temporary:
-            write(temporary)
+            _fill(path, temporary, write)
     except TitansDNAError:
         raise
     except OSError as error:
         message = (
             f"the cache cannot be written ({error.strerror or error}). Set TITANS_DNA_CACHE to a folder with space."
         )
+        raise OutputError(message, path=path) from None
+
+
+def _fill(path: Path, temporary: Path, write: Callable[[Path], object]) -> None:
+    """Write an entry; a full disk is the cache's own, so its message names the setting that helps."""
+    try:
+        write(temporary)
+    except TitansDNAError:
+        raise
+    except Exception as error:
+        if write_error(error) not in NO_ROOM:
+            raise
+        message = "the disk of the cache is full. Make room, or set TITANS_DNA_CACHE to a folder with space."
         raise OutputError(message, path=path) from None
 
 

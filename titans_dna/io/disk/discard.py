@@ -8,6 +8,8 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+UNNAMED = ".tmp??????"  # what safetensors calls a file until it is whole; a kill leaves it
+
 
 def discard(folder: Path, patterns: Sequence[str]) -> None:
     """Delete the files below a folder whose names match a pattern, and all folders that are then empty.

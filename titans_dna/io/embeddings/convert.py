@@ -196,7 +196,7 @@ def read_parquet(source: Path, target: Path) -> int:
     try:
         file = parquet.ParquetFile(source)
         said = json.loads(file.schema_arrow.metadata[KEY])
-    except (OSError, KeyError, TypeError, ValueError) as error:
+    except (OSError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise FormatError("is no Parquet file made of embeddings.", path=source) from error
     kind = file.schema_arrow.field("embedding").type
     ragged = arrow.types.is_list(kind)

@@ -39,6 +39,7 @@ from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source,
 
 logger = logging.getLogger(__name__)
 
+_PIECE_BP = 1 << 20
 _GENBANK_RELEASE = b"Genetic Sequence Data Bank"  # stands in the first line of a file of a release
 _OTHER_FORMATS = {
     b"\x1a\x41\x27\x43": "a .2bit file",
@@ -67,6 +68,7 @@ class Genome(Closing):
         self.path, self.contigs = path, contigs
         self._md5: dict[str, str] = {}
         self._last: tuple[str, bytes] = ("", b"")  # the contig that was last read whole, which is often asked for again
+        self._compared: set[str] = set()  # contigs whose bases had their MD5 when they were read as a whole
 
     @abstractmethod
     def fetch(self, contig: str, start: int, end: int) -> bytes:
@@ -84,12 +86,34 @@ class Genome(Closing):
         return np.frombuffer(bytearray(self.fetch(contig, start, length if end is None else end)), np.uint8)
 
     def sequence(self, contig: str) -> bytes:
-        """Read a whole contig."""
+        """Read a whole contig.
+
+        Raises
+        ------
+        ContigUnknown
+            If there is no contig of this name or alias.
+        FormatError
+            If the bases are not those of the MD5 that was given before.
+        """
         name = self.contigs.require(contig)
         if name != self._last[0]:
             self._last = ("", b"")  # let go first, so that no two contigs are held at once
-            self._last = name, self.fetch(name, 0, self.contigs.lengths[name])
+            self._last = name, self._checked(name, self.fetch(name, 0, self.contigs.lengths[name]))
         return self._last[1]
+
+    def _checked(self, name: str, found: bytes) -> bytes:
+        """Return the bases of a whole contig, or refuse them.
+
+        Size, time and inode do not tell a file that was changed in place and given its old time. Outputs name the MD5
+        of contigs, so it is known before they are read; once is enough, for to compare takes longer than to read.
+        """
+        if name in self._md5 and name not in self._compared:
+            if letters_md5(found) != self._md5[name]:
+                raise FormatError(
+                    f"{name} has changed while it was read. Start again, and leave the file as it is.", path=self.path
+                )
+            self._compared.add(name)
+        return found
 
     def md5(self, contig: str) -> str:
         """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""

@@ -123,6 +123,11 @@ class FastaScanner:
             if residue.translate(None, _BLANKS):
                 self._refuse(work, starts, ends, first)
             blanks = residue
+        elif len(starts) == 1 and self._name is not None and not (self._line_bp or self._closed) and end - begin > 1:
+            # The first line of a contig alone: all that drafts of many contigs have, and arrays cost more than it.
+            self._length = self._line_bp = end - begin - 1
+            self._line_bytes, self._offset = end - begin, self._at + begin
+            return
         # The usual case needs no loop over lines: their lengths follow from the places of the line ends.
         widths = ends - starts
         returns = (widths > 0) & (letters[ends - 1] == 13)

@@ -11,29 +11,27 @@ strided copy without them.
 from __future__ import annotations
 
 import codecs
-import gzip
 import logging
 import os
 import threading
 import weakref
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
-from titans_dna.errors import FormatError, IndexStale, OutputError
-from titans_dna.io.disk.bgzf import GZIP_MAGIC, BgzfStream, quiet_htslib, read_gzi, read_span
+from titans_dna.errors import FormatError, IndexStale
+from titans_dna.io.disk.bgzf import BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
+from titans_dna.io.disk.unpacked import BLOCK, is_packed, require_room, unpacked_blocks
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
 
 logger = logging.getLogger(__name__)
 
 Letters = np.ndarray[Any, np.dtype[np.uint8]]
-_BLOCK = 1 << 22  # bytes read at once
 _WINDOW = 1 << 14  # bases up to which line ends are dropped by translate, which has the smaller start-up cost
 _CHECKED = 40  # contigs whose place in a BGZF file is checked against its index; plain files are checked whole
 
@@ -170,7 +168,7 @@ def identify(stat: os.stat_result) -> tuple[int, int, int]:
 def _scan(path: Path, stream: IO[bytes] | BgzfStream) -> FastaScanner:
     """Index text from a stream; `path` is named in messages."""
     scanner = FastaScanner(path)
-    while block := stream.read(_BLOCK):
+    while block := stream.read(BLOCK):
         scanner.feed(block)
     scanner.finish()
     return scanner
@@ -240,17 +238,13 @@ def regular_copy(path: Path) -> tuple[Path, list[FaiEntry]]:
     scanner = FastaScanner(path)
 
     def copy(temporary: Path) -> None:
-        with _open_text(path) as stream, temporary.open("wb") as output:
-            try:
-                block = stream.read(_BLOCK).removeprefix(codecs.BOM_UTF8)
-                while block:
-                    scanner.feed(block)
-                    output.write(block)
-                    block = stream.read(_BLOCK)
-            except (OSError, EOFError, zlib.error) as error:
-                if isinstance(error, FormatError | OutputError):
-                    raise
-                raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+        written_bytes = 0
+        with temporary.open("wb") as output:
+            for number, block in enumerate(unpacked_blocks(path)):
+                text = block if number else block.removeprefix(codecs.BOM_UTF8)
+                require_room(temporary, written_bytes)
+                scanner.feed(text)
+                written_bytes += output.write(text)
         scanner.finish()
         if scanner.irregular:  # other processes may look for the copy, which must never exist with irregular lines
             rough = temporary.with_name(f"{temporary.name}.rough")
@@ -275,7 +269,7 @@ def reference_for_htslib(path: Path) -> Path:
     """Return a plain FASTA of the same content with a .fai beside it: the file itself, or one in the cache."""
     if Path(f"{path}.fai").is_file():
         return path
-    if not _is_packed(path):
+    if not is_packed(path):
         entries, irregular = index_plain(path)
         if not irregular:
             # htslib wants the index beside the FASTA, whose folder may be read-only. So a link in the cache stands for
@@ -285,16 +279,6 @@ def reference_for_htslib(path: Path) -> Path:
             store(Path(f"{link}.fai"), lambda temporary: temporary.write_text(format_fai(entries), "utf-8"))
             return link
     return regular_copy(path)[0]
-
-
-def _open_text(path: Path) -> BinaryIO:
-    """Open text that is plain or gzip-compressed, as its first bytes say."""
-    return gzip.open(path) if _is_packed(path) else path.open("rb")  # type: ignore[return-value]
-
-
-def _is_packed(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == GZIP_MAGIC
 
 
 def _rewrite(source: Path, target: Path, line_bp: int = 60) -> None:

@@ -7,17 +7,16 @@ without sequence (a CONTIG line in its place) is refused by name.
 
 from __future__ import annotations
 
-import gzip
 import io
 import logging
 import warnings
-import zlib
 from pathlib import Path
 from typing import TextIO
 
 from titans_dna.errors import FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.disk.cache import cache_entry, store
+from titans_dna.io.disk.unpacked import unpacked_blocks
 
 logger = logging.getLogger(__name__)
 _LINE_BP = 60
@@ -96,10 +95,5 @@ def _sequence(record: object, path: Path) -> tuple[str, str]:
 
 def _open(path: Path) -> TextIO:
     """Open as text, decompressed; the whole text is held, for flat files are small."""
-    try:
-        data = path.read_bytes()
-        if data[:2] == b"\x1f\x8b":
-            data = gzip.decompress(data)
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=path) from None
+    data = b"".join(unpacked_blocks(path))
     return io.StringIO(data.decode("utf-8-sig", "replace"))

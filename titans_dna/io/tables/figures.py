@@ -26,13 +26,16 @@ def open_figures(path: str | os.PathLike[str]) -> Scores:
     """
     try:
         found = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"is no JSON ({error}). Make it again.", path=path) from None
     if not isinstance(found, dict):
         raise FormatError("holds no JSON object. Make it again.", path=path)
     flat = dict(_flat(found, ""))
     rows = [{"figure": name, "value": float(v)} for name, v in flat.items() if not isinstance(v, str)]
-    metadata = {name: text for name, text in flat.items() if isinstance(text, str)}
+    # JSON can hold half a character, which no terminal and no file can take.
+    metadata = {
+        n: text.encode("utf-8", "backslashreplace").decode() for n, text in flat.items() if isinstance(text, str)
+    }
     columns = (Column("figure", "text"), Column("value", "score"))
     return Scores(path=Path(path), columns=columns, metadata=metadata, read=lambda _: rows)
 

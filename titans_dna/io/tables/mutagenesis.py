@@ -2,6 +2,7 @@
 
 ``/CONTIG:FIRST-LAST`` (1-based) holds ``effects`` (bases, 4) and ``effects_forward``, ``effects_reverse``, float32,
 columns A, C, G, T; ``reference`` (bases,) letters; attributes ``contig``, ``start``, ``end`` (0-based half-open).
+``/`` in a name is written ``%2F``.
 """
 
 from __future__ import annotations

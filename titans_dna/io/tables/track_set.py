@@ -5,7 +5,8 @@ format         layout
 =============  ======================================================================================================
 bigWig         ``NAME.KIND.bw`` for each kind; metadata beside each (`titans_dna.io.disk.beside`)
 TSV, Parquet   contig, start (0-based), one column of each kind; a base without any number has no row
-HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes
+HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes; a name with ``/`` is
+               written with ``%2F`` (`titans_dna.io.disk.hdf5_names`)
 =============  ======================================================================================================
 
 The metadata of a shard, which have the key ``shard``, also name its kinds (``tracks``), and say what it holds of the
@@ -27,6 +28,7 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_metadata import write_metadata
+from titans_dna.io.disk.hdf5_names import new_group
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
@@ -109,10 +111,9 @@ class Arrays(TrackWriter):
         packed: dict[str, Any] = {}
         if bases := self.lengths[contig]:  # an empty dataset has no chunks
             packed = {"chunks": (min(1 << 16, bases),), "compression": "gzip", "compression_opts": 4}
+        group = new_group(self._file, contig)
         for kind in self.kinds:
-            self._file.create_dataset(
-                f"{contig}/{kind}", data=values[kind], shuffle=bool(bases), track_times=False, **packed
-            )
+            group.create_dataset(kind, data=values[kind], shuffle=bool(bases), track_times=False, **packed)
             self._file.check_disk()
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io.disk.beside import path_beside, read_beside
 from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
+from titans_dna.io.disk.hdf5_names import contig_of, dataset_of
 from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
 from titans_dna.io.formats import Format, sniff
 from titans_dna.io.tables.score_sinks import Column
@@ -47,7 +48,7 @@ def open_arrays(path: str | os.PathLike[str]) -> Scores:
 def _contigs(file: Any) -> dict[str, Any]:
     """Return the groups that hold tracks."""
     groups = {name: find(file, name) for name in file if name != LONG}
-    return {name: group for name, group in groups.items() if hasattr(group, "items")}
+    return {contig_of(name, group): group for name, group in groups.items() if hasattr(group, "items")}
 
 
 def _array_rows(table: Scores) -> Iterator[dict[str, Any]]:
@@ -116,7 +117,7 @@ class TrackShard:
         wanted = self.lengths[contig]
         if self.format.name == "HDF5":
             with read_hdf5(self.path) as file:
-                found = {len(dataset(file, f"{contig}/{kind}", "f")) for kind in self.kinds} or {wanted}
+                found = {len(dataset_of(file, contig, kind)) for kind in self.kinds} or {wanted}
         elif self.path.stat().st_size:
             import pyBigWig
 
@@ -136,7 +137,7 @@ class TrackShard:
         if self.format.name == "HDF5":
             with read_hdf5(self.path) as file:
                 for kind, array in arrays.items():
-                    track = dataset(file, f"{contig}/{kind}", "f")
+                    track = dataset_of(file, contig, kind)
                     for start, end in spans:
                         array[start:end] = track[start:end]
             return
