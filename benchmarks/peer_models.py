@@ -228,7 +228,8 @@ class SelectiveScan(nn.Module):
         step = F.softplus(self.step(low)).unsqueeze(-1)
         decay = torch.exp(step * -torch.exp(self.log_rate))  # (B, T, inner, states)
         found = recurrence(decay, step * x.unsqueeze(-1) * write.unsqueeze(-2), h)
-        return (found @ read.unsqueeze(-1)).squeeze(-1), found[:, -1]
+        # A copy of the last state, for a view would keep all states of the chunk.
+        return (found @ read.unsqueeze(-1)).squeeze(-1), found[:, -1].clone()
 
 
 def recurrence(decay: Tensor, values: Tensor, start: Tensor) -> Tensor:
