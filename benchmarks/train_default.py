@@ -175,7 +175,8 @@ def settings_told(output: Path) -> list[str]:
     return [
         f"Settings: {backbone['layers']} layers of width {backbone['width']}, window attention of "
         f"{backbone['window_tokens']} tokens in all, {backbone['block']} in layer "
-        f"{' and '.join(map(str, backbone['memory_layers']))}; copy memory: words {words}, {recall['places']} places,",
+        f"{' and '.join(map(str, backbone['memory_layers']))}, whose memory begins anew every "
+        f"{backbone['reset_tokens']:,} bases; copy memory: words {words}, {recall['places']} places,",
         f"{recall['matches']} entries of an address tried, {recall['accepted_hits']} of 32 bases to be accepted. "
         "Chosen on chr22:20-21 Mb and yeast IV, both of the",
         "training set; the first forms were compared on chr20 too, and the leading run (24) was first tried on",
