@@ -35,6 +35,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 PAGES = PROJECT / "docs" / "pages"
 TOLERANCE = 0.05  # of numbers, relative; training differs a little between processors
 ABSOLUTE = 0.02
+PROGRESS = re.compile(r"^\d{4}-\d\d-\d\d [\d:]{8} .*\n", re.MULTILINE)  # what long work says from time to time
 ANY_LINES = "..."
 
 REAL = PROJECT.parent / "shared" / "data"
@@ -93,7 +94,12 @@ def _of_block(page: Path, lines: list[str], first: int, said: str) -> Iterator[C
 
 
 def run(command: Command, folder: Path) -> tuple[int, str]:
-    """Run a command in a folder; return its exit code and what it printed."""
+    """Run a command in a folder; return its exit code and what it printed, without the lines of slow machines."""
+    code, output = _run(command, folder)
+    return code, PROGRESS.sub("", output)
+
+
+def _run(command: Command, folder: Path) -> tuple[int, str]:
     words = command.text.split()
     if words[0] == "titans-dna" and not set(command.text) & set("|<>;&$*'\"\\"):
         return _in_process(words[1:], folder)

@@ -117,7 +117,7 @@ def read_all(path: Path) -> None:
         shard = open_track_shard(path)
         for contig, bases in shard.lengths.items():
             shard.check(contig)
-            shard.fill(contig, {kind: np.zeros(bases, np.float32) for kind in shard.kinds})
+            shard.fill(contig, 0, bases, {kind: np.zeros(bases, np.float32) for kind in shard.kinds})
 
 
 def _read_embeddings(path: Path) -> None:

@@ -56,6 +56,7 @@ def run(name: str, world: World, steps: int, folder: Path | None = None, resume:
     if folder is not None and not resume:
         snapshot = trainer.snapshot()
         if world.leads:
+            folder.mkdir(parents=True, exist_ok=True)
             save_snapshot(folder, snapshot)
     return rows
 
