@@ -23,7 +23,6 @@ from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.track_set_reader import open_track_shard
 from titans_dna.jobs import groups, windowed_alleles
-from titans_dna.jobs import mutagenesis as mutagenesis_job
 from titans_dna.jobs.embeddings import Storage, embedding_attributes, plan_embeddings, write_embeddings
 from titans_dna.jobs.merge_scores import merge_scores
 from titans_dna.jobs.merge_tracks import merge_tracks
@@ -57,7 +56,6 @@ def genome(make_fasta, sequence, random_bases):
 def small_groups(monkeypatch):
     """So small that a contig has several."""
     monkeypatch.setattr(groups, "RANGE_WINDOWS", 2)
-    monkeypatch.setattr(mutagenesis_job, "RANGE_WINDOWS", 2)
     monkeypatch.setattr(groups, "PART_BP", 150)
     monkeypatch.setattr(windowed_alleles, "KEPT_UNITS", 3)
 
@@ -218,6 +216,22 @@ def test_tracks_are_divided_by_ranges_of_a_contig(behind, genome, tmp_path, endi
     assert [row["contig"] for row in one] == [row["contig"] for row in other]
     numbers = ([list(row.values())[1:] for row in rows] for rows in (one, other))  # a bigWig's column has its name
     np.testing.assert_array_equal(*numbers)
+
+
+@pytest.mark.parametrize("window_bp", [64, 50])
+@pytest.mark.parametrize("ending", ["tsv.gz", "tsv", "h5"])
+def test_all_changes_are_divided_by_ranges_of_a_contig(recalling, genome, tmp_path, ending, window_bp):
+    context = Context.parse(f"window:{window_bp}")
+    write_all_snvs(recalling, genome, ["a", "b"], tmp_path / f"whole.{ending}", context=context)
+    shards = [tmp_path / f"{index}.{ending}" for index in range(1, 6)]
+    for index, path in enumerate(shards, start=1):
+        write_all_snvs(recalling, genome, ["a", "b"], path, context=context, shard=Shard(index, 5))
+    spans = [read_ranges(open_track_shard(path).metadata["rows"])[1] for path in shards]
+    assert sum(map(bool, spans)) > 2  # contigs are divided
+    assert merge_tracks(shards[::-1], tmp_path / f"merged.{ending}") == 2
+    one, other = (list(open_scores(tmp_path / f"{name}.{ending}")) for name in ("whole", "merged"))
+    assert len(one) > 500
+    np.testing.assert_equal(one, other)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "last", "center", "bins:3", "none"])

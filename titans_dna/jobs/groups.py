@@ -110,6 +110,12 @@ def _ranges(
         )
 
 
+def stretches_of_contig(length_bp: int, context: Context) -> list[tuple[int, int]]:
+    """Return what a contig that is read from end to end is divided into: ranges of windows, or all of it in one."""
+    range_bp = RANGE_WINDOWS * context.window_bp or max(1, length_bp)
+    return [(start, min(start + range_bp, length_bp)) for start in range(0, max(1, length_bp), range_bp)]
+
+
 def of_shard(groups: Sequence[Group], shard: Shard) -> list[int]:
     """Return the numbers of the groups that a shard reads, of all groups of the job."""
     parts = assign([float(group.cost_bp) for group in groups], shard.count)

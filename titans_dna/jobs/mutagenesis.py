@@ -27,11 +27,11 @@ from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.snv_table import SnvTableWriter
 from titans_dna.io.tables.track_set import write_tracks
-from titans_dna.jobs.groups import RANGE_WINDOWS
+from titans_dna.jobs.groups import stretches_of_contig
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard
 from titans_dna.jobs.windowed_alleles import WindowScoring
-from titans_dna.jobs.work_folder import WorkFolder
+from titans_dna.jobs.work_folder import StreamCheckpoint, WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 
 Advance = Callable[[int, int], None]
@@ -174,7 +174,7 @@ def write_all_snvs(
     strands
         False reads forward, True the reverse complement.
     shard
-        Part of the work to do; a shard takes whole contigs.
+        Part of the work to do: whole contigs, or in windows ranges of them.
     resume
         Go on from an unfinished run.
     context, workers
@@ -193,15 +193,16 @@ def write_all_snvs(
         raise ConfigError("--all-snvs reads whole contigs; choose --context contig or window:N")
     made = format_of(output, verb="mutagenesis --all-snvs")
     chosen = {contig: genome.contigs.lengths[contig] for contig in genome.contigs.names if contig in set(contigs)}
-    parts = assign([float(bases) for bases in chosen.values()], shard.count)
-    mine = np.array([part == shard.index for part in parts], dtype=bool)
-    lengths = {contig: bases for (contig, bases), used in zip(chosen.items(), mine, strict=True) if used}
+    pieces = [(contig, *piece) for contig, bases in chosen.items() for piece in stretches_of_contig(bases, context)]
+    parts = assign([float(end - start) for _, start, end in pieces], shard.count)
+    mine = [piece for piece, part in zip(pieces, parts, strict=True) if part == shard.index]
+    lengths = {contig: chosen[contig] for contig, _, _ in mine}
     metadata = run_metadata(model, genome, {"kind": "all-snvs", "strands": "".join("+-"[s] for s in strands),
                                            **context.told()}, shard)  # fmt: skip
     job = describe_job(metadata, genome, lengths) | {"contigs": " ".join(chosen)}
     if "shard" in metadata:
-        metadata |= describe_track_shard(chosen, [(contig, 0, bases) for contig, bases in lengths.items()])
-    total = len(strands) * sum(lengths.values())
+        metadata |= describe_track_shard(chosen, mine)
+    total = len(strands) * sum(end - start for _, start, end in mine)
     progress = lambda done: advance(done, total)  # noqa: E731
     with WorkFolder(output, job, model, resume=resume) as work:
         places = {contig: place for place, contig in enumerate(genome.contigs.names)}
@@ -211,22 +212,15 @@ def write_all_snvs(
             name = f"{places[contig]}-{'-' if reverse else '+'}"
             return name, work.array(name, (4, lengths[contig]))
 
-        def read(contig: str, reverse: bool) -> dict[str, np.ndarray]:
-            name, array = numbers(contig, reverse)
-            sequence = genome.sequence(contig)
-            if context.kind == "window":
-                windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=context.window_bp)
-                _predict_windows(windowed, array, work, name, workers, progress)
-            else:
-                predict_bases(
-                    model, sequence, array, reverse=reverse, progress=progress, checkpoint=work.checkpoint(name)
-                )
-            return {}  # the numbers are in the array on disk; an empty part marks them as complete
-
-        for contig, length in lengths.items():
+        for contig in lengths:
+            held = [(start, end) for name, start, end in mine if name == contig]
             for reverse in strands:
-                name, _ = numbers(contig, reverse)
-                work.once(name, partial(read, contig, reverse), partial(progress, length))
+                reader = _StrandReader(model, genome.sequence(contig), reverse, context, workers, progress)
+                name, array = numbers(contig, reverse)
+                for start, end in held:
+                    part = f"{name}-{start}"
+                    read = partial(reader.fill, array, start, end, work.checkpoint(part))
+                    work.once(part, read, partial(progress, end - start))
 
         def mean(contig: str) -> np.ndarray:
             parts = [numbers(contig, reverse)[1] for reverse in strands]
@@ -249,20 +243,40 @@ def write_all_snvs(
                     tracks.add(contig, dict(zip("ACGT", mean(contig), strict=True)))
 
 
-def _predict_windows(
-    windowed: WindowedStrand, out: np.ndarray, work: WorkFolder, name: str, workers: int,
-    progress: Callable[[int], None],
-) -> None:  # fmt: skip
-    """Fill an array on disk block by block; so many blocks at a time are marked as done, that a run can go on."""
-    windowed.remember_to(len(windowed.strand.ids))
-    blocks = range(-(-len(windowed.strand.ids) // windowed.block_tokens))
-    for number, at in enumerate(range(0, len(blocks), RANGE_WINDOWS)):
-        group = blocks[at : at + RANGE_WINDOWS]
-        if work.part(f"{name}-group{number}") is None:
-            for start, values in map_parallel(
-                partial(predict_block, windowed), group, workers_for(windowed.model, workers)
-            ):
-                out[:, start : start + values.shape[1]] = values
-            flush(out)
-            work.keep(f"{name}-group{number}", {})
-        progress(sum(end - start for start, end in map(windowed.span, group)))
+class _StrandReader:
+    """Predicts the bases of stretches of a strand; the copy memory of windows is filled when it is first needed."""
+
+    def __init__(
+        self, model: SequenceModel, sequence: bytes, reverse: bool, context: Context, workers: int,
+        progress: Callable[[int], None],
+    ) -> None:  # fmt: skip
+        self.model, self.sequence, self.reverse, self.context = model, sequence, reverse, context
+        self.workers, self.progress = workers_for(model, workers), progress
+        self._windowed: WindowedStrand | None = None
+
+    def fill(
+        self, out: np.ndarray, start: int, end: int, checkpoint: StreamCheckpoint
+    ) -> dict[str, np.ndarray]:  # fmt: skip
+        """Fill bases ``start`` to ``end`` of an array on disk, all of it where the contig is the context."""
+        if self.context.kind == "window":
+            self._fill_windows(out, start, end)
+        else:
+            predict_bases(
+                self.model, self.sequence, out, reverse=self.reverse, progress=self.progress, checkpoint=checkpoint
+            )
+        return {}  # the numbers are in the array on disk; an empty part marks them as complete
+
+    def _fill_windows(self, out: np.ndarray, start: int, end: int) -> None:
+        if self._windowed is None:
+            self._windowed = WindowedStrand(
+                self.model, self.sequence, reverse=self.reverse, window_bp=self.context.window_bp
+            )  # fmt: skip
+            self._windowed.remember_to(len(self.sequence))
+        windowed, size = self._windowed, self._windowed.block_tokens
+        first, last = windowed.strand.span(start, end)
+        blocks = range(first // size, -(-last // size))
+        for at, values in map_parallel(partial(predict_block, windowed), blocks, self.workers):
+            low, high = max(at, start), min(at + values.shape[1], end)
+            out[:, low:high] = values[:, low - at : high - at]
+            self.progress(high - low)
+        flush(out)

@@ -107,6 +107,8 @@ def describe_track_shard(lengths: Mapping[str, int], held: Iterable[tuple[str, i
     firsts = dict(zip(lengths, np.cumsum([0, *lengths.values()]).tolist(), strict=False))
     spans: list[list[int]] = []
     for start, end in sorted((firsts[contig] + start, firsts[contig] + end) for contig, start, end in held):
+        if start == end:  # a contig without bases
+            continue
         if spans and spans[-1][1] == start:
             spans[-1][1] = end
         else:
