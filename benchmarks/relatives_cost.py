@@ -21,6 +21,8 @@ from typing import Any
 import numpy as np
 from record import write
 
+from titans_dna.io.sequence.fasta import open_fasta
+
 WINDOW = "window:8192"
 
 
@@ -85,7 +87,9 @@ def measure(folder: Path, options: argparse.Namespace) -> list[list[Any]]:
         "--context", WINDOW, "--workers", 1, "-o", folder / "one.tsv")  # fmt: skip
     short = make_fasta(folder / "short.fa", 1.0, seed=3)
     vcf = folder / "many.vcf"
-    lines = [f"c0\t{at}\t.\tN\tG\t.\t.\t." for at in range(1000, 1_000_000, 4000)]
+    with open_fasta(short) as fasta:
+        refs = {at: fasta.fetch("c0", at - 1, at).decode() for at in range(1000, 1_000_000, 4000)}
+    lines = [f"c0\t{at}\t.\t{ref}\t{'ACGT'['ACGT'.index(ref) - 1]}\t.\t.\t." for at, ref in refs.items()]
     vcf.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "\n".join(lines) + "\n")
     many = ("score-variants", "--model", "default", "--fasta", short, "--vcf", vcf, "--context", WINDOW)
     walls: dict[int, list[float]] = {1: [], 2: []}
