@@ -72,3 +72,16 @@ def test_detach_ends_the_graph(make_model, kind, ids):
 
 def test_numbers_are_counted_over_rows(model):
     assert state_numbers(model.initial_state(3)) == 3 * state_numbers(model.initial_state(1)) > 0
+
+
+@pytest.mark.parametrize("block", ["mal", "lmm", "mag"])
+def test_lanes_that_began_at_different_times_have_their_own_resets(make_model, ids, block):
+    """A window may be shorter than the period of the resets, so lanes of one batch stand at different places of it."""
+    model = make_model(block, reset_tokens=48, chunk_tokens=8, further_memories=())
+    later = model.stream(ids[:, :16]).state
+    mixed = where(torch.tensor([True, False]), model.initial_state(2), later)
+    first = model.stream(ids[:, 16:40], mixed)
+    assert first.state.blocks[-1].memories[0].since_reset.tolist() == [24, 40]
+    second = model.stream(ids[:, 40:], first.state).hidden
+    assert torch.allclose(second[0], model.stream(ids[:1, 16:]).hidden[0, 24:], atol=1e-10)
+    assert torch.allclose(second[1], model.stream(ids).hidden[1, 40:], atol=1e-10)

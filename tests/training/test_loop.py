@@ -12,7 +12,7 @@ import torch
 from titans_dna.errors import ConfigError
 from titans_dna.loading.lanes import MASKED, Batch, Contig
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.config import BackboneConfig
+from titans_dna.model.config import SIZES, BackboneConfig
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.evaluation import carried_bits, reset_bits
 from titans_dna.training.loop import LogRow, Trainer, train
@@ -214,3 +214,36 @@ def test_windows_that_end_within_a_chunk_are_refused_or_kept_apart():
     with pytest.raises(ConfigError, match="window_tokens is 33"):
         run(model(), ids, small(window_tokens=33))
     run(model(), ids, small(window_tokens=33, restart=1.0, steps=2))
+
+
+@pytest.mark.parametrize("size", ["default", "nano"])
+def test_a_named_size_is_trained_with_the_default_window(size):
+    """The window may be shorter than the period after which the memories of the lanes begin anew."""
+    config = dataclasses.replace(SIZES[size], word_counts=None)
+    rows = run(model(config=config), np.random.default_rng(0).integers(0, 4, 9000), TrainingConfig(steps=1, lanes=2))
+    assert rows[0].bits_per_base == pytest.approx(2.0, abs=1e-3)
+
+
+def test_a_lane_begins_anew_after_its_own_number_of_tokens():
+    """Over windows of half a period, the loss of staggered lanes is the mean of the losses of each lane alone."""
+    net = model(config=dataclasses.replace(SMALL, reset_tokens=64))
+    torch.nn.init.normal_(net.head.weight)
+    ids = torch.from_numpy(np.random.default_rng(5).integers(0, 4, (2, 161)))
+    fresh = [[True, True], [False, False], [True, False], [False, False], [False, False]]
+    objective, state, together = NextBase(net), None, []
+    for number, rows in enumerate(fresh):
+        piece = ids[:, 32 * number : 32 * number + 33].numpy()
+        batch = Batch(
+            inputs=piece[:, :-1], targets=piece[:, 1:], weights=np.ones((2, 32), dtype=np.float32),
+            fresh=np.array(rows), versions=np.zeros(2, dtype=np.int64), bases=np.ones((2, 32), dtype=np.float32),
+        )  # fmt: skip
+        loss, state = objective(batch, state, 64.0)
+        together.append(float(loss.detach()))
+    stretches = [(0, 0, 64), (0, 64, 160), (1, 0, 160)]  # lane, first and last token between two restarts
+    lost = torch.zeros(2, 160)
+    for lane, start, end in stretches:
+        logits = net.stream(ids[lane : lane + 1, start:end]).logits[0].detach()
+        targets = ids[lane, start + 1 : end + 1]
+        lost[lane, start:end] = torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+    alone = lost.view(2, 5, 32).mean((0, 2)).tolist()
+    assert together == pytest.approx(alone, abs=1e-5)

@@ -11,7 +11,6 @@ wherever it lies on a chromosome, and blocks can be read in any order, by any nu
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -118,9 +117,7 @@ class WindowedStrand:
         require_single_bases(model, "windows")
         self.model, self._sequence = model, sequence
         self.strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
-        config = model.backbone.config
-        periods = [n for layout in config.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
-        stride = math.lcm(*periods, config.segment_tokens if config.block == "mac" else 1)
+        stride = model.backbone.config.period_tokens
         self.block_tokens = -(-window_bp // stride) * stride
         self._memory: tuple[CopyMemory, int] | None = None  # and the position of the start token in it
         self._other: tuple[CopyMemory, int] | None = None  # the same without some stretches

@@ -195,10 +195,15 @@ class BackboneConfig:
         return position_tokens if self.block == "transformer" else position_tokens % self.period_tokens
 
     @property
+    def chunk_period_tokens(self) -> int:
+        """Number of tokens after which chunks and segments of all memories end together."""
+        chunks = [layout.chunk_tokens for layout in self.memories]
+        return math.lcm(*chunks, self.segment_tokens if self.block == "mac" else 1)
+
+    @property
     def period_tokens(self) -> int:
         """Number of tokens after which chunks, segments and reset periods of all memories end together."""
-        periods = [n for layout in self.memories for n in (layout.chunk_tokens, layout.reset_tokens) if n]
-        return math.lcm(*periods, self.segment_tokens if self.block == "mac" else 1)
+        return math.lcm(self.chunk_period_tokens, *(layout.reset_tokens or 1 for layout in self.memories))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for JSON."""

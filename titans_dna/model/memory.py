@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 from titans_dna.model.config import BackboneConfig, MemoryLayout
 from titans_dna.model.gate import inverse_gate, stretched_sigmoid
 from titans_dna.model.norm import wide
-from titans_dna.model.state import NeuralMemoryState
+from titans_dna.model.state import NeuralMemoryState, where
 from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initial_state, neural_memory
 from titans_dna.ops.network import read_weights
 
@@ -118,7 +118,9 @@ class NeuralMemory(nn.Module):
     def initial_state(self, batch: int) -> NeuralMemoryState:
         """Return the state before the first token: the learned initial weights."""
         return NeuralMemoryState(
-            memory=self._initial_memory(batch), tail=self.gain.new_zeros(batch, self.tail, 3 * self.width)
+            memory=self._initial_memory(batch),
+            tail=self.gain.new_zeros(batch, self.tail, 3 * self.width),
+            since_reset=self.gain.new_zeros(batch, dtype=torch.int64),
         )
 
     def forward(self, x: Float[Tensor, "B T N"], state: NeuralMemoryState, active: Bool[Tensor, "B T"]) -> MemoryRead:
@@ -183,17 +185,20 @@ class NeuralMemory(nn.Module):
 
     def _run(
         self, tokens: Tokens, active: Tensor | None, state: NeuralMemoryState
-    ) -> tuple[Tensor, MemoryState, Tensor, int]:
-        """Run the memory; stretches between resets do not depend on each other, so they are read as one batch."""
+    ) -> tuple[Tensor, MemoryState, Tensor, Tensor]:
+        """Run the memory; stretches between resets do not depend on each other, so they are read as one batch.
+
+        In training, lanes start at different times, so each has its own resets; all fall on borders of chunks.
+        """
         total, period = tokens[0].shape[1], self.reset_tokens
         if not period:
             out = self._call(tokens, active, state.memory)
-            return out.reads, out.state, out.surprise, 0
-        outputs, memory, start, since = [], state.memory, 0, state.since_reset
+            return out.reads, out.state, out.surprise, state.since_reset
+        outputs, memory, start, since = [], state.memory, 0, state.since_reset.tolist()
         batch = tokens[0].shape[0]
         while start < total:
             # Whole periods begin and end with a reset, so they can stand side by side in the batch.
-            whole = (total - start) // period if since == 0 else 0
+            whole = 0 if any(since) else (total - start) // period
             if whole > 1:
                 end = start + whole * period
                 folded = _cut(tokens, start, end, whole)
@@ -203,13 +208,18 @@ class NeuralMemory(nn.Module):
                 outputs.append(tuple(parts))
                 memory, start = self._initial_memory(batch), end
                 continue
-            end = min(total, start + period - since)
+            end = min(total, start + period - max(since))
             out = self._call(_cut(tokens, start, end, 1), None if active is None else active[:, start:end], memory)
             outputs.append((out.reads, out.surprise))
-            since = (since + end - start) % period
-            memory, start = (out.state if since else self._initial_memory(batch)), end
+            since = [(tokens_since + end - start) % period for tokens_since in since]
+            memory, start = out.state, end
+            if not any(since):
+                memory = self._initial_memory(batch)
+            elif not all(since):
+                ended = torch.tensor(since, device=self.gain.device) == 0
+                memory = where(ended, self._initial_memory(batch), memory)
         reads, surprise = (torch.cat(parts, 1) for parts in zip(*outputs, strict=True))
-        return reads, memory, surprise, since
+        return reads, memory, surprise, torch.tensor(since, device=self.gain.device)
 
     def _call(self, tokens: Tokens, active: Tensor | None, memory: MemoryState) -> MemoryOutput:
         q, k, v, gates = tokens

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from titans_dna.errors import CheckpointError
@@ -37,7 +37,7 @@ class NeuralMemoryState:
 
     memory: MemoryState
     tail: Float[Tensor, "B K N"]  # the last K = convolution_tokens - 1 inputs of the convolution
-    since_reset: int = 0  # tokens read since the last reset; counted only if the memory has a reset period
+    since_reset: Int[Tensor, " B"]  # tokens read since the last reset; counted only if the memory has a reset period
 
 
 @dataclass(frozen=True, kw_only=True)

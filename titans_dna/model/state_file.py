@@ -147,5 +147,9 @@ def _decode(value: Any, tensors: dict[str, Tensor]) -> Any:
     if isinstance(value, dict) and "recall" in value:
         return RecallLanes.from_plain(value["recall"])
     if isinstance(value, dict):
-        return CLASSES[value["class"]](**{name: _decode(part, tensors) for name, part in value["fields"].items()})
+        parts = {name: _decode(part, tensors) for name, part in value["fields"].items()}
+        since = parts.get("since_reset")
+        if isinstance(since, int):  # in files of earlier versions it is one number for all rows
+            parts["since_reset"] = torch.full(parts["tail"].shape[:1], since, device=parts["tail"].device)
+        return CLASSES[value["class"]](**parts)
     return value

@@ -8,7 +8,6 @@ of its own piece only. The result is exact, and the processes exchange nothing b
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 from titans_dna.errors import ConfigError
@@ -30,8 +29,7 @@ def piece_of_window(config: BackboneConfig, window_tokens: int, rank: int, proce
             "a window can be cut over processes only where every memory resets; set reset_tokens of the model, "
             "or use the ddp strategy"
         )
-    chunks = [layout.chunk_tokens for layout in config.memories]
-    period = math.lcm(*chunks, *(n for n in resets if n), config.segment_tokens if config.block == "mac" else 1)
+    period = config.period_tokens
     if window_tokens % (processes * period):
         raise ConfigError(
             f"window_tokens is {window_tokens}; for {processes} processes choose a multiple of {processes * period}"

@@ -291,11 +291,12 @@ def _tokens_per_base(batch: Batch) -> float:
 
 def _check_windows(model: Backbone, config: TrainingConfig) -> None:
     """Refuse windows that end within a chunk: lanes that start anew and lanes that go on could not be one batch."""
+    form = model.config
     for window in {config.window_at(step) for step in range(config.steps)} | {config.window_tokens}:
-        if config.restart < 1 and model.config.phase(window):
+        if config.restart < 1 and (form.block == "transformer" or window % form.chunk_period_tokens):
             raise ConfigError(
                 f"window_tokens is {window}, which ends within a chunk or segment of the model; choose a "
-                f"multiple of its chunk_tokens ({model.config.chunk_tokens}) and segments, or restart every lane"
+                f"multiple of its chunk_tokens ({form.chunk_tokens}) and segments, or restart every lane"
             )
     if config.strategy == "context" and config.restart < 1:
         raise ConfigError(f"restart is {config.restart}; a window cut over processes starts anew: set restart to 1")
