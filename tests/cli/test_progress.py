@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-from titans_dna.cli import progress
-
 
 @pytest.fixture
 def clock(monkeypatch):

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import read_embeddings
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.pooling import Pooling
-from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.inference.reads import embed_reads
 from titans_dna.inference.windows import Context
 from titans_dna.io.sequence.bam import Read
 from titans_dna.tokenizers import KmerTokenizer, NucleotideTokenizer

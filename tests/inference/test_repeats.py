@@ -11,14 +11,13 @@ import torch
 from toy import RECALL
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import lanes, repeats
+from titans_dna.inference import repeats
 from titans_dna.inference.embed import EmbedOptions, Spans, embed_windows
-from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.mutagenesis import predict_block
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.repeats import same
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
-from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.streaming import stream_bases, stream_lanes
 from titans_dna.inference.windowed_regions import WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.model.config import MemoryLayout

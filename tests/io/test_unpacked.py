@@ -14,7 +14,6 @@ import pytest
 from toy import cache  # noqa: F401 - a fixture
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.disk import unpacked
 from titans_dna.io.disk.cache import cache_folder, store
 from titans_dna.io.sequence.fasta import open_fasta
 

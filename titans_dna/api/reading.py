@@ -1,9 +1,12 @@
-"""Sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
+"""Relatives, sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +14,7 @@ import numpy as np
 
 from titans_dna.api.frames import frame_of_file, require_pandas
 from titans_dna.api.regions import iterate_regions
+from titans_dna.api.sequences import opened
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
@@ -23,9 +27,13 @@ from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.copies import write_copies
 from titans_dna.jobs.mutagenesis import mutate_regions
 from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
+from titans_dna.loading.relatives import RelativesChoice, open_targets, read_relatives
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_EFFECT_COLUMNS = ("contig", "position", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")
+logger = logging.getLogger(__name__)
 
 
 def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bool]) -> np.ndarray:
@@ -94,9 +102,6 @@ def _mutate_placed(
     return [by_place[region.contig, region.start, region.end] for region in placed]
 
 
-_EFFECT_COLUMNS = ("contig", "position", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")
-
-
 def _effect_columns(effects: RegionEffects) -> dict[str, list[Any]]:
     """Return the effects as rows: a base, and what it is changed to."""
     letters = np.frombuffer(effects.reference, np.uint8)
@@ -132,3 +137,23 @@ def _usable(genome: Genome, region: PlacedRegion) -> Interval:
         )
     what = region.asked.name if region.outcome == "malformed" else f"{region.asked} is {region.outcome}"
     raise FormatError(f"{what}. Give a region that lies on {genome.path.name}.")
+
+
+def remember(model: SequenceModel, genomes: Any, target: Any, *, one_vote_per: str, allow_self: bool) -> SequenceModel:
+    """Return a model as it reads with relatives in its copy memory (see `titans_dna.api.model.Model.remember`)."""
+    paths = [Path(path) for path in ([genomes] if isinstance(genomes, str | os.PathLike) else genomes)]
+    form = model.backbone.config.require_recall(model.name)
+    read_ahead, memories = open_targets([path for path in paths if path.suffix == ".tdm"], form)
+    if read_ahead is not None:
+        model = model.scoring(read_ahead)
+    choice = RelativesChoice(
+        fastas=tuple(path for path in paths if path.suffix != ".tdm"), memories=tuple(memories),
+        one_vote_per=one_vote_per, allow_self=allow_self,
+    )  # fmt: skip
+    if read_ahead is not None and not choice:
+        return model
+    with opened(target) if target is not None else nullcontext() as genome:
+        found, left_out = read_relatives(choice, form, genome)
+    for name in left_out:
+        logger.warning("%s is the target itself and was left out", name)
+    return model.behind(found)

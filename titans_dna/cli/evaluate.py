@@ -40,8 +40,8 @@ def evaluate(
     """
     import json
 
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.jobs.provenance import command_line

@@ -58,9 +58,8 @@ def finetune(
     titans-dna finetune --model default --data enhancers.csv --output enhancers/
     titans-dna finetune --model default --data exons.bed --fasta genome.fa --mode frozen --output exons/
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.training.finetune import FinetuneConfig, finetune_model
     from titans_dna.training.labelled import read_labelled

@@ -45,9 +45,8 @@ def predict(
     titans-dna predict --model enhancers/ --data more.csv --output classes.tsv
     titans-dna predict --model exons/ --data regions.bed --fasta genome.fa --output classes.tsv.gz
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_kin, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.jobs.provenance import command_line, describe_relatives
     from titans_dna.training.labelled import read_rows
     from titans_dna.training.predict import load_classifier, predict_classes, write_predictions

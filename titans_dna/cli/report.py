@@ -54,10 +54,8 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     titans-dna report --model model/ --evaluation evaluation.json --regions regions.tsv --output report.html
     """
     from titans_dna.io.disk.atomic import atomic_path
-    from titans_dna.report.gather import ReportInputs, gather_inputs
-    from titans_dna.report.links import link_pattern
-    from titans_dna.report.page import render_page
-    from titans_dna.report.parts import part_of
+    from titans_dna.report.gather import ReportInputs, gather_inputs, part_of
+    from titans_dna.report.page import link_pattern, render_page
 
     several = {"tracks": list(given["tracks"]), "samples": list(given["samples"])}
     for path in files:

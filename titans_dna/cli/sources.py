@@ -1,25 +1,28 @@
-"""Where sequence comes from: a FASTA, GenBank or EMBL file, or a sample's reads over it."""
+"""Where sequence comes from: a FASTA, GenBank or EMBL file, or a sample's reads over it; and the regions of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import click
 
+from titans_dna.api.regions import MALFORMED, parse_region, place_file
+from titans_dna.cli.options import RegionFile
 from titans_dna.errors import ConfigError
 from titans_dna.genome.contigs import is_mitochondrion
-from titans_dna.genome.interval import merge_intervals
+from titans_dna.genome.interval import Interval, merge_intervals
+from titans_dna.inference.placing import CLIPPED, PlacedRegion, place_interval
+from titans_dna.io.sequence.aliases import read_aliases
+from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter, open_reads
+from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
+from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
 
 if TYPE_CHECKING:
-    from titans_dna.cli.regions import PlacedRegion
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.windows import Context
-    from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
-    from titans_dna.io.sequence.consensus import SampleGenome
-    from titans_dna.io.sequence.fasta import Fasta, Genome
     from titans_dna.model.config import BackboneConfig
     from titans_dna.recall import Relatives, Target
 
@@ -70,7 +73,6 @@ class ReadsChoice:
     @property
     def keep(self) -> ReadFilter:
         """Which reads are taken."""
-        from titans_dna.io.sequence.bam import ReadFilter
 
         names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
         return ReadFilter(**{name: getattr(self, name) for name in names})
@@ -103,14 +105,11 @@ def open_genome(
     """
     if fasta is None:
         raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
-    from titans_dna.io.sequence.fasta import open_fasta
 
     groups = _read_aliases(aliases)
     genome = open_fasta(fasta, aliases=groups)
     if choice.reads is None:
         return genome
-    from titans_dna.io.sequence.bam import open_reads
-    from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
 
     called = ConsensusOptions(min_depth=choice.min_depth, reads=choice.keep)
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
@@ -118,8 +117,6 @@ def open_genome(
 
 def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
     """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
-    from titans_dna.io.sequence.bam import open_reads
-    from titans_dna.io.sequence.fasta import open_fasta
 
     assert choice.reads is not None
     groups = _read_aliases(aliases)
@@ -190,7 +187,7 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
     InputMissing, FormatError
         If a file cannot be used.
     """
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
     names = {"relatives": "fastas"}
@@ -234,7 +231,6 @@ def report_names(*genomes: Genome | AlignedReads) -> None:
 
 def _report_consensus(genome: Genome | AlignedReads) -> None:
     """Print how many bases of a consensus are the sample's own."""
-    from titans_dna.io.sequence.consensus import SampleGenome
 
     if isinstance(genome, SampleGenome):
         lost = genome.losses
@@ -254,6 +250,52 @@ def report_reads(aligned: AlignedReads) -> None:
 
 
 def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
-    from titans_dna.io.sequence.aliases import read_aliases
-
     return read_aliases(path) if path is not None else []
+
+
+def place_regions(
+    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
+) -> list[PlacedRegion]:
+    """Return the regions of a BED or GTF file, then those of ``--region``; all contigs if neither is given.
+
+    Raises
+    ------
+    FormatError, InputMissing
+        If the file or a region cannot be read.
+    """
+    return list(iterate_regions(fasta, bed, regions))
+
+
+def iterate_regions(
+    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
+) -> Iterator[PlacedRegion]:
+    """Yield the regions of `place_regions` one by one; a malformed line of the file is a region without a place."""
+    if bed is not None:
+        file = RegionFile(bed) if isinstance(bed, Path) else bed
+        yield from place_file(fasta.contigs, file.path, feature=file.features)
+    for text in regions:
+        yield parse_region(fasta.contigs, text)
+    if bed is None and not regions:
+        for contig, length in fasta.contigs.lengths.items():
+            yield place_interval(fasta.contigs, Interval(contig, 0, length, name=contig))
+
+
+def warn_unused(placed: Sequence[PlacedRegion]) -> None:
+    """Print how many regions cannot be used, or only in part, for each reason, with the first of them as an example."""
+    for outcome in (CLIPPED, "contig_unknown", "beyond_contig", "empty", MALFORMED):
+        group = [p for p in placed if p.outcome == outcome]
+        if group:
+            first = group[0].asked.name if outcome == MALFORMED else group[0].asked
+            click.echo(
+                f"warning: {len(group):,} of {len(placed):,} regions are {outcome}, the first: {first}", err=True
+            )  # fmt: skip
+
+
+def note_strands(placed: Sequence[PlacedRegion]) -> None:
+    """Print that regions of the reverse strand were read on the forward strand, if there are any."""
+    reverse = sum(region.usable and region.asked.strand == "-" for region in placed)
+    if reverse:
+        click.echo(
+            f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand",
+            err=True,
+        )

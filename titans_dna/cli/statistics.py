@@ -30,7 +30,7 @@ def statistics(sample: str, holdout: tuple[str, ...], output: Path, **given: Any
     titans-dna statistics --sample NA12878 --variants scored.vcf.gz --regions regions.tsv --output NA12878.json
     titans-dna report --sample NA12878.json --sample NA12891.json --output report.html
     """
-    from titans_dna.cli.outcomes import report_outcomes
+    from titans_dna.cli.terminal import report_outcomes
     from titans_dna.io.disk.atomic import atomic_path
     from titans_dna.jobs.provenance import command_line
     from titans_dna.report.gather import ReportInputs, gather_inputs

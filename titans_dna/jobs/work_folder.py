@@ -24,9 +24,8 @@ import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
 from titans_dna.inference.model import SequenceModel
-from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
+from titans_dna.io.disk.atomic import UNNAMED, discard, disk_errors, drop_leftovers, temporary_path
 from titans_dna.io.disk.contexts import Opening
-from titans_dna.io.disk.discard import UNNAMED, discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.io.disk.mapped import new_array
 from titans_dna.model.state import StreamState

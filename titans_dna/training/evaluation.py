@@ -1,4 +1,4 @@
-"""Measures bits per base on held-out sequence, with the memory carried along, or reset in every window."""
+"""Measures held-out sequence: bits per base, with the memory carried along or reset in every window, and the gates."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from titans_dna.errors import CheckpointError
+from titans_dna.inference.gates import GateStatistics, gate_statistics
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.sequence.fasta import Fasta
@@ -26,6 +27,8 @@ from titans_dna.training.words import NUCLEOTIDES, bases_of
 from titans_dna.version import __version__
 
 BASELINE_ORDERS = (2, 6, 12)
+GATE_TOKENS = 4096  # most tokens to read, so that an evaluation costs hardly more
+GATE_CONTIGS = 64  # most contigs from which they are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,3 +200,26 @@ def evaluate_model(
         "contig_md5": {name: fasta.md5(name) for name in contigs},
         "package_version": __version__,
     }
+
+
+def held_out_gates(model: Backbone, sample: Sequence[np.ndarray], bos: int) -> list[GateStatistics]:
+    """Return the statistics of every memory on the first tokens of the contigs of a sample, read side by side.
+
+    Parameters
+    ----------
+    model
+        Model to watch.
+    sample
+        Token ids of held-out contigs; if there are none, nothing is returned.
+    bos
+        Id of the start token. The next id is padding, which is never written to a memory.
+    """
+    contigs = sample[:GATE_CONTIGS]
+    if not contigs:
+        return []
+    share = GATE_TOKENS // len(contigs)
+    rows = np.full((len(contigs), 1 + min(share, max(map(len, contigs)))), bos + 1, dtype=np.int64)
+    rows[:, 0] = bos
+    for row, ids in zip(rows, contigs, strict=True):
+        row[1 : 1 + len(ids[:share])] = ids[:share]
+    return gate_statistics(model, torch.from_numpy(rows).to(next(model.parameters()).device))

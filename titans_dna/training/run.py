@@ -28,8 +28,7 @@ from titans_dna.training.checkpoints import load_snapshot, require_folder
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split, TrainingData, read_data
 from titans_dna.training.distributed import World, world_of_torchrun
-from titans_dna.training.evaluation import bits_by_position
-from titans_dna.training.gates import held_out_gates
+from titans_dna.training.evaluation import bits_by_position, held_out_gates
 from titans_dna.training.log import RunLog
 from titans_dna.training.loop import LogRow, Trainer, evaluation_sample, train
 from titans_dna.training.run_folder import BEST, SETTINGS, SPLITS, SUMMARY, forget_replaced, run_folder

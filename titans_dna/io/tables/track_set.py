@@ -6,7 +6,7 @@ format         layout
 bigWig         ``NAME.KIND.bw`` for each kind; metadata beside each (`titans_dna.io.disk.beside`)
 TSV, Parquet   contig, start (0-based), one column of each kind; a base without any number has no row
 HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes; a name with ``/`` is
-               written with ``%2F`` (`titans_dna.io.disk.hdf5_names`)
+               written with ``%2F`` (`titans_dna.io.disk.hdf5_metadata`)
 =============  ======================================================================================================
 
 The metadata of a shard, which have the key ``shard``, also name its kinds (``tracks``), and say what it holds of the
@@ -27,8 +27,7 @@ import numpy as np
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.hdf5_file import new_hdf5
-from titans_dna.io.disk.hdf5_metadata import write_metadata
-from titans_dna.io.disk.hdf5_names import new_group
+from titans_dna.io.disk.hdf5_metadata import new_group, write_metadata
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter

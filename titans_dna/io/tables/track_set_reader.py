@@ -17,11 +17,10 @@ import numpy as np
 
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io.disk.beside import path_beside, read_beside
-from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
-from titans_dna.io.disk.hdf5_names import contig_of, dataset_of
+from titans_dna.io.disk.hdf5_metadata import LONG, contig_of, dataset_of, read_metadata
 from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
 from titans_dna.io.formats import Format, sniff
-from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
 _BASES = 1 << 18  # bases read at once
