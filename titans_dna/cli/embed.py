@@ -142,7 +142,7 @@ def _embed_reads(
     settings: tuple[EmbedOptions, Storage],
 ) -> None:
     """Write one vector per read of a sample."""
-    from titans_dna.cli.sources import open_aligned, place_regions, reads_of, report_names, report_reads, warn_unused
+    from titans_dna.cli.sources import open_aligned
     from titans_dna.cli.terminal import report_outcomes
     from titans_dna.inference.embed import vector_attributes
     from titans_dna.inference.reads import embed_reads
@@ -156,17 +156,13 @@ def _embed_reads(
         "command": command_line(),
     }  # fmt: skip
     width, counts = chosen.columns(model) * chosen.pooling.bins, Counter[str]()
-    with open_aligned(*reference, choice) as aligned:
-        placed = place_regions(aligned, *asked)
+    with open_aligned(reference, choice, asked) as (aligned, reads):
         contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
         with EmbeddingWriter(
             output, width, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=chosen.pooling.ragged,
         ) as writer:  # fmt: skip
-            for block in embed_reads(model, reads_of(aligned, placed, choice), chosen):
+            for block in embed_reads(model, reads, chosen):
                 writer.append(block.intervals, block.vectors, outcomes=block.outcomes, counts=block.counts)
                 counts.update(block.outcomes)
-        report_names(aligned)
-        report_reads(aligned)
-    warn_unused(placed)
     report_outcomes(counts)

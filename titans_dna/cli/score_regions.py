@@ -139,7 +139,7 @@ def _score_reads(
     """Write one row per read."""
     from itertools import tee
 
-    from titans_dna.cli.sources import open_aligned, place_regions, reads_of, report_names, report_reads, warn_unused
+    from titans_dna.cli.sources import open_aligned
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import PlacedRegion
     from titans_dna.inference.reads import score_sequences
@@ -152,21 +152,15 @@ def _score_reads(
         "version": __version__, "model": f"{model.name} sha256={model.weights_sha256}", "reads": str(choice.reads),
         "options": "kind=reads", "command": command_line(),
     }  # fmt: skip
-    with open_aligned(*reference, choice) as aligned:
-        placed, rows = place_regions(aligned, *asked), 0
-        with ScoreTableWriter(output, COLUMNS, metadata) as writer:
-            # Places and sequences are taken from one iterator, because the reads of a region may be too many to keep.
-            reads, again = tee(reads_of(aligned, placed, choice))
-            for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
-                place = Interval(read.contig, read.start, read.end, read.strand, read.name)
-                # The outcome given here shows only for a read without bases; `table_row` tells that of a scored one
-                # itself.
-                row = PlacedRegion(
-                    asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty"
-                )  # fmt: skip
-                writer.write(table_row(row, score if read.sequence else None))
-                rows += 1
-        report_names(aligned)
-        report_reads(aligned)
-    warn_unused(placed)
-    click.echo(f"{rows:,} reads", err=True)
+    with (
+        open_aligned(reference, choice, asked) as (_, found),
+        ScoreTableWriter(output, COLUMNS, metadata) as writer,
+    ):
+        # Places and sequences are taken from one iterator, because the reads of a region may be too many to keep.
+        reads, again = tee(found)
+        for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
+            place = Interval(read.contig, read.start, read.end, read.strand, read.name)
+            # The outcome given here shows only for a read without bases; `table_row` tells that of a scored one itself.
+            row = PlacedRegion(asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty")
+            writer.write(table_row(row, score if read.sequence else None))
+    click.echo(f"{writer.rows:,} reads", err=True)

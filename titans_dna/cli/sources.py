@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -115,18 +116,38 @@ def open_genome(
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
 
 
-def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
-    """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
+@contextmanager
+def open_aligned(
+    reference: tuple[Path | None, Path | None],
+    choice: ReadsChoice,
+    asked: tuple[RegionFile | Path | None, Sequence[str]],
+) -> Iterator[tuple[AlignedReads, Iterator[Read]]]:
+    """Open the reads themselves, and yield with them those that lie in the regions; say at the end what was left out.
 
+    Parameters
+    ----------
+    reference
+        FASTA, which is needed for CRAM only, and file of aliases.
+    choice
+        Which reads are taken.
+    asked
+        File of regions, and regions; none of both for all contigs.
+    """
     assert choice.reads is not None
-    groups = _read_aliases(aliases)
-    if fasta is None:
-        return open_reads(choice.reads, aliases=groups)
-    with open_fasta(fasta, aliases=groups) as reference:
-        return open_reads(choice.reads, reference, aliases=groups)
+    fasta, groups = reference[0], _read_aliases(reference[1])
+    with open_fasta(fasta, aliases=groups) if fasta is not None else nullcontext() as genome:
+        aligned = open_reads(choice.reads, genome, aliases=groups)
+    with aligned:
+        placed = place_regions(aligned, *asked)
+        yield aligned, _reads_of(aligned, placed, choice)
+        report_names(aligned)
+        if aligned.left_out:
+            reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
+            click.echo(f"reads left out: {reasons}", err=True)
+    warn_unused(placed)
 
 
-def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
+def _reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
     """Yield every read that overlaps one of the regions once, also where it overlaps several of them."""
     # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
     # starts before that region's end.
@@ -205,33 +226,26 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
     return found
 
 
-def report_names(*genomes: Genome | AlignedReads) -> None:
-    """Print which contigs were found under another name and by which rule, and which differ in length."""
-    for genome in genomes:
-        by_how: dict[str, list[str]] = {}
-        for name, (contig, how) in genome.contigs.matches.items():
-            by_how.setdefault(how, []).append(f"{name} = {contig}")
-        for how, pairs in by_how.items():
-            more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
-            click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
-        for name, (contig, how) in genome.contigs.matches.items():
-            if how == "spelling" and genome.contigs.lengths[contig] == _HG19_MITOCHONDRION and is_mitochondrion(contig):
-                click.echo(
-                    f"warning: {name} was taken for {contig} of {_HG19_MITOCHONDRION:,} bases, the one of UCSC's hg19 "
-                    f"(NC_001807); positions on the rCRS (16,569 bases) differ from it",
-                    err=True,
-                )
-        for name, (asked, here) in genome.contigs.length_conflicts.items():
-            click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
-        for name, (asked, contig) in genome.contigs.refused.items():
-            here = genome.contigs.lengths[contig]
-            click.echo(f"warning: {name} is not {contig}: {asked:,} bases there, {here:,} in {genome.path}", err=True)
-        _report_consensus(genome)
-
-
-def _report_consensus(genome: Genome | AlignedReads) -> None:
-    """Print how many bases of a consensus are the sample's own."""
-
+def report_names(genome: Genome | AlignedReads) -> None:
+    """Print which contigs have another name or length, how each was found, and how many bases a consensus has."""
+    by_how: dict[str, list[str]] = {}
+    for name, (contig, how) in genome.contigs.matches.items():
+        by_how.setdefault(how, []).append(f"{name} = {contig}")
+    for how, pairs in by_how.items():
+        more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
+        click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
+    for name, (contig, how) in genome.contigs.matches.items():
+        if how == "spelling" and genome.contigs.lengths[contig] == _HG19_MITOCHONDRION and is_mitochondrion(contig):
+            click.echo(
+                f"warning: {name} was taken for {contig} of {_HG19_MITOCHONDRION:,} bases, the one of UCSC's hg19 "
+                f"(NC_001807); positions on the rCRS (16,569 bases) differ from it",
+                err=True,
+            )
+    for name, (asked, here) in genome.contigs.length_conflicts.items():
+        click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+    for name, (asked, contig) in genome.contigs.refused.items():
+        here = genome.contigs.lengths[contig]
+        click.echo(f"warning: {name} is not {contig}: {asked:,} bases there, {here:,} in {genome.path}", err=True)
     if isinstance(genome, SampleGenome):
         lost = genome.losses
         stands = "the reference's base stands" if genome.fill == "reference" else "N stands"
@@ -240,13 +254,6 @@ def _report_consensus(genome: Genome | AlignedReads) -> None:
             f"{lost['deleted_bases']:,} deleted (N)",
             err=True,
         )
-
-
-def report_reads(aligned: AlignedReads) -> None:
-    """Print how many reads of the regions were left out, by reason."""
-    if aligned.left_out:
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
-        click.echo(f"reads left out: {reasons}", err=True)
 
 
 def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
