@@ -34,7 +34,7 @@ from titans_dna.inference.placing import CLIPPED, OK, PlacedRegion
 from titans_dna.inference.pooling import Emitted, have_vectors
 from titans_dna.inference.windows import WindowedStrand
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
-from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
+from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline, vector_blocks
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.groups import Group, group_regions, of_shard
@@ -43,8 +43,6 @@ from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.model.state import StreamState
-
-BLOCK_BYTES = 4 << 20  # bytes of vectors that are put into the file at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -309,18 +307,10 @@ def assemble(
 
 
 def _blocks(plan: EmbeddingPlan, width: int) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
-    """Yield first row, last row and columns of regions whose vectors fill about `BLOCK_BYTES`."""
-    most = max(1, BLOCK_BYTES // (4 * width))
+    """Yield stretches of rows whose vectors can be held together, as first and last row, and their columns."""
     for start, columns in plan.regions.blocks():
-        first, end = start, start + len(columns["start"])
-        while first < end:
-            if plan.offsets is None:
-                last = first + most
-            else:
-                last = int(np.searchsorted(plan.offsets, plan.offsets[first] + most, side="right")) - 1
-            last = min(max(first + 1, last), end)
+        for first, last in vector_blocks(start, start + len(columns["start"]), width, plan.offsets):
             yield first, last, {key: column[first - start : last - start] for key, column in columns.items()}
-            first = last
 
 
 def _vectors(

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from titans_dna.errors import ConfigError
 from titans_dna.io.formats import HOLDS, sniff
@@ -27,6 +30,11 @@ from titans_dna.report.samples import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_tracks
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
+T = TypeVar("T")
+#: Inputs of one file each, in the order in which the page lists them.
+ROLES = (
+    "evaluation", "variants", "regions", "track", "embeddings", "labels", "classifier", "classes", "copies",
+)  # fmt: skip
 logger = logging.getLogger(__name__)
 _PARTS = {
     "variants": "variants",
@@ -105,39 +113,30 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
     InputMissing, CheckpointError, FormatError
         If an input is missing, or is not a file of the kind that its option is for.
     """
-    paths = {
-        "evaluation": inputs.evaluation,
-        "variants": inputs.variants,
-        "regions": inputs.regions,
-        "track": inputs.track,
-        "embeddings": inputs.embeddings,
-        "labels": inputs.labels,
-        "classifier": inputs.classifier,
-        "classes": inputs.classes,
-        "copies": inputs.copies,
-    }
-    files = [describe_file(role, path) for role, path in paths.items() if path]
+    files = [describe_file(role, path) for role in ROLES if (path := getattr(inputs, role))]
     files += [describe_file("track", path) for path in inputs.tracks]
     files += [describe_file("sample", path) for path in inputs.samples]
     tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
-    run = read_model_run(inputs.model) if inputs.model else None
+    run = _if_given(inputs.model, read_model_run)
     unseen = run.held_out if run else ()
     return ReportData(
         files=tuple(files),
         run=run,
-        evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
+        evaluation=_if_given(inputs.evaluation, read_evaluation),
         variants=_variants(inputs),
         truth_positive=inputs.truth_positive,
-        regions=read_scored_regions(inputs.regions) if inputs.regions else None,
+        regions=_if_given(inputs.regions, read_scored_regions),
         tracks=tuple(track for path in tracks for track in read_tracks(path, prefer=unseen)),
-        embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
-        if inputs.embeddings
-        else None,
-        classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
-        predicted=read_predictions(inputs.classes) if inputs.classes else None,
-        copies=read_copies(inputs.copies) if inputs.copies else None,
+        embedded=_if_given(inputs.embeddings, partial(read_embedded_regions, label=inputs.label, labels=inputs.labels)),
+        classifier=_if_given(inputs.classifier, read_classifier),
+        predicted=_if_given(inputs.classes, read_predictions),
+        copies=_if_given(inputs.copies, read_copies),
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
+
+
+def _if_given(path: Path | None, read: Callable[[Path], T]) -> T | None:
+    return read(path) if path else None
 
 
 def _variants(inputs: ReportInputs) -> ScoredVariants | None:

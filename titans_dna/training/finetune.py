@@ -29,6 +29,7 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.training.labelled import LabelledData
 from titans_dna.training.optimizer import learning_rate
+from titans_dna.training.word_counts import words_before
 
 MODES = ("full", "frozen", "last-layers")
 LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # with fewer steps, a few hundred examples are not learned
@@ -245,14 +246,9 @@ def kmer_frequencies(sequences: Sequence[np.ndarray], kmer_bases: int) -> np.nda
     """Return the frequency of every k-mer among the k-mers without N of each sequence, (n, 4^k) float32."""
     rows = np.zeros((len(sequences), 4**kmer_bases), dtype=np.float32)
     for row, ids in zip(rows, sequences, strict=True):
-        size = max(0, len(ids) - kmer_bases + 1)
-        word, known = np.zeros(size, dtype=np.int64), np.ones(size, dtype=bool)
-        for at in range(kmer_bases):
-            piece = ids[at : at + size]
-            known &= piece < 4
-            word = word * 4 + (piece & 3)
-        row += np.bincount(word[known], minlength=len(row))
-        row /= max(1, known.sum())
+        word, base = words_before(ids, kmer_bases - 1)
+        row += np.bincount(word * 4 + base, minlength=len(row))
+        row /= max(1, len(base))
     return rows
 
 

@@ -29,10 +29,9 @@ from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, dataset, read_hdf5
 from titans_dna.io.embeddings.frames import anndata_parts
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter
+from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, vector_blocks
 from titans_dna.io.formats import FORMATS, Format, endings_of, format_of, require_package, sniff
 
-BLOCK_BYTES = 4 << 20
 KEY = b"titans_dna"
 
 
@@ -99,19 +98,10 @@ def _format_read(source: Path) -> Format:
 
 
 def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
-    """Yield first and last row of blocks of about `BLOCK_BYTES` of vectors."""
+    """Yield stretches of rows whose vectors can be held together."""
     counts = embeddings.counts()
-    most = max(1, BLOCK_BYTES // (4 * embeddings.width))
-    if counts is None:
-        for start in range(0, len(embeddings), most):
-            yield start, min(start + most, len(embeddings))
-        return
-    offsets, start = np.concatenate([[0], np.cumsum(counts)]), 0
-    while start < len(embeddings):
-        # A single region may be larger than a block; then it is a block of its own.
-        end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1)
-        yield start, min(end, len(embeddings))
-        start = end
+    offsets = None if counts is None else np.concatenate([[0], np.cumsum(counts)])
+    return vector_blocks(0, len(embeddings), embeddings.width, offsets)
 
 
 def write_npy(embeddings: Embeddings, path: Path) -> None:
@@ -156,11 +146,10 @@ def read_h5ad(source: Path, target: Path) -> int:
             for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
         }
         data = dataset(file, "X", KINDS["score"], ndim=2)
-        most = max(1, BLOCK_BYTES // (4 * data.shape[1]))
         with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
-            for start in range(0, len(data), most):
-                block = {key: table[key].iloc[start : start + most].to_numpy() for key in COLUMNS}
-                writer.append_columns(block, data[start : start + most])
+            for start, end in vector_blocks(0, len(data), data.shape[1]):
+                block = {key: table[key].iloc[start:end].to_numpy() for key in COLUMNS}
+                writer.append_columns(block, data[start:end])
         return len(data)
 
 
