@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -33,10 +34,12 @@ def require_pandas() -> ModuleType:
     return pandas
 
 
-def frame_of_file(path: Path) -> pd.DataFrame:
-    """Return the scores in a file as a frame, but for the command line, which a notebook has not."""
+def frame_of(name: str, write: Callable[[Path], object]) -> pd.DataFrame:
+    """Return as a frame what a job writes into a file of this name; without the command line, for there is none."""
     require_pandas()
-    frame = open_scores(path).to_pandas()
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / name)
+        frame = open_scores(Path(folder) / name).to_pandas()
     frame.attrs.pop("command", None)
     return frame
 

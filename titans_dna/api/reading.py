@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import frame_of_file, require_pandas
+from titans_dna.api.frames import frame_of, require_pandas
 from titans_dna.api.regions import iterate_regions
 from titans_dna.api.sequences import opened
 from titans_dna.errors import ContigUnknown, FormatError
@@ -51,10 +51,10 @@ def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bo
 def score_regions(model: SequenceModel, genome: Genome, given: Any, reading: RegionReading) -> pd.DataFrame:
     """Score regions as ``titans-dna score-regions`` does, into a frame (see `titans_dna.api.model.Model`)."""
     placed = list(iterate_regions(genome.contigs, given))
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "regions.h5"
-        score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading)
-        return frame_of_file(output)
+    return frame_of(
+        "regions.h5",
+        lambda output: score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading),
+    )
 
 
 def read_how(genome: Genome, context: str, without: Any, workers: int) -> RegionReading:
@@ -66,10 +66,7 @@ def read_how(genome: Genome, context: str, without: Any, workers: int) -> Region
 def trace_copies(model: SequenceModel, genome: Genome, contigs: Sequence[str] | None, least_bp: int) -> pd.DataFrame:
     """Trace where contigs come from as ``titans-dna copies`` does, into a frame."""
     chosen = genome.contigs.names if contigs is None else [genome.contigs.require(name) for name in contigs]
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "copies.bedpe"
-        write_copies(model, genome, chosen, output, least_bp=least_bp)
-        return frame_of_file(output)
+    return frame_of("copies.bedpe", lambda output: write_copies(model, genome, chosen, output, least_bp=least_bp))
 
 
 def mutate(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_dna.api.frames import find_column, frame_of_file, is_frame, is_missing, require_pandas
+from titans_dna.api.frames import find_column, frame_of, is_frame, is_missing, require_pandas
 from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
@@ -76,10 +75,10 @@ def score_variants(
     path = variant_path(given)
     listed = VariantList() if path else list_variants(given)
     inputs = VariantInputs(variants=path or tuple(listed.texts), background=background)
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "scores.h5"
-        score_variant_file(model, genome, inputs, output, options=options, workers=workers)
-        found = frame_of_file(output)
+    found = frame_of(
+        "scores.h5",
+        lambda output: score_variant_file(model, genome, inputs, output, options=options, workers=workers),
+    )
     if not path:
         found["id"] = listed.ids
     if is_frame(given):

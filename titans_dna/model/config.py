@@ -11,7 +11,7 @@ import math
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from typing import Any
 
-from titans_dna.errors import ConfigError
+from titans_dna.errors import ConfigError, check_least
 from titans_dna.ops.form import MemoryForm
 from titans_dna.recall.form import RecallForm
 
@@ -121,9 +121,8 @@ class BackboneConfig:
     memory: MemoryForm = field(default_factory=MemoryForm)
 
     def __post_init__(self) -> None:
-        for name in ("width", "layers", "attention_heads", "window_tokens", "memory_heads", "chunk_tokens"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        positive = ("width", "layers", "attention_heads", "window_tokens", "memory_heads", "chunk_tokens")
+        check_least(1, **{name: getattr(self, name) for name in positive})
         if self.block not in BLOCKS:
             raise ConfigError(f"block is {self.block!r}; choose one of {', '.join(BLOCKS)}")
         for heads in (self.attention_heads, *(layout.heads for layout in self.memories)):

@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from titans_dna.checkpoints import CLASSIFIER
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError, OutputError, check_least
 from titans_dna.inference.metrics import auroc, average_precision
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.io.disk.atomic import atomic_path
@@ -61,10 +61,9 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
-        for name in ("last_layers", "epochs", "batch", "kmer_bases"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; choose 1 or more")
+        check_least(
+            1, last_layers=self.last_layers, epochs=self.epochs, batch=self.batch, kmer_bases=self.kmer_bases
+        )  # fmt: skip
         if self.kmer_bases > 8:
             raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
 
