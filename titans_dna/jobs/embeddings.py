@@ -319,5 +319,4 @@ def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None
     """Return the outcome of each region, as UTF-8."""
     usable, clipped = np.isin(placed, [OK.encode(), CLIPPED.encode()]), placed == CLIPPED.encode()
     known = np.where(have_vectors(values, numbers), np.where(clipped, placed, EMBEDDED.encode()), b"reference_n")
-    found: np.ndarray = np.where(usable, known, placed)
-    return found
+    return np.where(usable, known, placed)

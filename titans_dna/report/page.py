@@ -53,7 +53,13 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "signed": _signed, "fixed": _fixed, "visible": _visible, "size": _size}
+    environment.filters |= {
+        "count": _count,
+        "signed": partial(_fixed, sign="+"),
+        "fixed": _fixed,
+        "visible": _visible,
+        "size": _size,
+    }
     environment.filters["breakable"] = _breakable
     page = environment.get_template("template.html").render(
         title=title,
@@ -165,14 +171,9 @@ def _count(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _fixed(value: float, digits: int) -> str:
+def _fixed(value: float, digits: int, sign: str = "") -> str:
     """Write a number with this many digits after the point and a real minus sign, and nan as a dash."""
-    return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-def _signed(value: float, digits: int) -> str:
-    """Write a number as `_fixed` does, with a plus sign too."""
-    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+    return f"{value:{sign}.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def _size(value: int) -> str:

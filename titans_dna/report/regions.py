@@ -274,5 +274,4 @@ def umap_projection(vectors: NDArray[np.float64]) -> NDArray[np.float64] | None:
         except ImportError:
             return None
         found = umap.UMAP(n_neighbors=NEIGHBOURS, random_state=0, n_jobs=1).fit_transform(vectors)
-    result: NDArray[np.float64] = np.asarray(found, dtype=np.float64).round(4)
-    return result
+    return np.asarray(found, dtype=np.float64).round(4)

@@ -27,6 +27,7 @@ from titans_dna.training.words import NUCLEOTIDES, bases_of
 from titans_dna.version import __version__
 
 BASELINE_ORDERS = (2, 6, 12)
+MOST_WINDOWS = 256  # in which bits are counted by position
 GATE_TOKENS = 4096  # most tokens to read, so that an evaluation costs hardly more
 GATE_CONTIGS = 64  # most contigs from which they are taken
 
@@ -81,18 +82,17 @@ def bits_by_position(
     contigs: Sequence[np.ndarray],
     bos: int,
     window_tokens: int,
-    most_windows: int = 256,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> list[dict[str, float]]:
     """Return the bits per base by the number of tokens read before, in bins of doubling width.
 
     This shows whether more context helps. Each row has ``start`` and ``end`` of a bin (tokens of the window, 0-based
-    half-open), ``bits_per_base`` and ``bases``. At most ``most_windows`` whole windows are read, evenly spread over the
+    half-open), ``bits_per_base`` and ``bases``. At most `MOST_WINDOWS` whole windows are read, evenly spread over the
     contigs.
     """
     whole = [ids[: len(ids) // window_tokens * window_tokens].reshape(-1, window_tokens) for ids in contigs]
     rows = np.concatenate(whole) if whole else np.zeros((0, window_tokens), dtype=np.uint8)
-    rows = rows[:: max(1, -(-len(rows) // most_windows))]
+    rows = rows[:: max(1, -(-len(rows) // MOST_WINDOWS))]
     sums, counts = np.zeros(window_tokens), np.zeros(window_tokens, dtype=np.int64)
     windows = _reset_windows(model, [rows.reshape(-1)], bos, window_tokens, tokenizer) if len(rows) else ()
     for nats, found in windows:

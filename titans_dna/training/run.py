@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -285,7 +285,7 @@ def _findings(
 
 
 @contextmanager
-def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Yield the list of the signals that have asked the process to stop, as Ctrl-C and a preempting scheduler do."""
     told: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
@@ -297,7 +297,7 @@ def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Ite
         if number == signal.SIGINT:  # a second Ctrl-C does not wait for the end of the step
             signal.signal(number, before[signal.SIGINT])
 
-    before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield told
     finally:

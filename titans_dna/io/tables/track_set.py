@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -84,8 +84,7 @@ class Rows(TrackWriter):
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
-        columns = [Column("contig", "text"), Column("start", "integer")]
-        columns += [Column(kind, "score") for kind in self.kinds]
+        columns = track_columns(self.kinds)
         self._table = stack.enter_context(ScoreTableWriter(self.path, columns, self.metadata))
 
     def add(self, contig: str, values: Tracks) -> None:
@@ -126,8 +125,12 @@ def write_tracks(
     OutputError
         If the ending is unknown.
     """
-    writer: TrackWriter = format_of(path, holds="tracks").load_writer()(Path(path), lengths, kinds, metadata)
-    return writer
+    return format_of(path, holds="tracks").load_writer()(Path(path), lengths, kinds, metadata)
+
+
+def track_columns(kinds: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of tracks as a table: a row is a base."""
+    return (Column("contig", "text"), Column("start", "integer"), *(Column(kind, "score") for kind in kinds))
 
 
 def bigwig_paths(path: Path, kinds: Sequence[str]) -> dict[str, Path]:
