@@ -282,11 +282,8 @@ def _sampler(
 ) -> LaneSampler | WordLanes:
     words = [contig for contig in contigs if isinstance(contig, WordContig)]
     single = [contig for contig in contigs if isinstance(contig, Contig)]
-    settings: Any = {
-        "lanes": config.lanes, "window_tokens": config.window_tokens, "bos": bos, "targets": targets,
-        "restart": config.restart, "random_lanes": config.random_lanes, "both_strands": config.both_strands,
-        "soft_mask_weight": config.soft_mask_weight, "seed": config.seed,
-    }  # fmt: skip
+    named = ("lanes", "window_tokens", "restart", "random_lanes", "both_strands", "soft_mask_weight", "seed")
+    settings: Any = {"bos": bos, "targets": targets, **{name: getattr(config, name) for name in named}}
     recall: Any = {"without_recall": config.without_recall, "cut_recall": config.cut_recall}
     return WordLanes(words, **settings) if words else LaneSampler(single, **settings, **recall)
 
