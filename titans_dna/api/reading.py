@@ -79,24 +79,18 @@ def mutate(
         found = [mutate_region(model, bases, region, horizon_bp=horizon_bp) for bases, region in pairs if bases]
     else:
         placed = [_usable(genome, region) for region in iterate_regions(genome.contigs, given)]
-        found = _mutate_placed(model, genome, placed, horizon_bp, context, workers) if placed else []
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "effects.h5"
+            each = mutate_regions(
+                model, genome, placed, output, horizon_bp=horizon_bp, context=context, workers=workers
+            ) if placed else []  # fmt: skip
+        by_place = {str(effects.region): effects for effects in each}
+        found = [by_place[str(region)] for region in placed]  # one that is given twice is there twice
     columns: dict[str, list[Any]] = {name: [] for name in _EFFECT_COLUMNS}
     for effects in found:
         for name, values in _effect_columns(effects).items():
             columns[name] += values
     return require_pandas().DataFrame(columns)
-
-
-def _mutate_placed(
-    model: SequenceModel, genome: Genome, placed: Sequence[Interval], horizon_bp: int, context: Context, workers: int
-) -> list[RegionEffects]:
-    """Return the effects in regions, in their order; one that is given twice is there twice."""
-    with tempfile.TemporaryDirectory() as folder:
-        each = mutate_regions(
-            model, genome, placed, Path(folder) / "effects.h5", horizon_bp=horizon_bp, context=context, workers=workers
-        )
-    by_place = {(effects.region.contig, effects.region.start, effects.region.end): effects for effects in each}
-    return [by_place[region.contig, region.start, region.end] for region in placed]
 
 
 def _effect_columns(effects: RegionEffects) -> dict[str, list[Any]]:
