@@ -16,7 +16,7 @@ from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.gates import GateStatistics
-from titans_dna.io.disk.atomic import atomic_path, disk_errors
+from titans_dna.io.disk.atomic import disk_errors, write_text
 from titans_dna.jobs.provenance import command_line
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
@@ -243,8 +243,8 @@ def _count(model: Backbone, data: TrainingData) -> None:
 def _begin(output: Path, settings: RunSettings, data: TrainingData) -> None:
     """Write the settings and the split of a new run."""
     for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
-        with disk_errors(output), atomic_path(output / name) as temporary:
-            temporary.write_text(text)
+        with disk_errors(output):
+            write_text(output / name, text)
 
 
 def _save(folder: Path, settings: RunSettings, weights: dict[str, Tensor], texts: dict[str, str]) -> None:

@@ -70,6 +70,12 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 def temporary_path(final: Path) -> Path:
     """Return a new name beside an output, under which this process writes it."""
     process = f"{os.getpid()}-{_started(os.getpid())}"
