@@ -35,11 +35,17 @@ def require_pandas() -> ModuleType:
 
 
 def frame_of(name: str, write: Callable[[Path], object]) -> pd.DataFrame:
-    """Return as a frame what a job writes into a file of this name; without the command line, for there is none."""
+    """Return as a frame what a job writes into a file of this name."""
     require_pandas()
     with tempfile.TemporaryDirectory() as folder:
         write(Path(folder) / name)
-        frame = open_scores(Path(folder) / name).to_pandas()
+        return frame_of_file(Path(folder) / name)
+
+
+def frame_of_file(path: Path) -> pd.DataFrame:
+    """Return the scores in a file as a frame, but for the command line, which a notebook has not."""
+    require_pandas()
+    frame = open_scores(path).to_pandas()
     frame.attrs.pop("command", None)
     return frame
 

@@ -35,6 +35,7 @@ VERBS = {
     "score-regions": "Score regions or whole contigs, with tracks along them.",
     "copies": "Trace where sequence comes from, without a network.",
     "mutagenesis": "Score every single-base change of a region.",
+    "generate": "Go on with a sequence, base by base.",
     "embed": "Write embeddings of regions to HDF5.",
     "merge": "Make one file of the shards that several machines wrote.",
     "convert": "Embeddings to h5ad, parquet or npy, and back.",

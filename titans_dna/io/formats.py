@@ -30,6 +30,8 @@ HOLDS = {
     "embeddings": "embeddings of regions",
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
+    "sequence": "sequence",
+    "generated": "figures of generated sequences and their prompts",
     "figures": "figures of an evaluation, a classifier or a sample",
     "copies": "stretches and the earlier places that foretold them",
     "memory": "genomes of relatives, read to be found again",
@@ -142,6 +144,14 @@ FORMATS = (
     ),
     Format(
         name="TSV", holds="tokens", endings=_TSV, verbs=("tokenize",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
+    Format(
+        name="FASTA", holds="sequence", endings=(".fa", ".fa.gz", ".fasta", ".fasta.gz"), verbs=("generate",),
+        writer="sequence.fasta_writer:FastaWriter",
+    ),
+    Format(
+        name="TSV", holds="generated", endings=_TSV, verbs=("generate --table",), writer="tables.tsv:TsvWriter",
         reader=_TABLE + "open_tsv",
     ),
     Format(
@@ -342,4 +352,6 @@ def _content_of_columns(columns: list[str]) -> str:
         return "tracks"
     if "predicted" in columns:
         return "classes"
+    if "word_divergence" in columns:
+        return "generated"
     return "tokens" if "token" in columns else "scores"

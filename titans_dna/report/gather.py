@@ -14,6 +14,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.io.formats import HOLDS, sniff
 from titans_dna.io.scores import open_scores
 from titans_dna.report.copies import Copies, read_copies
+from titans_dna.report.generated import GeneratedSequences, read_generated
 from titans_dna.report.predictions import PredictedClasses, read_predictions
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import (
@@ -34,6 +35,7 @@ T = TypeVar("T")
 #: Inputs of one file each, in the order in which the page lists them.
 ROLES = (
     "evaluation", "variants", "regions", "track", "embeddings", "labels", "classifier", "classes", "copies",
+    "generated",
 )  # fmt: skip
 logger = logging.getLogger(__name__)
 _PARTS = {
@@ -44,6 +46,7 @@ _PARTS = {
     "embeddings": "embeddings",
     "classes": "classes",
     "copies": "copies",
+    "generated": "generated",
 }
 
 
@@ -70,6 +73,7 @@ class ReportInputs:
     classifier: Path | None = None  # finetune.json written by `finetune`
     classes: Path | None = None  # table written by `predict`
     copies: Path | None = None  # BEDPE written by `score-regions --copies`
+    generated: Path | None = None  # table written by `generate --table`
     samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one file per sample
     folder: Path | None = None  # folder of the page, from which it links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
@@ -77,7 +81,7 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
-        if not any((*parts, self.classifier, self.classes, self.copies, self.samples)):
+        if not any((*parts, self.classifier, self.classes, self.copies, self.generated, self.samples)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -102,6 +106,7 @@ class ReportData:
     classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
     predicted: PredictedClasses | None = None  # classes that a classifier predicted
     copies: Copies | None = None  # stretches and where they come from
+    generated: GeneratedSequences | None = None  # generated sequences beside their prompts
     samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
@@ -131,6 +136,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         classifier=_if_given(inputs.classifier, read_classifier),
         predicted=_if_given(inputs.classes, read_predictions),
         copies=_if_given(inputs.copies, read_copies),
+        generated=_if_given(inputs.generated, read_generated),
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
 
