@@ -13,7 +13,7 @@ import numpy as np
 import pysam
 import pytest
 
-from titans_dna.cli.sources import place_regions
+from titans_dna.cli.regions import place_regions
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.streaming import stream_bases

@@ -85,7 +85,8 @@ def embed(
     titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
     titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
-    from titans_dna.cli.sources import ReadsChoice, iterate_regions, open_genome, read_before, report_names
+    from titans_dna.cli.regions import iterate_regions
+    from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
@@ -142,7 +143,7 @@ def _embed_reads(
     settings: tuple[EmbedOptions, Storage],
 ) -> None:
     """Write one vector per read of a sample."""
-    from titans_dna.cli.sources import open_aligned
+    from titans_dna.cli.regions import open_aligned
     from titans_dna.cli.terminal import report_outcomes
     from titans_dna.inference.embed import vector_attributes
     from titans_dna.inference.reads import embed_reads

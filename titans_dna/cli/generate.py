@@ -79,7 +79,8 @@ def generate(
     titans-dna generate --prompt ATGGCGACC --bases 100 --temperature 0 --output -
     """
     from titans_dna.api.sequences import read_sequences
-    from titans_dna.cli.sources import open_genome, place_regions, read_before, report_names, warn_unused
+    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.generate import Sampling
     from titans_dna.inference.model import load_model

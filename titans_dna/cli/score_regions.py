@@ -83,15 +83,8 @@ def score_regions(
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
     titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
     """
-    from titans_dna.cli.sources import (
-        ReadsChoice,
-        note_strands,
-        open_genome,
-        place_regions,
-        read_before,
-        report_names,
-        warn_unused,
-    )
+    from titans_dna.cli.regions import note_strands, place_regions, warn_unused
+    from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
@@ -139,7 +132,7 @@ def _score_reads(
     """Write one row per read."""
     from itertools import tee
 
-    from titans_dna.cli.sources import open_aligned
+    from titans_dna.cli.regions import open_aligned
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import PlacedRegion
     from titans_dna.inference.reads import score_sequences

@@ -1,23 +1,17 @@
-"""Where sequence comes from: a FASTA, GenBank or EMBL file, or a sample's reads over it; and the regions of it."""
+"""Where sequence comes from: a FASTA, GenBank or EMBL file, or a sample's reads over it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 import click
 
-from titans_dna.api.regions import MALFORMED, parse_region, place_file
-from titans_dna.cli.options import RegionFile
 from titans_dna.errors import ConfigError
 from titans_dna.genome.contigs import is_mitochondrion
-from titans_dna.genome.interval import Interval, merge_intervals
-from titans_dna.inference.placing import CLIPPED, PlacedRegion, place_interval
 from titans_dna.io.sequence.aliases import read_aliases
-from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter, open_reads
+from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
 from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
 from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
 
@@ -107,57 +101,13 @@ def open_genome(
     if fasta is None:
         raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
 
-    groups = _read_aliases(aliases)
+    groups = aliases_of(aliases)
     genome = open_fasta(fasta, aliases=groups)
     if choice.reads is None:
         return genome
 
     called = ConsensusOptions(min_depth=choice.min_depth, reads=choice.keep)
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
-
-
-@contextmanager
-def open_aligned(
-    reference: tuple[Path | None, Path | None],
-    choice: ReadsChoice,
-    asked: tuple[RegionFile | Path | None, Sequence[str]],
-) -> Iterator[tuple[AlignedReads, Iterator[Read]]]:
-    """Open the reads themselves, and yield with them those that lie in the regions; say at the end what was left out.
-
-    Parameters
-    ----------
-    reference
-        FASTA, which is needed for CRAM only, and file of aliases.
-    choice
-        Which reads are taken.
-    asked
-        File of regions, and regions; none of both for all contigs.
-    """
-    assert choice.reads is not None
-    fasta, groups = reference[0], _read_aliases(reference[1])
-    with open_fasta(fasta, aliases=groups) if fasta is not None else nullcontext() as genome:
-        aligned = open_reads(choice.reads, genome, aliases=groups)
-    with aligned:
-        placed = place_regions(aligned, *asked)
-        yield aligned, _reads_of(aligned, placed, choice)
-        report_names(aligned)
-        if aligned.left_out:
-            reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
-            click.echo(f"reads left out: {reasons}", err=True)
-    warn_unused(placed)
-
-
-def _reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
-    """Yield every read that overlaps one of the regions once, also where it overlaps several of them."""
-    # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
-    # starts before that region's end.
-    contig, told = "", 0
-    for interval in merge_intervals([region.placed for region in placed if region.usable]):
-        told = told if interval.contig == contig else 0
-        for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
-            if read.start >= told:
-                yield read
-        contig, told = interval.contig, interval.end
 
 
 def read_before(
@@ -256,53 +206,6 @@ def report_names(genome: Genome | AlignedReads) -> None:
         )
 
 
-def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
+def aliases_of(path: Path | None) -> list[tuple[str, ...]]:
+    """Return the groups of names of a file, none if there is no file."""
     return read_aliases(path) if path is not None else []
-
-
-def place_regions(
-    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
-) -> list[PlacedRegion]:
-    """Return the regions of a BED or GTF file, then those of ``--region``; all contigs if neither is given.
-
-    Raises
-    ------
-    FormatError, InputMissing
-        If the file or a region cannot be read.
-    """
-    return list(iterate_regions(fasta, bed, regions))
-
-
-def iterate_regions(
-    fasta: Genome | AlignedReads, bed: RegionFile | Path | None, regions: Sequence[str]
-) -> Iterator[PlacedRegion]:
-    """Yield the regions of `place_regions` one by one; a malformed line of the file is a region without a place."""
-    if bed is not None:
-        file = RegionFile(bed) if isinstance(bed, Path) else bed
-        yield from place_file(fasta.contigs, file.path, feature=file.features)
-    for text in regions:
-        yield parse_region(fasta.contigs, text)
-    if bed is None and not regions:
-        for contig, length in fasta.contigs.lengths.items():
-            yield place_interval(fasta.contigs, Interval(contig, 0, length, name=contig))
-
-
-def warn_unused(placed: Sequence[PlacedRegion]) -> None:
-    """Print how many regions cannot be used, or only in part, for each reason, with the first of them as an example."""
-    for outcome in (CLIPPED, "contig_unknown", "beyond_contig", "empty", MALFORMED):
-        group = [p for p in placed if p.outcome == outcome]
-        if group:
-            first = group[0].asked.name if outcome == MALFORMED else group[0].asked
-            click.echo(
-                f"warning: {len(group):,} of {len(placed):,} regions are {outcome}, the first: {first}", err=True
-            )  # fmt: skip
-
-
-def note_strands(placed: Sequence[PlacedRegion]) -> None:
-    """Print that regions of the reverse strand were read on the forward strand, if there are any."""
-    reverse = sum(region.usable and region.asked.strand == "-" for region in placed)
-    if reverse:
-        click.echo(
-            f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand",
-            err=True,
-        )

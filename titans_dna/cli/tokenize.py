@@ -40,7 +40,8 @@ def tokenize(
     titans-dna tokenize --tokenizer kmer:6 --fasta data/demo.fa --region chrA:1-60 --output -
     titans-dna tokenize --model model/ --fasta data/demo.fa --bed data/demo.bed --output tokens.tsv.gz
     """
-    from titans_dna.cli.sources import open_genome, place_regions, report_names, warn_unused
+    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.sources import open_genome, report_names
     from titans_dna.io.tables.tsv import write_tsv
     from titans_dna.jobs.provenance import command_line
     from titans_dna.tokenizers import named_tokenizer, read_tokenizer
