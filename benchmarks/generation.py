@@ -25,7 +25,7 @@ PROMPT, BASES, SEQUENCES = 100_000, 3_000, 3
 PLACES = {  # what is read: file, number of the contig, first base counted from 0
     "human chr20": ("human/hg19_chr20_1Mb.fa.gz", 0, 300_000),
     "yeast XII": ("genomes/yeast_R64-1-1.fa.gz", 11, 200_000),
-    "human ENm002": ("mammals/encode_ENm002.fa.gz", 0, 200_000),
+    "*S. pombe* III": ("genomes/pombe_ASM294v2.fa.gz", 2, 200_000),
 }
 WAYS = {
     "drawn": Sampling(), "drawn, temperature 0.7": Sampling(temperature=0.7), "drawn, top-p 0.9": Sampling(top_p=0.9),

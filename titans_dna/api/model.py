@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titans_dna.api.embedding import embed
+from titans_dna.api.explaining import explain
 from titans_dna.api.frames import require_pandas
 from titans_dna.api.generating import generate
 from titans_dna.api.reading import base_likelihoods, mutate, read_how, remember, score_regions, trace_copies
@@ -20,6 +21,7 @@ from titans_dna.inference.generate import Sampling
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.windows import Context
+from titans_dna.jobs.explain import Explaining
 from titans_dna.jobs.generate import Generation
 from titans_dna.jobs.variant_scores import ScoringOptions
 
@@ -288,6 +290,58 @@ class Model:
         common = None if background is None else Path(background)
         with opened(fasta) as genome:
             return score_variants(self._model, variants, genome, options, common, workers)
+
+    def explain(
+        self,
+        variants: Any,
+        fasta: Any,
+        *,
+        flank_bp: int = 40,
+        horizon_bp: int = 128,
+        longest_bp: int = 1000,
+        context: str = "contig",
+        picture: str | os.PathLike[str] | None = None,
+    ) -> pd.DataFrame:
+        """Say why variants score as they do: ln P of every base around them with REF and with ALT, on both strands.
+
+        Parameters
+        ----------
+        variants
+            As in `score_variants`, but no file.
+        fasta
+            The genome.
+        flank_bp
+            Bases before a variant that are shown too; they do not count.
+        horizon_bp, longest_bp, context
+            As in `score_variants`.
+        picture
+            ``.png``, ``.svg`` or ``.pdf`` to draw what every base adds to the scores, of 20 variants at the most.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each base around each variant: variant, contig, position (1-based; of an inserted base that of the
+            base before it), offset (number of an inserted base, else 0), ref and alt ("-" where an allele lacks it),
+            forward_ref, forward_alt, reverse_ref and reverse_alt (ln P in nats), counted (``both``, ``forward``,
+            ``reverse`` or ``none``: the strands whose score sums over the row), and for each reading the place of the
+            copy memory that was followed (``forward_ref_copy``, ...).
+
+        Raises
+        ------
+        ConfigError
+            If no variant can be explained, there are more than 1,000, or pandas is not installed.
+        ReferenceMismatch
+            If the variants belong to another genome.
+        FormatError, InputMissing
+            If the genome cannot be read.
+        """
+        check_least(0, flank_bp=flank_bp, horizon_bp=horizon_bp)
+        check_least(1, longest_bp=longest_bp)
+        how = Explaining(
+            flank_bp=flank_bp, horizon_bp=horizon_bp, longest_bp=longest_bp, context=Context.parse(context)
+        )  # fmt: skip
+        with opened(fasta) as genome:
+            return explain(self._model, genome, variants, how, None if picture is None else Path(picture))
 
     def score_regions(
         self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1

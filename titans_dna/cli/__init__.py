@@ -32,6 +32,7 @@ VERBS = {
     "evaluate": "Bits per base on held-out contigs, beside Markov models.",
     "remember": "Read genomes of relatives into a memory file.",
     "score-variants": "Score the variants of a VCF, BCF or table.",
+    "explain": "Say why variants score as they do, base by base.",
     "score-regions": "Score regions or whole contigs, with tracks along them.",
     "copies": "Trace where sequence comes from, without a network.",
     "mutagenesis": "Score every single-base change of a region.",

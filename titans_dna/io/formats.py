@@ -28,6 +28,7 @@ HOLDS = {
     "all-SNVs": "ln P of A, C, G and T at every base",
     "mutagenesis": "single-base changes of regions",
     "embeddings": "embeddings of regions",
+    "explanation": "what every base adds to the scores of variants",
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
     "sequence": "sequence",
@@ -166,9 +167,16 @@ FORMATS = (
         name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("copies", "score-regions --copies"),
         writer="tables.tsv:TsvWriter", reader=_TABLE + "open_tsv",
     ),
+    Format(
+        name="TSV", holds="explanation", endings=_TSV, verbs=("explain",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
     Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
-    Format(name="picture", holds="picture", endings=(".png", ".svg", ".pdf"), verbs=("mutagenesis --picture",)),
+    Format(
+        name="picture", holds="picture", endings=(".png", ".svg", ".pdf"),
+        verbs=("mutagenesis --picture", "explain --picture"),
+    ),
 )  # fmt: skip
 
 
@@ -343,6 +351,8 @@ def _look_inside_text(path: Path) -> tuple[str, str]:
         return "TSV with a tabix index", "all-SNVs"
     if columns[0] == "#chrom1":
         return "BEDPE", "copies"
+    if columns[0] == "variant" and "forward_ref" in columns:
+        return "TSV", "explanation"
     held = _content_of_columns(columns) if columns[0] in ("contig", "name") else ""
     return ("TSV", held) if held else ("", "")
 
