@@ -205,7 +205,7 @@ def embed_windows(
     low, high = spans.on_strand(strand.length_bp, strand.reverse)
     pool = options.pooling.pool(low, high, spans.targets, options.columns(windowed.model), reverse=strand.reverse)
     blocks = windowed.blocks(low, high)
-    found = each(partial(_block_features, windowed, options), blocks)
+    found = each(partial(block_features, windowed, options), blocks)
     yield from _pooled(
         (Stretch(start=windowed.span(block)[0], values=values, known=known)
          for block, (values, known) in zip(blocks, found, strict=True)),
@@ -213,7 +213,7 @@ def embed_windows(
     )  # fmt: skip
 
 
-def _block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
+def block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of a block's bases, and which of these are known, read by one thread."""
     start, end = windowed.span(block)
     if not windowed.has_bases(block):

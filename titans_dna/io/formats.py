@@ -70,7 +70,7 @@ class Format:
 
 
 _TABLES = ("score-variants", "score-regions")
-_TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
+_TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs", "predict --tracks")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
 _TOKENIZERS = ("nucleotide", "kmer", "bpe")  # values of "kind" in the JSON of a tokenizer
 _TEXT = ("TSV", "JSON", "HTML")  # formats that can be written to a device or pipe
