@@ -78,7 +78,7 @@ def test_files_without_scores_are_refused(fasta, tmp_path):
     vcf, table = tmp_path / "x.vcf", tmp_path / "x.tsv"
     vcf.write_text("##fileformat=VCFv4.2\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
     table.write_text("a\tb\n1\t2\n")
-    for path, message in [(vcf, "Score it with"), (table, "holds no scores"), (fasta, "is of no format")]:
+    for path, message in [(vcf, "Score it with"), (table, "holds no scores"), (fasta, "holds sequence, no scores")]:
         with pytest.raises(td.errors.FormatError, match=message):
             td.open_scores(path)
     with pytest.raises(td.errors.InputMissing):

@@ -75,6 +75,6 @@ def test_bytes_tell_what_a_file_is_and_names_where_they_do_not(tmp_path):
     assert told("z.parquet", b"contig\tstart\tend\tid\ttoken\n") == ("TSV", "tokens")
     assert told("x.bw", b"") == ("bigWig", "tracks")
     assert told("x.tsv", b"") == ("TSV", "scores")
-    assert told("x.fa", b">a\nACGT\n") is None
+    assert told("x.fa", b">a\nACGT\n") == ("FASTA", "sequence")
     with pytest.raises(InputMissing, match="no such file"):
         sniff(tmp_path / "nothing")

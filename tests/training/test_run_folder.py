@@ -97,6 +97,17 @@ def test_a_retraining_that_is_killed_leaves_no_old_weights_beside_a_new_record(a
     assert contents(finished).keys() == before.keys()
 
 
+def test_a_checkpoint_that_was_half_written_is_removed_whole(short, finished):
+    """The states of the lanes have a name of their own until they are whole."""
+    names = contents(finished).keys()
+    half = finished / "checkpoints" / ".partial-1-step-00000001"
+    half.mkdir(parents=True)
+    for name in ("weights.safetensors", ".lanes.safetensors.partial-1", ".tmpAbCdEf"):
+        (half / name).write_bytes(b"half")
+    assert call(*short, "--overwrite", "--output", finished).exit_code == 0
+    assert contents(finished).keys() == names
+
+
 def test_two_runs_in_one_folder(arguments, start, tmp_path):
     folder = tmp_path / "model"
     first = start(*arguments, "--steps", 100_000, "--output", folder)

@@ -34,7 +34,7 @@ from titans_dna.model.state_file import load_state, save_state, sync_to_disk
 SAVE_SECONDS = 30.0  # time between two saves of a stream's state, which is about what a kill costs
 JOB, LOCK, FORMAT = "job.json", "lock", "titans-dna work folder 1"
 # Names of all files of a run, in the order in which they are deleted: first those that say that others are whole.
-PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial", UNNAMED)
+PARTS = ("*.npz", "*.npy", "*.targets", "*.vectors", "*.safetensors", ".*.partial", ".*.partial-*", UNNAMED)
 
 Arrays = dict[str, np.ndarray]
 

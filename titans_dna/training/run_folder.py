@@ -26,7 +26,10 @@ SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "be
 LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # names that nobody else gives to a file
 MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
 MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
-FILES = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*", UNNAMED)
+FILES = (
+    *MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*",
+    ".lanes.safetensors.partial-*", UNNAMED,
+)  # fmt: skip
 
 
 @contextmanager
