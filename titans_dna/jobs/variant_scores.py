@@ -42,6 +42,7 @@ class ScoringOptions:
 
     horizon_bp: int = HORIZON_BP  # bases after the variant whose probabilities count
     longest_bp: int = 1000  # longest allele to score
+    imprecise: bool = False  # whether structural variants that are imprecise are scored as if they were exact
     on_mismatch: str = "skip"  # see `titans_dna.inference.alleles.read_alleles`
     haplotype: str = ""  # sample whose phased variants are applied first
     shuffles: int = 0  # shuffled surroundings for an empirical p-value; 0 for none
@@ -132,7 +133,7 @@ def score_table(
     sites: dict[str, list[Site]] = {}
     if run.options.haplotype:
         assert records is not None
-        sites = read_sites(records(), table, sample_column)
+        sites = read_sites(records(), table, sample_column, run.genome)
     scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record), sites)
     for contig in scoring.contigs:
         name = f"{prefix}{run.genome.contigs.names.index(contig)}"

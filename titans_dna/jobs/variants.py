@@ -190,8 +190,8 @@ def score_variant_file(
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
             table = read_alleles(
-                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other,
-                lengths=reader.header.lengths,
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch,
+                imprecise=options.imprecise, other=source.other, lengths=reader.header.lengths,
             )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= read
@@ -250,8 +250,8 @@ def _results(
         row = 0
         with source.open() as reader:
             for record, count in zip(reader, table.rows_per_record, strict=True):
-                for place, alt in enumerate(record.alts):
-                    classes[row + place] = length_class(len(record.ref), len(alt))
+                for place in range(len(record.alts)):
+                    classes[row + place] = length_class(*table.lengths(row + place, record, place))
                 row += count
         extra["quantile"] = quantiles(scores.strands.mean(1), classes, common)
     if len(scores.p_values):
