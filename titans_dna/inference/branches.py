@@ -2,7 +2,8 @@
 
 A strand is streamed once. Its state at a chunk border is an immutable value, from which any number of haplotypes can be
 read. Haplotypes wait until there are enough for a batch of the same phase (place within a chunk) and of similar length.
-A shorter haplotype is filled up at its end, which a causal model cannot see from before.
+A shorter haplotype is filled up at its end, which a causal model cannot see from before. A long one, such as that of a
+duplication, is read piece by piece in a smaller batch, so that memory does not grow with its length.
 
 At multiples of ``SETTLE_INPUTS`` all waiting haplotypes are read, so the results up to there depend on the input alone:
 a run that is resumed from such a place repeats an uninterrupted one to the last bit.
@@ -26,6 +27,7 @@ from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
 WAITING_BATCHES = 4  # batches that collect before they are sorted by length and read
+LONG_BATCH_TOKENS = 1 << 19  # most tokens of a batch of haplotypes that are longer than one piece
 WAITING_BYTES = 1 << 29  # most bytes of the states that waiting haplotypes keep in memory
 SETTLE_INPUTS = 1 << 17  # inputs between two places at which all waiting haplotypes are read
 
@@ -229,8 +231,18 @@ class _Reading:
             # same.
             queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
             while queue:
-                self._read_batch(queue[: self.batch])
-                del queue[: self.batch]
+                size = self._batch_size([int(self.branches.lengths[index]) for _, index in queue[: self.batch]])
+                self._read_batch(queue[:size])
+                del queue[:size]
+
+    @staticmethod
+    def _batch_size(lengths: list[int]) -> int:
+        """Return how many of the next haplotypes, which rise in length, are read together."""
+        for number, length in enumerate(lengths[1:], start=1):
+            # Beside long ones, short ones would be filled up at great cost.
+            if length > PIECE_TOKENS and (length > 2 * lengths[0] or (number + 1) * length > LONG_BATCH_TOKENS):
+                return number
+        return len(lengths)
 
     def _read_batch(self, waiting: Sequence[tuple[StreamState, int]]) -> None:
         """Read one batch and note the log-likelihoods."""
@@ -247,14 +259,18 @@ class _Reading:
             inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
             inputs[row, 1 : len(ids)] = ids[:-1]
             targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
-        wanted = torch.from_numpy(targets).to(self.device)
         state = self.backbone.join([state for state, _ in waiting])
         if state.recall is not None:  # the strand goes on writing to its copy memory; a haplotype must write elsewhere
             state = replace(state, recall=state.recall.leave())
-        logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
-        known = wanted < self.backbone.config.targets
-        picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-        self.found[members] = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares).sum(-1)
+        for start in range(0, length, PIECE_TOKENS):
+            piece = slice(start, start + PIECE_TOKENS)
+            out = self.backbone.stream(torch.from_numpy(inputs[:, piece]).to(self.device), state)
+            wanted = torch.from_numpy(targets[:, piece]).to(self.device)
+            known = wanted < self.backbone.config.targets
+            picked = out.logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
+            sums = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares[:, piece]).sum(-1)
+            self.found[members] += sums
+            state = out.state
 
 
 def _bytes(state: StreamState) -> int:
