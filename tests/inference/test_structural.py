@@ -284,7 +284,8 @@ def test_random_alts_and_info_never_raise(fasta, make_record):
             "<DEL:ME>", "N[chrA:{}[", "]chrA:{}]N", "N]chrA:{}]", "[chrA:{}[N", "NACG[chrA:{}[", "[chrB:{}[N", "N.",
             "[<c>:{}[N", "A[chrA:{}[", "acg]chrA:{}]", "C", "*", "."]  # fmt: skip
     keys = ["END", "SVLEN", "CIPOS", "CIEND", "CILEN", "HOMLEN", "HOMSEQ", "SEQ", "SVINSSEQ", "CN", "RN", "RUS", "RUL",
-            "RUC", "RB", "RUB", "CIRUC", "CIRB", "RU", "RL", "REF", "EVENT", "SVCLAIM", "IMPRECISE", "", "="]  # fmt: skip
+            "RUC", "RB", "RUB", "CIRUC", "CIRB", "RU", "RL", "REF", "EVENT", "SVCLAIM", "IMPRECISE",
+            "", "="]  # fmt: skip
     texts = [*numbers, "CAG", "CAN", "a", "D", "J", "E1", "CAG,CA", ",", ";", "=", "\u00e9", "%3D", "A" * 50]
     records = []
     for _ in range(6000):

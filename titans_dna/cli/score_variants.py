@@ -40,6 +40,11 @@ from titans_dna.errors import ConfigError
     help="Score structural variants whose junctions are not known to the base as if POS, END and lengths were exact.",
 )  # fmt: skip
 @click.option(
+    "--junctions", is_flag=True,
+    help="Add TD_JUNCTION: the part of the score in the bases behind the variant, which REF has too; the part in bases "
+    "that are deleted or inserted grows with their number.",
+)  # fmt: skip
+@click.option(
     "--on-mismatch", type=click.Choice(["error", "skip", "swap", "force"]), default="skip", show_default=True,
     help="What to do where REF differs from the FASTA: stop; give no score; exchange REF and ALT if ALT is in the "
     "FASTA; or compare the two alleles as they are written.",

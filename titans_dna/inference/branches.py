@@ -39,7 +39,9 @@ class Branches:
     lanes: np.ndarray  # number of the strand that the haplotype leaves
     cuts: np.ndarray  # token of the strand at which it leaves: the first one that is read from the haplotype
     lengths: np.ndarray  # number of tokens to read
-    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]  # token ids to read, and the share of each that counts
+    # Token ids to read, (T,), and the share of each that counts, (T,), or (T, columns) for several sums.
+    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    columns: int = 1  # sums of each haplotype
 
     def __len__(self) -> int:
         return len(self.cuts)
@@ -94,7 +96,8 @@ def read_branches(
     Returns
     -------
     tuple
-        Log-likelihood of each haplotype, (n,) float64, and of the stretches of each strand; unknown bases add nothing.
+        Log-likelihood of each haplotype, (n, columns) float64, and of the stretches of each strand; unknown bases add
+        nothing.
     """
     return _Reading(model, strands, branches, spans).run(begin, checkpoint, progress)
 
@@ -112,7 +115,7 @@ class _Reading:
         self.model, self.strands, self.branches = model, strands, branches
         self.backbone, self.device = model.backbone, model.device
         self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
-        self.found = np.zeros(len(branches))
+        self.found = np.zeros((len(branches), branches.columns))
         self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
         self.waiting_bytes = 0  # upper bound for the states in the queues; counted exactly only when it is large
         self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # haplotypes in the order of leaving
@@ -250,7 +253,7 @@ class _Reading:
         length = int(self.branches.lengths[members].max())
         inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A, which no earlier token can see
         targets = np.full_like(inputs, self.model.pad)
-        shares = np.zeros(inputs.shape)
+        shares = np.zeros((*inputs.shape, self.branches.columns))
         for row, index in enumerate(members):
             ids, counted = self.branches.haplotype(index)
             cut = int(self.branches.cuts[index])
@@ -258,7 +261,7 @@ class _Reading:
             # Input i predicts token i, so the first input is the strand's last token before the cut.
             inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
             inputs[row, 1 : len(ids)] = ids[:-1]
-            targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
+            targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted.reshape(len(ids), -1)
         state = self.backbone.join([state for state, _ in waiting])
         if state.recall is not None:  # the strand goes on writing to its copy memory; a haplotype must write elsewhere
             state = replace(state, recall=state.recall.leave())
@@ -268,8 +271,9 @@ class _Reading:
             wanted = torch.from_numpy(targets[:, piece]).to(self.device)
             known = wanted < self.backbone.config.targets
             picked = out.logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-            sums = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares[:, piece]).sum(-1)
-            self.found[members] += sums
+            logs = torch.where(known, picked, 0.0).double().cpu().numpy()
+            for column in range(self.branches.columns):
+                self.found[members, column] += (logs * shares[:, piece, column]).sum(-1)
             state = out.state
 
 

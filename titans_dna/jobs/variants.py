@@ -69,6 +69,12 @@ P_VALUE = InfoField(
     type="Float",
     description="Share of dinucleotide-shuffled surroundings in which the change scores as low or lower",
 )
+JUNCTION = InfoField(
+    id="TD_JUNCTION",
+    number="A",
+    type="Float",
+    description="The part of TD_LLR in the bases behind the variant, which REF has too, averaged over both strands",
+)
 COLUMNS = (
     Column("contig", "text"), Column("position", "integer"), Column("id", "text"), Column("ref", "text"),
     Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
@@ -95,7 +101,7 @@ VOTES = {
     "vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT,
     "relatives_other": REL_OTHER,
 }  # fmt: skip
-EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
+EXTRA = {"junction": JUNCTION, "quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,6 +251,8 @@ def _results(
     source: VariantInputs, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
 ) -> _Results:
     extra: dict[str, np.ndarray] = {}
+    if len(scores.junctions):
+        extra["junction"] = scores.junctions.mean(1)
     if common is not None:
         classes = ["" for _ in table.outcomes]
         row = 0
