@@ -111,18 +111,36 @@ def test_twins_have_one_score_to_the_last_bit_on_both_strands(model, fasta, make
     table = read_alleles(given, fasta, longest_bp=100)
     alleles = table.alleles["chrA"]
     if context == "contig":
-        scores = score_strands(model, contig, alleles, horizon_bp=30)
+        scores = score_strands(model, contig, alleles, horizon_bp=30, junctions=True)
+        assert score_strands(model, contig, alleles, horizon_bp=30).tolist() == scores[..., 0].tolist()
     else:
-        windowed = WindowedAlleles.of(model, contig, alleles, horizon_bp=30, window_bp=64)
-        scores = np.full((len(alleles), 2), np.nan)
+        windowed = WindowedAlleles.of(model, contig, alleles, horizon_bp=30, window_bp=64, junctions=True)
+        scores = np.full((len(alleles), 2, 2), np.nan)
         for number, (lane, _) in enumerate(windowed.units):
             scores[list(windowed.rows[number]), lane] = windowed.score(number)
     assert np.isfinite(scores).all()
     found: dict[tuple, set] = {}
-    for allele, values in zip(alleles, scores.tolist(), strict=True):
+    for allele, values in zip(alleles, scores.reshape(len(alleles), -1).tolist(), strict=True):
         found.setdefault(key(allele), set()).add(tuple(values))
     assert all(len(values) == 1 for values in found.values())
     assert len(found) == 10
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_the_junctions_are_the_bases_behind_the_variant(
+    model, log_probabilities, fasta, make_record, contig, reverse
+):
+    """Against a plain reading of both haplotypes, whole."""
+    given = [make_record(60, "N", alt, info="SVLEN=200;SEQ=ACGT") for alt in ("<DEL>", "<DUP>", "<INV>")]
+    alleles = read_alleles(given, fasta, longest_bp=300).alleles["chrA"]
+    found = score_strands(model, contig, alleles, horizon_bp=40, strands=(reverse,), junctions=True)[:, 0, 1]
+    for allele, value in zip(alleles, found, strict=True):
+        changed, old = contig[: allele.start] + allele.alt + contig[allele.end :], contig
+        behind = len(contig) - allele.last  # bases after the variant, to the right
+        if reverse:
+            changed, old, behind = reverse_complement(changed), reverse_complement(old), allele.first
+        new, ref = (log_probabilities(model, text)[-behind:][:40].sum() for text in (changed, old))
+        assert value == pytest.approx(new - ref, abs=1e-4)
 
 
 def test_the_example_of_the_specification(fasta, make_record, contig):

@@ -176,17 +176,20 @@ class WindowedAlleles:
         )  # fmt: skip
 
     def score(self, unit: int) -> np.ndarray:
-        """Return the scores of one unit's alleles on its strand, (alleles, 1 or 2) float64, by one thread.
+        """Return the scores of one unit's alleles on its strand, by one thread.
+
+        They are (alleles,) float64, or (alleles, 2) with ``junctions``, as `score_strands` says.
 
         They depend on the contig, the unit's alleles and what was read before alone.
         """
         number, block = self.units[unit]
         strand, chosen = self.strands[number], [self.alleles[row] for row in self.rows[unit]]
         with one_thread():
-            return _score_lanes(
+            found = _score_lanes(
                 strand.model, [strand.strand], chosen, self.horizon_bp, junctions=self.junctions,
                 begin=strand.begin(block),
             )[:, 0]  # fmt: skip
+        return found if self.junctions else found[:, 0]
 
 
 class AllelePlaces:

@@ -60,11 +60,13 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
     before = strand.bases_before(token)
     counts = new_bases(tokenizer, ids, before - low).astype(np.int64)
     reach = before + np.cumsum(counts)
-    same = _shared(ids, strand.ids[token:], reach, min(stop, stop + grown))
+    # Not further than the allele: behind a deletion, tokens may happen to be those that were deleted, but they stand for
+    # other bases.
+    same = _shared(ids, strand.ids[token:], reach, min(stop, last + grown))
     counted = np.clip(stop + grown - (reach - counts), 0, counts)
     size = int(np.flatnonzero(counted)[-1]) + 1 if counted.any() else 0
     begin, sizes = int(reach[same - 1]) if same else before, np.maximum(counts[same:size], 1)
-    behind = np.clip(reach - (last + grown), 0, counted)
+    behind = np.clip(np.minimum(reach, stop + grown) - np.maximum(reach - counts, last + grown), 0, None)
     return AlleleTokens(
         token=token + same,
         ids=ids[same:size],

@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 
@@ -156,6 +155,7 @@ class _TableScoring:
         self.run, self.table, self.rows = run, table, rows
         self.strands = np.full((len(rows), 2), np.nan)
         self.junctions = np.full((len(rows) if run.options.junctions else 0, 2), np.nan)
+        self.score = partial(score_strands, junctions=run.options.junctions)
         self.p_values = np.full(len(rows) if run.options.shuffles else 0, np.nan)
         self.votes = np.full((len(rows) if run.model.relatives else 0, 4), np.nan)
         self.contigs = [
@@ -177,7 +177,7 @@ class _TableScoring:
         every = self.table.alleles[contig]
         alleles = every.chosen(self.rows)
         places = [allele.row for allele in alleles]
-        found = self._part(name, sequence, every, self._score)
+        found = self._part(name, sequence, every, self.score)
         self._note(places, found)
         self._vote(name, sequence, alleles)
         if options.shuffles:
@@ -193,17 +193,13 @@ class _TableScoring:
         pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
         for number, (haplotype, every) in enumerate(pairs, start=1):
             if alleles := every.chosen(self.rows):
-                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, self._score)
+                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, self.score)
                 self._note([allele.row for allele in alleles], found)
                 self._vote(f"{name}-haplotype{number}", haplotype.sequence, alleles)
 
-    def _score(self, *args: Any, **how: Any) -> np.ndarray:
-        """Return the scores (alleles, strands, sums) of a whole strand."""
-        found = score_strands(*args, **how, junctions=self.run.options.junctions)
-        return found.reshape(*found.shape[:2], -1)
-
     def _note(self, places: list[int], found: np.ndarray) -> None:
-        """Write scores (alleles, strands, sums) to their rows."""
+        """Write scores (alleles, strands), or with junctions (alleles, strands, 2), to their rows."""
+        found = found.reshape(len(places), 2, -1)
         # A forced allele is two readings, ALT and REF with opposite signs, that add up in one row; plain indexing would
         # keep only the second.
         self.strands[places] = 0.0

@@ -31,8 +31,9 @@ class WindowScoring:
     def score(
         self, name: str, sequence: bytes, alleles: Sequence[Allele], wanted: np.ndarray | None = None
     ) -> np.ndarray:
-        """Return ln P(ALT) - ln P(REF) of alleles, (alleles, strands, 1 or 2) float64; nan where none of a block is
-        wanted.
+        """Return ln P(ALT) - ln P(REF) of alleles, (alleles, strands) float64; nan where none of a block is wanted.
+
+        With ``junctions`` it is (alleles, strands, 2), as `titans_dna.inference.score_variants.score_strands` says.
 
         Parameters
         ----------
@@ -49,7 +50,7 @@ class WindowScoring:
             self.model, sequence, alleles, horizon_bp=self.horizon_bp, window_bp=self.window_bp, wanted=wanted,
             junctions=self.junctions,
         )  # fmt: skip
-        scores = np.full((len(alleles), 2, 1 + self.junctions), np.nan)
+        scores = np.full((len(alleles), 2, 2) if self.junctions else (len(alleles), 2), np.nan)
         units = range(len(windowed.units))
         groups = [units[at : at + KEPT_UNITS] for at in range(0, len(units), KEPT_UNITS)]
         kept = [self.work.part(f"{name}-group{number}") for number in range(len(groups))]
