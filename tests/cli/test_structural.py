@@ -156,7 +156,11 @@ def test_a_background_of_structural_variants_gives_the_quantile_of_its_class(run
     many = tmp_path / "many.vcf"
     many.write_text(text_of([(20 + 9 * n, f"d{n}", "N", "<DEL>", "SVLEN=5") for n in range(25)]))
     scored_before = tmp_path / "many.scored.vcf.gz"
-    for source, background, output in ((many, None, scored_before), (vcf, many, "a.tsv"), (vcf, scored_before, "b.tsv")):
+    for source, background, output in (
+        (many, None, scored_before),
+        (vcf, many, "a.tsv"),
+        (vcf, scored_before, "b.tsv"),
+    ):
         more = ("--background", background) if background else ()
         result = run("score-variants", "--model", model, "--fasta", genome, "--vcf", source, *more, "--horizon", 20,
                      "-o", tmp_path / output)  # fmt: skip

@@ -127,9 +127,7 @@ def test_twins_have_one_score_to_the_last_bit_on_both_strands(model, fasta, make
 
 
 @pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
-def test_the_junctions_are_the_bases_behind_the_variant(
-    model, log_probabilities, fasta, make_record, contig, reverse
-):
+def test_the_junctions_are_the_bases_behind_the_variant(model, log_probabilities, fasta, make_record, contig, reverse):
     """Against a plain reading of both haplotypes, whole."""
     given = [make_record(60, "N", alt, info="SVLEN=200;SEQ=ACGT") for alt in ("<DEL>", "<DUP>", "<INV>")]
     alleles = read_alleles(given, fasta, longest_bp=300).alleles["chrA"]

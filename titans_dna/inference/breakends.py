@@ -1,15 +1,13 @@
 """Resolves breakends of one contig into the haplotype that they make, where one adjacency or an inversion's two say it.
 
-With 1-based positions, and t as what stands in the place of REF:
+t stands in the place of REF, and p is a position on the same contig:
 
-==========  =======================  ===========================================================================
-ALT         p beyond POS             p at or before POS
-==========  =======================  ===========================================================================
-``t[p[``    deletion between         tandem duplication from p to POS
-``]p]t``    tandem duplication       deletion between
-``t]p]``    left end of an inversion, as the other end of its adjacency sees it too
-``[p[t``    right end of an inversion, likewise
-==========  =======================  ===========================================================================
+``t[p[``
+    If p lies behind REF, a deletion of the bases between; else a tandem duplication of those from p to REF.
+``]p]t``
+    If p lies before REF, a deletion of the bases between; else a tandem duplication of those from REF to p.
+``t]p]``, ``[p[t``
+    The left and the right junction of an inversion.
 
 An adjacency is read by itself, as the simplest haplotype that has it; both of its records (mates) give the same. The
 two adjacencies of an inversion are found by their common EVENT, and all of its records get the whole inversion: up to

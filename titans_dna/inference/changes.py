@@ -1,4 +1,4 @@
-"""A change of a contig: a stretch of it, and what stands in its place, described without the bases themselves.
+"""A change of a contig: a stretch of it, and what stands in its place, described without the bases.
 
 Coordinates are 0-based and half-open.
 """

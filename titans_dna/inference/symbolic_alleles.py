@@ -1,22 +1,25 @@
 """Resolves ALTs in angle brackets, such as ``<DEL>``, into changes of the contig.
 
-POS is the base before the event. ``SVLEN`` is its length, with either sign; if it is missing, the event ends with the
-base ``END``. If both are there, they must agree. With N = SVLEN or END - POS:
+POS is the base before the event, and N its length: ``SVLEN`` without its sign, or if that is missing END - POS. If both
+are there, they must agree.
 
-=========================  ====================================================================================
-``<DEL>``, ``<DEL:...>``   The N bases after POS are missing; so in ``<CN0>``.
-``<DUP>``, ``<DUP:TANDEM>``  They stand there twice, one copy behind the other.
-``<INV>``                  Their reverse complement stands in their place.
-``<INS>``, ``<INS:...>``   The bases in ``SVINSSEQ``, ``SEQ`` or ``INSSEQ`` follow POS.
-=========================  ====================================================================================
+``<DEL>``, ``<DEL:...>``, ``<CN0>``
+    The N bases after POS are missing.
+``<DUP>``, ``<DUP:TANDEM>``
+    They stand there twice, one copy behind the other.
+``<INV>``
+    Their reverse complement stands in their place.
+``<INS>``, ``<INS:...>``
+    The bases given in ``SVINSSEQ``, ``SEQ`` or ``INSSEQ`` follow POS.
 
-An allele is imprecise where the file says that its junctions are not known to the base: ``IMPRECISE``, or an interval
-``CIPOS``, ``CIEND`` or ``CILEN`` other than 0,0, unless that interval is no wider than the homology at the junction
-(``HOMLEN``, ``HOMSEQ``), over which all placements are the same haplotype. A claim about the number of copies alone
-(``SVCLAIM=D``, ``<CNV>``, ``<CN2>``) says nothing of junctions, so it is imprecise too; taken as exact, it stands for
-copies in tandem, ``CN`` of them.
+An allele is imprecise where the file says that its junctions are not known to the base: by ``IMPRECISE``, or by an
+interval ``CIPOS``, ``CIEND`` or ``CILEN`` other than 0,0. An interval that is no wider than the homology at the
+junction (``HOMLEN``, ``HOMSEQ``) is exact, for all placements within it are the same haplotype. A claim about the
+number of copies alone (``SVCLAIM=D``, ``<CNV>`` with ``CN``, ``<CN2>``) says nothing of junctions, so it is imprecise
+too. Taken as exact, it stands for that many copies in tandem.
 
-Coordinates here are 0-based and half-open, those of VCF 1-based.
+Other ALTs in brackets name no change that could be written out: ``<NON_REF>``, ``<*>``, ``<DUP:DISPERSED>``, ``<CNV>``
+without ``CN``.
 
 References: VCFv4.4, section 1.4.5 (ALT), section 3 (INFO keys of structural variants), section 5.3; in VCFv4.2 and 4.3
 ``SVLEN`` is negative for a deletion, and 0 or missing for an inversion.

@@ -60,8 +60,8 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
     before = strand.bases_before(token)
     counts = new_bases(tokenizer, ids, before - low).astype(np.int64)
     reach = before + np.cumsum(counts)
-    # Not further than the allele: behind a deletion, tokens may happen to be those that were deleted, but they stand for
-    # other bases.
+    # Not further than the allele: behind a deletion, tokens may happen to be those that were deleted, but they stand
+    # for other bases.
     same = _shared(ids, strand.ids[token:], reach, min(stop, last + grown))
     counted = np.clip(stop + grown - (reach - counts), 0, counts)
     size = int(np.flatnonzero(counted)[-1]) + 1 if counted.any() else 0
