@@ -8,6 +8,8 @@ mean nothing; losses stay in the table.
     python benchmarks/ablations.py --fasta yeast.fa.gz --holdout I --seconds 60 --seeds 2
     python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3   # human chr22, judged on chr20
 
+    python benchmarks/ablations.py --shapes --holdout z --seconds 60 --seeds 2     # the same, heads and chunks
+
 ``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts
 of the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
 """
@@ -79,6 +81,18 @@ MEMORIES: dict[str, dict[str, object]] = {
     "one word in 8": {**SECOND, "recall": {"sample_every": [8, 8]}},
     "rows in place of places": {**SECOND, **COPIES},
 }
+SHAPES: dict[str, dict[str, object]] = {  # what the second layer of the default costs and brings
+    "window + copies": MEMORIES["window + copies"],
+    "window of 128 + copies": MEMORIES["window of 128 + copies"],
+    "window, then MAG + copies": {**SECOND, **COPIES},
+    "window, then MAG, chunk 128 + copies": {**SECOND, **COPIES, "chunk_tokens": 128},
+    "window, then MAG, chunk 256 + copies": {**SECOND, **COPIES, "chunk_tokens": 256},
+    "window, then MAG, 2 heads + copies": {**SECOND, **COPIES, "memory_heads": 2},
+    "window, then MAG, linear + copies": {
+        **SECOND, **COPIES, "memory": {"depth": 1, "residual": False, "norm": False},
+    },
+    "window, then MAG, reset every 4,096 + copies": {**SECOND, **COPIES, "reset_tokens": 4096},
+}  # fmt: skip
 ROWS = "rows in place of places"
 SETTINGS = {"lanes": 8, "window_tokens": 512, "learning_rate": 5e-3, "soft_mask_weight": 1.0}
 MEMORIES_BASES = 200_000  # of the held-out contig, for copies need room
@@ -123,9 +137,10 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
         learned = [tokenizer.encode(source.sequence(c)) for c in source.contigs.names if c != aside]
-        held_out = tokenizer.encode(source.sequence(aside))[: MEMORIES_BASES if name in MEMORIES else 100_000]
+        far = name in MEMORIES or name in SHAPES
+        held_out = tokenizer.encode(source.sequence(aside))[: MEMORIES_BASES if far else 100_000]
     contigs = [Contig(codes=ids) for ids in learned]
-    config = BackboneConfig.from_dict({**BASE, **(MEMORIES if name in MEMORIES else VARIANTS)[name]})
+    config = BackboneConfig.from_dict({**BASE, **{**VARIANTS, **MEMORIES, **SHAPES}[name]})
     # A cache as long as the stream is not carried between lanes.
     restart = 1.0 if config.block == "transformer" else 0.25
     settings = {**SETTINGS, "restart": restart, "seed": seed}
@@ -182,6 +197,7 @@ def main() -> None:
         "--fasta", type=Path, default=HUMAN, help="made of the human sequence beside the project if absent"
     )
     parser.add_argument("--memories", action="store_true", help="ask where the two memories pay")
+    parser.add_argument("--shapes", action="store_true", help="ask what shape the deep memory should have")
     parser.add_argument("--holdout", required=True, help="contig")
     parser.add_argument("--seconds", type=float, default=60.0, help="of training, on one thread")
     parser.add_argument("--seeds", type=int, default=2)
@@ -193,7 +209,12 @@ def main() -> None:
     if options.child:
         child(options.child[0], options.fasta, options.holdout, int(options.child[1]), int(options.child[2]))
         return
-    options.variants = options.variants or list(MEMORIES if options.memories else VARIANTS)
+    asked, (name, title) = VARIANTS, ("ablations", "Blocks and write rules at equal compute")
+    if options.memories:
+        asked, (name, title) = MEMORIES, ("ablations_memories", "Where the memories pay, at equal compute")
+    if options.shapes:
+        asked, (name, title) = SHAPES, ("ablations_shapes", "Shapes of the deep memory beside copies, at equal compute")
+    options.variants = options.variants or list(asked)
     if options.fasta == HUMAN and not HUMAN.exists():
         make_human()
     common = ("--fasta", str(options.fasta), "--holdout", options.holdout, "--child")
@@ -213,30 +234,29 @@ def main() -> None:
     KEPT.mkdir(parents=True, exist_ok=True)
 
     def run(case: tuple[str, int]) -> dict[str, float]:
-        name, seed = case
-        place = KEPT / f"{options.fasta.stem}-{name.replace(' ', '_')}-{steps[name]}-{seed}.json"
+        variant, seed = case
+        place = KEPT / f"{options.fasta.stem}-{variant.replace(' ', '_')}-{steps[variant]}-{seed}.json"
         if not place.exists():
-            found = in_child(__file__, *common, name, str(steps[name]), str(seed), threads=1)
+            found = in_child(__file__, *common, variant, str(steps[variant]), str(seed), threads=1)
             place.write_text(json.dumps(found))
         return json.loads(place.read_text())
 
     with ThreadPoolExecutor(options.jobs) as pool:
         done = list(pool.map(run, cases))
     rows = []
-    for name in options.variants:
-        results = [r for (n, _), r in zip(cases, done, strict=True) if n == name]
+    for variant in options.variants:
+        results = [r for (n, _), r in zip(cases, done, strict=True) if n == variant]
         bits = [r["bits"] for r in results]
         reset = round(statistics.mean(r["reset"] for r in results), 4) if "reset" in results[0] else "-"
         means = (round(statistics.mean(bits), 4), round(max(bits) - min(bits), 4), reset)
-        rows.append([name, *means, steps[name], round(1000 * step_seconds[name]), results[0]["parameters"]])
+        per_step = round(1000 * step_seconds[variant])
+        rows.append([variant, *means, steps[variant], per_step, results[0]["parameters"]])
     rows.sort(key=lambda row: row[1])
     columns = [
         "variant", "bits per base", "spread of seeds", "memory reset every 512", "steps", "ms per step", "parameters"
     ]  # fmt: skip
     write(
-        "ablations_memories" if options.memories else "ablations",
-        "Where the memories pay, at equal compute" if options.memories else "Blocks and write rules at equal compute",
-        columns, rows,
+        name, title, columns, rows,
         genome=options.fasta.name, holdout=options.holdout, seconds=options.seconds, seeds=options.seeds,
     )  # fmt: skip
 

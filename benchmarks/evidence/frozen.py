@@ -53,10 +53,7 @@ def _without_places(readers: RecallLanes) -> RecallLanes:
 
 
 def _forgotten(state: BlockState, start: BlockState) -> BlockState:
-    memories = tuple(
-        replace(old, memory=new.memory, since_reset=0)
-        for old, new in zip(state.memories, start.memories, strict=True)
-    )  # fmt: skip
+    memories = tuple(replace(new, tail=old.tail) for old, new in zip(state.memories, start.memories, strict=True))
     segment = state.segment
     if segment is not None and start.segment is not None:
         segment = replace(segment, weights=start.segment.weights)

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import titans_dna as td
+from titans_dna.errors import ConfigError
 
 
 @pytest.fixture(scope="session")
@@ -209,3 +210,23 @@ def test_regions_of_a_file(bed, tmp_path, regions):
     path = tmp_path / "good.bed"
     path.write_text("\n".join(bed.read_text().splitlines()[:-1]) + "\n")
     assert td.read_intervals(path) == regions
+
+
+def test_generated_sequences_are_those_of_the_command(model, model_folder, fasta, command, tmp_path):
+    found = model.generate(["chrA:1-200", "B:11-90"], fasta, bases=25, number=2, seed=3)
+    assert found.columns[-1] == "sequence"
+    assert found.kind.tolist() == ["prompt", "generated", "generated"] * 2
+    command(
+        "generate", "--model", model_folder, "--fasta", fasta, "--region", "chrA:1-200", "--region", "chrB:11-90",
+        "--bases", 25, "--number", 2, "--seed", 3, "--output", tmp_path / "x.fa", "--device", "cpu",
+    )  # fmt: skip
+    lines = [line for line in (tmp_path / "x.fa").read_text().splitlines() if line[0] != ">"]
+    assert found[found.kind == "generated"].sequence.tolist() == lines
+    alone = model.generate("", bases=10)
+    assert alone.bases.tolist() == [0, 10]
+    with pytest.raises(ConfigError, match="top_k is 7"):
+        model.generate("", top_k=7)
+    with pytest.raises(ConfigError, match="strand is"):
+        model.generate("chrA:1-200", fasta, strand="-")
+    with pytest.raises(ConfigError, match="there is no prompt"):
+        model.generate([])

@@ -255,3 +255,20 @@ def test_variants_of_a_file(vcf, rows, tmp_path, caplog):
     path.write_text(vcf.read_text() + "chrA\tten\tx\tA\tC\t.\t.\t.\n")
     assert td.read_variants(str(path)) == found
     assert "1 lines give no variant; line 15 is malformed: POS is 'ten'" in caplog.text
+
+
+def test_an_explanation_adds_up_to_the_score(model, fasta, sequences, tmp_path):
+    base = sequences["chrA"][299]
+    asked = [f"chrA:300:{base}:{'ACGT'['ACGT'.index(base) - 1]}", f"chrA:300:{base}:{base}GG"]
+    scores = model.score_variants(asked, fasta)
+    found = model.explain(asked, fasta, picture=tmp_path / "why.svg")
+    for strand in ("forward", "reverse"):
+        rows = found[found.counted.isin(["both", strand])]
+        added = rows[f"{strand}_alt"].fillna(0).groupby(rows.variant).sum()
+        taken = rows[f"{strand}_ref"].fillna(0).groupby(rows.variant).sum()
+        assert (added - taken)[asked].tolist() == pytest.approx(scores[f"llr_{strand}"].tolist(), abs=1e-3)
+    assert (tmp_path / "why.svg").is_file()
+    with pytest.raises(td.errors.ConfigError, match="give variants, not a file"):
+        model.explain("x.vcf", fasta)
+    with pytest.raises(td.errors.ConfigError, match="no variant can be explained: no_change 1"):
+        model.explain(f"chrA:300:{base}:{base}", fasta)

@@ -10,16 +10,21 @@ import numpy as np
 
 from titans_dna.api.checks import check_least
 from titans_dna.api.embedding import embed
+from titans_dna.api.explaining import explain
 from titans_dna.api.frames import require_pandas
+from titans_dna.api.generating import generate
 from titans_dna.api.reading import base_likelihoods, mutate, read_how, score_regions, trace_copies
 from titans_dna.api.relatives import remember
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
 from titans_dna.errors import ConfigError
 from titans_dna.inference.embed import STRANDS, EmbedOptions
+from titans_dna.inference.generate import Sampling
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.windows import Context
+from titans_dna.jobs.explain import Explaining
+from titans_dna.jobs.generate import Generation
 from titans_dna.jobs.variant_scores import ScoringOptions
 
 if TYPE_CHECKING:
@@ -294,6 +299,58 @@ class Model:
         with opened(fasta) as genome:
             return score_variants(self._model, variants, genome, options, common, workers)
 
+    def explain(
+        self,
+        variants: Any,
+        fasta: Any,
+        *,
+        flank_bp: int = 40,
+        horizon_bp: int = 128,
+        longest_bp: int = 1000,
+        context: str = "contig",
+        picture: str | os.PathLike[str] | None = None,
+    ) -> pd.DataFrame:
+        """Say why variants score as they do: ln P of every base around them with REF and with ALT, on both strands.
+
+        Parameters
+        ----------
+        variants
+            As in `score_variants`, but no file.
+        fasta
+            The genome.
+        flank_bp
+            Bases before a variant that are shown too; they do not count.
+        horizon_bp, longest_bp, context
+            As in `score_variants`.
+        picture
+            ``.png``, ``.svg`` or ``.pdf`` to draw what every base adds to the scores, of 20 variants at the most.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each base around each variant: variant, contig, position (1-based; of an inserted base that of the
+            base before it), offset (number of an inserted base, else 0), ref and alt ("-" where an allele lacks it),
+            forward_ref, forward_alt, reverse_ref and reverse_alt (ln P in nats), counted (``both``, ``forward``,
+            ``reverse`` or ``none``: the strands whose score sums over the row), and for each reading the place of the
+            copy memory that was followed (``forward_ref_copy``, ...).
+
+        Raises
+        ------
+        ConfigError
+            If no variant can be explained, there are more than 1,000, or pandas is not installed.
+        ReferenceMismatch
+            If the variants belong to another genome.
+        FormatError, InputMissing
+            If the genome cannot be read.
+        """
+        check_least(0, flank_bp=flank_bp, horizon_bp=horizon_bp)
+        check_least(1, longest_bp=longest_bp)
+        how = Explaining(
+            flank_bp=flank_bp, horizon_bp=horizon_bp, longest_bp=longest_bp, context=Context.parse(context)
+        )  # fmt: skip
+        with opened(fasta) as genome:
+            return explain(self._model, genome, variants, how, None if picture is None else Path(picture))
+
     def score_regions(
         self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1
     ) -> pd.DataFrame:
@@ -398,6 +455,76 @@ class Model:
             return mutate(self._model, None, read_sequences(regions)[0], horizon_bp)
         with opened(fasta) as genome:
             return mutate(self._model, genome, regions, horizon_bp, Context.parse(context), workers)
+
+    def generate(
+        self,
+        prompts: Any = "",
+        fasta: Any = None,
+        *,
+        bases: int = 1000,
+        number: int = 1,
+        temperature: float = 1.0,
+        top_k: int = 4,
+        top_p: float = 1.0,
+        copies: bool = True,
+        strand: str = "forward",
+        context: str = "contig",
+        seed: int = 0,
+        workers: int = 1,
+    ) -> pd.DataFrame:
+        """Go on with sequences, each base drawn from what the model expects there.
+
+        Parameters
+        ----------
+        prompts
+            Sequences, as in `log_likelihood`; an empty one begins with nothing. With ``fasta`` regions, as in `embed`.
+        fasta
+            The genome of regions; each is read behind all of its contig before it, or what ``context`` says.
+        bases, number
+            Length of each sequence, and how many go on from each prompt.
+        temperature
+            Divides the logarithms of the probabilities; 0 takes the most likely base always.
+        top_k, top_p
+            Draw only from so many of the most likely bases, and from the fewest that together reach this probability.
+        copies
+            Whether the copy memory is asked while bases are drawn.
+        strand
+            ``forward`` goes on behind the end of a region, ``reverse`` along the other strand before its start.
+        context
+            As in `score_regions`.
+        seed
+            Begins all random numbers; a sequence depends on it, its prompt and its own number alone.
+        workers
+            Processes that draw the sequences of a prompt side by side.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each prompt and behind it one for each of its sequences: name, kind (``prompt`` or
+            ``generated``), prompt, bases, log_likelihood (nats, by the model, whatever the sampling), bits_per_base,
+            gc, word_divergence (Jensen-Shannon divergence in bits of its words of 3 bases from the prompt's), copied
+            (share of bases that the copy memory foretold from an earlier place), longest_copy_bp and sequence, which is
+            empty in the row of a prompt.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is out of its range, the model reads tokens of several bases, or pandas is not installed.
+        ContigUnknown, FormatError, InputMissing
+            If a region is not on the genome, or an input cannot be read.
+        """
+        if strand not in ("forward", "reverse"):
+            raise ConfigError(f"strand is {strand!r}; choose forward or reverse")
+        check_least(1, bases=bases, number=number, workers=workers)
+        sampling = Sampling(temperature=temperature, top_k=top_k, top_p=top_p, seed=seed, copies=copies)
+        how = Generation(
+            bases=bases, number=number, sampling=sampling, reverse=strand == "reverse", context=Context.parse(context),
+            workers=workers,
+        )  # fmt: skip
+        if fasta is None:
+            return generate(self._model, None, read_sequences(prompts)[0], how)
+        with opened(fasta) as genome:
+            return generate(self._model, genome, prompts, how)
 
     def finetune(
         self,

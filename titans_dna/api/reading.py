@@ -51,7 +51,7 @@ def score_regions(model: SequenceModel, genome: Genome, given: Any, reading: Reg
 
 def read_how(genome: Genome, context: str, without: Any, workers: int) -> RegionReading:
     """Return how regions are read, from what `Model.score_regions` takes."""
-    stretches = () if without is None else (_usable(genome, r) for r in iterate_regions(genome.contigs, without))
+    stretches = () if without is None else (usable(genome, r) for r in iterate_regions(genome.contigs, without))
     return RegionReading(context=Context.parse(context), without=tuple(stretches), workers=workers)
 
 
@@ -73,7 +73,7 @@ def mutate(
         pairs = [(bases, Interval(f"sequence{number}", 0, len(bases))) for number, bases in enumerate(given)]
         found = [mutate_region(model, bases, region, horizon_bp=horizon_bp) for bases, region in pairs if bases]
     else:
-        placed = [_usable(genome, region) for region in iterate_regions(genome.contigs, given)]
+        placed = [usable(genome, region) for region in iterate_regions(genome.contigs, given)]
         found = _mutate_placed(model, genome, placed, horizon_bp, context, workers) if placed else []
     columns: dict[str, list[Any]] = {name: [] for name in _EFFECT_COLUMNS}
     for effects in found:
@@ -115,7 +115,7 @@ def _effect_columns(effects: RegionEffects) -> dict[str, list[Any]]:
     }
 
 
-def _usable(genome: Genome, region: PlacedRegion) -> Interval:
+def usable(genome: Genome, region: PlacedRegion) -> Interval:
     """Return where a region lies.
 
     Raises

@@ -43,7 +43,7 @@ def info(path: Path) -> None:
         _model(path)
         return
     found = sniff(path)
-    if found is None:
+    if found is None or found.holds == "sequence":
         _fasta(path)
     elif found.name == "NumPy":
         _vectors(path)

@@ -22,6 +22,7 @@ from titans_dna.errors import ConfigError
 @click.option("--evaluation", type=options.FILE, help="JSON written by `evaluate`.")
 @click.option("--classifier", type=options.FILE, help="finetune.json written by `finetune`.")
 @options.results
+@click.option("--generated", type=options.FILE, help="Take the table that `generate --table` wrote.")
 @click.option(
     "--sample", "samples", type=options.FILE, multiple=True,
     help="JSON written by `statistics`; each is one row of a table over samples. Repeatable.",
@@ -47,7 +48,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
     FILES are recognised by what they hold: variants, regions, tracks, embeddings, classes, copies,
-    figures, or the folder of a model.
+    generated sequences, figures, or the folder of a model.
 
     \b
     titans-dna report embeddings.h5 --label strand --output report.html

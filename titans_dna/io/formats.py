@@ -28,8 +28,11 @@ HOLDS = {
     "all-SNVs": "ln P of A, C, G and T at every base",
     "mutagenesis": "single-base changes of regions",
     "embeddings": "embeddings of regions",
+    "explanation": "what every base adds to the scores of variants",
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
+    "sequence": "sequence",
+    "generated": "figures of generated sequences and their prompts",
     "figures": "figures of an evaluation, a classifier or a sample",
     "copies": "stretches and the earlier places that foretold them",
     "memory": "genomes of relatives, read to be found again",
@@ -145,6 +148,14 @@ FORMATS = (
         reader=_TABLE + "open_tsv",
     ),
     Format(
+        name="FASTA", holds="sequence", endings=(".fa", ".fa.gz", ".fasta", ".fasta.gz"), verbs=("generate",),
+        writer="sequence.fasta_writer:FastaWriter",
+    ),
+    Format(
+        name="TSV", holds="generated", endings=_TSV, verbs=("generate --table",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
+    Format(
         name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
         reader="tables.figures:open_figures",
     ),
@@ -156,9 +167,16 @@ FORMATS = (
         name="BEDPE", holds="copies", endings=(".bedpe", ".bedpe.gz"), verbs=("copies", "score-regions --copies"),
         writer="tables.tsv:TsvWriter", reader=_TABLE + "open_tsv",
     ),
+    Format(
+        name="TSV", holds="explanation", endings=_TSV, verbs=("explain",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
     Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
-    Format(name="picture", holds="picture", endings=(".png", ".svg", ".pdf"), verbs=("mutagenesis --picture",)),
+    Format(
+        name="picture", holds="picture", endings=(".png", ".svg", ".pdf"),
+        verbs=("mutagenesis --picture", "explain --picture"),
+    ),
 )  # fmt: skip
 
 
@@ -333,6 +351,8 @@ def _look_inside_text(path: Path) -> tuple[str, str]:
         return "TSV with a tabix index", "all-SNVs"
     if columns[0] == "#chrom1":
         return "BEDPE", "copies"
+    if columns[0] == "variant" and "forward_ref" in columns:
+        return "TSV", "explanation"
     held = _content_of_columns(columns) if columns[0] in ("contig", "name") else ""
     return ("TSV", held) if held else ("", "")
 
@@ -342,4 +362,6 @@ def _content_of_columns(columns: list[str]) -> str:
         return "tracks"
     if "predicted" in columns:
         return "classes"
+    if "word_divergence" in columns:
+        return "generated"
     return "tokens" if "token" in columns else "scores"

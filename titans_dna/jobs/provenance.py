@@ -22,7 +22,7 @@ _DIGEST = "_sha256"  # ends the keys that a shard alone has, for a merge to comp
 
 def run_metadata(
     model: SequenceModel,
-    genome: Genome,
+    genome: Genome | None,
     options: Mapping[str, object],
     shard: Shard = WHOLE,
     inputs: Mapping[str, str] = MappingProxyType({}),
@@ -32,7 +32,7 @@ def run_metadata(
     Parameters
     ----------
     model, genome
-        The model, and the sequence that it reads.
+        The model, and the sequence that it reads; None where that is in no file.
     options
         All options that change a score.
     shard
@@ -43,12 +43,12 @@ def run_metadata(
     metadata = {
         "version": __version__,
         "model": f"{model.name} sha256={model.weights_sha256}",
-        "reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}",
+        **({"reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}"} if genome else {}),
         **({"relatives": describe_relatives(model.relatives)} if model.relatives else {}),
         "options": " ".join(f"{key}={value}" for key, value in options.items()),
         "command": command_line(),
     }
-    if shard.whole:
+    if shard.whole or genome is None:
         return metadata
     # Only shards pay for this checksum, which reads the whole genome once: another machine may hold another FASTA.
     digests = {"sequences": _digest(genome, sequences=True), **inputs, "aliases": _hash_aliases(genome)}

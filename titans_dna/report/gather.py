@@ -8,6 +8,7 @@ from pathlib import Path
 
 from titans_dna.errors import ConfigError
 from titans_dna.report.copies import Copies, read_copies
+from titans_dna.report.generated import GeneratedSequences, read_generated
 from titans_dna.report.predictions import PredictedClasses, read_predictions
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import (
@@ -50,6 +51,7 @@ class ReportInputs:
     classifier: Path | None = None  # finetune.json written by `finetune`
     classes: Path | None = None  # table written by `predict`
     copies: Path | None = None  # BEDPE written by `score-regions --copies`
+    generated: Path | None = None  # table written by `generate --table`
     samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one file per sample
     folder: Path | None = None  # folder of the page, from which it links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
@@ -57,7 +59,7 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
-        if not any((*parts, self.classifier, self.classes, self.copies, self.samples)):
+        if not any((*parts, self.classifier, self.classes, self.copies, self.generated, self.samples)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -82,6 +84,7 @@ class ReportData:
     classifier: Classifier | None = None  # a fine-tuned classifier beside its baseline
     predicted: PredictedClasses | None = None  # classes that a classifier predicted
     copies: Copies | None = None  # stretches and where they come from
+    generated: GeneratedSequences | None = None  # generated sequences beside their prompts
     samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
@@ -103,6 +106,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         "classifier": inputs.classifier,
         "classes": inputs.classes,
         "copies": inputs.copies,
+        "generated": inputs.generated,
     }
     files = [describe_file(role, path) for role, path in paths.items() if path]
     files += [describe_file("track", path) for path in inputs.tracks]
@@ -124,6 +128,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
         predicted=read_predictions(inputs.classes) if inputs.classes else None,
         copies=read_copies(inputs.copies) if inputs.copies else None,
+        generated=read_generated(inputs.generated) if inputs.generated else None,
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
 

@@ -17,6 +17,7 @@ _PARTS = {
     "embeddings": "embeddings",
     "classes": "classes",
     "copies": "copies",
+    "generated": "generated",
 }
 
 
