@@ -255,6 +255,7 @@ def test_reference_and_letters_are_checked_as_for_other_alleles(make_fasta, make
         ("<CN2>", "END=90", "<DUP>"),
         ("<CNV>", "END=90;CN=0", "<DEL>"),
         ("<CNV>", "SVLEN=30;CN=2", "<DUP>"),
+        ("<CN0>", "END=90;SVLEN=-28;CIPOS=-9,0;CIEND=0,9", "<DEL>"),  # as in 1000 Genomes: both are estimates
     ],
 )
 def test_imprecise_alleles_are_scored_as_exact_where_asked_for(fasta, make_record, alt, info, twin):

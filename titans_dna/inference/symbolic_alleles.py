@@ -1,7 +1,7 @@
 """Resolves ALTs in angle brackets, such as ``<DEL>``, into changes of the contig.
 
 POS is the base before the event, and N its length: ``SVLEN`` without its sign, or if that is missing END - POS. If both
-are there, they must agree.
+are there, they must agree; of an imprecise allele that is taken as exact, END counts.
 
 ``<DEL>``, ``<DEL:...>``, ``<CN0>``
     The N bases after POS are missing.
@@ -67,9 +67,10 @@ def resolve_symbolic(alt: str, position: int, info: AlleleInfo, *, imprecise: bo
     if copies == 1:
         return Outcome.NO_CHANGE
     counted = info.text("SVCLAIM") == "D" or not (kind in ("DEL", "DUP", "INV") or alt == "<CN0>")
-    if not imprecise and (counted or not is_exact(info)):
+    rough = counted or not is_exact(info)
+    if rough and not imprecise:
         return Outcome.IMPRECISE
-    size = length_after(position, info, may_be_zero=alt == "<INV>")
+    size = length_after(position, info, may_be_zero=alt == "<INV>", rough=rough)
     if size is None:
         return Outcome.UNCLEAR_LENGTH
     start, end = position, position + size
@@ -99,7 +100,9 @@ def _insertion(position: int, info: AlleleInfo) -> Change | Outcome:
     return Change(position, position, (Repeated(bases.upper().replace("U", "T").encode(), len(bases)),))
 
 
-def length_after(position: int, info: AlleleInfo, *, may_be_zero: bool = False) -> int | None:
+def length_after(
+    position: int, info: AlleleInfo, *, may_be_zero: bool = False, rough: bool = False
+) -> int | None:  # fmt: skip
     """Return how many bases after POS an event covers; None if INFO does not say, or contradicts itself.
 
     Parameters
@@ -110,6 +113,8 @@ def length_after(position: int, info: AlleleInfo, *, may_be_zero: bool = False) 
         INFO of the ALT.
     may_be_zero
         Whether an ``SVLEN`` of 0 is one that is missing: up to VCF 4.3 it is the difference between ALT and REF.
+    rough
+        Whether both are estimates, which may differ; END is then taken.
     """
     size, end = info.integer("SVLEN"), info.integer("END")
     if (info.text("SVLEN") and size is None) or (info.text("END") and end is None):
@@ -117,9 +122,9 @@ def length_after(position: int, info: AlleleInfo, *, may_be_zero: bool = False) 
     size = None if size is None or (size == 0 and may_be_zero) else abs(size)
     # END is that of the longest ALT, so with several it does not tell how long this one is (VCF 4.4, section 3).
     reach = None if end is None or info.count > 1 else end - position
-    if size is not None and reach is not None and size != reach:
+    if size is not None and reach is not None and size != reach and not rough:
         return None
-    found = reach if size is None else size
+    found = size if reach is None else reach
     return found if found and found > 0 else None
 
 
