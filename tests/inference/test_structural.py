@@ -247,6 +247,15 @@ def test_reference_and_letters_are_checked_as_for_other_alleles(make_fasta, make
             assert read_alleles(given[:1], fasta, longest_bp=50, on_mismatch=how).outcomes == ["ref_mismatch"]
 
 
+def test_letters_that_are_no_bases_are_read_as_n(make_fasta, make_record):
+    with make_fasta({"chrA": b"ACGTAXAAACGT*CGTTT"}) as fasta:
+        given = [make_record(4, "T", alt, info="END=9") for alt in ("<DEL>", "<DUP>", "<INV>")]
+        given += [make_record(10, "C", "<INV>", info="END=14"), make_record(8, "AA", "A"), make_record(8, "N", "<DUP>")]
+        given += [make_record(8, "N", "<DUP>", info="END=9")]
+        found = read_alleles(given, fasta, longest_bp=50).outcomes
+        assert found == ["reference_n"] * 4 + ["scored", "unclear_length", "scored"]
+
+
 @pytest.mark.parametrize(
     ("alt", "info", "twin"),
     [

@@ -16,6 +16,7 @@ from typing import overload
 import numpy as np
 
 from titans_dna.errors import ReferenceMismatch
+from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.genome.variant import Fetch, Variant
 from titans_dna.inference.breakends import HalfInversion, join_halves
 from titans_dna.inference.changes import Change
@@ -24,6 +25,8 @@ from titans_dna.inference.outcomes import Outcome
 from titans_dna.inference.structural import limited, resolve_structural
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
+
+_OTHERS_AS_N = bytes(letter if is_nucleotides(bytes([letter])) else ord("N") for letter in range(256))
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +179,8 @@ class _Checks:
     imprecise: bool
 
     def fetch(self, contig: str) -> Fetch:
-        """Return what reads the bases of a contig."""
-        return lambda start, end: self.fasta.fetch(contig, start, end)
+        """Return what reads the bases of a contig, with N for letters that are no nucleotide codes."""
+        return lambda start, end: self.fasta.fetch(contig, start, end).translate(_OTHERS_AS_N)
 
     def outcomes(self, record: VcfRecord, contig: str | None) -> Sequence[Variant | Change | HalfInversion | Outcome]:
         """Return, for each row of a record, what is to be scored or the outcome."""

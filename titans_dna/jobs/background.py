@@ -83,5 +83,8 @@ def _scored_before(reader: VariantReader, horizon_bp: int, path: Path) -> Backgr
             raise ConfigError(f"{path}: was scored with --horizon {horizon}. Use the same here.")
         for alt, text in zip(record.alts, info.get("TD_LLR", "").split(","), strict=False):
             if text not in ("", "."):
-                found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(text))
+                # Of structural variants, inversions alone have as many bases as before.
+                inverted = alt == "<INV>" or alt[0] == "[" or alt[-1] == "]"
+                name = length_class(1, 1) if inverted else length_class(len(record.ref), len(alt))
+                found.setdefault(name, []).append(float(text))
     return {name: np.array(values) for name, values in found.items()}
