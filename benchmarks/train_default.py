@@ -256,7 +256,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     import torch
 
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.training.checkpoints import checkpoints
     from titans_dna.training.run import REQUEUE, pretrain_model
 

@@ -97,6 +97,19 @@ class OutputError(TitansDNAError, OSError):
     """An output that cannot be written where it was asked for."""
 
 
+def check_least(least: int, **numbers: int | None) -> None:
+    """Refuse numbers below the least; None is one that was left out.
+
+    Raises
+    ------
+    ConfigError
+        If there is one; it is named.
+    """
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise ConfigError(f"{name} is {number}; choose {least} or more")
+
+
 def _one_line(text: str) -> str:
     """Escape line breaks and other control characters, so that a message stays one line, and one that can be read."""
     if len(text) > _LONGEST:  # the start says what is wrong, the end what helps; between them stands a value

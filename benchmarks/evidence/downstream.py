@@ -28,8 +28,7 @@ from setting import COLOURS, INK, Setting, claim, one_thread, plotting, read_set
 
 from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import Backbone
-from titans_dna.training.finetune import FinetuneConfig, classification_metrics, finetune_model
-from titans_dna.training.kmers import kmer_probabilities
+from titans_dna.training.finetune import FinetuneConfig, classification_metrics, finetune_model, kmer_probabilities
 from titans_dna.training.labelled import LabelledData, read_labelled
 
 MODES, PARTS = ("full", "frozen", "from scratch"), ("sets", "brca1")

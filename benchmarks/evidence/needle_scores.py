@@ -15,7 +15,7 @@ from needle_task import ITEM_BASES, MARKER_BASES, PAYLOAD_BASES, Ids, Needle, Tr
 
 from titans_dna.model import state as stream_states
 from titans_dna.model.backbone import Backbone
-from titans_dna.model.gate import stretched_sigmoid
+from titans_dna.model.memory import stretched_sigmoid
 from titans_dna.model.state import StreamState, select, state_numbers
 from titans_dna.ops.state import MemoryState
 

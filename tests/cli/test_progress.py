@@ -6,26 +6,26 @@ import re
 
 import pytest
 
-from titans_dna.cli import progress
+from titans_dna.cli import terminal
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that is set by hand."""
     now = [1000.0]
-    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(terminal.time, "monotonic", lambda: now[0])
     return now
 
 
 def test_short_work_writes_no_line(clock, capsys):
-    with progress.progress_bar("scoring", 100) as advance:
+    with terminal.progress_bar("scoring", 100) as advance:
         clock[0] += 29
         advance(100)
     assert capsys.readouterr() == ("", "")
 
 
 def test_a_line_says_how_far_the_work_is(clock, capsys):
-    with progress.progress_bar("scoring", 0) as advance:
+    with terminal.progress_bar("scoring", 0) as advance:
         clock[0] += 40
         advance(1000, 4000)
         clock[0] += 1
@@ -41,14 +41,14 @@ def test_a_line_says_how_far_the_work_is(clock, capsys):
 
 
 def test_work_of_unknown_extent(clock, capsys):
-    with progress.progress_bar("reading", 0, "rows") as advance:
+    with terminal.progress_bar("reading", 0, "rows") as advance:
         clock[0] += 50
         advance(100)
     assert capsys.readouterr().err.endswith(" reading: 100 rows, 2 rows/s\n")
 
 
 def test_long_work_does_not_flood_a_log(clock, capsys):
-    with progress.progress_bar("training", 10**6) as advance:
+    with terminal.progress_bar("training", 10**6) as advance:
         for _ in range(24 * 3600):  # a day
             clock[0] += 1
             advance(1)

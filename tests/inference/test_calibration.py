@@ -12,8 +12,13 @@ from hypothesis import strategies as st
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.calibration import _surroundings as surroundings
-from titans_dna.inference.calibration import empirical_p, length_class, quantiles, shuffled_scores
-from titans_dna.inference.shuffle import shuffle_dinucleotides
+from titans_dna.inference.calibration import (
+    empirical_p,
+    length_class,
+    quantiles,
+    shuffle_dinucleotides,
+    shuffled_scores,
+)
 
 
 @settings(max_examples=150, deadline=None)

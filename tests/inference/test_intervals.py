@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from titans_dna.inference.intervals import IntervalSums
+from titans_dna.inference.region_sums import IntervalSums
 
 spans = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)).map(sorted), min_size=0, max_size=12)
 

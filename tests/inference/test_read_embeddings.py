@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import read_embeddings
+from titans_dna.inference import reads
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.pooling import Pooling
-from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.inference.reads import embed_reads
 from titans_dna.inference.windows import Context
 from titans_dna.io.sequence.bam import Read
 from titans_dna.tokenizers import KmerTokenizer, NucleotideTokenizer
@@ -24,7 +24,7 @@ def make_read(sequence: bytes, number: int) -> Read:
 @pytest.mark.parametrize(("layers", "strand"), [(("final",), "forward"), (("0", "2", "final"), "both")])
 def test_a_read_in_a_block_is_a_read_alone(make_model, random_bases, monkeypatch, tokenizer, pool, layers, strand):
     model = make_model(tokenizer, context_orders=())
-    monkeypatch.setattr(read_embeddings, "BLOCK_BP", 300)
+    monkeypatch.setattr(reads, "BLOCK_BP", 300)
     made = [random_bases(size, seed) for seed, size in enumerate([100, 3, 76, 1, 400, 90, 33])]
     made = [*made[:2], b"", b"NNNN", *made[2:], b"ACGTNNNNACGTTGCA", b"acgtacgtRacgt"]
     options = EmbedOptions(pooling=Pooling.parse(pool), layers=layers, strand=strand, context=Context.parse("region"))

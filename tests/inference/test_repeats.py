@@ -11,14 +11,13 @@ import torch
 from toy import RECALL
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import lanes, repeats
+from titans_dna.inference import repeats, streaming
 from titans_dna.inference.embed import EmbedOptions, Spans, embed_windows
-from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.mutagenesis import predict_block
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.repeats import same
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
-from titans_dna.inference.streaming import stream_bases
+from titans_dna.inference.streaming import stream_bases, stream_lanes
 from titans_dna.inference.windowed_regions import WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.model.config import MemoryLayout
@@ -118,7 +117,7 @@ def test_a_last_piece_without_a_following_token_is_not_mistaken(model):
 
 def test_strands_side_by_side_are_the_same_to_the_bit(make_model, gapped, monkeypatch):
     model = make_model(recall=RECALL)
-    monkeypatch.setattr(lanes, "PIECE_TOKENS", PIECE)
+    monkeypatch.setattr(streaming, "PIECE_TOKENS", PIECE)
     ids = model.tokenizer.encode(gapped)
     # A run of N in both at once, and one lane that ends in it.
     strands, ends = [ids, ids[:400].copy(), ids[::-1].copy()], [len(ids) + 1, 401, len(ids)]

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from toy import cache  # noqa: F401 - a fixture
 
 from titans_dna.cli import main
-from titans_dna.io.disk.hdf5_names import contig_of, group_name
+from titans_dna.io.disk.hdf5_metadata import contig_of, group_name
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.scores import open_scores
 from titans_dna.io.tables.track_set import write_tracks

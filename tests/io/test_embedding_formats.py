@@ -9,7 +9,6 @@ import pytest
 from titans_dna.errors import ConfigError, FormatError, InputMissing, OutputError
 from titans_dna.genome import Interval
 from titans_dna.io import EmbeddingWriter, open_embeddings
-from titans_dna.io.embeddings import convert
 from titans_dna.io.embeddings.convert import convert_embeddings
 
 pytest.importorskip("anndata", reason="the extra [convert] is not installed")
@@ -25,7 +24,7 @@ OUTCOMES = ["reference_n" if i == 3 else "embedded" for i in range(30)]
 
 @pytest.fixture(autouse=True)
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(convert, "BLOCK_BYTES", 160)  # ten rows
+    monkeypatch.setattr("titans_dna.io.embeddings.writer.BLOCK_BYTES", 160)  # ten rows
 
 
 @pytest.fixture(params=["float32", "float16"])

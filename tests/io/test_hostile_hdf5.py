@@ -14,7 +14,7 @@ import pytest
 from titans_dna.errors import FormatError, InputMissing
 from titans_dna.genome import Interval
 from titans_dna.io import EmbeddingWriter, open_embeddings
-from titans_dna.io.disk.hdf5_heaps import check_heaps
+from titans_dna.io.disk.hdf5_reader import check_heaps
 from titans_dna.io.embeddings.convert import convert_embeddings
 from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores

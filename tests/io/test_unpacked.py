@@ -14,7 +14,7 @@ import pytest
 from toy import cache  # noqa: F401 - a fixture
 
 from titans_dna.errors import FormatError, OutputError
-from titans_dna.io.disk import unpacked
+from titans_dna.io.disk import text as text_files
 from titans_dna.io.disk.cache import cache_folder, store
 from titans_dna.io.sequence.fasta import open_fasta
 
@@ -42,8 +42,8 @@ def left() -> list[str]:
 
 @pytest.mark.parametrize("text", [b">a\n" + b"ACGT\n" * 200_000, GENBANK + b"\n" * 1_000_000])
 def test_a_small_gzip_that_unpacks_to_gigabytes_is_refused(packed, monkeypatch, text):
-    monkeypatch.setattr(unpacked, "LARGE_BYTES", 100_000)
-    monkeypatch.setattr(unpacked, "BLOCK", 10_000)
+    monkeypatch.setattr(text_files, "LARGE_BYTES", 100_000)
+    monkeypatch.setattr(text_files, "BLOCK", 10_000)
     with pytest.raises(FormatError, match=r"unpacks to more than .* GB, over 50 times its [\d,]+ bytes.*gunzip"):
         open_fasta(packed(text))
     assert left() == []
@@ -53,15 +53,15 @@ def test_what_unpacks_to_little_or_as_genomes_do_is_read(packed, monkeypatch):
     path = packed(b">a\n" + b"N" * 500_000 + b"\n", "n.fa.gz")
     assert path.stat().st_size * 50 < 500_000
     assert open_fasta(path).contigs.lengths == {"a": 500_000}
-    monkeypatch.setattr(unpacked, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(text_files, "LARGE_BYTES", 1000)
     with open_fasta(packed(b">a\n" + random_bases(50_000) + b"\n")) as fasta:
         assert len(fasta.sequence("a")) == 50_000
 
 
 def test_unpacking_stops_before_it_takes_the_last_room(packed, monkeypatch):
     Free = namedtuple("Free", "f_bavail f_frsize")
-    monkeypatch.setattr(unpacked, "BLOCK", 1000)
-    monkeypatch.setattr(unpacked, "KEPT_FREE_BYTES", 5000)
+    monkeypatch.setattr(text_files, "BLOCK", 1000)
+    monkeypatch.setattr(text_files, "KEPT_FREE_BYTES", 5000)
     monkeypatch.setattr(os, "statvfs", lambda path: Free(4, 1000))
     with pytest.raises(OutputError, match=r"the disk of the cache has 0\.00 GB left.*TITANS_DNA_CACHE"):
         open_fasta(packed(b">a\n" + random_bases(50_000) + b"\n"))

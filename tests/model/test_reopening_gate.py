@@ -8,8 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from titans_dna.model import memory as memory_module
 from titans_dna.model.config import BackboneConfig
-from titans_dna.model.gate import STRETCH, inverse_gate, stretched_sigmoid
-from titans_dna.model.memory import NeuralMemory
+from titans_dna.model.memory import STRETCH, NeuralMemory, inverse_gate, stretched_sigmoid
 
 FAR = [-200.0, -20.0, -2.5, 2.5, 20.0, 200.0]  # at these the gate is exactly 0 or 1
 

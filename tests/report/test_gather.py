@@ -12,8 +12,7 @@ import pytest
 
 from titans_dna.errors import CheckpointError, ConfigError, FormatError, InputMissing
 from titans_dna.report.gather import ReportInputs, gather_inputs
-from titans_dna.report.projection import nearest_agree
-from titans_dna.report.regions import class_of, main_classes, read_embedded_regions, read_scored_regions
+from titans_dna.report.regions import class_of, main_classes, nearest_agree, read_embedded_regions, read_scored_regions
 from titans_dna.report.run import read_evaluation, read_model_run
 from titans_dna.report.summaries import flattened, provenance, truth_rows
 from titans_dna.report.track import read_tracks

@@ -100,7 +100,7 @@ def test_no_rows_and_other_files(tables, tmp_path):
 
 
 def test_figures_that_a_report_does_not_show_are_named(tmp_path):
-    from titans_dna.report.parts import part_of
+    from titans_dna.report.gather import part_of
 
     (tmp_path / "training.json").write_text('{"steps": 3}')
     with pytest.raises(ConfigError, match="holds figures of an evaluation, a classifier or a sample, which a report"):

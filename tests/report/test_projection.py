@@ -16,8 +16,7 @@ from titans_dna.genome.interval import Interval
 from titans_dna.io.embeddings.writer import EmbeddingWriter
 from titans_dna.report.gather import ReportInputs, gather_inputs
 from titans_dna.report.page import render_page
-from titans_dna.report.projection import umap_projection
-from titans_dna.report.regions import read_embedded_regions
+from titans_dna.report.regions import read_embedded_regions, umap_projection
 
 
 @pytest.fixture(autouse=True)

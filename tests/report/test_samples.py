@@ -14,8 +14,7 @@ from titans_dna.cli.report import report
 from titans_dna.cli.statistics import statistics
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.report.gather import ReportInputs, gather_inputs
-from titans_dna.report.links import link_address, link_pattern
-from titans_dna.report.page import render_page
+from titans_dna.report.page import link_address, link_pattern, render_page
 from titans_dna.report.samples import read_sample
 from titans_dna.report.statistics import sample_statistics
 

@@ -16,8 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from distributed_worker import MODEL, RUNS, losses, run, trainer_of
 
 from titans_dna.errors import ConfigError
-from titans_dna.training.context_parallel import piece_of_window
-from titans_dna.training.distributed import World
+from titans_dna.training.distributed import World, piece_of_window
 
 ALONE = World()
 

@@ -17,8 +17,15 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.tokenizers import NucleotideTokenizer
-from titans_dna.training.finetune import Classifier, FinetuneConfig, _padded, classification_metrics, finetune_model
-from titans_dna.training.kmers import kmer_frequencies, kmer_probabilities
+from titans_dna.training.finetune import (
+    Classifier,
+    FinetuneConfig,
+    _padded,
+    classification_metrics,
+    finetune_model,
+    kmer_frequencies,
+    kmer_probabilities,
+)
 from titans_dna.training.labelled import read_labelled
 
 SMALL = BackboneConfig(width=16, layers=2, attention_heads=2, memory_heads=1, window_tokens=16, chunk_tokens=8)

@@ -11,7 +11,7 @@ import torch
 from titans_dna.inference.gates import gate_statistics
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
-from titans_dna.training.gates import GATE_TOKENS, held_out_gates
+from titans_dna.training.evaluation import GATE_TOKENS, held_out_gates
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from titans_dna.recall import RecallForm
 from titans_dna.tokenizers import NucleotideTokenizer
 from titans_dna.training.checkpoints import load_snapshot, save_snapshot
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.context_parallel import own_piece, piece_of_window
+from titans_dna.training.distributed import own_piece, piece_of_window
 from titans_dna.training.evaluation import carried_bits
 from titans_dna.training.finetune import FinetuneConfig, classify, finetune_model
 from titans_dna.training.labelled import LabelledData

@@ -6,7 +6,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +75,7 @@ class Classifier:
         """
         pandas = require_pandas()
         examples = _examples(sequences, fasta)
-        with ExitStack() as stack:
-            genome = stack.enter_context(opened(fasta)) if fasta is not None else None
+        with opened(fasta) if fasta is not None else nullcontext() as genome:
             rows = list(read_examples(examples, genome, taught=False))
         found = [prediction.probabilities for prediction in predict_classes(self._trained, rows)]
         table = np.array(found).reshape(len(rows), len(self.classes))

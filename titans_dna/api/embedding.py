@@ -18,7 +18,7 @@ from titans_dna.genome.shard import WHOLE
 from titans_dna.inference.embed import EmbedOptions
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import CLIPPED, PlacedRegion, tiled
-from titans_dna.inference.read_embeddings import embed_reads
+from titans_dna.inference.reads import embed_reads
 from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.sequence.bam import Read
 from titans_dna.io.sequence.fasta import Genome

@@ -23,7 +23,7 @@ def explain(
     pandas = require_pandas()
     if variant_path(given) is not None:
         raise ConfigError(f"{given}: give variants, not a file; read_variants reads one, and explain takes some of it")
-    found, _ = explain_variants(model, genome, list_variants(given).texts, how)
+    found, _ = explain_variants(model, genome, [text for text, _, _ in list_variants(given)], how)
     if picture is not None:
         from titans_dna.report.explanation import draw_explanations
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -31,6 +32,14 @@ def require_pandas() -> ModuleType:
             "a frame needs pandas, which is not installed. Run: pip install 'titans-dna[pandas]'"
         ) from error
     return pandas
+
+
+def frame_of(name: str, write: Callable[[Path], object]) -> pd.DataFrame:
+    """Return as a frame what a job writes into a file of this name."""
+    require_pandas()
+    with tempfile.TemporaryDirectory() as folder:
+        write(Path(folder) / name)
+        return frame_of_file(Path(folder) / name)
 
 
 def frame_of_file(path: Path) -> pd.DataFrame:

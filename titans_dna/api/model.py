@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.checks import check_least
 from titans_dna.api.embedding import embed
 from titans_dna.api.explaining import explain
 from titans_dna.api.frames import require_pandas
 from titans_dna.api.generating import generate
-from titans_dna.api.reading import base_likelihoods, mutate, read_how, score_regions, trace_copies
-from titans_dna.api.relatives import remember
+from titans_dna.api.reading import base_likelihoods, mutate, read_how, remember, score_regions, trace_copies
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
-from titans_dna.errors import ConfigError
+from titans_dna.errors import ConfigError, check_least
 from titans_dna.inference.embed import STRANDS, EmbedOptions
 from titans_dna.inference.generate import Sampling
 from titans_dna.inference.model import SequenceModel

@@ -1,16 +1,20 @@
-"""Sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
+"""Relatives, sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
 
 from __future__ import annotations
 
+import logging
+import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from titans_dna.api.frames import frame_of_file, require_pandas
+from titans_dna.api.frames import frame_of, require_pandas
 from titans_dna.api.regions import iterate_regions
+from titans_dna.api.sequences import opened
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
@@ -23,9 +27,13 @@ from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.copies import write_copies
 from titans_dna.jobs.mutagenesis import mutate_regions
 from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
+from titans_dna.loading.relatives import RelativesChoice, open_targets, read_relatives
 
 if TYPE_CHECKING:
     import pandas as pd
+
+_EFFECT_COLUMNS = ("contig", "position", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")
+logger = logging.getLogger(__name__)
 
 
 def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bool]) -> np.ndarray:
@@ -43,10 +51,10 @@ def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bo
 def score_regions(model: SequenceModel, genome: Genome, given: Any, reading: RegionReading) -> pd.DataFrame:
     """Score regions as ``titans-dna score-regions`` does, into a frame (see `titans_dna.api.model.Model`)."""
     placed = list(iterate_regions(genome.contigs, given))
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "regions.h5"
-        score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading)
-        return frame_of_file(output)
+    return frame_of(
+        "regions.h5",
+        lambda output: score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading),
+    )
 
 
 def read_how(genome: Genome, context: str, without: Any, workers: int) -> RegionReading:
@@ -58,10 +66,7 @@ def read_how(genome: Genome, context: str, without: Any, workers: int) -> Region
 def trace_copies(model: SequenceModel, genome: Genome, contigs: Sequence[str] | None, least_bp: int) -> pd.DataFrame:
     """Trace where contigs come from as ``titans-dna copies`` does, into a frame."""
     chosen = genome.contigs.names if contigs is None else [genome.contigs.require(name) for name in contigs]
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "copies.bedpe"
-        write_copies(model, genome, chosen, output, least_bp=least_bp)
-        return frame_of_file(output)
+    return frame_of("copies.bedpe", lambda output: write_copies(model, genome, chosen, output, least_bp=least_bp))
 
 
 def mutate(
@@ -74,27 +79,18 @@ def mutate(
         found = [mutate_region(model, bases, region, horizon_bp=horizon_bp) for bases, region in pairs if bases]
     else:
         placed = [usable(genome, region) for region in iterate_regions(genome.contigs, given)]
-        found = _mutate_placed(model, genome, placed, horizon_bp, context, workers) if placed else []
+        with tempfile.TemporaryDirectory() as folder:
+            output = Path(folder) / "effects.h5"
+            each = mutate_regions(
+                model, genome, placed, output, horizon_bp=horizon_bp, context=context, workers=workers
+            ) if placed else []  # fmt: skip
+        by_place = {str(effects.region): effects for effects in each}
+        found = [by_place[str(region)] for region in placed]  # one that is given twice is there twice
     columns: dict[str, list[Any]] = {name: [] for name in _EFFECT_COLUMNS}
     for effects in found:
         for name, values in _effect_columns(effects).items():
             columns[name] += values
     return require_pandas().DataFrame(columns)
-
-
-def _mutate_placed(
-    model: SequenceModel, genome: Genome, placed: Sequence[Interval], horizon_bp: int, context: Context, workers: int
-) -> list[RegionEffects]:
-    """Return the effects in regions, in their order; one that is given twice is there twice."""
-    with tempfile.TemporaryDirectory() as folder:
-        each = mutate_regions(
-            model, genome, placed, Path(folder) / "effects.h5", horizon_bp=horizon_bp, context=context, workers=workers
-        )
-    by_place = {(effects.region.contig, effects.region.start, effects.region.end): effects for effects in each}
-    return [by_place[region.contig, region.start, region.end] for region in placed]
-
-
-_EFFECT_COLUMNS = ("contig", "position", "ref", "alt", "llr", "llr_forward", "llr_reverse", "outcome")
 
 
 def _effect_columns(effects: RegionEffects) -> dict[str, list[Any]]:
@@ -132,3 +128,23 @@ def usable(genome: Genome, region: PlacedRegion) -> Interval:
         )
     what = region.asked.name if region.outcome == "malformed" else f"{region.asked} is {region.outcome}"
     raise FormatError(f"{what}. Give a region that lies on {genome.path.name}.")
+
+
+def remember(model: SequenceModel, genomes: Any, target: Any, *, one_vote_per: str, allow_self: bool) -> SequenceModel:
+    """Return a model as it reads with relatives in its copy memory (see `titans_dna.api.model.Model.remember`)."""
+    paths = [Path(path) for path in ([genomes] if isinstance(genomes, str | os.PathLike) else genomes)]
+    form = model.backbone.config.require_recall(model.name)
+    read_ahead, memories = open_targets([path for path in paths if path.suffix == ".tdm"], form)
+    if read_ahead is not None:
+        model = model.scoring(read_ahead)
+    choice = RelativesChoice(
+        fastas=tuple(path for path in paths if path.suffix != ".tdm"), memories=tuple(memories),
+        one_vote_per=one_vote_per, allow_self=allow_self,
+    )  # fmt: skip
+    if read_ahead is not None and not choice:
+        return model
+    with opened(target) if target is not None else nullcontext() as genome:
+        found, left_out = read_relatives(choice, form, genome)
+    for name in left_out:
+        logger.warning("%s is the target itself and was left out", name)
+    return model.behind(found)

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import os
 import re
-import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from titans_dna.api.frames import find_column, frame_of_file, is_frame, is_missing, require_pandas
+from titans_dna.api.frames import find_column, frame_of, is_frame, is_missing, require_pandas
 from titans_dna.api.sequences import names_file
 from titans_dna.errors import FormatError
 from titans_dna.genome.variant import Variant
@@ -33,32 +31,7 @@ _ALTS = re.compile(r"(\S+:[0-9][0-9,]*(?::|(?=[A-Za-z]+>))[^:\s>]+[:>])(\S+)", r
 _ID = ("id", "variant_id", "rsid")
 
 
-@dataclass(kw_only=True)
-class VariantList:
-    """Variants as text, one ALT each, and what belongs to them in the result."""
-
-    texts: list[str] = field(default_factory=list)  # contig:position:ref:alt, 1-based
-    ids: list[str] = field(default_factory=list)
-    labels: list[Any] = field(default_factory=list)  # of the frame's index
-
-    def add(self, head: str, alts: str, name: str = ".", label: Any = None) -> None:
-        """Add the variants of ALTs that commas or slashes divide; ``head`` is all that stands before them."""
-        for alt in re.split("[,/]", alts):
-            self.texts.append(head + alt)
-            self.ids.append(name)
-            self.labels.append(label)
-
-    def add_text(self, text: str) -> None:
-        """Add what one string means."""
-        match = _ALTS.fullmatch(text.strip())
-        self.add(*(match.groups() if match else (text, "")))
-
-    def add_values(self, values: Iterable[Any], name: str = ".", label: Any = None) -> None:
-        """Add contig, position, ref and alt; a float that is a whole number is written as one."""
-        contig, position, ref, alt = ("" if is_missing(value) else value for value in values)
-        if isinstance(position, float) and position.is_integer():
-            position = int(position)
-        self.add(f"{contig}:{position}:{ref}:", str(alt), name, label)
+Listed = tuple[str, str, Any]  # contig:position:ref:alt (1-based) of one ALT; its name; its label in the frame's index
 
 
 def score_variants(
@@ -74,16 +47,16 @@ def score_variants(
 
     require_pandas()
     path = variant_path(given)
-    listed = VariantList() if path else list_variants(given)
-    inputs = VariantInputs(variants=path or tuple(listed.texts), background=background)
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "scores.h5"
-        score_variant_file(model, genome, inputs, output, options=options, workers=workers)
-        found = frame_of_file(output)
+    listed = [] if path else list(list_variants(given))
+    inputs = VariantInputs(variants=path or tuple(text for text, _, _ in listed), background=background)
+    found = frame_of(
+        "scores.h5",
+        lambda output: score_variant_file(model, genome, inputs, output, options=options, workers=workers),
+    )
     if not path:
-        found["id"] = listed.ids
+        found["id"] = [name for _, name, _ in listed]
     if is_frame(given):
-        found.index = require_pandas().Index(listed.labels)
+        found.index = require_pandas().Index([label for *_, label in listed])
     return found
 
 
@@ -96,8 +69,8 @@ def variant_path(given: Any) -> Path | None:
     return None
 
 
-def list_variants(given: Any) -> VariantList:
-    """Return variants as text.
+def list_variants(given: Any) -> Iterator[Listed]:
+    """Yield variants as text.
 
     Parameters
     ----------
@@ -110,26 +83,39 @@ def list_variants(given: Any) -> VariantList:
     FormatError
         If something else is given, or the frame lacks a column.
     """
-    listed = VariantList()
     if is_frame(given):
         columns = [find_column(given, names) for names in (_CONTIG, _POSITION, _REF, _ALT)]
         names = find_column(given, _ID, needed=False)
         for number, label in enumerate(given.index):
             name = "." if names is None or is_missing(names.iloc[number]) else str(names.iloc[number])
-            listed.add_values((column.iloc[number] for column in columns), name, label)
-        return listed
+            yield from _of_values((column.iloc[number] for column in columns), name, label)
+        return
     for number, one in enumerate([given] if isinstance(given, str | Variant) else _iterable(given)):
         if isinstance(one, str):
-            listed.add_text(one)
+            match = _ALTS.fullmatch(one.strip())
+            yield from _each_alt(*(match.groups() if match else (one, "")))
         elif isinstance(one, Variant):
-            listed.add(str(one), "", one.id)
+            yield str(one), one.id, None
         elif isinstance(one, tuple | list) and len(one) == 4:
-            listed.add_values(one)
+            yield from _of_values(one)
         else:
             raise FormatError(
                 f"variant {number} is {one!r:.60}. Write 'chr1:1001:A:G', a Variant or (contig, position, ref, alt)."
             )
-    return listed
+
+
+def _each_alt(head: str, alts: str, name: str = ".", label: Any = None) -> Iterator[Listed]:
+    """Yield the variants of ALTs that commas or slashes divide; ``head`` is all that stands before them."""
+    for alt in re.split("[,/]", alts):
+        yield head + alt, name, label
+
+
+def _of_values(values: Iterable[Any], name: str = ".", label: Any = None) -> Iterator[Listed]:
+    """Yield what contig, position, ref and alt say; a float that is a whole number is written as one."""
+    contig, position, ref, alt = ("" if is_missing(value) else value for value in values)
+    if isinstance(position, float) and position.is_integer():
+        position = int(position)
+    return _each_alt(f"{contig}:{position}:{ref}:", str(alt), name, label)
 
 
 def _iterable(given: Any) -> Iterable[Any]:

@@ -32,8 +32,8 @@ def copies(
     titans-dna copies --fasta data/demo.fa --output demo.bedpe
     titans-dna copies --fasta assembly.fa --relatives strain.fa --least-bp 200 --output origin.bedpe.gz
     """
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.jobs.copies import write_copies
 

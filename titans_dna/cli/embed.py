@@ -85,10 +85,9 @@ def embed(
     titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
     titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import iterate_regions
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
@@ -144,11 +143,10 @@ def _embed_reads(
     settings: tuple[EmbedOptions, Storage],
 ) -> None:
     """Write one vector per read of a sample."""
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
+    from titans_dna.cli.regions import open_aligned
+    from titans_dna.cli.terminal import report_outcomes
     from titans_dna.inference.embed import vector_attributes
-    from titans_dna.inference.read_embeddings import embed_reads
+    from titans_dna.inference.reads import embed_reads
     from titans_dna.io.embeddings.writer import EmbeddingWriter
     from titans_dna.jobs.provenance import command_line
     from titans_dna.version import __version__
@@ -159,17 +157,13 @@ def _embed_reads(
         "command": command_line(),
     }  # fmt: skip
     width, counts = chosen.columns(model) * chosen.pooling.bins, Counter[str]()
-    with open_aligned(*reference, choice) as aligned:
-        placed = place_regions(aligned, *asked)
+    with open_aligned(reference, choice, asked) as (aligned, reads):
         contigs = {contig: (length, "") for contig, length in aligned.contigs.lengths.items()}
         with EmbeddingWriter(
             output, width, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=chosen.pooling.ragged,
         ) as writer:  # fmt: skip
-            for block in embed_reads(model, reads_of(aligned, placed, choice), chosen):
+            for block in embed_reads(model, reads, chosen):
                 writer.append(block.intervals, block.vectors, outcomes=block.outcomes, counts=block.counts)
                 counts.update(block.outcomes)
-        report_names(aligned)
-        report_reads(aligned)
-    warn_unused(placed)
     report_outcomes(counts)

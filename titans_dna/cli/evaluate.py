@@ -40,10 +40,10 @@ def evaluate(
     """
     import json
 
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
-    from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.io.disk.atomic import write_text
     from titans_dna.jobs.provenance import command_line
     from titans_dna.training.evaluation import evaluate_model, held_out_contigs
 
@@ -65,8 +65,7 @@ def evaluate(
             result = evaluate_model(model, source, chosen, window_tokens or _window(model_folder), advance)
         report_names(source)
     result["command"] = command_line()
-    with atomic_path(output) as temporary:
-        temporary.write_text(json.dumps(result, indent=2) + "\n")
+    write_text(output, json.dumps(result, indent=2) + "\n")
     click.echo(f"bits per base over {result['bases']:,} bases of {', '.join(chosen)}")
     click.echo(f"  model, memory carried   {result['bits_per_base']:.4f}")
     click.echo(f"  model, memory reset     {result['bits_per_base_memory_reset']:.4f}")

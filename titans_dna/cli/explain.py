@@ -62,9 +62,8 @@ def explain(
     titans-dna explain --fasta data/demo.fa --variant chrA:1000:A:G --picture why.svg --output why.tsv
     titans-dna explain --fasta hg38.fa --vcf scored.vcf.gz --top 5 --picture why.pdf --output why.tsv.gz
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.explain import (

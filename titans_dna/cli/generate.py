@@ -79,10 +79,9 @@ def generate(
     titans-dna generate --prompt ATGGCGACC --bases 100 --temperature 0 --output -
     """
     from titans_dna.api.sequences import read_sequences
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.generate import Sampling
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context

@@ -61,7 +61,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
 
 
 def _merge_embeddings(shards: tuple[Path, ...], output: Path, virtual: bool) -> None:
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.io.embeddings.merge import merge_embeddings
     from titans_dna.io.formats import format_of
     from titans_dna.jobs.provenance import command_line

@@ -73,9 +73,9 @@ def mutagenesis(
     titans-dna mutagenesis --model model/ --fasta data/demo.fa --region chrA:1001-1100 --picture logo.svg -o effects.h5
     titans-dna mutagenesis --model model/ --fasta data/demo.fa --all-snvs --contig chrC -o snvs.tsv.gz
     """
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs

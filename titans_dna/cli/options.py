@@ -20,6 +20,11 @@ _OF_LIKELIHOODS = ("score-variants", "score-regions", "mutagenesis", "evaluate")
 FILE = click.Path(path_type=Path)
 
 
+def _all(*options: Any) -> Any:
+    """Return a decorator that adds these options, in this order."""
+    return lambda command: functools.reduce(lambda added, option: option(added), reversed(options), command)
+
+
 def refuse_useless(*names: str, where: str) -> None:
     """Refuse options that were typed where they would change nothing.
 
@@ -99,10 +104,8 @@ _THREADS = click.option(
 )  # fmt: skip
 
 
-def device(command: Any) -> Any:
-    """Add the options of all verbs that run a model: where it runs, and with how many threads."""
-    return _DEVICE(_THREADS(command))
-
+#: The options of all verbs that run a model: where it runs, and with how many threads.
+device = _all(_DEVICE, _THREADS)
 
 seed = click.option(
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Begin all random numbers with this seed."
@@ -148,7 +151,8 @@ shard = click.option(
 )
 
 
-_READS = (
+#: The options about a sample's reads (see `titans_dna.cli.sources.ReadsChoice`).
+reads = _all(
     click.option(
         "--reads", type=FILE, help="Take a sample's reads from this BAM, CRAM or SAM file, aligned to --fasta."
     ),
@@ -209,10 +213,7 @@ def relatives(command: Any) -> Any:
         kin = {name: values.pop(name) for name in ("relatives", "memories", "one_vote_per", "allow_self")}
         return command(*args, kin=kin, **values)
 
-    found: Any = collected
-    for option in reversed(_RELATIVES):
-        found = option(found)
-    return found
+    return _all(*_RELATIVES)(collected)
 
 
 class RegionFile(NamedTuple):
@@ -247,20 +248,11 @@ def bed(command: Any) -> Any:
             values["bed"] = RegionFile(values["bed"], *([named] if named else []))
         return command(*args, **values)
 
-    found: Any = collected
-    for option in reversed(_REGION_FILE):
-        found = option(found)
-    return found
+    return _all(*_REGION_FILE)(collected)
 
 
-def reads(command: Any) -> Any:
-    """Add the options about a sample's reads (see `titans_dna.cli.sources.ReadsChoice`)."""
-    for option in reversed(_READS):
-        command = option(command)
-    return command
-
-
-_RESULTS = (
+#: The options about results that other verbs wrote (see `titans_dna.report.gather.ReportInputs`).
+results = _all(
     click.option(
         "--variants", type=FILE, help="Take the scores that `score-variants` or `mutagenesis` wrote, in any format."
     ),
@@ -285,13 +277,6 @@ _RESULTS = (
     click.option("--classes", type=FILE, help="Take the table that `predict` wrote."),
     click.option("--copies", type=FILE, help="Take the copies that `score-regions --copies` wrote."),
 )  # fmt: skip
-
-
-def results(command: Any) -> Any:
-    """Add the options for what was made of a sample."""
-    for option in reversed(_RESULTS):
-        command = option(command)
-    return command
 
 
 def check_place(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:

@@ -94,7 +94,7 @@ def pretrain(output: Path | None, resume: Path | None, overwrite: bool, **settin
     torchrun --nproc-per-node 2 -m titans_dna pretrain --fasta data/demo.fa --output model/
     """
     from titans_dna.cli import INTERRUPTED
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.training.run import REQUEUE, pretrain_model, read_settings
 
     if resume is not None:

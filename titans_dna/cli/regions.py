@@ -1,18 +1,20 @@
-"""Regions asked for on the command line, placed on the contigs of a FASTA."""
+"""Regions asked for on the command line, placed on the contigs of a FASTA, and the reads that lie in them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
 
 from titans_dna.api.regions import MALFORMED, parse_region, place_file
 from titans_dna.cli.options import RegionFile
-from titans_dna.genome.interval import Interval
+from titans_dna.cli.sources import ReadsChoice, aliases_of, report_names
+from titans_dna.genome.interval import Interval, merge_intervals
 from titans_dna.inference.placing import CLIPPED, PlacedRegion, place_interval
-from titans_dna.io.sequence.bam import AlignedReads
-from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.sequence.bam import AlignedReads, Read, open_reads
+from titans_dna.io.sequence.fasta import Genome, open_fasta
 
 
 def place_regions(
@@ -61,3 +63,47 @@ def note_strands(placed: Sequence[PlacedRegion]) -> None:
             f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand",
             err=True,
         )
+
+
+@contextmanager
+def open_aligned(
+    reference: tuple[Path | None, Path | None],
+    choice: ReadsChoice,
+    asked: tuple[RegionFile | Path | None, Sequence[str]],
+) -> Iterator[tuple[AlignedReads, Iterator[Read]]]:
+    """Open the reads themselves, and yield with them those that lie in the regions; say at the end what was left out.
+
+    Parameters
+    ----------
+    reference
+        FASTA, which is needed for CRAM only, and file of aliases.
+    choice
+        Which reads are taken.
+    asked
+        File of regions, and regions; none of both for all contigs.
+    """
+    assert choice.reads is not None
+    fasta, groups = reference[0], aliases_of(reference[1])
+    with open_fasta(fasta, aliases=groups) if fasta is not None else nullcontext() as genome:
+        aligned = open_reads(choice.reads, genome, aliases=groups)
+    with aligned:
+        placed = place_regions(aligned, *asked)
+        yield aligned, _reads_of(aligned, placed, choice)
+        report_names(aligned)
+        if aligned.left_out:
+            reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
+            click.echo(f"reads left out: {reasons}", err=True)
+    warn_unused(placed)
+
+
+def _reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
+    """Yield every read that overlaps one of the regions once, also where it overlaps several of them."""
+    # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
+    # starts before that region's end.
+    contig, told = "", 0
+    for interval in merge_intervals([region.placed for region in placed if region.usable]):
+        told = told if interval.contig == contig else 0
+        for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
+            if read.start >= told:
+                yield read
+        contig, told = interval.contig, interval.end

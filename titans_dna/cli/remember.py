@@ -49,7 +49,7 @@ def remember(model_folder: Path, output: Path, target: bool, contigs: tuple[str,
     titans-dna score-variants --fasta hg38.fa --variant chr7:117559590:ATCT:A --context window:8192 --memory chr7.tdm \
         --output scored.tsv
     """
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.loading.memory_file import save_memory, save_target
     from titans_dna.loading.relatives import RelativesChoice, read_relatives, read_target
     from titans_dna.model.checkpoint import CONFIG, read_backbone_config

@@ -54,11 +54,9 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     titans-dna report embeddings.h5 --label strand --output report.html
     titans-dna report --model model/ --evaluation evaluation.json --regions regions.tsv --output report.html
     """
-    from titans_dna.io.disk.atomic import atomic_path
-    from titans_dna.report.gather import ReportInputs, gather_inputs
-    from titans_dna.report.links import link_pattern
-    from titans_dna.report.page import render_page
-    from titans_dna.report.parts import part_of
+    from titans_dna.io.disk.atomic import write_text
+    from titans_dna.report.gather import ReportInputs, gather_inputs, part_of
+    from titans_dna.report.page import link_pattern, render_page
 
     several = {"tracks": list(given["tracks"]), "samples": list(given["samples"])}
     for path in files:
@@ -75,5 +73,4 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     given |= {part: tuple(paths) for part, paths in several.items()}
     inputs = ReportInputs(**given, folder=output.resolve().parent)
     page = render_page(gather_inputs(inputs), title=title, link=link_pattern(link))
-    with atomic_path(output) as temporary:
-        temporary.write_text(page, encoding="utf-8")
+    write_text(output, page)

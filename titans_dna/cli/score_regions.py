@@ -83,10 +83,9 @@ def score_regions(
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
     titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.regions import note_strands, place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.copies import write_copies
@@ -133,8 +132,7 @@ def _score_reads(
     """Write one row per read."""
     from itertools import tee
 
-    from titans_dna.cli.regions import place_regions, warn_unused
-    from titans_dna.cli.sources import open_aligned, reads_of, report_names, report_reads
+    from titans_dna.cli.regions import open_aligned
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import PlacedRegion
     from titans_dna.inference.reads import score_sequences
@@ -147,21 +145,15 @@ def _score_reads(
         "version": __version__, "model": f"{model.name} sha256={model.weights_sha256}", "reads": str(choice.reads),
         "options": "kind=reads", "command": command_line(),
     }  # fmt: skip
-    with open_aligned(*reference, choice) as aligned:
-        placed, rows = place_regions(aligned, *asked), 0
-        with ScoreTableWriter(output, COLUMNS, metadata) as writer:
-            # Places and sequences are taken from one iterator, because the reads of a region may be too many to keep.
-            reads, again = tee(reads_of(aligned, placed, choice))
-            for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
-                place = Interval(read.contig, read.start, read.end, read.strand, read.name)
-                # The outcome given here shows only for a read without bases; `table_row` tells that of a scored one
-                # itself.
-                row = PlacedRegion(
-                    asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty"
-                )  # fmt: skip
-                writer.write(table_row(row, score if read.sequence else None))
-                rows += 1
-        report_names(aligned)
-        report_reads(aligned)
-    warn_unused(placed)
-    click.echo(f"{rows:,} reads", err=True)
+    with (
+        open_aligned(reference, choice, asked) as (_, found),
+        ScoreTableWriter(output, COLUMNS, metadata) as writer,
+    ):
+        # Places and sequences are taken from one iterator, because the reads of a region may be too many to keep.
+        reads, again = tee(found)
+        for read, score in zip(reads, score_sequences(model, (r.sequence for r in again)), strict=True):
+            place = Interval(read.contig, read.start, read.end, read.strand, read.name)
+            # The outcome given here shows only for a read without bases; `table_row` tells that of a scored one itself.
+            row = PlacedRegion(asked=place, contig=read.contig, start=read.start, end=read.end, outcome="empty")
+            writer.write(table_row(row, score if read.sequence else None))
+    click.echo(f"{writer.rows:,} reads", err=True)

@@ -103,9 +103,8 @@ def score_variants(
     titans-dna score-variants --model model/ --fasta hg38.fa --vcf all.vcf.gz --shard 3/8 --resume --output part3.vcf.gz
     titans-dna merge part*.vcf.gz --output all.scored.vcf.gz
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.cli.progress import progress_bar
     from titans_dna.cli.sources import open_genome, read_before, report_names
+    from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.io.variants.variant_table import VariantColumns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,15 +10,14 @@ import click
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.contigs import is_mitochondrion
-from titans_dna.genome.interval import merge_intervals
+from titans_dna.io.sequence.aliases import read_aliases
+from titans_dna.io.sequence.bam import AlignedReads, ReadFilter, open_reads
+from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
+from titans_dna.io.sequence.fasta import Fasta, Genome, open_fasta
 
 if TYPE_CHECKING:
-    from titans_dna.cli.regions import PlacedRegion
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.windows import Context
-    from titans_dna.io.sequence.bam import AlignedReads, Read, ReadFilter
-    from titans_dna.io.sequence.consensus import SampleGenome
-    from titans_dna.io.sequence.fasta import Fasta, Genome
     from titans_dna.model.config import BackboneConfig
     from titans_dna.recall import Relatives, Target
 
@@ -70,7 +68,6 @@ class ReadsChoice:
     @property
     def keep(self) -> ReadFilter:
         """Which reads are taken."""
-        from titans_dna.io.sequence.bam import ReadFilter
 
         names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
         return ReadFilter(**{name: getattr(self, name) for name in names})
@@ -103,43 +100,14 @@ def open_genome(
     """
     if fasta is None:
         raise ConfigError("--fasta is missing; only --reads-as sequences goes without")
-    from titans_dna.io.sequence.fasta import open_fasta
 
-    groups = _read_aliases(aliases)
+    groups = aliases_of(aliases)
     genome = open_fasta(fasta, aliases=groups)
     if choice.reads is None:
         return genome
-    from titans_dna.io.sequence.bam import open_reads
-    from titans_dna.io.sequence.consensus import ConsensusOptions, SampleGenome
 
     called = ConsensusOptions(min_depth=choice.min_depth, reads=choice.keep)
     return SampleGenome(genome, open_reads(choice.reads, genome, aliases=groups), called, fill=choice.fill)
-
-
-def open_aligned(fasta: Path | None, aliases: Path | None, choice: ReadsChoice) -> AlignedReads:
-    """Open the reads themselves; a context manager. The FASTA is needed for CRAM only."""
-    from titans_dna.io.sequence.bam import open_reads
-    from titans_dna.io.sequence.fasta import open_fasta
-
-    assert choice.reads is not None
-    groups = _read_aliases(aliases)
-    if fasta is None:
-        return open_reads(choice.reads, aliases=groups)
-    with open_fasta(fasta, aliases=groups) as reference:
-        return open_reads(choice.reads, reference, aliases=groups)
-
-
-def reads_of(aligned: AlignedReads, placed: Iterable[PlacedRegion], choice: ReadsChoice) -> Iterator[Read]:
-    """Yield every read that overlaps one of the regions once, also where it overlaps several of them."""
-    # Regions are merged and sorted, so a read that was already given can only reach in from the region before: it then
-    # starts before that region's end.
-    contig, told = "", 0
-    for interval in merge_intervals([region.placed for region in placed if region.usable]):
-        told = told if interval.contig == contig else 0
-        for read in aligned.reads(interval, keep=choice.keep, as_sequenced=choice.as_sequenced, clipped=choice.clipped):
-            if read.start >= told:
-                yield read
-        contig, told = interval.contig, interval.end
 
 
 def read_before(
@@ -190,7 +158,7 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
     InputMissing, FormatError
         If a file cannot be used.
     """
-    from titans_dna.cli.progress import progress_bar
+    from titans_dna.cli.terminal import progress_bar
     from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
     names = {"relatives": "fastas"}
@@ -208,34 +176,26 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
     return found
 
 
-def report_names(*genomes: Genome | AlignedReads) -> None:
-    """Print which contigs were found under another name and by which rule, and which differ in length."""
-    for genome in genomes:
-        by_how: dict[str, list[str]] = {}
-        for name, (contig, how) in genome.contigs.matches.items():
-            by_how.setdefault(how, []).append(f"{name} = {contig}")
-        for how, pairs in by_how.items():
-            more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
-            click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
-        for name, (contig, how) in genome.contigs.matches.items():
-            if how == "spelling" and genome.contigs.lengths[contig] == _HG19_MITOCHONDRION and is_mitochondrion(contig):
-                click.echo(
-                    f"warning: {name} was taken for {contig} of {_HG19_MITOCHONDRION:,} bases, the one of UCSC's hg19 "
-                    f"(NC_001807); positions on the rCRS (16,569 bases) differ from it",
-                    err=True,
-                )
-        for name, (asked, here) in genome.contigs.length_conflicts.items():
-            click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
-        for name, (asked, contig) in genome.contigs.refused.items():
-            here = genome.contigs.lengths[contig]
-            click.echo(f"warning: {name} is not {contig}: {asked:,} bases there, {here:,} in {genome.path}", err=True)
-        _report_consensus(genome)
-
-
-def _report_consensus(genome: Genome | AlignedReads) -> None:
-    """Print how many bases of a consensus are the sample's own."""
-    from titans_dna.io.sequence.consensus import SampleGenome
-
+def report_names(genome: Genome | AlignedReads) -> None:
+    """Print which contigs have another name or length, how each was found, and how many bases a consensus has."""
+    by_how: dict[str, list[str]] = {}
+    for name, (contig, how) in genome.contigs.matches.items():
+        by_how.setdefault(how, []).append(f"{name} = {contig}")
+    for how, pairs in by_how.items():
+        more = f" and {len(pairs) - _NAMES_SHOWN} more" if len(pairs) > _NAMES_SHOWN else ""
+        click.echo(f"contigs matched by {how}: {', '.join(pairs[:_NAMES_SHOWN])}{more}", err=True)
+    for name, (contig, how) in genome.contigs.matches.items():
+        if how == "spelling" and genome.contigs.lengths[contig] == _HG19_MITOCHONDRION and is_mitochondrion(contig):
+            click.echo(
+                f"warning: {name} was taken for {contig} of {_HG19_MITOCHONDRION:,} bases, the one of UCSC's hg19 "
+                f"(NC_001807); positions on the rCRS (16,569 bases) differ from it",
+                err=True,
+            )
+    for name, (asked, here) in genome.contigs.length_conflicts.items():
+        click.echo(f"warning: {name} has {here:,} bases in {genome.path}, {asked:,} elsewhere", err=True)
+    for name, (asked, contig) in genome.contigs.refused.items():
+        here = genome.contigs.lengths[contig]
+        click.echo(f"warning: {name} is not {contig}: {asked:,} bases there, {here:,} in {genome.path}", err=True)
     if isinstance(genome, SampleGenome):
         lost = genome.losses
         stands = "the reference's base stands" if genome.fill == "reference" else "N stands"
@@ -246,14 +206,6 @@ def _report_consensus(genome: Genome | AlignedReads) -> None:
         )
 
 
-def report_reads(aligned: AlignedReads) -> None:
-    """Print how many reads of the regions were left out, by reason."""
-    if aligned.left_out:
-        reasons = ", ".join(f"{reason} {number:,}" for reason, number in aligned.left_out.most_common())
-        click.echo(f"reads left out: {reasons}", err=True)
-
-
-def _read_aliases(path: Path | None) -> list[tuple[str, ...]]:
-    from titans_dna.io.sequence.aliases import read_aliases
-
+def aliases_of(path: Path | None) -> list[tuple[str, ...]]:
+    """Return the groups of names of a file, none if there is no file."""
     return read_aliases(path) if path is not None else []

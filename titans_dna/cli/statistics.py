@@ -30,16 +30,15 @@ def statistics(sample: str, holdout: tuple[str, ...], output: Path, **given: Any
     titans-dna statistics --sample NA12878 --variants scored.vcf.gz --regions regions.tsv --output NA12878.json
     titans-dna report --sample NA12878.json --sample NA12891.json --output report.html
     """
-    from titans_dna.cli.outcomes import report_outcomes
-    from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.cli.terminal import report_outcomes
+    from titans_dna.io.disk.atomic import write_text
     from titans_dna.jobs.provenance import command_line
     from titans_dna.report.gather import ReportInputs, gather_inputs
     from titans_dna.report.statistics import sample_statistics
 
     found = sample_statistics(sample, gather_inputs(ReportInputs(**given)), holdout)
     found["command"] = command_line()
-    with atomic_path(output) as temporary:
-        temporary.write_text(json.dumps(found, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_text(output, json.dumps(found, indent=2, allow_nan=False) + "\n")
     for part in ("variants", "regions"):
         if part in found:
             click.echo(f"{part} of {sample}", err=True)

@@ -37,7 +37,7 @@ def train_tokenizer(
     from collections.abc import Iterator
 
     from titans_dna.genome.alphabet import reverse_complement
-    from titans_dna.io.disk.atomic import atomic_path
+    from titans_dna.io.disk.atomic import write_text
     from titans_dna.io.sequence.fasta import open_fasta
     from titans_dna.tokenizers import BpeTokenizer
 
@@ -50,7 +50,6 @@ def train_tokenizer(
                     yield reverse_complement(sequence)
 
     tokenizer = BpeTokenizer.train(strands(), vocabulary_size, sample_bp=sample_bp, seed=seed, longest_bp=longest_bp)
-    with atomic_path(output) as temporary:
-        temporary.write_text(json.dumps(tokenizer.to_json()) + "\n", encoding="utf-8")
+    write_text(output, json.dumps(tokenizer.to_json()) + "\n")
     words = tokenizer.vocabulary[: tokenizer.targets]
     click.echo(f"{output}: {len(tokenizer.vocabulary):,} tokens, the longest of {max(map(len, words))} bases", err=True)

@@ -1,15 +1,22 @@
-"""The letters of nucleic acid sequences: IUPAC codes and their complements, in upper and lower case.
+"""The letters of nucleic acid sequences: IUPAC codes, their complements, and their checksum, in any case.
 
-Reference: IUPAC-IUB 1984, doi:10.1093/nar/13.9.3021.
+The checksum, by which a contig is known whatever it is called, is the ``M5`` of SAM's header lines.
+
+References: IUPAC-IUB 1984, doi:10.1093/nar/13.9.3021; SAM specification, section 1.3,
+https://samtools.github.io/hts-specs/SAMv1.pdf.
 """
 
 from __future__ import annotations
+
+import hashlib
 
 _LETTERS = b"ACGTURYSWKMBDHVN"
 _PARTNERS = b"TGCAAYRSWMKVHDBN"
 _COMPLEMENT = bytes.maketrans(_LETTERS + _LETTERS.lower(), _PARTNERS + _PARTNERS.lower())
 _CODES = _LETTERS + _LETTERS.lower()
 _AMBIGUOUS = "RYSWKMBDHV"
+_MOST_KEPT = 1024
+_kept: dict[tuple[int, int], str] = {}
 
 
 def reverse_complement(sequence: bytes) -> bytes:
@@ -54,3 +61,21 @@ def count_ambiguous(sequence: bytes) -> dict[str, int]:
     counts = {code: sequence.count(code.encode()) + sequence.count(code.lower().encode()) for code in _AMBIGUOUS}
     counts["other"] = len(sequence.translate(None, _CODES))
     return {code: count for code, count in counts.items() if count}
+
+
+def letters_md5(sequence: bytes) -> str:
+    """Return the MD5 of letters in upper case, hexadecimal.
+
+    It is kept for a second time, by Python's own hash of the letters, for it takes a second and more of a chromosome.
+
+    Examples
+    --------
+    >>> letters_md5(b"acgt") == letters_md5(b"ACGT")
+    True
+    """
+    key = len(sequence), hash(sequence)
+    if key not in _kept:
+        if len(_kept) >= _MOST_KEPT:
+            _kept.clear()
+        _kept[key] = hashlib.md5(sequence.upper(), usedforsecurity=False).hexdigest()
+    return _kept[key]

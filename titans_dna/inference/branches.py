@@ -18,11 +18,10 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from titans_dna.inference.intervals import IntervalSums
-from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.region_sums import IntervalSums
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import PIECE_TOKENS
+from titans_dna.inference.streaming import PIECE_TOKENS, stream_lanes
 from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once

@@ -1,17 +1,24 @@
-"""Puts a score in relation: to the scores of common variants, and to the same change in shuffled surroundings."""
+"""Puts a score in relation: to the scores of common variants, and to the same change in shuffled surroundings.
+
+A shuffle keeps the dinucleotide counts. The letters are the vertices of a graph, and the dinucleotides of the sequence
+its edges. A shuffle is a random walk that uses every edge once (Altschul and Erickson 1985,
+doi:10.1093/oxfordjournals.molbev.a040370): the edges by which each letter is left for the last time form a random tree
+towards the final letter, all other edges come in random order.
+"""
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
+from titans_dna.inference.metrics import placements
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.score_variants import branch_stride
-from titans_dna.inference.shuffle import shuffle_dinucleotides
 from titans_dna.inference.strand import Strand
 
 FEWEST_BACKGROUND = 20  # fewest scores in a class for quantiles; fewer would give steps of more than 5%
@@ -33,11 +40,8 @@ def quantiles(scores: np.ndarray, classes: Sequence[str], background: Mapping[st
     for name, values in background.items():
         if len(values) < FEWEST_BACKGROUND:
             continue
-        known = np.sort(values)
         rows = np.flatnonzero((labels == name) & np.isfinite(scores))
-        below = np.searchsorted(known, scores[rows], side="left")
-        up_to = np.searchsorted(known, scores[rows], side="right")
-        found[rows] = (below + up_to) / (2 * len(known))
+        found[rows] = placements(scores[rows], values)
     return found
 
 
@@ -134,3 +138,49 @@ def empirical_p(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
     # Counting the true score makes the p-value valid (it is never 0): North, Curtis and Sham 2002, doi:10.1086/341527.
     p = (1 + (null <= scores[:, None]).sum(1)) / (1 + null.shape[1])
     return np.where(np.isfinite(scores), p, np.nan)
+
+
+def shuffle_dinucleotides(sequence: bytes, random: np.random.Generator) -> bytes:
+    """Return a uniformly random sequence with the same first and last letter and the same count of every dinucleotide.
+
+    Examples
+    --------
+    >>> shuffle_dinucleotides(b"AAACACCC", np.random.default_rng(1))
+    b'AAACCACC'
+    """
+    if len(sequence) < 4:
+        return sequence
+    edges: dict[int, list[int]] = {}
+    for a, b in itertools.pairwise(sequence):
+        edges.setdefault(a, []).append(b)
+    last = sequence[-1]
+    final = _last_edges(edges, last, random)
+    order: dict[int, list[int]] = {}
+    for vertex in sorted(edges):
+        rest = list(edges[vertex])
+        if vertex in final:
+            rest.remove(final[vertex])
+        shuffled = [rest[i] for i in random.permutation(len(rest))]
+        # Reversed, since the walk takes edges from the end: the edge of the tree is taken last.
+        order[vertex] = [*shuffled, final[vertex]][::-1] if vertex in final else shuffled
+    walk = bytearray([sequence[0]])
+    for _ in range(len(sequence) - 1):
+        walk.append(order[walk[-1]].pop())
+    return bytes(walk)
+
+
+def _last_edges(edges: dict[int, list[int]], root: int, random: np.random.Generator) -> dict[int, int]:
+    """Return a uniformly random tree of edges to ``root``, one from every other letter (Wilson's loop-erased walk)."""
+    tree: dict[int, int] = {}
+    inside = {root}
+    for start in sorted(edges):
+        at = start
+        while at not in inside:
+            # A walk that comes back to a letter overwrites its edge, which erases the loop.
+            tree[at] = edges[at][int(random.integers(len(edges[at])))]
+            at = tree[at]
+        at = start
+        while at not in inside:
+            inside.add(at)
+            at = tree[at]
+    return tree

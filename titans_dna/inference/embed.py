@@ -205,7 +205,7 @@ def embed_windows(
     low, high = spans.on_strand(strand.length_bp, strand.reverse)
     pool = options.pooling.pool(low, high, spans.targets, options.columns(windowed.model), reverse=strand.reverse)
     blocks = windowed.blocks(low, high)
-    found = each(partial(_block_features, windowed, options), blocks)
+    found = each(partial(block_features, windowed, options), blocks)
     yield from _pooled(
         (Stretch(start=windowed.span(block)[0], values=values, known=known)
          for block, (values, known) in zip(blocks, found, strict=True)),
@@ -213,7 +213,7 @@ def embed_windows(
     )  # fmt: skip
 
 
-def _block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
+def block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the features of a block's bases, and which of these are known, read by one thread."""
     start, end = windowed.span(block)
     if not windowed.has_bases(block):
@@ -320,7 +320,6 @@ def embed_contig_regions(
     regions: Sequence[Interval],
     options: EmbedOptions | None = None,
     *,
-    progress: Progress = lambda _: None,
     batch_tokens: int = BATCH_TOKENS,
 ) -> np.ndarray:
     """Return the vectors of regions of one contig, in memory.
@@ -335,8 +334,6 @@ def embed_contig_regions(
         Regions on this contig, 0-based half-open, in any order; none may be empty.
     options
         How the vectors are made; by default the mean of the final features, read forward.
-    progress
-        Called with the number of bases read since the last call.
     batch_tokens
         Most tokens that are read side by side, if each region is read by itself.
 
@@ -357,12 +354,11 @@ def embed_contig_regions(
         if options.context.kind == "window":
             windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=options.context.window_bp)
             windowed.remember_to(int(spans.on_strand(len(sequence), reverse)[1].max()))
-            emitted = embed_windows(windowed, spans, options, progress=progress)
+            emitted = embed_windows(windowed, spans, options)
         else:
             emitted = embed_strand(
-                model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse,
-                progress=progress,
-            )  # fmt: skip
+                model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse
+            )
         for targets, values in emitted:
             vectors[targets] = values
         found.append(vectors)

@@ -40,7 +40,7 @@ def auroc(scores: ArrayLike, labels: ArrayLike) -> float:
     positive, negative = _split(scores, labels)
     if not positive.size or not negative.size:
         return float("nan")
-    return float(_placements(positive, negative).mean())
+    return float(placements(positive, negative).mean())
 
 
 def auroc_interval(scores: ArrayLike, labels: ArrayLike, level: float = 0.95) -> tuple[float, float]:
@@ -72,8 +72,8 @@ def auroc_interval(scores: ArrayLike, labels: ArrayLike, level: float = 0.95) ->
     positive, negative = _split(scores, labels)
     if min(positive.size, negative.size) < 2:
         return float("nan"), float("nan")
-    of_positives = _placements(positive, negative)
-    of_negatives = _placements(negative, positive)
+    of_positives = placements(positive, negative)
+    of_negatives = placements(negative, positive)
     # DeLong et al. 1988: the variance of the area is the sum of those of the two kinds of placements, over their
     # numbers.
     deviation = np.sqrt(of_positives.var(ddof=1) / positive.size + of_negatives.var(ddof=1) / negative.size)
@@ -179,7 +179,7 @@ def _split(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], N
     return values[truth], values[~truth]
 
 
-def _placements(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
+def placements(of: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return, for each value of `of`, the share of `among` that is below it, ties counting half."""
     ordered = np.sort(among)
     below = np.searchsorted(ordered, of, side="left")

@@ -12,7 +12,7 @@ from titans_dna.errors import CheckpointError, ConfigError
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import TOKENIZER, load_checkpoint
 from titans_dna.model.device import choose_device
-from titans_dna.recall import Relatives, Target
+from titans_dna.recall import RecallForm, Relatives, Target
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, load_tokenizer
 
 
@@ -36,11 +36,7 @@ class SequenceModel:
         ConfigError
             If it has no copy memory, or one of other settings.
         """
-        if self.backbone.config.require_recall(self.name) != relatives.memory.form:
-            raise ConfigError(
-                f"the memory of relatives was made with other settings than those of {self.name}; make it again with "
-                "remember --model"
-            )
+        self._require_form(relatives.memory.form, "relatives")
         return replace(self, backbone=self.backbone.behind(relatives.memory), relatives=relatives)
 
     def scoring(self, target: Target) -> SequenceModel:
@@ -51,12 +47,15 @@ class SequenceModel:
         ConfigError
             If it has no copy memory, or one of other settings.
         """
-        if self.backbone.config.require_recall(self.name) != target.form:
+        self._require_form(target.form, "the target")
+        return replace(self, target=target)
+
+    def _require_form(self, form: RecallForm, whose: str) -> None:
+        if self.backbone.config.require_recall(self.name) != form:
             raise ConfigError(
-                f"the memory of the target was made with other settings than those of {self.name}; make it again with "
+                f"the memory of {whose} was made with other settings than those of {self.name}; make it again with "
                 "remember --model"
             )
-        return replace(self, target=target)
 
     @property
     def device(self) -> torch.device:

@@ -176,7 +176,7 @@ class _Summary(Pool):
         high = np.minimum(self._ends[self._open] - start, len(values))
         numbers = np.concatenate([[0], np.cumsum(known)])
         if numbers[-1]:  # without a known base no value changes
-            self._take(values, known, low, high, numbers)
+            self._take(values, known, low, high)
         self._counts += numbers[high] - numbers[low]
         yield from self._close(end)
 
@@ -197,10 +197,8 @@ class _Summary(Pool):
         self._open, self._values, self._counts = self._open[~done], self._values[~done], self._counts[~done]
 
     @abstractmethod
-    def _take(
-        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
-    ) -> None:
-        """Add bases ``low`` to ``high`` of a piece to each open span; ``numbers`` counts known bases before a base."""
+    def _take(self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+        """Add bases ``low`` to ``high`` of a piece to each open span."""
 
     def _result(self, values: np.ndarray, counts: np.ndarray) -> np.ndarray:
         """Return the vectors of complete spans."""
@@ -212,9 +210,7 @@ class _Means(_Summary):
 
     dtype = np.float64
 
-    def _take(
-        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
-    ) -> None:
+    def _take(self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         totals = np.zeros((len(values) + 1, values.shape[1]))
         np.cumsum(np.where(known[:, None], values, 0.0), axis=0, out=totals[1:])
         self._values += totals[high] - totals[low]
@@ -228,9 +224,7 @@ class _Maxima(_Summary):
 
     initial = -np.inf
 
-    def _take(
-        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
-    ) -> None:
+    def _take(self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         # `reduceat` takes pairs of bounds as one list: every second result is a span, the others lie between spans. A
         # bound may be the length itself, so one row more is needed.
         padded = np.full((len(values) + 1, values.shape[1]), -np.inf, np.float32)
@@ -242,9 +236,7 @@ class _Maxima(_Summary):
 class _Latest(_Summary):
     """Values of the last known base."""
 
-    def _take(
-        self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray, numbers: np.ndarray
-    ) -> None:
+    def _take(self, values: np.ndarray, known: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
         latest = np.maximum.accumulate(np.where(known, np.arange(len(known)), -1))[high - 1]
         found = latest >= low
         self._values[found] = values[latest[found]]

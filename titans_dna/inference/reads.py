@@ -1,24 +1,36 @@
-"""Scores many short sequences, such as reads, each from a fresh memory, and many of them side by side.
+"""Scores and embeds reads and other short sequences, each from a fresh memory, and many of them side by side.
 
 A shorter sequence of a batch is filled up at its end, which a causal model cannot see from before. Sequences that are
 too long for a batch are streamed one by one.
+
+To be embedded, with any pooling, layers and strand, the reads of a block are joined to one sequence, and embedded as
+regions of it, each by itself. A read therefore has the same vector as a contig that consists of it. A read whose record
+has no sequence has an outcome, but no vector.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 import torch
 
+from titans_dna.genome.interval import Interval
+from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.pooling import have_vectors
 from titans_dna.inference.region_sums import RegionScore
 from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
+from titans_dna.io.embeddings.writer import EMBEDDED
+from titans_dna.io.sequence.bam import Read
 
 BATCH_TOKENS = 8192  # most tokens of sequences that are read side by side, padding included
 BLOCK_SEQUENCES = 2048  # sequences that are sorted by length together
+BLOCK_BP = 1 << 17  # most bases of the reads that are embedded together; a longer read makes a block of its own
 
 
 def score_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterator[RegionScore]:
@@ -31,7 +43,8 @@ def score_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterato
     sequences
         Bases, upper or lower case; they are taken in blocks, so there may be any number of sequences.
     """
-    for block in _blocks(sequences):
+    iterator = iter(sequences)
+    while block := list(islice(iterator, BLOCK_SEQUENCES)):
         strands = [Strand.of(sequence, model.tokenizer, reverse=False) for sequence in block]
         found: list[RegionScore | None] = [None] * len(block)
         for group in _batches([len(strand.ids) for strand in strands]):
@@ -41,12 +54,6 @@ def score_sequences(model: SequenceModel, sequences: Iterable[bytes]) -> Iterato
             for index, score in zip(group, scores, strict=True):
                 found[index] = score
         yield from (score for score in found if score is not None)
-
-
-def _blocks(sequences: Iterable[bytes]) -> Iterator[list[bytes]]:
-    iterator = iter(sequences)
-    while block := [sequence for _, sequence in zip(range(BLOCK_SEQUENCES), iterator, strict=False)]:
-        yield block
 
 
 def _batches(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -94,3 +101,71 @@ def _stream(model: SequenceModel, strand: Strand) -> RegionScore:
         losses += float(piece.surprise[known].sum(dtype=np.float64))
         bases += int(known.sum())
     return RegionScore.of(bases=bases, log_likelihood=total, entropy_bits=entropy, reads=bases, losses=losses)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ReadBlock:
+    """Some reads and their vectors."""
+
+    reads: list[Read]
+    vectors: np.ndarray  # (reads, numbers) float32; (bases, numbers) for a pooling of none; nan where none is known
+    counts: np.ndarray | None  # number of vectors of each read; None for one each
+    outcomes: list[str]  # "embedded", "reference_n" where no base is known, "empty" where the record has no sequence
+
+    @property
+    def intervals(self) -> list[Interval]:
+        """Where the reads are aligned; each interval has the name of its read."""
+        return [Interval(read.contig, read.start, read.end, read.strand, read.name) for read in self.reads]
+
+
+def embed_reads(model: SequenceModel, reads: Iterable[Read], options: EmbedOptions) -> Iterator[ReadBlock]:
+    """Yield reads with their vectors, in their order.
+
+    Parameters
+    ----------
+    model
+        Model and tokenizer.
+    reads
+        Reads in the direction in which they are to be read; they are taken in blocks, so there may be any number.
+    options
+        How the vectors are made. Strands are those of each read as given, and the context must be "region".
+    """
+    for block in _blocks(reads):
+        yield _embed(model, block, options)
+
+
+def _blocks(reads: Iterable[Read]) -> Iterator[list[Read]]:
+    block: list[Read] = []
+    bases = 0
+    for read in reads:
+        size = max(1, len(read.sequence))
+        if block and bases + size > BLOCK_BP:
+            yield block
+            block, bases = [], 0
+        block.append(read)
+        bases += size
+    if block:
+        yield block
+
+
+def _embed(model: SequenceModel, reads: Sequence[Read], options: EmbedOptions) -> ReadBlock:
+    assert options.context.kind == "region", "a read has no contig before it"
+    lengths = np.array([len(read.sequence) for read in reads])
+    ends = np.cumsum(lengths)
+    used = lengths > 0
+    regions = [
+        Interval("reads", start, end)
+        for start, end in zip((ends - lengths)[used].tolist(), ends[used].tolist(), strict=True)
+    ]
+    width = options.columns(model) * options.pooling.bins
+    counts = lengths if options.pooling.ragged else None
+    vectors = np.full((int(ends[-1]) if options.pooling.ragged else len(reads), width), np.nan, np.float32)
+    if regions:
+        joined = b"".join(read.sequence for read in reads)
+        found = embed_contig_regions(model, joined, regions, options, batch_tokens=BATCH_TOKENS)
+        vectors[slice(None) if options.pooling.ragged else used] = found
+    known = have_vectors(vectors, counts)
+    outcomes = [
+        EMBEDDED if vector else "reference_n" if full else "empty" for vector, full in zip(known, used, strict=True)
+    ]
+    return ReadBlock(reads=list(reads), vectors=vectors, counts=counts, outcomes=outcomes)

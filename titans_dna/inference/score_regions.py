@@ -9,7 +9,7 @@ import numpy as np
 
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
-from titans_dna.inference.depth import DepthTrace, trace_memories
+from titans_dna.inference.gates import DepthTrace, trace_memories
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import RegionScore, RegionSums
 from titans_dna.inference.strand import Strand

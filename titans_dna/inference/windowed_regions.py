@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference.depth import trace_memories
+from titans_dna.inference.gates import trace_memories
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import RegionScore, RegionSums
 from titans_dna.inference.score_regions import PLAIN_KINDS, fill_tracks, has_deep

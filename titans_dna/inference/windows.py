@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from titans_dna.errors import ConfigError
-from titans_dna.genome.checksum import letters_md5
+from titans_dna.genome.alphabet import letters_md5
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import read_inputs

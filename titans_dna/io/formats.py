@@ -70,11 +70,11 @@ class Format:
 
 
 _TABLES = ("score-variants", "score-regions")
-_TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs")
+_TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs", "predict --tracks")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
 _TOKENIZERS = ("nucleotide", "kmer", "bpe")  # values of "kind" in the JSON of a tokenizer
 _TEXT = ("TSV", "JSON", "HTML")  # formats that can be written to a device or pipe
-_SINKS, _TABLE, _TRACK = "tables.score_sinks:", "tables.score_table_reader:", "tables.track_set:"
+_SINKS, _TABLE, _TRACK = "tables.score_table:", "tables.score_table_reader:", "tables.track_set:"
 
 FORMATS = (
     Format(

@@ -34,17 +34,15 @@ from titans_dna.inference.placing import CLIPPED, OK, PlacedRegion
 from titans_dna.inference.pooling import Emitted, have_vectors
 from titans_dna.inference.windows import WindowedStrand
 from titans_dna.io.embeddings.parts import PartVectors, VectorFile
-from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline
+from titans_dna.io.embeddings.writer import EMBEDDED, EmbeddingWriter, Outline, vector_blocks
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.jobs.groups import Group, group_regions, of_shard
+from titans_dna.jobs.groups import Group, group_all, of_shard, rows_of
 from titans_dna.jobs.provenance import describe_relatives
 from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.model.state import StreamState
-
-BLOCK_BYTES = 4 << 20  # bytes of vectors that are put into the file at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,15 +95,6 @@ class EmbeddingPlan:
         """Return the numbers of the groups that a shard reads."""
         return of_shard(self.groups, shard)
 
-    def rows_of(self, shard: Shard) -> np.ndarray:
-        """Tell which rows a shard writes, (rows,) bool: those it reads, and shard 1 also those that nobody can read."""
-        mine = np.full(self.rows, shard.index == 1)
-        for group in self.groups:
-            mine[group.rows] = False
-        for number in self.of_shard(shard):
-            mine[self.groups[number].rows] = True
-        return mine
-
 
 def plan_embeddings(
     regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions
@@ -131,18 +120,11 @@ def plan_embeddings(
             if options.pooling.ragged:
                 counts.append(region.end - region.start if region.usable else 0)
         spool.append(block)
-    groups: list[Group] = []
-    for contig, found in columns.items():
-        if found[0]:
-            rows, starts, ends = (np.frombuffer(column, np.int64) for column in found)
-            groups += group_regions(
-                contig, contigs[contig], (rows, starts, ends), options.context, strands=options.strands
-            )
     offsets = np.concatenate([[0], np.cumsum(np.frombuffer(counts, np.int64))]) if counts else np.zeros(1, np.int64)
     return EmbeddingPlan(
         options=options,
         regions=spool,
-        groups=tuple(groups),
+        groups=tuple(group_all(columns, contigs, options.context, strands=options.strands)),
         offsets=offsets if options.pooling.ragged else None,
     )
 
@@ -293,7 +275,7 @@ def assemble(
     writer: EmbeddingWriter, plan: EmbeddingPlan, vectors: Sequence[PartVectors], shard: Shard
 ) -> dict[str, int]:
     """Write the regions and their vectors in the order of the input, and return the number of regions by outcome."""
-    counts, mine = dict[str, int](), plan.rows_of(shard)
+    counts, mine = dict[str, int](), rows_of(plan.rows, plan.groups, plan.of_shard(shard), shard)
     for first, last, columns in _blocks(plan, writer.width):
         rows = np.arange(first, last)
         kept = mine[first:last]
@@ -309,18 +291,10 @@ def assemble(
 
 
 def _blocks(plan: EmbeddingPlan, width: int) -> Iterator[tuple[int, int, dict[str, np.ndarray]]]:
-    """Yield first row, last row and columns of regions whose vectors fill about `BLOCK_BYTES`."""
-    most = max(1, BLOCK_BYTES // (4 * width))
+    """Yield stretches of rows whose vectors can be held together, as first and last row, and their columns."""
     for start, columns in plan.regions.blocks():
-        first, end = start, start + len(columns["start"])
-        while first < end:
-            if plan.offsets is None:
-                last = first + most
-            else:
-                last = int(np.searchsorted(plan.offsets, plan.offsets[first] + most, side="right")) - 1
-            last = min(max(first + 1, last), end)
+        for first, last in vector_blocks(start, start + len(columns["start"]), width, plan.offsets):
             yield first, last, {key: column[first - start : last - start] for key, column in columns.items()}
-            first = last
 
 
 def _vectors(
@@ -345,5 +319,4 @@ def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None
     """Return the outcome of each region, as UTF-8."""
     usable, clipped = np.isin(placed, [OK.encode(), CLIPPED.encode()]), placed == CLIPPED.encode()
     known = np.where(have_vectors(values, numbers), np.where(clipped, placed, EMBEDDED.encode()), b"reference_n")
-    found: np.ndarray = np.where(usable, known, placed)
-    return found
+    return np.where(usable, known, placed)

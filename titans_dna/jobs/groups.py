@@ -9,7 +9,7 @@ Groups depend on the job alone, not on shards, workers or an earlier run, so all
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -114,6 +114,43 @@ def stretches_of_contig(length_bp: int, context: Context) -> list[tuple[int, int
     """Return what a contig that is read from end to end is divided into: ranges of windows, or all of it in one."""
     range_bp = RANGE_WINDOWS * context.window_bp or max(1, length_bp)
     return [(start, min(start + range_bp, length_bp)) for start in range(0, max(1, length_bp), range_bp)]
+
+
+def group_all(
+    regions: Mapping[str, Sequence[Sequence[int]]],
+    lengths: Mapping[str, int],
+    context: Context,
+    *,
+    strands: Sequence[bool] = (False,),
+    everything: bool = False,
+) -> list[Group]:
+    """Return the groups of several contigs, in their order (see `group_regions`).
+
+    Parameters
+    ----------
+    regions
+        By contig, the rows, starts and ends of its regions.
+    lengths
+        Bases of each contig.
+    context, strands, everything
+        How regions are read.
+    """
+    groups: list[Group] = []
+    for contig, columns in regions.items():
+        if len(columns[0]):
+            arrays = tuple(np.asarray(column, np.int64) for column in columns)
+            groups += group_regions(contig, lengths[contig], arrays, context, strands=strands, everything=everything)
+    return groups
+
+
+def rows_of(rows: int, groups: Sequence[Group], numbers: Sequence[int], shard: Shard) -> np.ndarray:
+    """Tell which rows a shard writes, (rows,) bool: those of its groups, and in shard 1 those that nobody can read."""
+    mine = np.full(rows, shard.index == 1)
+    for group in groups:
+        mine[group.rows] = False
+    for number in numbers:
+        mine[groups[number].rows] = True
+    return mine
 
 
 def of_shard(groups: Sequence[Group], shard: Shard) -> list[int]:

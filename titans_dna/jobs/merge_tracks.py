@@ -17,9 +17,9 @@ from titans_dna.errors import FormatError, OutputError
 from titans_dna.io.disk.mapped import new_array
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
-from titans_dna.io.tables.score_table import Column, ScoreTableWriter
+from titans_dna.io.tables.score_table import ScoreTableWriter
 from titans_dna.io.tables.snv_table import SnvTableWriter, read_lines
-from titans_dna.io.tables.track_set import write_tracks
+from titans_dna.io.tables.track_set import track_columns, write_tracks
 from titans_dna.io.tables.track_set_reader import TrackShard, open_track_shard
 from titans_dna.jobs.merge_scores import check_shards
 from titans_dna.jobs.provenance import command_line, metadata_of_whole
@@ -113,10 +113,8 @@ def _whole(shard: TrackShard) -> dict[str, str]:
 
 def _copy_rows(shards: Sequence[TrackShard], source: Source, output: Path) -> None:
     """Copy the rows contig by contig, reading every shard once."""
-    columns = [Column("contig", "text"), Column("start", "integer")]
-    columns += [Column(kind, "score") for kind in shards[0].kinds]
     rows = [_Ahead(shard.table, _place_of_row) for shard in shards]
-    with ScoreTableWriter(output, columns, _whole(shards[0])) as writer:
+    with ScoreTableWriter(output, track_columns(shards[0].kinds), _whole(shards[0])) as writer:
         for contig, stretches in source.items():
             for shard, _, end in stretches:
                 for row in rows[shard].take(contig, end):

@@ -21,8 +21,7 @@ from titans_dna.inference.streaming import flush
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.hdf5_file import new_hdf5
-from titans_dna.io.disk.hdf5_metadata import write_metadata
-from titans_dna.io.disk.hdf5_names import group_name
+from titans_dna.io.disk.hdf5_metadata import group_name, write_metadata
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.snv_table import SnvTableWriter

@@ -26,7 +26,7 @@ from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
-from titans_dna.jobs.groups import Group, group_regions, of_shard
+from titans_dna.jobs.groups import Group, group_all, of_shard, rows_of
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.shards import describe_track_shard, write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
@@ -157,7 +157,7 @@ def score_region_file(
         mine = [groups[number] for number in numbers]
         told = {**metadata, **_shard_of(regions, genome, mine)} if "shard" in metadata else metadata
         _write_tracks(outputs, work, genome, lengths, kinds, told)
-        rows = _rows_of(regions, mine, shard)
+        rows = rows_of(len(regions), groups, numbers, shard)
         if "shard" in metadata:
             metadata["rows"] = write_ranges(rows)
         more = (*others, DIFFERENCE) if reading.without else others
@@ -281,26 +281,12 @@ def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Sequence[Gr
 
 def _groups(regions: Sequence[PlacedRegion], genome: Genome, context: Context, everything: bool) -> list[Group]:
     """Return the groups of all usable regions, contigs in the order of the sequence."""
-    rows: dict[str, list[int]] = {contig: [] for contig in _used(regions, genome)}
+    columns: dict[str, tuple[list[int], list[int], list[int]]] = {c: ([], [], []) for c in _used(regions, genome)}
     for row, region in enumerate(regions):
         if region.usable:
-            rows[region.contig].append(row)
-    groups: list[Group] = []
-    for contig, held in rows.items():
-        places = [(row, regions[row].start, regions[row].end) for row in held]
-        columns = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
-        groups += group_regions(
-            contig, genome.contigs.lengths[contig], tuple(columns), context, everything=everything
-        )  # fmt: skip
-    return groups
-
-
-def _rows_of(regions: Sequence[PlacedRegion], groups: Sequence[Group], shard: Shard) -> np.ndarray:
-    """Return which rows this shard writes; those that cannot be scored are the first shard's."""
-    mine = np.array([not region.usable and shard.index == 1 for region in regions], dtype=bool)
-    for group in groups:
-        mine[group.rows] = True
-    return mine
+            for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
+                column.append(value)
+    return group_all(columns, genome.contigs.lengths, context, everything=everything)
 
 
 def _arrays(work: WorkFolder, genome: Genome, contig: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:

@@ -18,15 +18,14 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
 from titans_dna.errors import CheckpointError, ConfigError, OutputError
 from titans_dna.inference.model import SequenceModel
-from titans_dna.io.disk.atomic import disk_errors, drop_leftovers, temporary_path
+from titans_dna.io.disk.atomic import UNNAMED, discard, disk_errors, drop_leftovers, temporary_path
 from titans_dna.io.disk.contexts import Opening
-from titans_dna.io.disk.discard import UNNAMED, discard
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.io.disk.mapped import new_array
 from titans_dna.model.state import StreamState
@@ -174,7 +173,7 @@ class WorkFolder(Opening):
         else:
             discard(self.path, PARTS)
         drop_leftovers(self.output)
-        self._write(JOB, self._told().encode())
+        self._write(JOB, lambda stream: stream.write(self._told().encode()))
 
     def _told(self) -> str:
         return json.dumps({"format": FORMAT, "job": self.job}, indent=1)
@@ -189,23 +188,17 @@ class WorkFolder(Opening):
         return found["job"] if ours else None
 
     def _save(self, name: str, arrays: Arrays) -> None:
+        self._write(name, lambda stream: np.savez(stream, **arrays))  # type: ignore[arg-type]
+
+    def _write(self, name: str, fill: Callable[[IO[bytes]], object]) -> None:
+        """Write a file, and give it its name in such an order that a power cut leaves no empty file under it."""
         partial = self.path / f".{name}.partial"
         with disk_errors(self.path):
             with partial.open("wb") as stream:
-                np.savez(stream, **arrays)  # type: ignore[arg-type]
-            self._name(partial, name)
-
-    def _write(self, name: str, data: bytes) -> None:
-        partial = self.path / f".{name}.partial"
-        with disk_errors(self.path):
-            partial.write_bytes(data)
-            self._name(partial, name)
-
-    def _name(self, partial: Path, name: str) -> None:
-        """Give a file its name in such an order that a power cut leaves no empty file under it."""
-        sync_to_disk(partial)
-        partial.replace(self.path / name)
-        sync_to_disk(self.path)
+                fill(stream)
+            sync_to_disk(partial)
+            partial.replace(self.path / name)
+            sync_to_disk(self.path)
 
     @staticmethod
     def _load(path: Path) -> Arrays | None:

@@ -85,6 +85,22 @@ def reverse_complement_ids(ids: np.ndarray) -> np.ndarray:
     return _COMPLEMENT[ids[::-1]]
 
 
+def shares_of(known: Sequence[float], weights: Sequence[float], least: int, unit: str) -> np.ndarray:
+    """Return how often each contig is drawn: by its weight times the number of its known bases or tokens.
+
+    Raises
+    ------
+    ConfigError
+        If fewer than ``least`` are known, or all weights are 0.
+    """
+    if sum(known) < least or not known:
+        raise ConfigError(f"the training contigs hold fewer than {least} {unit}; give more sequence")
+    share = np.array(known) * np.array(weights)
+    if share.sum() <= 0:
+        raise ConfigError("every genome has a sampling weight of 0; give one a weight above 0")
+    return share / share.sum()
+
+
 class LaneSampler:
     """Draws batches of consecutive windows; the same seed gives the same batches.
 
@@ -137,13 +153,9 @@ class LaneSampler:
         seed: int = 0,
     ) -> None:
         # Drawn by known bases, because a contig that is mostly N has little to learn.
-        known = np.array([float(((c.codes & (MASKED - 1)) < targets).sum()) for c in contigs])
-        if not len(contigs) or known.sum() < window_tokens:
-            raise ConfigError(f"the training contigs hold fewer than {window_tokens} bases; give more sequence")
-        share = known * np.array([c.weight for c in contigs])
-        if share.sum() <= 0:
-            raise ConfigError("every genome has a sampling weight of 0; give one a weight above 0")
-        self._contigs, self._share = list(contigs), np.cumsum(share / share.sum())
+        known = [float(((c.codes & (MASKED - 1)) < targets).sum()) for c in contigs]
+        share = shares_of(known, [c.weight for c in contigs], window_tokens, "bases")
+        self._contigs, self._share = list(contigs), np.cumsum(share)
         self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
         self._random_from, self._soft, self._both = lanes - random_lanes, soft_mask_weight, both_strands
         self._without, self._cut = without_recall, cut_recall

@@ -97,8 +97,7 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives | Target:
     if not path.is_file():
         raise InputMissing("there is no such memory file. Make one with titans-dna remember.", path=path)
     try:
-        with safe_open(path, "np") as file:
-            about: dict[str, Any] = json.loads((file.metadata() or {}).get(KEY, "{}"))
+        about = _about(path)
         if about.get("format") != FORMAT:
             found = f"a memory file of version {about['format']}" if "format" in about else "another kind of file"
             raise FormatError(
@@ -128,11 +127,16 @@ def open_memory(path: Path, *, whole: bool = False) -> Relatives | Target:
 def holds_target(path: Path) -> bool:
     """Tell whether a memory file holds contigs that are to be scored, not relatives; False also if it is damaged."""
     try:
-        with safe_open(path, "np") as file:
-            about = json.loads((file.metadata() or {}).get(KEY, "{}"))
+        about = _about(path)
         return isinstance(about, dict) and about.get("holds") == TARGET
     except (SafetensorError, OSError, ValueError, RecursionError):
         return False
+
+
+def _about(path: Path) -> Any:
+    """Return what the header of a memory file says, unchecked."""
+    with safe_open(path, "np") as file:
+        return json.loads((file.metadata() or {}).get(KEY, "{}"))
 
 
 def _memory(form: RecallForm, sizes: dict[str, Any], arrays: dict[str, np.ndarray], checksum: int = 0) -> CopyMemory:

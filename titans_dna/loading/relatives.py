@@ -89,11 +89,7 @@ def read_relatives(
             raise ConfigError(
                 f"{path}: holds what is to be scored, not relatives; only a context of window:N has a use for it"
             )
-        if opened.memory.form != form:
-            raise ConfigError(
-                f"{path}: was made with other settings of the copy memory than the model's; make it again with "
-                "remember --model"
-            )
+        _require_form(path, opened.memory.form, form)
         selves = [contig.name for contig in opened.contigs if own.is_self(contig.length_bp, contig.md5)]
         if selves:
             raise ConfigError(f"{path}: holds {selves[0]}, which is the target itself; make a memory without it")
@@ -187,13 +183,17 @@ def open_targets(paths: Sequence[Path], form: RecallForm) -> tuple[Target | None
         if not isinstance(opened, Target):
             others.append(path)
             continue
-        if opened.form != form:
-            raise ConfigError(
-                f"{path}: was made with other settings of the copy memory than the model's; make it again with "
-                "remember --model"
-            )
+        _require_form(path, opened.form, form)
         found.contigs.extend(opened.contigs)
     return (found if found.contigs else None), others
+
+
+def _require_form(path: Path, found: RecallForm, wanted: RecallForm) -> None:
+    if found != wanted:
+        raise ConfigError(
+            f"{path}: was made with other settings of the copy memory than the model's; make it again with "
+            "remember --model"
+        )
 
 
 def _joined(first: Relatives, second: Relatives) -> Relatives:

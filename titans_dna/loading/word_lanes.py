@@ -15,7 +15,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.alphabet import reverse_complement
-from titans_dna.loading.lanes import Batch
+from titans_dna.loading.lanes import Batch, shares_of
 from titans_dna.tokenizers import Tokenizer, new_bases, soft_mask
 
 
@@ -97,13 +97,9 @@ class WordLanes:
         soft_mask_weight: float = 0.1,
         seed: int = 0,
     ) -> None:
-        known = np.array([float((c.strands[0].ids < targets).sum()) for c in contigs])
-        if not len(contigs) or known.sum() < window_tokens:
-            raise ConfigError(f"the training contigs hold fewer than {window_tokens} tokens; give more sequence")
-        share = known * np.array([c.weight for c in contigs])
-        if share.sum() <= 0:
-            raise ConfigError("every genome has a sampling weight of 0; give one a weight above 0")
-        self._contigs, self._share = list(contigs), share / share.sum()
+        known = [float((c.strands[0].ids < targets).sum()) for c in contigs]
+        self._share = shares_of(known, [c.weight for c in contigs], window_tokens, "tokens")
+        self._contigs = list(contigs)
         self._random_from, self._both = lanes - random_lanes, both_strands
         self._window, self._bos, self._targets, self._restart = window_tokens, bos, targets, restart
         self._soft, self._random = soft_mask_weight, np.random.default_rng(seed)

@@ -1,28 +1,73 @@
-"""The neural memory as a module: it makes queries, keys, values and gates, and calls ``titans_dna.ops``."""
+"""The neural memory as a module: it makes queries, keys, values and gates, and calls ``titans_dna.ops``.
+
+A gate in [0, 1] can be exactly 0 and 1, and training can always bring it back from there.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.utils.checkpoint import checkpoint
 
 from titans_dna.model.config import BackboneConfig, MemoryLayout
-from titans_dna.model.gate import inverse_gate, stretched_sigmoid
 from titans_dna.model.norm import wide
 from titans_dna.model.state import NeuralMemoryState, where
 from titans_dna.ops import GROUP_CHUNKS, Gates, MemoryOutput, MemoryState, initial_state, neural_memory
 from titans_dna.ops.network import read_weights
 
+STRETCH = 0.1  # a gate is clamp((1 + 2 * STRETCH) * sigmoid(x) - STRETCH, 0, 1): it reaches 0 and 1 exactly
+END = STRETCH / (1.0 + 2.0 * STRETCH)  # value of the sigmoid at which the gate is 0; at 1 - END it is 1
+END_SLOPE = (1.0 + 2.0 * STRETCH) * END * (1.0 - END)  # derivative of the stretched sigmoid at these ends
 KEPT_PIECES = 12  # last pieces whose values are kept in training; those of earlier ones are computed again
 DEVICE_PIECE_TOKENS = 4096  # fewest tokens of a piece on a device other than CPU, where many short launches are slow
 # Initial forgetting of the slowest and the fastest head, relative to the step; a single head takes the middle.
 FORGETTING_RANGE = (1e-5, 1e-3)
 OTHER_TAPS = 0.2  # factor for the convolution's initial weights, besides the tap that an induction needs
+
+
+def stretched_sigmoid(x: Tensor) -> Tensor:
+    """Return a gate in [0, 1] that can be exactly 0 and 1.
+
+    Between the ends the gradient is that of the formula. At an end it is 0 if descent would lead further out, but not
+    if descent leads back inside.
+    """
+    return _StretchedSigmoid.apply(x)
+
+
+def inverse_gate(gate: float) -> float:
+    """Return the input at which the gate has a value in [0, 1]."""
+    return math.log((gate + STRETCH) / (1.0 + STRETCH - gate))
+
+
+class _StretchedSigmoid(torch.autograd.Function):
+    """The gate and its gradient.
+
+    A clamp passes no gradient at its ends, so a memory whose step gate is 0 at every token could never open again. Here
+    the gradient beyond an end is the one at that end, since the sigmoid's own falls as exp(-|x|), so that the way back
+    takes as many steps as the way out.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        sigmoid = torch.sigmoid(x)
+        ctx.save_for_backward(sigmoid)
+        return ((1.0 + 2.0 * STRETCH) * sigmoid - STRETCH).clamp(0.0, 1.0)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (sigmoid,) = ctx.saved_tensors
+        gate = (1.0 + 2.0 * STRETCH) * sigmoid - STRETCH
+        shut, open_ = gate <= 0.0, gate >= 1.0
+        slope = torch.where(shut | open_, END_SLOPE, (1.0 + 2.0 * STRETCH) * sigmoid * (1.0 - sigmoid))
+        outwards = (shut & (gradient > 0)) | (open_ & (gradient < 0))
+        return torch.where(outwards, 0.0, gradient * slope)
 
 
 class MemoryRead(NamedTuple):

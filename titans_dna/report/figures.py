@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -19,6 +20,7 @@ from titans_dna.report.svg import INK, MUTED, RULE, SERIES, SURFACE, inline_svg
 from titans_dna.report.track import TrackProfile
 
 MODEL, TRAIN, VALIDATION = SERIES[0], SERIES[0], SERIES[1]
+DASHED: dict[str, Any] = {"color": MUTED, "linewidth": 0.9, "linestyle": (0, (4, 3))}  # a line to compare with
 MOST_POINTS = 3000  # drawn over all strips of regions; more make the page heavy and show nothing more
 
 
@@ -33,21 +35,13 @@ def training_figure(curves: Sequence[LogCurve], reference: float | None) -> Mark
                 axes.plot(steps, values, color=TRAIN, alpha=0.3, linewidth=0.8)
                 axes.plot(steps, _smoothed(values), color=TRAIN)
             else:
-                few = len(steps) <= 60
                 axes.plot(
-                    steps,
-                    values,
-                    color=VALIDATION,
-                    marker="o" if few else None,
-                    markersize=3.5,
-                    markeredgecolor=SURFACE,
-                    markeredgewidth=0.6,
-                )
+                    steps, values, color=VALIDATION, marker="o" if len(steps) <= 60 else None, markersize=3.5,
+                    markeredgecolor=SURFACE, markeredgewidth=0.6,
+                )  # fmt: skip
         if reference is not None:
-            axes.axhline(reference, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.set_xlabel("optimiser step")
-        axes.set_ylabel("bits per base")
-        axes.set_xlim(left=0)
+            axes.axhline(reference, **DASHED)
+        axes.set(xlabel="optimiser step", ylabel="bits per base", xlim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -63,8 +57,7 @@ def context_figure(rows: Sequence[ContextBits]) -> Markup:
         edges = [*(row.start for row in rows), rows[-1].end]
         axes.stairs([row.bits_per_base for row in rows], range(len(edges)), baseline=None, color=MODEL, linewidth=1.6)
         axes.set_xticks(range(len(edges)), [f"{edge:,}" for edge in edges])
-        axes.set_xlabel("bases read before, in the same window")
-        axes.set_ylabel("bits per base")
+        axes.set(xlabel="bases read before, in the same window", ylabel="bits per base")
         axes.yaxis.set_major_locator(MaxNLocator(5))
 
     text = "Bits per base on held-out windows by the number of bases read before."
@@ -85,24 +78,17 @@ def baseline_figure(evaluation: Evaluation) -> Markup:
         margin = 0.16 * max(high - low, 0.02)
         heights = range(len(rows))
         axes.hlines(heights, low - margin, values, color=RULE, linewidth=1.0)
-        axes.axvline(2.0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.axvline(2.0, **DASHED)
         axes.scatter(
             values, heights, s=34, color=[MODEL if ours else MUTED for *_, ours in rows], linewidth=0, zorder=3
         )
         for height, (_, value, ours) in enumerate(rows):
-            weight = "bold" if ours and value == min(values) else "normal"
             axes.annotate(
-                f"{value:.4f}",
-                (value, height),
-                (0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=7.5,
-                weight=weight,
-            )
+                f"{value:.4f}", (value, height), (0, 6), textcoords="offset points", ha="center", fontsize=7.5,
+                weight="bold" if ours and value == min(values) else "normal",
+            )  # fmt: skip
         axes.set_yticks(heights, [name for name, *_ in rows])
-        axes.set_ylim(-0.6, len(rows) - 0.3)
-        axes.set_xlim(low - margin, high + margin)
+        axes.set(ylim=(-0.6, len(rows) - 0.3), xlim=(low - margin, high + margin))
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.grid(False)
         axes.spines["left"].set_visible(False)
@@ -128,9 +114,10 @@ def score_figure(groups: Sequence[tuple[str, NDArray[np.float64]]]) -> Markup:
             colour = SERIES[number] if number < len(SERIES) else MUTED
             axes.stairs(share, edges, fill=True, color=colour, alpha=0.22, linewidth=0)
             axes.stairs(share, edges, color=colour, linewidth=1.4)
-        axes.axvline(0, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.set_xlabel("score: −TD_LLR (nats; higher: ALT less likely than REF)")
-        axes.set_ylabel("% of alleles of the class")
+        axes.axvline(0, **DASHED)
+        axes.set(
+            xlabel="score: −TD_LLR (nats; higher: ALT less likely than REF)", ylabel="% of alleles of the class"
+        )  # fmt: skip
         axes.yaxis.set_major_locator(MaxNLocator(5))
         axes.set_ylim(bottom=0)
 
@@ -183,11 +170,9 @@ def probability_figure(values: NDArray[np.float64], classes: int) -> Markup:
         counts, _ = np.histogram(np.clip(values, edges[0], 1), edges)
         axes.stairs(counts, edges, fill=True, color=SERIES[0], alpha=0.22, linewidth=0)
         axes.stairs(counts, edges, color=SERIES[0], linewidth=1.4)
-        axes.set_xlabel("probability of the predicted class")
-        axes.set_ylabel("rows")
+        axes.set(xlabel="probability of the predicted class", ylabel="rows")
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.set_xlim(edges[0], 1)
-        axes.set_ylim(bottom=0)
+        axes.set(xlim=(edges[0], 1), ylim=(0, None))
 
     return inline_svg(draw, name="probabilities", description="Probabilities of the predicted classes.", height_in=2.6)
 
@@ -201,11 +186,10 @@ def calibration_figure(values: Sequence[tuple[str, NDArray[np.float64]]]) -> Mar
             counts, _ = np.histogram(shares, edges)
             axes.stairs(100 * counts / len(shares), edges, color=SERIES[number], linewidth=1.4)
         # Twenty bins: a uniform distribution has 5% in each.
-        axes.axhline(5, color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
-        axes.set_xlabel("value (low: few others are as unlikely)")
-        axes.set_ylabel("% of alleles")
-        axes.set_xlim(0, 1)
-        axes.set_ylim(bottom=0)
+        axes.axhline(5, **DASHED)
+        axes.set(
+            xlabel="value (low: few others are as unlikely)", ylabel="% of alleles", xlim=(0, 1), ylim=(0, None)
+        )  # fmt: skip
 
     return inline_svg(draw, name="calibration", description="Spread of quantiles and p-values.", height_in=2.4)
 
@@ -214,18 +198,14 @@ def roc_figure(curves: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]]) 
     """Draw one ROC curve per pair of scores and truth, the first one emphasised."""
 
     def draw(axes: Axes) -> None:
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], **DASHED)
         for number, (scores, labels) in reversed(list(enumerate(curves))):
             false_rate, true_rate = roc_curve(scores, labels)
             axes.plot(false_rate, true_rate, color=SERIES[number + 2], linewidth=1.3 if number else 1.9)
-        axes.set_xlim(-0.01, 1.01)
-        axes.set_ylim(-0.01, 1.02)
-        axes.set_box_aspect(0.78)
-        ticks = [0, 0.25, 0.5, 0.75, 1]
-        axes.set_xticks(ticks, ["0", "", "0.5", "", "1"])
-        axes.set_yticks(ticks, ["0", "", "0.5", "", "1"])
-        axes.set_xlabel("false positive rate")
-        axes.set_ylabel("true positive rate")
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), box_aspect=0.78)
+        for place in (axes.set_xticks, axes.set_yticks):
+            place([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+        axes.set(xlabel="false positive rate", ylabel="true positive rate")
 
     return inline_svg(draw, name="roc", description="ROC curves; their areas stand in the table.", height_in=3.2)
 
@@ -339,8 +319,7 @@ def _projection_figure(
             axes.scatter(x, y, s=15, color=colour, alpha=0.75, edgecolor=SURFACE, linewidth=0.3)
         axes.grid(True)
         axes.set_axisbelow(True)
-        axes.set_xlabel(labels[0])
-        axes.set_ylabel(labels[1])
+        axes.set(xlabel=labels[0], ylabel=labels[1])
         axes.xaxis.set_major_locator(MaxNLocator(6))
         axes.yaxis.set_major_locator(MaxNLocator(6))
 

@@ -1,12 +1,18 @@
-"""All data of one report, read from the files that the other verbs wrote."""
+"""All data of one report, read from the files that the other verbs wrote; the content of a file tells its part."""
 
 from __future__ import annotations
 
+import json
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from titans_dna.errors import ConfigError
+from titans_dna.io.formats import HOLDS, sniff
+from titans_dna.io.scores import open_scores
 from titans_dna.report.copies import Copies, read_copies
 from titans_dna.report.generated import GeneratedSequences, read_generated
 from titans_dna.report.predictions import PredictedClasses, read_predictions
@@ -25,7 +31,23 @@ from titans_dna.report.samples import SampleRow, read_sample
 from titans_dna.report.track import TrackProfile, read_tracks
 from titans_dna.report.variants import ScoredVariants, read_scored_variants
 
+T = TypeVar("T")
+#: Inputs of one file each, in the order in which the page lists them.
+ROLES = (
+    "evaluation", "variants", "regions", "track", "embeddings", "labels", "classifier", "classes", "copies",
+    "generated",
+)  # fmt: skip
 logger = logging.getLogger(__name__)
+_PARTS = {
+    "variants": "variants",
+    "mutagenesis": "variants",
+    "tracks": "track",
+    "all-SNVs": "track",
+    "embeddings": "embeddings",
+    "classes": "classes",
+    "copies": "copies",
+    "generated": "generated",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,41 +118,31 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
     InputMissing, CheckpointError, FormatError
         If an input is missing, or is not a file of the kind that its option is for.
     """
-    paths = {
-        "evaluation": inputs.evaluation,
-        "variants": inputs.variants,
-        "regions": inputs.regions,
-        "track": inputs.track,
-        "embeddings": inputs.embeddings,
-        "labels": inputs.labels,
-        "classifier": inputs.classifier,
-        "classes": inputs.classes,
-        "copies": inputs.copies,
-        "generated": inputs.generated,
-    }
-    files = [describe_file(role, path) for role, path in paths.items() if path]
+    files = [describe_file(role, path) for role in ROLES if (path := getattr(inputs, role))]
     files += [describe_file("track", path) for path in inputs.tracks]
     files += [describe_file("sample", path) for path in inputs.samples]
     tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
-    run = read_model_run(inputs.model) if inputs.model else None
+    run = _if_given(inputs.model, read_model_run)
     unseen = run.held_out if run else ()
     return ReportData(
         files=tuple(files),
         run=run,
-        evaluation=read_evaluation(inputs.evaluation) if inputs.evaluation else None,
+        evaluation=_if_given(inputs.evaluation, read_evaluation),
         variants=_variants(inputs),
         truth_positive=inputs.truth_positive,
-        regions=read_scored_regions(inputs.regions) if inputs.regions else None,
+        regions=_if_given(inputs.regions, read_scored_regions),
         tracks=tuple(track for path in tracks for track in read_tracks(path, prefer=unseen)),
-        embedded=read_embedded_regions(inputs.embeddings, label=inputs.label, labels=inputs.labels)
-        if inputs.embeddings
-        else None,
-        classifier=read_classifier(inputs.classifier) if inputs.classifier else None,
-        predicted=read_predictions(inputs.classes) if inputs.classes else None,
-        copies=read_copies(inputs.copies) if inputs.copies else None,
-        generated=read_generated(inputs.generated) if inputs.generated else None,
+        embedded=_if_given(inputs.embeddings, partial(read_embedded_regions, label=inputs.label, labels=inputs.labels)),
+        classifier=_if_given(inputs.classifier, read_classifier),
+        predicted=_if_given(inputs.classes, read_predictions),
+        copies=_if_given(inputs.copies, read_copies),
+        generated=_if_given(inputs.generated, read_generated),
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
+
+
+def _if_given(path: Path | None, read: Callable[[Path], T]) -> T | None:
+    return read(path) if path else None
 
 
 def _variants(inputs: ReportInputs) -> ScoredVariants | None:
@@ -144,3 +156,37 @@ def _variants(inputs: ReportInputs) -> ScoredVariants | None:
             raise ConfigError(f"{what}. Name another INFO field or column.", path=inputs.variants)
         logger.warning("%s: %s", inputs.variants, what)
     return found
+
+
+def part_of(path: Path) -> str:
+    """Return the field of `titans_dna.report.gather.ReportInputs` that a file, or the folder of a model, belongs to.
+
+    Raises
+    ------
+    ConfigError
+        If the file holds nothing that a report shows.
+    InputMissing, FormatError
+        If there is no such file, or it is damaged.
+    """
+    if path.is_dir():
+        return "model"
+    found = sniff(path)
+    if found is not None and found.holds in _PARTS:
+        return _PARTS[found.holds]
+    if found is not None and found.holds == "scores":
+        names = {column.name for column in open_scores(path).columns}
+        return "variants" if {"position", "llr"} <= names else "regions"
+    if found is not None and found.holds == "figures" and (part := _part_of_figures(path)):
+        return part
+    what = f"holds {HOLDS[found.holds]}, which a report does not show" if found else "is of no known kind"
+    raise ConfigError(f"{path}: {what}; name its part by an option")
+
+
+def _part_of_figures(path: Path) -> str:
+    """Return whether JSON is a sample's statistics, a classifier's test, or an evaluation; "" if it is none of them."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    except ValueError:
+        return "evaluation"  # whose reader says what is wrong
+    marks = {"sample": "samples", "training_examples": "classifier", "bits_per_base": "evaluation"}
+    return next((part for mark, part in marks.items() if isinstance(found, dict) and mark in found), "")

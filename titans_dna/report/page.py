@@ -1,4 +1,7 @@
-"""The report as one HTML page: a jinja2 template with text and tables, figures as inline SVG, no other resources."""
+"""The report as one HTML page: a jinja2 template with text and tables, figures as inline SVG, no other resources.
+
+Coordinates can link to a genome viewer; the page itself loads nothing from there.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ from collections.abc import Sequence
 from functools import partial
 from importlib import resources
 from typing import Any
+from urllib.parse import quote
 
 import jinja2
 from markupsafe import Markup
 
+from titans_dna.errors import ConfigError
 from titans_dna.report import figures, summaries
 from titans_dna.report.gather import ReportData
-from titans_dna.report.links import link_address
 from titans_dna.report.regions import OTHER, EmbeddedRegions, main_classes
 from titans_dna.report.svg import series_variable
 from titans_dna.report.track import describe_track
@@ -23,6 +27,9 @@ from titans_dna.version import __version__
 
 MOST_CLASSES = 8  # columns in the table of classes
 MOST_REGIONS = 8  # rows in each of the two tables of regions
+IGV = "http://localhost:60151/goto?locus={contig}:{start}-{end}"  # IGV on the reader's machine listens on this port
+UCSC = "https://genome.ucsc.edu/cgi-bin/hgTracks?db={database}&position={contig}:{start}-{end}"
+AROUND_BP = 50  # bases shown on either side of what is linked
 
 
 def render_page(data: ReportData, *, title: str = "titans-dna report", link: str = "") -> str:
@@ -37,7 +44,7 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
     title
         Heading of the page.
     link
-        Address of a genome viewer, as `titans_dna.report.links.link_pattern` returns it; empty for no links.
+        Address of a genome viewer, as `titans_dna.report.page.link_pattern` returns it; empty for no links.
     """
     environment = jinja2.Environment(
         loader=jinja2.FunctionLoader(_template),
@@ -46,7 +53,13 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"count": _count, "signed": _signed, "fixed": _fixed, "visible": _visible, "size": _size}
+    environment.filters |= {
+        "count": _count,
+        "signed": partial(_fixed, sign="+"),
+        "fixed": _fixed,
+        "visible": _visible,
+        "size": _size,
+    }
     environment.filters["breakable"] = _breakable
     page = environment.get_template("template.html").render(
         title=title,
@@ -158,14 +171,9 @@ def _count(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _fixed(value: float, digits: int) -> str:
+def _fixed(value: float, digits: int, sign: str = "") -> str:
     """Write a number with this many digits after the point and a real minus sign, and nan as a dash."""
-    return f"{value:.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
-
-
-def _signed(value: float, digits: int) -> str:
-    """Write a number as `_fixed` does, with a plus sign too."""
-    return f"{value:+.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
+    return f"{value:{sign}.{digits}f}".replace("-", "−") if math.isfinite(value) else "–"
 
 
 def _size(value: int) -> str:
@@ -186,3 +194,53 @@ def _visible(text: object) -> str:
     # Escaping is not enough: a right-to-left mark in a contig name, say, would turn the text around it (Unicode
     # category C holds controls, formats and unassigned characters).
     return "".join("\N{REPLACEMENT CHARACTER}" if unicodedata.category(char)[0] == "C" else char for char in str(text))
+
+
+def link_pattern(text: str) -> str:
+    """Return the address that ``--link`` asks for, with the fields ``{contig}``, ``{start}`` and ``{end}`` in it.
+
+    Parameters
+    ----------
+    text
+        ``igv``, ``ucsc:DB``, any other http address with these fields, or empty for no links.
+
+    Raises
+    ------
+    ConfigError
+        If the text is none of these.
+
+    Examples
+    --------
+    >>> link_pattern("ucsc:hg38")
+    'https://genome.ucsc.edu/cgi-bin/hgTracks?db=hg38&position={contig}:{start}-{end}'
+    """
+    if text in ("", "igv"):
+        return IGV if text else ""
+    if match := re.fullmatch(r"ucsc:(\w+)", text):
+        return UCSC.replace("{database}", match[1])
+    fields = re.findall(r"\{(.*?)\}", text)
+    if re.match(r"https?://", text) and {"contig", "start"} <= set(fields) <= {"contig", "start", "end"}:
+        return text
+    raise ConfigError(f"link is {text!r}; give igv, ucsc:DB, or an http address with {{contig}}, {{start}} and {{end}}")
+
+
+def link_address(pattern: str, contig: str, start: int, end: int) -> str:
+    """Return the address at which a viewer shows some bases, with a margin of `AROUND_BP` on both sides.
+
+    Parameters
+    ----------
+    pattern
+        What `link_pattern` returned; an empty pattern gives an empty address.
+    contig
+        Name of the sequence.
+    start, end
+        The bases, 0-based half-open; the fields of the address are 1-based with the end included.
+
+    Examples
+    --------
+    >>> link_address("http://x/{contig}:{start}-{end}", "HLA A*01", 999, 1000)
+    'http://x/HLA%20A%2A01:950-1050'
+    """
+    bounds = {"{start}": str(max(1, start + 1 - AROUND_BP)), "{end}": str(end + AROUND_BP)}
+    bounds["{contig}"] = quote(contig, safe="")
+    return re.sub(r"\{(contig|start|end)\}", lambda match: bounds[match[0]], pattern)

@@ -27,6 +27,7 @@ _KINDS = {
     "bits_saved": "Bits that the relatives save at each base",
 }
 LOW_MATTERS = ("log_likelihood", "relatives", "relatives_with_base")  # of these the lowest values are of interest
+Binned = dict[str, NDArray[np.float64]]  # edges, mean and extreme of a `TrackProfile`
 EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of a bigWig, approximate but quick
 
 
@@ -101,16 +102,13 @@ def _of_table(table: Scores, bins: int, prefer: Collection[str]) -> tuple[TrackP
     contig, length_bp, values = longest
     if not contig:
         raise FormatError("tracks without values. Score at least one region.", path=table.path)
-    found = []
-    for kind in kinds:
-        edges, mean, extreme = _bin(values[kind], min(bins, length_bp), kind in LOW_MATTERS)
-        found.append(
-            TrackProfile(
-                file=table.path.name, kind=kind, contig=contig, length_bp=length_bp, contigs=contigs, edges=edges,
-                mean=mean, extreme=extreme, covered_bp=covered[kind],
-            )
-        )  # fmt: skip
-    return tuple(found)
+    return tuple(
+        TrackProfile(
+            file=table.path.name, kind=kind, contig=contig, length_bp=length_bp, contigs=contigs,
+            covered_bp=covered[kind], **_bin(values[kind], min(bins, length_bp), kind in LOW_MATTERS),
+        )
+        for kind in kinds
+    )  # fmt: skip
 
 
 def _dense(rows: Iterable[Mapping[str, Any]], kinds: Sequence[str]) -> dict[str, NDArray[np.float64]]:
@@ -134,53 +132,38 @@ def _of_bigwig(path: Path, bins: int, prefer: Collection[str]) -> TrackProfile:
             covered = int(track.header()["nBasesCovered"])
             kind = path.stem.rpartition(".")[2]
             for contig in sorted(lengths, key=lambda name: (name not in prefer, -lengths[name], name)):
-                edges, mean, extreme = _binned(track, contig, lengths[contig], bins, kind in LOW_MATTERS)
-                if np.isfinite(mean).any():
+                found = _binned(track, contig, lengths[contig], bins, kind in LOW_MATTERS)
+                if np.isfinite(found["mean"]).any():
                     return TrackProfile(
-                        file=path.name,
-                        kind=kind,
-                        contig=contig,
-                        length_bp=lengths[contig],
-                        contigs=len(lengths),
-                        edges=edges,
-                        mean=mean,
-                        extreme=extreme,
-                        covered_bp=covered,
-                    )
+                        file=path.name, kind=kind, contig=contig, length_bp=lengths[contig], contigs=len(lengths),
+                        covered_bp=covered, **found,
+                    )  # fmt: skip
     except (RuntimeError, OSError, AttributeError) as error:
         raise FormatError(f"not a readable bigWig ({error}). Write the track again.", path=path) from error
     raise FormatError("a bigWig without values. Score at least one region.", path=path)
 
 
-def _binned(
-    track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int, low: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _binned(track: pyBigWig.pyBigWig, contig: str, length_bp: int, bins: int, low: bool) -> Binned:
     """Return bounds, means and extremes of equal bins along a contig of a bigWig."""
     bins = min(bins, length_bp)
-    if length_bp > EXACT_UP_TO_BP:
-        edges = np.linspace(0, length_bp, bins + 1)
-        mean, extreme = (
-            np.array(track.stats(contig, 0, length_bp, type=kind, nBins=bins), dtype=np.float64)
-            for kind in ("mean", "min" if low else "max")
-        )
-        return edges, mean, extreme
-    return _bin(np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64), bins, low)
+    if length_bp <= EXACT_UP_TO_BP:
+        return _bin(np.asarray(track.values(contig, 0, length_bp, numpy=True), dtype=np.float64), bins, low)
+    found = {"edges": np.linspace(0, length_bp, bins + 1)}
+    for name, kind in {"mean": "mean", "extreme": "min" if low else "max"}.items():
+        found[name] = np.array(track.stats(contig, 0, length_bp, type=kind, nBins=bins), dtype=np.float64)
+    return found
 
 
-def _bin(
-    values: NDArray[np.float64], bins: int, low: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+def _bin(values: NDArray[np.float64], bins: int, low: bool) -> Binned:
     """Return bounds, means and maxima, or minima, of equal bins of values, in which nan is a gap."""
-    length_bp = len(values)
-    edges = np.linspace(0, length_bp, bins + 1).round()
+    edges = np.linspace(0, len(values), bins + 1).round()
     # There are never more bins than bases, so every bin has a base: `reduceat` would return nonsense for an empty one.
     first = edges[:-1].astype(np.int64)
     known = np.isfinite(values)
     counts = np.add.reduceat(known.astype(np.int64), first)
     sums = np.add.reduceat(np.where(known, values, 0.0), first)
-    if low:
-        extreme = np.minimum.reduceat(np.where(known, values, np.inf), first)
-    else:
-        extreme = np.maximum.reduceat(np.where(known, values, -np.inf), first)
+    best, none = (np.minimum, np.inf) if low else (np.maximum, -np.inf)
+    extreme = best.reduceat(np.where(known, values, none), first)
     empty = counts == 0
-    return edges, np.where(empty, np.nan, sums / np.maximum(counts, 1)), np.where(empty, np.nan, extreme)
+    mean = np.where(empty, np.nan, sums / np.maximum(counts, 1))
+    return {"edges": edges, "mean": mean, "extreme": np.where(empty, np.nan, extreme)}

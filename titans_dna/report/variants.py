@@ -121,21 +121,22 @@ def read_scored_variants(path: Path, *, truth_field: str = "", top: int = 8) -> 
         tally.records += this != record and allele.outcome != "malformed"
         record = this
         tally.add(allele)
+    llr, forward, reverse, quantiles, p_values = map(np.array, tally.numbers)
     labelled, truths, kinds, contigs = zip(*tally.labelled, strict=True) if tally.labelled else ((), (), (), ())
     return ScoredVariants(
         records=tally.records,
         alleles=tally.alleles,
         outcomes=dict(sorted(tally.outcomes.items(), key=lambda item: (-item[1], item[0]))),
-        llr=np.array(tally.llr),
-        quantiles=_known(tally.quantiles),
-        p_values=_known(tally.p_values),
+        llr=llr,
+        quantiles=quantiles[np.isfinite(quantiles)],
+        p_values=p_values[np.isfinite(p_values)],
         labelled=LabelledAlleles(
             llr=np.array(labelled, dtype=np.float64),
             truths=np.array(truths, dtype=np.str_),
             kinds=np.array(kinds, dtype=np.str_),
             contigs=np.array(contigs, dtype=np.str_),
         ),
-        strand_correlation=_correlation(np.array(tally.forward), np.array(tally.reverse)),
+        strand_correlation=_correlation(forward, reverse),
         lowest={
             kind: tuple(allele for *_, allele in sorted(heap, key=lambda item: item[:2], reverse=True))
             for kind, heap in sorted(tally.heaps.items(), key=lambda item: -len(item[1]))
@@ -152,11 +153,7 @@ class _Tally:
     records: int = 0
     alleles: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
-    llr: array[float] = field(default_factory=lambda: array("d"))
-    forward: array[float] = field(default_factory=lambda: array("d"))
-    reverse: array[float] = field(default_factory=lambda: array("d"))
-    quantiles: array[float] = field(default_factory=lambda: array("d"))
-    p_values: array[float] = field(default_factory=lambda: array("d"))
+    numbers: tuple[array[float], ...] = field(default_factory=lambda: tuple(array("d") for _ in range(5)))
     labelled: list[tuple[float, str, str, str]] = field(default_factory=list)
     heaps: dict[str, list[tuple[float, int, ScoredAllele]]] = field(default_factory=dict)  # by kind of variant
 
@@ -171,11 +168,10 @@ class _Tally:
         self.count(allele.outcome, 1)
         if math.isnan(allele.llr):
             return
-        self.llr.append(allele.llr)
-        self.forward.append(allele.strands[0])
-        self.reverse.append(allele.strands[1])
-        self.quantiles.append(allele.quantile)
-        self.p_values.append(allele.p_value)
+        for column, number in zip(
+            self.numbers, (allele.llr, *allele.strands, allele.quantile, allele.p_value), strict=True
+        ):  # fmt: skip
+            column.append(number)
         if allele.truth != NO_TRUTH:
             self.labelled.append((allele.llr, allele.truth, allele.kind, allele.contig))
         # The heap drops its smallest entry, which is the allele with the highest score. Of equal scores the one that
@@ -201,12 +197,6 @@ def _allele(row: Mapping[str, Any], truth_field: str) -> ScoredAllele:
         p_value=row.get("p_value", math.nan),
         truth=row.get(truth_field, NO_TRUTH),
     )
-
-
-def _known(values: array[float]) -> NDArray[np.float64]:
-    """Return the values without nan."""
-    found = np.array(values)
-    return found[np.isfinite(found)]
 
 
 def _correlation(forward: NDArray[np.float64], reverse: NDArray[np.float64]) -> float:

@@ -48,12 +48,10 @@ def load_tokenizer(settings: dict[str, Any]) -> Tokenizer:
     if not isinstance(settings, dict):
         raise ConfigError(f"settings of a tokenizer are a JSON object, not {settings!r}.")
     kind = settings.get("kind")
-    if kind == NucleotideTokenizer.kind:
-        return NucleotideTokenizer.from_json(settings)
-    if kind == KmerTokenizer.kind:
-        return KmerTokenizer.from_json(settings)
-    if kind == BpeTokenizer.kind:
-        return BpeTokenizer.from_json(settings)
+    classes: tuple[type[Tokenizer], ...] = (NucleotideTokenizer, KmerTokenizer, BpeTokenizer)
+    for each in classes:
+        if kind == each.kind:
+            return each.from_json(settings)
     raise ConfigError(f"tokenizer kind is {kind!r}. Known are 'nucleotide', 'kmer' and 'bpe'.")
 
 

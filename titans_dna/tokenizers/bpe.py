@@ -188,10 +188,8 @@ class BpeTokenizer:
 
 def _engine(vocabulary: dict[str, int], merges: Sequence[tuple[str, str]]) -> Any:
     """Make the library's tokenizer with our ids; an N is split off before any merge."""
-    try:
-        from tokenizers import Regex, Tokenizer, models, pre_tokenizers
-    except ImportError:
-        raise ConfigError("BPE needs the package 'tokenizers'. Install it with pip install tokenizers.") from None
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
     usable = {text: number for text, number in vocabulary.items() if text not in SPECIALS[1:]}
     # Without a cache: pieces of a genome hardly ever repeat, and the cache would grow with it.
     engine = Tokenizer(models.BPE(vocab=usable, merges=list(merges), cache_capacity=0))

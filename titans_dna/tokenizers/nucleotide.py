@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -12,6 +13,7 @@ from titans_dna.tokenizers.base import BASES, SPECIALS, BaseIds, Buffer, Ids, ba
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
 
+@dataclass(frozen=True)
 class NucleotideTokenizer:
     """One token per base: A 0, C 1, G 2, T 3, N 4, and the specials <bos> 5 and <pad> 6.
 
@@ -25,15 +27,6 @@ class NucleotideTokenizer:
     """
 
     kind: ClassVar[str] = "nucleotide"
-
-    def __repr__(self) -> str:
-        return "NucleotideTokenizer()"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, NucleotideTokenizer)
-
-    def __hash__(self) -> int:
-        return hash(self.kind)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from titans_dna.errors import ConfigError
+from titans_dna.errors import ConfigError, check_least
 
 PRECISIONS = ("float32", "bfloat16")
 STRATEGIES = ("ddp", "fsdp", "context")
@@ -46,9 +46,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         positive = ("steps", "lanes", "accumulate", "window_tokens", "evaluate_every", "evaluation_bases", "save_every")
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; choose 1 or more")
+        check_least(1, **{name: getattr(self, name) for name in positive})
         if not 0 < self.restart <= 1:
             raise ConfigError(f"restart is {self.restart}; choose a probability above 0, up to 1")
         for name in ("soft_mask_weight", "random_share", "window_warmup", "without_recall", "cut_recall"):

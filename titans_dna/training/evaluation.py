@@ -1,4 +1,4 @@
-"""Measures bits per base on held-out sequence, with the memory carried along, or reset in every window."""
+"""Measures held-out sequence: bits per base, with the memory carried along or reset in every window, and the gates."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from titans_dna.errors import CheckpointError
+from titans_dna.inference.gates import GateStatistics, gate_statistics
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.io.sequence.fasta import Fasta
@@ -26,6 +27,9 @@ from titans_dna.training.words import NUCLEOTIDES, bases_of
 from titans_dna.version import __version__
 
 BASELINE_ORDERS = (2, 6, 12)
+MOST_WINDOWS = 256  # in which bits are counted by position
+GATE_TOKENS = 4096  # most tokens to read, so that an evaluation costs hardly more
+GATE_CONTIGS = 64  # most contigs from which they are taken
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,18 +82,17 @@ def bits_by_position(
     contigs: Sequence[np.ndarray],
     bos: int,
     window_tokens: int,
-    most_windows: int = 256,
     tokenizer: Tokenizer = NUCLEOTIDES,
 ) -> list[dict[str, float]]:
     """Return the bits per base by the number of tokens read before, in bins of doubling width.
 
     This shows whether more context helps. Each row has ``start`` and ``end`` of a bin (tokens of the window, 0-based
-    half-open), ``bits_per_base`` and ``bases``. At most ``most_windows`` whole windows are read, evenly spread over the
+    half-open), ``bits_per_base`` and ``bases``. At most `MOST_WINDOWS` whole windows are read, evenly spread over the
     contigs.
     """
     whole = [ids[: len(ids) // window_tokens * window_tokens].reshape(-1, window_tokens) for ids in contigs]
     rows = np.concatenate(whole) if whole else np.zeros((0, window_tokens), dtype=np.uint8)
-    rows = rows[:: max(1, -(-len(rows) // most_windows))]
+    rows = rows[:: max(1, -(-len(rows) // MOST_WINDOWS))]
     sums, counts = np.zeros(window_tokens), np.zeros(window_tokens, dtype=np.int64)
     windows = _reset_windows(model, [rows.reshape(-1)], bos, window_tokens, tokenizer) if len(rows) else ()
     for nats, found in windows:
@@ -197,3 +200,26 @@ def evaluate_model(
         "contig_md5": {name: fasta.md5(name) for name in contigs},
         "package_version": __version__,
     }
+
+
+def held_out_gates(model: Backbone, sample: Sequence[np.ndarray], bos: int) -> list[GateStatistics]:
+    """Return the statistics of every memory on the first tokens of the contigs of a sample, read side by side.
+
+    Parameters
+    ----------
+    model
+        Model to watch.
+    sample
+        Token ids of held-out contigs; if there are none, nothing is returned.
+    bos
+        Id of the start token. The next id is padding, which is never written to a memory.
+    """
+    contigs = sample[:GATE_CONTIGS]
+    if not contigs:
+        return []
+    share = GATE_TOKENS // len(contigs)
+    rows = np.full((len(contigs), 1 + min(share, max(map(len, contigs)))), bos + 1, dtype=np.int64)
+    rows[:, 0] = bos
+    for row, ids in zip(rows, contigs, strict=True):
+        row[1 : 1 + len(ids[:share])] = ids[:share]
+    return gate_statistics(model, torch.from_numpy(rows).to(next(model.parameters()).device))

@@ -1,4 +1,7 @@
-"""Trains a classifier on pooled features of a pretrained backbone, and a baseline on k-mers of the same split."""
+"""Trains a classifier on pooled features of a pretrained backbone, and a baseline on k-mers of the same split.
+
+The baseline, which the classifier has to beat, is a logistic regression on k-mer frequencies.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +21,21 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from titans_dna.checkpoints import CLASSIFIER
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError, OutputError, check_least
 from titans_dna.inference.metrics import auroc, average_precision
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
-from titans_dna.training.kmers import kmer_probabilities
 from titans_dna.training.labelled import LabelledData
 from titans_dna.training.optimizer import learning_rate
+from titans_dna.training.word_counts import words_before
 
 MODES = ("full", "frozen", "last-layers")
 LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # with fewer steps, a few hundred examples are not learned
 HEAD, RESULT = "head.safetensors", CLASSIFIER
+MOST_STEPS = 100  # most iterations of L-BFGS
+PENALTY = 1e-3  # weight of the squared weights, relative to the mean loss
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +61,9 @@ class FinetuneConfig:
     def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ConfigError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
-        for name in ("last_layers", "epochs", "batch", "kmer_bases"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name} is {value}; choose 1 or more")
+        check_least(
+            1, last_layers=self.last_layers, epochs=self.epochs, batch=self.batch, kmer_bases=self.kmer_bases
+        )  # fmt: skip
         if self.kmer_bases > 8:
             raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
 
@@ -235,3 +239,40 @@ def _padded(sequences: Sequence[np.ndarray], net: Classifier) -> tuple[Tensor, T
         ids[row, : len(sequence)] = torch.from_numpy(sequence.astype(np.int64))
         valid[row, : len(sequence)] = True
     return ids.to(device), valid.to(device)
+
+
+def kmer_frequencies(sequences: Sequence[np.ndarray], kmer_bases: int) -> np.ndarray:
+    """Return the frequency of every k-mer among the k-mers without N of each sequence, (n, 4^k) float32."""
+    rows = np.zeros((len(sequences), 4**kmer_bases), dtype=np.float32)
+    for row, ids in zip(rows, sequences, strict=True):
+        word, base = words_before(ids, kmer_bases - 1)
+        row += np.bincount(word * 4 + base, minlength=len(row))
+        row /= max(1, len(base))
+    return rows
+
+
+def fit_logistic(features: np.ndarray, labels: np.ndarray, classes: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return weights (classes, m) and bias of a multinomial logistic regression with an L2 penalty."""
+    x, y = torch.from_numpy(features), torch.from_numpy(labels)
+    weight = torch.zeros(classes, x.shape[1], requires_grad=True)
+    bias = torch.zeros(classes, requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=MOST_STEPS, line_search_fn="strong_wolfe")
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(x @ weight.T + bias, y) + PENALTY * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return weight.detach(), bias.detach()
+
+
+def kmer_probabilities(
+    training: Sequence[np.ndarray], labels: np.ndarray, tested: Sequence[np.ndarray], classes: int, kmer_bases: int
+) -> np.ndarray:
+    """Fit the baseline on ``training`` and return its class probabilities (n, classes) of ``tested``."""
+    learned, asked = kmer_frequencies(training, kmer_bases), kmer_frequencies(tested, kmer_bases)
+    mean, scale = learned.mean(0), learned.std(0) + 1e-6
+    weight, bias = fit_logistic((learned - mean) / scale, labels, classes)
+    return (torch.from_numpy((asked - mean) / scale) @ weight.T + bias).softmax(-1).numpy()

@@ -23,10 +23,17 @@ from titans_dna.model.state import StreamState, concatenate, detach, select
 from titans_dna.tokenizers import Tokenizer
 from titans_dna.training.checkpoints import Snapshot, save_snapshot
 from titans_dna.training.config import TrainingConfig
-from titans_dna.training.context_parallel import own_piece, piece_of_window
-from titans_dna.training.distributed import World, full_state, last_only, set_full_state, whole, wrap
-from titans_dna.training.evaluation import carried_bits
-from titans_dna.training.gates import held_out_gates
+from titans_dna.training.distributed import (
+    World,
+    full_state,
+    last_only,
+    own_piece,
+    piece_of_window,
+    set_full_state,
+    whole,
+    wrap,
+)
+from titans_dna.training.evaluation import carried_bits, held_out_gates
 from titans_dna.training.objective import NextBase
 from titans_dna.training.optimizer import learning_rate, make_optimizer
 from titans_dna.training.words import NUCLEOTIDES
@@ -275,11 +282,8 @@ def _sampler(
 ) -> LaneSampler | WordLanes:
     words = [contig for contig in contigs if isinstance(contig, WordContig)]
     single = [contig for contig in contigs if isinstance(contig, Contig)]
-    settings: Any = {
-        "lanes": config.lanes, "window_tokens": config.window_tokens, "bos": bos, "targets": targets,
-        "restart": config.restart, "random_lanes": config.random_lanes, "both_strands": config.both_strands,
-        "soft_mask_weight": config.soft_mask_weight, "seed": config.seed,
-    }  # fmt: skip
+    named = ("lanes", "window_tokens", "restart", "random_lanes", "both_strands", "soft_mask_weight", "seed")
+    settings: Any = {"bos": bos, "targets": targets, **{name: getattr(config, name) for name in named}}
     recall: Any = {"without_recall": config.without_recall, "cut_recall": config.cut_recall}
     return WordLanes(words, **settings) if words else LaneSampler(single, **settings, **recall)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing
 from titans_dna.inference.gates import GateStatistics
-from titans_dna.io.disk.atomic import atomic_path, disk_errors
+from titans_dna.io.disk.atomic import disk_errors, write_text
 from titans_dna.jobs.provenance import command_line
 from titans_dna.loading.lanes import MASKED, Contig
 from titans_dna.model.backbone import Backbone
@@ -28,8 +28,7 @@ from titans_dna.training.checkpoints import load_snapshot, require_folder
 from titans_dna.training.config import TrainingConfig
 from titans_dna.training.data import Source, Split, TrainingData, read_data
 from titans_dna.training.distributed import World, world_of_torchrun
-from titans_dna.training.evaluation import bits_by_position
-from titans_dna.training.gates import held_out_gates
+from titans_dna.training.evaluation import bits_by_position, held_out_gates
 from titans_dna.training.log import RunLog
 from titans_dna.training.loop import LogRow, Trainer, evaluation_sample, train
 from titans_dna.training.run_folder import BEST, SETTINGS, SPLITS, SUMMARY, forget_replaced, run_folder
@@ -244,8 +243,8 @@ def _count(model: Backbone, data: TrainingData) -> None:
 def _begin(output: Path, settings: RunSettings, data: TrainingData) -> None:
     """Write the settings and the split of a new run."""
     for name, text in ((SETTINGS, json.dumps(settings.to_json(), indent=2) + "\n"), (SPLITS, data.bed)):
-        with disk_errors(output), atomic_path(output / name) as temporary:
-            temporary.write_text(text)
+        with disk_errors(output):
+            write_text(output / name, text)
 
 
 def _save(folder: Path, settings: RunSettings, weights: dict[str, Tensor], texts: dict[str, str]) -> None:
@@ -286,7 +285,7 @@ def _findings(
 
 
 @contextmanager
-def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Iterator[list[int]]:
+def stop_signals() -> Iterator[list[int]]:
     """Yield the list of the signals that have asked the process to stop, as Ctrl-C and a preempting scheduler do."""
     told: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # Python sets handlers in the main thread only
@@ -298,7 +297,7 @@ def stop_signals(names: Sequence[str] = ("SIGINT", "SIGTERM", "SIGUSR1")) -> Ite
         if number == signal.SIGINT:  # a second Ctrl-C does not wait for the end of the step
             signal.signal(number, before[signal.SIGINT])
 
-    before = {number: signal.signal(number, stop) for number in map(signal.Signals.__getitem__, names)}
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield told
     finally:

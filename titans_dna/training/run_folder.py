@@ -16,8 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from titans_dna.errors import OutputError
-from titans_dna.io.disk.atomic import disk_errors
-from titans_dna.io.disk.discard import UNNAMED, discard
+from titans_dna.io.disk.atomic import UNNAMED, discard, disk_errors
 from titans_dna.io.disk.lock import lock_file
 from titans_dna.model.checkpoint import CONFIG, TOKENIZER, WEIGHTS, partial_folders
 from titans_dna.training.checkpoints import FOLDER, SNAPSHOT_FILES

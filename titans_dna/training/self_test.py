@@ -9,7 +9,7 @@ import numpy as np
 
 from titans_dna.errors import CheckpointError, InputMissing
 from titans_dna.inference.model import SequenceModel, load_model
-from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.atomic import write_text
 from titans_dna.training.evaluation import carried_bits
 
 SELF_TEST = "self_test.json"
@@ -20,8 +20,7 @@ def write_self_test(folder: Path, sequence: str, source: str) -> float:
     """Score a sequence with the model in ``folder``, keep both there, and return the bits per base."""
     bits = _bits(load_model(folder, "cpu"), sequence)
     text = json.dumps({"source": source, "bits_per_base": bits, "sequence": sequence}, indent=1)
-    with atomic_path(folder / SELF_TEST) as temporary:
-        temporary.write_text(text + "\n")
+    write_text(folder / SELF_TEST, text + "\n")
     return bits
 
 

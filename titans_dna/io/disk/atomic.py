@@ -3,6 +3,9 @@
 The temporary name, ``.partial-HOST-PROCESS-STARTED-RANDOM-NAME``, says who writes what. So files that a killed writer
 has left can be told from files that others are writing, even on other hosts (`drop_leftovers`). The time at which the
 process started tells it from a later process with the same number: in a container every run may be process 1.
+
+`discard` is the only code that deletes what runs have made: it deletes files by their names, and leaves all others
+alone.
 """
 
 from __future__ import annotations
@@ -14,15 +17,16 @@ import re
 import resource
 import secrets
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from titans_dna.errors import OutputError, TitansDNAError
-from titans_dna.io.disk.discard import discard
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the system's numbers of errors of a full disk
 _NAME_BYTES = 120  # most bytes of the final name in a temporary one; file systems allow names of 255 bytes
+UNNAMED = ".tmp??????"  # what safetensors calls a file until it is whole; a kill leaves it
 
 
 @contextmanager
@@ -64,6 +68,12 @@ def atomic_path(final: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write a text file, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
 
 
 def temporary_path(final: Path) -> Path:
@@ -166,3 +176,28 @@ def room_for(path: str | os.PathLike[str]) -> int:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
     free = found.f_bavail * found.f_frsize
     return free if limit == resource.RLIM_INFINITY else min(free, limit - os.stat(path).st_size)  # noqa: PTH116
+
+
+def discard(folder: Path, patterns: Sequence[str]) -> None:
+    """Delete the files below a folder whose names match a pattern, and all folders that are then empty.
+
+    Links are neither followed nor deleted. A file that cannot be deleted stays, without an error.
+
+    Parameters
+    ----------
+    folder
+        The folder; nothing is done if it is a link or does not exist.
+    patterns
+        Patterns of names as in a shell (``part-*.npz``); files of the first are deleted first.
+    """
+    if folder.is_symlink():
+        return
+    for place, _, names in os.walk(folder, topdown=False):
+        # Pattern by pattern: after a kill in between, no file is left that says that a later one is whole.
+        for pattern in patterns:
+            for path in (Path(place, name) for name in names if fnmatchcase(name, pattern)):
+                if not path.is_symlink():
+                    with suppress(OSError):
+                        path.unlink()
+        with suppress(OSError):
+            Path(place).rmdir()

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from titans_dna.io.disk.atomic import atomic_path
+from titans_dna.io.disk.atomic import write_text
 
 
 def path_beside(path: str | os.PathLike[str]) -> Path:
@@ -21,8 +21,7 @@ def path_beside(path: str | os.PathLike[str]) -> Path:
 
 def write_beside(path: str | os.PathLike[str], metadata: Mapping[str, object]) -> None:
     """Write the metadata of a file."""
-    with atomic_path(path_beside(path)) as temporary:
-        temporary.write_text(json.dumps({key: str(text) for key, text in metadata.items()}, indent=1) + "\n")
+    write_text(path_beside(path), json.dumps({key: str(text) for key, text in metadata.items()}, indent=1) + "\n")
 
 
 def read_beside(path: str | os.PathLike[str]) -> dict[str, str]:

@@ -21,6 +21,7 @@ from titans_dna.errors import FormatError
 #: The empty block that ends a BGZF file.
 END_BLOCK = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
 GZIP_MAGIC = b"\x1f\x8b"
+TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 
 
 def is_bgzf(head: bytes) -> bool:
@@ -40,6 +41,12 @@ def require_end(path: Path) -> None:
         stream.seek(max(path.stat().st_size - len(END_BLOCK), 0))
         if stream.read() != END_BLOCK:
             raise FormatError("lacks the block that ends a BGZF file: it may be cut off. Copy it again.", path=path)
+
+
+def drop_indexes(path: Path) -> None:
+    """Delete what tabix made for an earlier file of this name: it would fit the new one badly, unnoticed by readers."""
+    for suffix in (".tbi", ".csi"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def read_gzi(path: Path) -> list[tuple[int, int]]:

@@ -36,5 +36,4 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
-    found: np.ndarray[Any, np.dtype[np.float32]] = np.lib.format.open_memmap(path, mode="r+")
-    return found
+    return np.lib.format.open_memmap(path, mode="r+")

@@ -8,17 +8,19 @@
                is no way back from it
 
 A ragged file fits neither AnnData nor a plain matrix, so it can only become Parquet. Vectors are copied block by block,
-so memory does not grow with them. AnnData and Parquet need an extra: pip install 'titans-dna[convert]'.
+so memory does not grow with them. A file can also be read into memory, as a pandas frame or as AnnData. AnnData and
+Parquet need an extra: pip install 'titans-dna[convert]'.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,12 +29,17 @@ from titans_dna.io.disk.atomic import atomic_path, disk_errors
 from titans_dna.io.disk.beside import write_beside
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, dataset, read_hdf5
-from titans_dna.io.embeddings.frames import anndata_parts
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter
+from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, vector_blocks
 from titans_dna.io.formats import FORMATS, Format, endings_of, format_of, require_package, sniff
 
-BLOCK_BYTES = 4 << 20
+if TYPE_CHECKING:
+    import anndata as ad
+    import pandas as pd
+
+    from titans_dna.io.embeddings.reader import Embeddings
+
+
 KEY = b"titans_dna"
 
 
@@ -66,8 +73,7 @@ def convert_embeddings(source: Path, target: Path) -> int:
     if not source.is_file():
         raise InputMissing("there is no such file. Check the path.", path=source)
     require_package(read, source)
-    regions: int = read.load_reader()(source, target)
-    return regions
+    return read.load_reader()(source, target)
 
 
 @contextmanager
@@ -99,19 +105,10 @@ def _format_read(source: Path) -> Format:
 
 
 def _blocks(embeddings: Embeddings) -> Iterator[tuple[int, int]]:
-    """Yield first and last row of blocks of about `BLOCK_BYTES` of vectors."""
+    """Yield stretches of rows whose vectors can be held together."""
     counts = embeddings.counts()
-    most = max(1, BLOCK_BYTES // (4 * embeddings.width))
-    if counts is None:
-        for start in range(0, len(embeddings), most):
-            yield start, min(start + most, len(embeddings))
-        return
-    offsets, start = np.concatenate([[0], np.cumsum(counts)]), 0
-    while start < len(embeddings):
-        # A single region may be larger than a block; then it is a block of its own.
-        end = max(start + 1, int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1)
-        yield start, min(end, len(embeddings))
-        start = end
+    offsets = None if counts is None else np.concatenate([[0], np.cumsum(counts)])
+    return vector_blocks(0, len(embeddings), embeddings.width, offsets)
 
 
 def write_npy(embeddings: Embeddings, path: Path) -> None:
@@ -156,11 +153,10 @@ def read_h5ad(source: Path, target: Path) -> int:
             for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
         }
         data = dataset(file, "X", KINDS["score"], ndim=2)
-        most = max(1, BLOCK_BYTES // (4 * data.shape[1]))
         with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
-            for start in range(0, len(data), most):
-                block = {key: table[key].iloc[start : start + most].to_numpy() for key in COLUMNS}
-                writer.append_columns(block, data[start : start + most])
+            for start, end in vector_blocks(0, len(data), data.shape[1]):
+                block = {key: table[key].iloc[start:end].to_numpy() for key in COLUMNS}
+                writer.append_columns(block, data[start:end])
         return len(data)
 
 
@@ -219,3 +215,59 @@ def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
     return value.item() if isinstance(value, np.generic) else value
+
+
+def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
+    """Return a frame with one row per region: contig, start, end (0-based half-open), strand, name, outcome, vector.
+
+    The numbers of the vector are columns ``e0``, ``e1``, ...; in a file with one vector per base, the column
+    ``embedding`` holds an array (bases, width) for each region. The frame's ``attrs`` say how the vectors were made.
+
+    Raises
+    ------
+    ConfigError
+        If pandas is not installed.
+    """
+    pandas = _load("pandas", "pandas")
+    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    if embeddings.ragged:
+        table["embedding"] = [embeddings[row] for row in range(len(embeddings))]
+    else:
+        names = [f"e{number}" for number in range(embeddings.width)]
+        table = pandas.concat([table, pandas.DataFrame(embeddings.vectors(), columns=names)], axis=1)
+    table.attrs.update(embeddings.attributes)
+    return table
+
+
+def embeddings_anndata(embeddings: Embeddings) -> ad.AnnData:
+    """Return AnnData, as `titans-dna convert` writes it: vectors in ``X``, regions in ``obs``, attributes in ``uns``.
+
+    Raises
+    ------
+    ConfigError
+        If anndata is not installed, or the file has one vector per base.
+    """
+    if embeddings.ragged:
+        raise ConfigError(f"{embeddings.path}: has one vector per base, which AnnData cannot hold. Use to_pandas.")
+    parts = anndata_parts(embeddings)
+    return _load("anndata", "convert").AnnData(X=embeddings.vectors(), **parts)
+
+
+def anndata_parts(embeddings: Embeddings) -> dict[str, Any]:
+    """Return ``obs``, ``var`` and ``uns`` of AnnData made of embeddings."""
+    pandas = _load("pandas", "pandas")
+    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    table.index = table.index.astype(str)
+    names = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
+    contigs = embeddings.contigs
+    lengths, sums = [pair[0] for pair in contigs.values()], [pair[1] for pair in contigs.values()]
+    found = pandas.DataFrame({"length": lengths, "md5": sums}, index=pandas.Index(list(contigs), dtype=object))
+    return {"obs": table, "var": names, "uns": {"titans_dna": embeddings.attributes, "contigs": found}}
+
+
+def _load(name: str, extra: str) -> Any:
+    """Import an optional package."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"{name} is not installed. Run: pip install 'titans-dna[{extra}]'") from error

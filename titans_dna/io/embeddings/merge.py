@@ -20,11 +20,10 @@ import numpy as np
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.disk.hdf5_reader import damage_said
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, Outline
+from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, Outline, vector_blocks
 
 OWN = ("shard", "command", "created", "fasta")  # attributes in which shards may differ
 OF_SHARDS = ("shard", "created", "regions_sha256")  # attributes that the merged file does not take over
-BLOCK_BYTES = 4 << 20
 MOST_STRETCHES = 20_000  # most pieces of a virtual file; HDF5 looks through all of them at every read
 
 
@@ -147,9 +146,7 @@ def _blocks(
     shards: Sequence[Embeddings], rows: Sequence[np.ndarray], total: int, *, with_vectors: bool
 ) -> Iterator[tuple[dict[str, np.ndarray], np.ndarray | None, np.ndarray | None]]:
     """Yield columns, vectors and, if ragged, numbers of vectors of the whole, block by block."""
-    most = max(1, BLOCK_BYTES // (4 * shards[0].width))
-    for start in range(0, total, most):
-        end = min(start + most, total)
+    for start, end in vector_blocks(0, total, shards[0].width):
         # The rows of a shard ascend, so those that fall into a block are one span of it.
         spans = [np.searchsorted(found, [start, end]).tolist() for found in rows]
         order = np.argsort(np.concatenate([f[low:high] for f, (low, high) in zip(rows, spans, strict=True)]))

@@ -21,8 +21,7 @@ import numpy as np
 from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.contexts import Closing
-from titans_dna.io.disk.hdf5_heaps import check_heaps
-from titans_dna.io.disk.hdf5_reader import KINDS, check_attributes, damage_said, dataset, find
+from titans_dna.io.disk.hdf5_reader import KINDS, check_attributes, check_heaps, damage_said, dataset, find
 from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
 
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
@@ -225,14 +224,14 @@ class Embeddings(Closing):
             yield self.intervals(start, start + rows), self.vectors(start, start + rows)
 
     def to_pandas(self) -> Any:
-        """Read everything into a frame (see `titans_dna.io.embeddings.frames.embeddings_frame`)."""
-        from titans_dna.io.embeddings.frames import embeddings_frame
+        """Read everything into a frame (see `titans_dna.io.embeddings.convert.embeddings_frame`)."""
+        from titans_dna.io.embeddings.convert import embeddings_frame
 
         return embeddings_frame(self)
 
     def to_anndata(self) -> Any:
-        """Read everything into AnnData (see `titans_dna.io.embeddings.frames.embeddings_anndata`)."""
-        from titans_dna.io.embeddings.frames import embeddings_anndata
+        """Read everything into AnnData (see `titans_dna.io.embeddings.convert.embeddings_anndata`)."""
+        from titans_dna.io.embeddings.convert import embeddings_anndata
 
         return embeddings_anndata(self)
 
@@ -246,8 +245,7 @@ class Embeddings(Closing):
         """Read rows of a dataset, text as text."""
         with damage_said(self.path, _REMEDY):
             found = self._file[name]
-            result: np.ndarray[Any, np.dtype[Any]] = (found.asstr() if found.dtype.kind in "OS" else found)[start:end]
-            return result
+            return (found.asstr() if found.dtype.kind in "OS" else found)[start:end]
 
     def _matching(self, test: Any) -> Rows:
         """Return the rows that pass a test, which is applied to blocks of rows."""
@@ -263,8 +261,7 @@ class Embeddings(Closing):
         near = low < high
         if near.any():
             near &= self.column("contig", start, end) == place.contig
-        result: np.ndarray[Any, np.dtype[np.bool_]] = near
-        return result
+        return near
 
 
 class Selection:

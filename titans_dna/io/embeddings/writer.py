@@ -32,7 +32,7 @@ from __future__ import annotations
 
 import datetime
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -47,6 +47,7 @@ from titans_dna.io.disk.hdf5_file import DiskFile
 
 FORMAT_VERSION = 1
 CHUNK_BYTES = 1 << 18  # bytes of a chunk of vectors
+BLOCK_BYTES = 4 << 20  # bytes of vectors that are read or written at once
 CHUNK_ROWS = 1024  # rows of a chunk of coordinates
 MOST_TEXT_BYTES = 64  # longest text that is stored with a fixed width
 COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
@@ -256,6 +257,30 @@ class EmbeddingWriter:
             self._file.create_dataset("offsets", (1,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
         if self._outline.shard:
             self._file.create_dataset("rows", (0,), np.int64, maxshape=(None,), chunks=(CHUNK_ROWS,))
+
+
+def vector_blocks(
+    start: int, end: int, width: int, offsets: np.ndarray[Any, np.dtype[Any]] | None = None
+) -> Iterator[tuple[int, int]]:
+    """Yield stretches of rows, 0-based half-open, whose vectors have `BLOCK_BYTES` together; a large row comes alone.
+
+    Parameters
+    ----------
+    start, end
+        Rows to divide.
+    width
+        Numbers of a vector.
+    offsets
+        (rows + 1,) first vector of every row; None for one vector each.
+    """
+    most = max(1, BLOCK_BYTES // (4 * width))
+    while start < end:
+        last = start + most
+        if offsets is not None:
+            last = int(np.searchsorted(offsets, offsets[start] + most, side="right")) - 1
+        last = min(max(start + 1, last), end)
+        yield start, last
+        start = last
 
 
 def lay_out_regions(

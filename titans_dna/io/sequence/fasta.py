@@ -29,7 +29,7 @@ from typing import Any, Literal
 import numpy as np
 
 from titans_dna.errors import FormatError, IndexStale, InputMissing
-from titans_dna.genome.checksum import letters_md5
+from titans_dna.genome.alphabet import letters_md5
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing

@@ -26,7 +26,7 @@ import numpy as np
 from titans_dna.errors import FormatError, IndexStale
 from titans_dna.io.disk.bgzf import BgzfStream, quiet_htslib, read_gzi, read_span
 from titans_dna.io.disk.cache import cache_entry, store, try_to_store
-from titans_dna.io.disk.unpacked import BLOCK, is_packed, require_room, unpacked_blocks
+from titans_dna.io.disk.text import BLOCK, is_packed, require_room, unpacked_blocks
 from titans_dna.io.sequence.fasta_index import FaiEntry, FastaScanner, format_fai, read_fai
 
 logger = logging.getLogger(__name__)

@@ -16,7 +16,7 @@ from typing import TextIO
 from titans_dna.errors import FormatError
 from titans_dna.genome.alphabet import is_nucleotides
 from titans_dna.io.disk.cache import cache_entry, store
-from titans_dna.io.disk.unpacked import unpacked_blocks
+from titans_dna.io.disk.text import unpacked_blocks
 
 logger = logging.getLogger(__name__)
 _LINE_BP = 60

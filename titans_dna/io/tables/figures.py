@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import FormatError
-from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
 

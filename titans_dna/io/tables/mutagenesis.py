@@ -16,7 +16,7 @@ import numpy as np
 
 from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
 from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
-from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.score_table_reader import Scores
 
 COLUMNS = (

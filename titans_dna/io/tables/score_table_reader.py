@@ -16,7 +16,7 @@ from typing import Any
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.disk.hdf5_metadata import read_metadata
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, damage_said, dataset, read_hdf5
-from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.tsv import number_tsv, read_head
 
 _ROWS = 1 << 16  # rows read at once

@@ -18,12 +18,11 @@ import numpy as np
 
 from titans_dna.errors import FormatError
 from titans_dna.io.disk.atomic import atomic_path
-from titans_dna.io.disk.bgzf import require_end
+from titans_dna.io.disk.bgzf import TBI_LIMIT, drop_indexes, require_end
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.tables.tsv import metadata_lines
 
 _LINES = 1 << 14  # lines made at once
-_TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 
 
 class SnvTableWriter(Opening):
@@ -83,13 +82,11 @@ class SnvTableWriter(Opening):
     def _place_index(self) -> None:
         import pysam
 
-        csi = self._longest > _TBI_LIMIT
+        csi = self._longest > TBI_LIMIT
         pysam.tabix_index(
             str(self._temporary), force=True, seq_col=0, start_col=1, end_col=1, csi=csi, index=str(self._index)
         )
-        # An index of an earlier file of this name must not stay beside the new one.
-        for suffix in (".tbi", ".csi"):
-            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        drop_indexes(self.path)
         self._index.replace(self.path.with_name(self.path.name + (".csi" if csi else ".tbi")))
 
 

@@ -6,7 +6,7 @@ format         layout
 bigWig         ``NAME.KIND.bw`` for each kind; metadata beside each (`titans_dna.io.disk.beside`)
 TSV, Parquet   contig, start (0-based), one column of each kind; a base without any number has no row
 HDF5           ``/CONTIG/KIND`` (bases,) float32, nan for a gap; metadata as attributes; a name with ``/`` is
-               written with ``%2F`` (`titans_dna.io.disk.hdf5_names`)
+               written with ``%2F`` (`titans_dna.io.disk.hdf5_metadata`)
 =============  ======================================================================================================
 
 The metadata of a shard, which have the key ``shard``, also name its kinds (``tracks``), and say what it holds of the
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,7 @@ import numpy as np
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.disk.hdf5_file import new_hdf5
-from titans_dna.io.disk.hdf5_metadata import write_metadata
-from titans_dna.io.disk.hdf5_names import new_group
+from titans_dna.io.disk.hdf5_metadata import new_group, write_metadata
 from titans_dna.io.formats import format_of
 from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
@@ -85,8 +84,7 @@ class Rows(TrackWriter):
 
     def open(self, stack: ExitStack) -> None:
         """Make the file."""
-        columns = [Column("contig", "text"), Column("start", "integer")]
-        columns += [Column(kind, "score") for kind in self.kinds]
+        columns = track_columns(self.kinds)
         self._table = stack.enter_context(ScoreTableWriter(self.path, columns, self.metadata))
 
     def add(self, contig: str, values: Tracks) -> None:
@@ -127,8 +125,12 @@ def write_tracks(
     OutputError
         If the ending is unknown.
     """
-    writer: TrackWriter = format_of(path, holds="tracks").load_writer()(Path(path), lengths, kinds, metadata)
-    return writer
+    return format_of(path, holds="tracks").load_writer()(Path(path), lengths, kinds, metadata)
+
+
+def track_columns(kinds: Iterable[str]) -> tuple[Column, ...]:
+    """Return the columns of tracks as a table: a row is a base."""
+    return (Column("contig", "text"), Column("start", "integer"), *(Column(kind, "score") for kind in kinds))
 
 
 def bigwig_paths(path: Path, kinds: Sequence[str]) -> dict[str, Path]:

@@ -17,22 +17,19 @@ import numpy as np
 
 from titans_dna.errors import FormatError, TitansDNAError
 from titans_dna.io.disk.beside import path_beside, read_beside
-from titans_dna.io.disk.hdf5_metadata import LONG, read_metadata
-from titans_dna.io.disk.hdf5_names import contig_of, dataset_of
+from titans_dna.io.disk.hdf5_metadata import LONG, contig_of, dataset_of, read_metadata
 from titans_dna.io.disk.hdf5_reader import dataset, find, read_hdf5
 from titans_dna.io.formats import Format, sniff
-from titans_dna.io.tables.score_sinks import Column
 from titans_dna.io.tables.score_table_reader import Scores
+from titans_dna.io.tables.track_set import track_columns
 
 _BASES = 1 << 18  # bases read at once
-_PLACE = (Column("contig", "text"), Column("start", "integer"))
 
 
 def open_bigwig(path: str | os.PathLike[str]) -> Scores:
     """Open a bigWig as a table with one score, which is named by the last part of the file's name before the ending."""
     path = Path(path)
-    kind = path.stem.rpartition(".")[2]
-    columns = (*_PLACE, Column(kind, "score"))
+    columns = track_columns([path.stem.rpartition(".")[2]])
     return Scores(path=path, columns=columns, metadata=read_beside(path), read=_bigwig_rows)
 
 
@@ -41,8 +38,7 @@ def open_arrays(path: str | os.PathLike[str]) -> Scores:
     with read_hdf5(path) as file:
         metadata = read_metadata(file)
         kinds = list(dict.fromkeys(kind for group in _contigs(file).values() for kind in group))
-    columns = (*_PLACE, *(Column(kind, "score") for kind in kinds))
-    return Scores(path=Path(path), columns=columns, metadata=metadata, read=_array_rows)
+    return Scores(path=Path(path), columns=track_columns(kinds), metadata=metadata, read=_array_rows)
 
 
 def _contigs(file: Any) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.errors import FormatError
-from titans_dna.io.tables.score_sinks import Column
+from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.score_table_reader import Scores
 from titans_dna.io.variants.vcf import VcfRecord, read_variants
 from titans_dna.io.variants.vcf_header import VcfHeader

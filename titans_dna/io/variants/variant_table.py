@@ -24,7 +24,7 @@ from titans_dna.errors import ConfigError, FormatError, TitansDNAError
 from titans_dna.genome.variant import Variant
 from titans_dna.io.disk.text import read_lines
 from titans_dna.io.variants.vcf import VariantReader, VcfRecord, parse_line, read_variants
-from titans_dna.io.variants.vcf_header import COLUMNS, VcfHeader
+from titans_dna.io.variants.vcf_header import COLUMNS, VcfHeader, percent_coded
 
 _TABLE = re.compile(r"\.(tsv|csv|txt|tab)(\.gz|\.bgz)?$", re.IGNORECASE)
 _HGVS = re.compile(r"(?P<contig>[^\s:]+):[gm]\.(?P<position>[0-9]+)(?P<ref>[ACGT])>(?P<alt>[ACGT])")
@@ -211,8 +211,8 @@ def _from_text(number: int, text: str, info: dict[str, str], name: str = ".") ->
 
 def _line(contig: str, position: str, name: str, ref: str, alt: str, info: dict[str, str]) -> str:
     """Write a line of VCF."""
-    values = ";".join(f"{key}={_escape(value)}" for key, value in info.items())
-    cells = (contig, position, _escape(name), ref, alt, ".", ".", values or ".")
+    values = ";".join(f"{key}={percent_coded(value)}" for key, value in info.items())
+    cells = (contig, position, percent_coded(name), ref, alt, ".", ".", values or ".")
     return "\t".join(cell.replace("\t", " ") for cell in cells)
 
 
@@ -234,14 +234,6 @@ def _key(name: str) -> str:
     """Turn a column name into an INFO key."""
     key = _KEY.sub("_", name)
     return key if key[:1].isalpha() or key[:1] == "_" else f"_{key}"
-
-
-def _escape(text: str) -> str:
-    """Percent-encode characters that have a meaning in INFO and ID (VCF 4.3, section 1.2)."""
-    return "".join(
-        c if c.isprintable() and c not in " ;=,%" else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace"))
-        for c in text
-    )
 
 
 def _cells(line: str, separator: str) -> list[str]:

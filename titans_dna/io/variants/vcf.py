@@ -21,6 +21,7 @@ import sys
 import tempfile
 import zlib
 from collections.abc import Generator, Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any, BinaryIO, NamedTuple, Self
 
@@ -100,7 +101,7 @@ class VariantReader(Closing):
     """
 
     def __init__(
-        self, path: str, header: VcfHeader, lines: Iterator[str], first_line: int, resources: list[Any]
+        self, path: str, header: VcfHeader, lines: Iterator[str], first_line: int, resources: ExitStack
     ) -> None:
         self.path = path
         self.header = header
@@ -111,7 +112,7 @@ class VariantReader(Closing):
     @classmethod
     def of_records(cls, path: str, header: VcfHeader, records: Iterable[VcfRecord]) -> Self:
         """Make a reader from records that do not come from a VCF."""
-        reader = cls(path, header, iter(()), 1, [])
+        reader = cls(path, header, iter(()), 1, ExitStack())
         reader._records = reader._count(records)
         return reader
 
@@ -124,7 +125,7 @@ class VariantReader(Closing):
     def close(self) -> None:
         """Close the file."""
         self._records.close()
-        _close_all(self._resources)
+        self._resources.close()
 
     def _count(self, records: Iterable[VcfRecord]) -> Generator[VcfRecord, None, None]:
         """Pass records on and count those with a problem."""
@@ -169,10 +170,10 @@ class VariantReader(Closing):
                         alts[columns[4]] = record.alts
                     yield record
         except (EOFError, zlib.error, OSError) as error:
-            _close_all(self._resources)
+            self._resources.close()
             message = f"is damaged or cut off ({error}). Copy it again."
             raise FormatError(message, path=self.path, line=number + 1) from None
-        _close_all(self._resources)
+        self._resources.close()
 
 
 def read_variants(path: str | os.PathLike[str]) -> VariantReader:
@@ -191,31 +192,30 @@ def read_variants(path: str | os.PathLike[str]) -> VariantReader:
         If the file is empty, damaged, or has no VCF header.
     """
     name = os.fspath(path)
-    resources: list[Any] = []
     try:
-        stream = _open(name, resources)
-        if stream.peek(5)[:5] == b"BCF\x02\x02":
-            return _open_bcf(name, stream, resources)
-        # Bytes that are not UTF-8 are kept as surrogates and written again as they were. Only "\n" ends a line, because
-        # a lone "\r" may stand inside a column.
-        text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\n")
-        resources.append(text)
-        head: list[str] = []
-        for line in text:
-            head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))
-            if not head[-1].startswith("##"):
-                break
-        if not head:
-            raise FormatError("is empty. Give a VCF with its header.", path=name)
-        return VariantReader(name, read_header(head, name), text, len(head) + 1, resources)
-    except BaseException as error:
-        _close_all(resources)
-        if isinstance(error, EOFError | zlib.error | OSError) and not isinstance(error, TitansDNAError):
-            raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=name) from None
+        with ExitStack() as resources:
+            stream = _open(name, resources)
+            if stream.peek(5)[:5] == b"BCF\x02\x02":
+                return _open_bcf(name, stream, resources)
+            # Bytes that are not UTF-8 are kept as surrogates and written again as they were. Only "\n" ends a line,
+            # because a lone "\r" may stand inside a column.
+            text = io.TextIOWrapper(stream, "utf-8", errors="surrogateescape", newline="\n")
+            resources.enter_context(text)
+            head: list[str] = []
+            for line in text:
+                head.append((line if head else line.removeprefix("\ufeff")).rstrip("\r\n"))
+                if not head[-1].startswith("##"):
+                    break
+            if not head:
+                raise FormatError("is empty. Give a VCF with its header.", path=name)
+            return VariantReader(name, read_header(head, name), text, len(head) + 1, resources.pop_all())
+    except TitansDNAError:
         raise
+    except (EOFError, zlib.error, OSError) as error:
+        raise FormatError(f"is damaged or cut off ({error}). Copy it again.", path=name) from None
 
 
-def _open(name: str, resources: list[Any]) -> io.BufferedReader:
+def _open(name: str, resources: ExitStack) -> io.BufferedReader:
     """Open a file or standard input, decompressed."""
     if name == "-":
         raw: Any = io.BufferedReader(_NotClosing(sys.stdin.buffer), _READ)
@@ -229,7 +229,7 @@ def _open(name: str, resources: list[Any]) -> io.BufferedReader:
             raw = path.open("rb", buffering=_READ)
         except OSError as error:
             raise InputMissing(f"cannot be read ({error.strerror}). Check its permissions.", path=name) from None
-        resources.append(raw)
+        resources.enter_context(raw)
     head = raw.peek(18)[:18]
     refuse_packed(head, name)
     if head[:2] != GZIP_MAGIC:
@@ -237,10 +237,10 @@ def _open(name: str, resources: list[Any]) -> io.BufferedReader:
     if is_bgzf(head) and name != "-":
         require_end(Path(name))
         blocks = BgzfStream(Path(name))
-        resources.append(blocks)
+        resources.enter_context(blocks)
         return io.BufferedReader(blocks, _READ)
     unpacked = gzip.GzipFile(fileobj=raw)
-    resources.append(unpacked)
+    resources.enter_context(unpacked)
     return io.BufferedReader(unpacked, _READ)
 
 
@@ -259,7 +259,7 @@ class _NotClosing(io.RawIOBase):
         return len(data)
 
 
-def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReader:
+def _open_bcf(name: str, stream: BinaryIO, resources: ExitStack) -> VariantReader:
     """Read BCF through htslib, which needs a file: standard input is spooled into one."""
     import pysam
 
@@ -267,7 +267,7 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
     if name == "-":
         # It is deleted when it is closed, with the reader.
         spool: IO[bytes] = tempfile.NamedTemporaryFile(suffix=".bcf")  # noqa: SIM115
-        resources.append(spool)
+        resources.enter_context(spool)
         while block := stream.read(_READ):
             spool.write(block)
         spool.flush()
@@ -276,13 +276,13 @@ def _open_bcf(name: str, stream: BinaryIO, resources: list[Any]) -> VariantReade
         variants = pysam.VariantFile(source)
     except (ValueError, OSError) as error:
         raise FormatError(f"is no readable BCF ({error}). Copy it again.", path=name) from None
-    resources.append(variants)
+    resources.enter_context(variants)
     try:
         header = read_header(str(variants.header).splitlines(), name)
     except UnicodeDecodeError:
         head = itertools.takewhile(lambda line: line.startswith("#"), _bcf_as_text(source))
         header = read_header((line.rstrip("\n") for line in head), name)
-    return VariantReader(name, header, _bcf_records(variants, source), 1, resources)
+    return VariantReader(name, header, _bcf_records(variants, source), 1, resources.pop_all())
 
 
 def _bcf_records(variants: Iterable[Any], source: str) -> Iterator[str]:
@@ -343,9 +343,3 @@ def parse_line(number: int, text: str, tabs: int = 7) -> VcfRecord:
     elif not _QUAL.fullmatch(qual):
         problem = f"QUAL is {qual[:40]!r}, not a number"
     return VcfRecord(number, text, contig, position, ref, alts, f"malformed: {problem}" if problem else "")
-
-
-def _close_all(resources: list[Any]) -> None:
-    # In reverse order of opening, so that no decoder is closed after the file that it reads.
-    while resources:
-        resources.pop().close()

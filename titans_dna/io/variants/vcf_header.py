@@ -159,6 +159,14 @@ def read_header(lines: Iterable[str], path: str) -> VcfHeader:
     raise FormatError("has no #CHROM line. Give a VCF with its header.", path=path)
 
 
+def percent_coded(text: str) -> str:
+    """Write characters that have a meaning in INFO and ID as percent codes (VCF 4.3, section 1.2)."""
+    return "".join(
+        c if c.isprintable() and c not in " ;=,%" else "".join(f"%{b:02X}" for b in c.encode("utf-8", "replace"))
+        for c in text
+    )
+
+
 def structured(line: str) -> tuple[str, dict[str, str]]:
     """Divide ``##key=<a=b,...>`` into key and pairs, without quotes; another kind of line has no pairs."""
     match = _STRUCTURED.fullmatch(line)

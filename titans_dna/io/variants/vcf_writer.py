@@ -24,16 +24,15 @@ from pathlib import Path
 from typing import Any
 
 from titans_dna.io.disk.atomic import atomic_path
-from titans_dna.io.disk.bgzf import END_BLOCK, quiet_htslib
+from titans_dna.io.disk.bgzf import END_BLOCK, TBI_LIMIT, drop_indexes, quiet_htslib
 from titans_dna.io.disk.contexts import Opening
 from titans_dna.io.formats import format_of
 from titans_dna.io.variants.vcf import VcfRecord
-from titans_dna.io.variants.vcf_header import InfoField, VcfHeader
+from titans_dna.io.variants.vcf_header import InfoField, VcfHeader, percent_coded
 from titans_dna.io.variants.vcf_samples import SampleColumns
 
 logger = logging.getLogger(__name__)
 
-_TBI_LIMIT = 1 << 29  # bases that a .tbi index can address
 _LINES_HELD = 500  # records written at once
 _NAME = re.compile(r"[A-Za-z_0-9][0-9A-Za-z_.+-]*", re.ASCII)  # names that can be declared in a header
 MALFORMED_SHOWN = 1000  # most malformed lines whose text is put into the header
@@ -243,14 +242,12 @@ class ScoredVcfWriter(Opening):
 
     def _index(self) -> None:
         """Make the index, or say why there is none."""
-        # An index of an earlier output of this name would fit the new file badly, and readers would not notice.
-        for suffix in (".tbi", ".csi"):
-            self.output.with_name(self.output.name + suffix).unlink(missing_ok=True)
+        drop_indexes(self.output)
         if not self._sorted:
             logger.warning("%s: records are not sorted, so there is no index. Sort with bcftools sort.", self.output)
             return
         lengths = {**self.header.contigs, **self._contigs}.values()
-        long = max([self._longest, *(length or 0 for length in lengths)]) > _TBI_LIMIT
+        long = max([self._longest, *(length or 0 for length in lengths)]) > TBI_LIMIT
         # A .tbi cannot hold an INFO/END beyond its limit, but a .csi may.
         for suffix in (".csi",) if long else (".tbi", ".csi"):
             if self._make_index(csi=suffix == ".csi"):
@@ -295,10 +292,7 @@ def _one(kind: str, item: Any) -> str:
         return "." if math.isnan(item) else f"{float(item):.7g}"
     if kind == "Integer":
         return str(int(item))
-    # Characters with a meaning in INFO are written as percent codes (VCF 4.3, section 1.2).
-    return "".join(
-        c if c.isprintable() and c not in " ;,=%" else "".join(f"%{b:02X}" for b in c.encode()) for c in str(item)
-    )
+    return percent_coded(str(item))
 
 
 def _visible(character: str) -> str:
