@@ -37,7 +37,7 @@ def rows(sequences) -> list[tuple[str, int, str, str]]:
 
 OUTCOMES = [
     "scored", "scored", "scored", "scored", "ref_mismatch", "beyond_contig", "reference_n", "scored", "contig_unknown",
-    "symbolic", "spanning_deletion", "no_alt",
+    "unclear_length", "spanning_deletion", "no_alt",
 ]  # fmt: skip
 
 

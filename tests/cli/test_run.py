@@ -25,7 +25,7 @@ from titans_dna.io.tables.tsv import read_tsv, write_tsv
 from titans_dna.version import __version__
 
 OUTCOMES = {
-    "scored": 6, "spanning_deletion": 1, "symbolic": 1, "no_alt": 1, "ref_mismatch": 1, "beyond_contig": 1,
+    "scored": 6, "spanning_deletion": 1, "unclear_length": 1, "no_alt": 1, "ref_mismatch": 1, "beyond_contig": 1,
     "contig_unknown": 1, "reference_n": 1, "too_long": 1, "malformed": 1,
 }  # fmt: skip
 
@@ -119,7 +119,7 @@ def test_cyvcf2_and_bcftools_read_it(scored):
         warnings.simplefilter("ignore")
         import cyvcf2
     found = [v.INFO.get("TD_OUTCOME") for v in cyvcf2.VCF(str(scored))]
-    assert found[1] == "scored,scored,spanning_deletion,symbolic"
+    assert found[1] == "scored,scored,spanning_deletion,unclear_length"
     region = list(cyvcf2.VCF(str(scored))("2:100-100"))
     assert len(region) == 1
     if shutil.which("bcftools") is None:

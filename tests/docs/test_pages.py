@@ -202,3 +202,14 @@ def test_the_page_on_relatives_has_the_constants_of_the_code():
     assert f"begins at {FIRST / 10}, rises by {HIT // 10} with every base that agrees, to {MOST // 10} at most" in page
     assert f"falls by {MISS / 10} with every base that does not" in page
     assert f"it must agree at {rule.trusted_hits} of its 64 bases" in page
+
+
+def test_every_outcome_of_a_variant_is_explained_on_its_page_and_in_the_report():
+    from titans_dna.inference.outcomes import Outcome
+    from titans_dna.report.summaries import OUTCOMES
+
+    page = (PROJECT / "docs" / "pages" / "reference" / "formats.md").read_text()
+    table = page[page.index("## Outcomes") : page.index("## What goes in")]
+    listed = {name for row in re.findall(r"^\| (`.+?) \|", table, re.MULTILINE) for name in re.findall(r"`(\w+)`", row)}
+    assert listed == {str(outcome) for outcome in Outcome}
+    assert set(OUTCOMES) == listed | {"no outcome"}

@@ -64,8 +64,10 @@ def make_fasta(tmp_path_factory):
 def make_record():
     """A record as the VCF reader gives it."""
 
-    def make(position: int, ref: str, *alts: str, contig: str = "chrA", problem: str = "", line: int = 1) -> VcfRecord:
-        text = "\t".join([contig, str(position), ".", ref, ",".join(alts) or ".", ".", ".", "."])
+    def make(
+        position: int, ref: str, *alts: str, contig: str = "chrA", problem: str = "", line: int = 1, info: str = "."
+    ) -> VcfRecord:
+        text = "\t".join([contig, str(position), ".", ref, ",".join(alts) or ".", ".", ".", info])
         return VcfRecord(line, text, contig, position, ref, alts, problem)
 
     return make

@@ -26,7 +26,11 @@ EACH = {
     "contig_unknown": [(1, "A", ("G",), {"contig": "chrZ"})],
     "beyond_contig": [(31, "TA", ("T",)), (32, "A", ("G",)), (0, "A", ("G",)), (12345678901, "A", ("G",))],
     "no_change": [(1, "A", ("A",)), (1, "A", ("a",)), (1, "AC", ("AC",))],
-    "symbolic": [(1, "A", ("<DEL>",)), (1, "A", ("A[chr2:3[",))],
+    "symbolic": [(1, "A", ("<NON_REF>",)), (1, "A", ("<CNV>",))],
+    "imprecise": [(1, "A", ("<DEL>",), {"info": "END=3;IMPRECISE"})],
+    "unclear_length": [(1, "A", ("<DEL>",)), (1, "A", ("<DUP>",), {"info": "END=3;SVLEN=3"})],
+    "no_sequence": [(1, "A", ("<INS>",), {"info": "SVLEN=3"})],
+    "breakend": [(1, "A", ("A[chr2:3[",)), (1, "A", ("A.",))],
     "spanning_deletion": [(1, "A", ("*",))],
     "no_alt": [(1, "A", ())],
     "too_long": [(1, "A", ("ACGTACGTACG",))],
@@ -60,7 +64,7 @@ def test_each_outcome(fasta, make_record, outcome):
 
 
 def test_every_alt_of_a_record_has_a_row(fasta, make_record):
-    record = make_record(1, "A", "G", "*", "<DEL>", "AT", "ACGTACGTACGTA", "N")
+    record = make_record(1, "A", "G", "*", "<NON_REF>", "AT", "ACGTACGTACGTA", "N")
     table = read_alleles([record, make_record(1, "A"), make_record(2, "C", "T")], fasta, longest_bp=10)
     wanted = ["scored", "spanning_deletion", "symbolic", "scored", "too_long", "reference_n", "no_alt", "scored"]
     assert [str(o) for o in table.outcomes] == wanted

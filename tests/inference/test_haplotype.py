@@ -51,7 +51,7 @@ def apply(sequence: bytes, changes) -> bytes:
 def test_each_allele_is_read_on_the_haplotype_that_carries_it(log_probabilities, model, make_fasta, sequence, records):
     with make_fasta({"chrA": sequence}) as fasta:
         table = read_alleles(records, fasta, longest_bp=50)
-    sites = read_sites(records, table, column=9)["chrA"]
+    sites = read_sites(records, table, 9, fasta)["chrA"]
     pairs = list(place_on_haplotypes(sequence, sites, table.outcomes))
     assert [str(o) for o in table.outcomes] == [
         "scored", "scored", "scored", "haplotype_conflict", "scored", "scored", "scored",
@@ -85,7 +85,7 @@ def placed(make_fasta, sequence, *calls):
     ]
     with make_fasta({"chrA": sequence}) as fasta:
         table = read_alleles(rows, fasta, longest_bp=50)
-    pairs = list(place_on_haplotypes(sequence, read_sites(rows, table, column=9)["chrA"], table.outcomes))
+    pairs = list(place_on_haplotypes(sequence, read_sites(rows, table, 9, fasta)["chrA"], table.outcomes))
     return pairs, [str(outcome) for outcome in table.outcomes]
 
 

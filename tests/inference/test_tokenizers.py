@@ -15,6 +15,7 @@ from titans_dna.inference import branches, embed, score_regions, score_variants,
 from titans_dna.inference.alleles import Allele, read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.score_regions import score_contig_regions
+from titans_dna.inference.score_variants import score_strands
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.tokenizers import BpeTokenizer, KmerTokenizer, bpe
@@ -150,6 +151,17 @@ def test_one_haplotype_has_one_score_however_it_is_written(words, make_fasta, ma
         scores = score_alleles(words, REPEATS, alleles, horizon_bp=20, reverse=reverse)
         assert np.ptp(scores) < 1e-4
         assert scores[0] == pytest.approx(brute_force(words, REPEATS, alleles[0], 20, reverse), abs=1e-4)
+
+
+@pytest.mark.parametrize("reverse", [False, True], ids=["forward", "reverse"])
+def test_the_part_behind_a_variant_is_what_the_horizon_adds(words, sequence, reverse):
+    alleles = [Allele(0, start, end, alt, start, end) for start, end, alt in CASES.values()]
+    both = score_strands(words, sequence, alleles, horizon_bp=25, strands=(reverse,), junctions=True)[:, 0]
+    nothing = score_strands(words, sequence, alleles, horizon_bp=0, strands=(reverse,), junctions=True)[:, 0]
+    np.testing.assert_allclose(both[:, 1], both[:, 0] - nothing[:, 0], atol=1e-4)
+    np.testing.assert_allclose(nothing[:, 1], 0, atol=1e-6)
+    plainly = score_strands(words, sequence, alleles, horizon_bp=25, strands=(reverse,))[:, 0]
+    assert both[:, 0].tolist() == plainly.tolist()
 
 
 SPANS = [(50, 120), (0, 1), (0, BASES), (90, 95), (BASES - 1, BASES), (148, 156), (150, 154), (63, 66)]

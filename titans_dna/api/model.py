@@ -219,6 +219,8 @@ class Model:
         *,
         horizon_bp: int = 128,
         longest_bp: int = 1000,
+        imprecise: bool = False,
+        junctions: bool = False,
         on_mismatch: str = "skip",
         haplotype: str = "",
         background: str | os.PathLike[str] | None = None,
@@ -242,7 +244,11 @@ class Model:
         horizon_bp
             Bases behind the variant whose probabilities count.
         longest_bp
-            Longest allele that is scored.
+            Longest allele that is scored; of a structural variant, written out in bases.
+        imprecise
+            Whether structural variants whose junctions are not known to the base are scored as if they were.
+        junctions
+            Whether to add the column junction: the part of llr in the bases behind the variant, which REF has too.
         on_mismatch
             Where REF is not what the genome has: ``skip`` (no score), ``error``, ``swap`` (exchange REF and ALT if ALT
             fits) or ``force`` (compare the two alleles as they are written).
@@ -284,8 +290,8 @@ class Model:
         check_least(0, horizon_bp=horizon_bp, shuffles=shuffles)
         check_least(1, longest_bp=longest_bp, workers=workers)
         options = ScoringOptions(
-            horizon_bp=horizon_bp, longest_bp=longest_bp, on_mismatch=on_mismatch, haplotype=haplotype,
-            shuffles=shuffles, context=Context.parse(context),
+            horizon_bp=horizon_bp, longest_bp=longest_bp, imprecise=imprecise, junctions=junctions,
+            on_mismatch=on_mismatch, haplotype=haplotype, shuffles=shuffles, context=Context.parse(context),
         )  # fmt: skip
         common = None if background is None else Path(background)
         with opened(fasta) as genome:

@@ -33,7 +33,16 @@ from titans_dna.errors import ConfigError
 )  # fmt: skip
 @click.option(
     "--longest", "longest_bp", type=click.IntRange(1), default=1000, show_default=True,
-    help="Longest allele that is scored, in bases.",
+    help="Longest allele that is scored, in bases; of <DEL> and other structural variants, written out in bases.",
+)  # fmt: skip
+@click.option(
+    "--imprecise", is_flag=True,
+    help="Score structural variants whose junctions are not known to the base as if POS, END and lengths were exact.",
+)  # fmt: skip
+@click.option(
+    "--junctions", is_flag=True,
+    help="Add TD_JUNCTION: the part of the score in the bases behind the variant, which REF has too; the part in bases "
+    "that are deleted or inserted grows with their number.",
 )  # fmt: skip
 @click.option(
     "--on-mismatch", type=click.Choice(["error", "skip", "swap", "force"]), default="skip", show_default=True,

@@ -2,7 +2,8 @@
 
 A strand is streamed once. Its state at a chunk border is an immutable value, from which any number of haplotypes can be
 read. Haplotypes wait until there are enough for a batch of the same phase (place within a chunk) and of similar length.
-A shorter haplotype is filled up at its end, which a causal model cannot see from before.
+A shorter haplotype is filled up at its end, which a causal model cannot see from before. A long one, such as that of a
+duplication, is read piece by piece in a smaller batch, so that memory does not grow with its length.
 
 At multiples of ``SETTLE_INPUTS`` all waiting haplotypes are read, so the results up to there depend on the input alone:
 a run that is resumed from such a place repeats an uninterrupted one to the last bit.
@@ -25,6 +26,7 @@ from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
 WAITING_BATCHES = 4  # batches that collect before they are sorted by length and read
+LONG_BATCH_TOKENS = 1 << 19  # most tokens of a batch of haplotypes that are longer than one piece
 WAITING_BYTES = 1 << 29  # most bytes of the states that waiting haplotypes keep in memory
 SETTLE_INPUTS = 1 << 17  # inputs between two places at which all waiting haplotypes are read
 
@@ -36,7 +38,9 @@ class Branches:
     lanes: np.ndarray  # number of the strand that the haplotype leaves
     cuts: np.ndarray  # token of the strand at which it leaves: the first one that is read from the haplotype
     lengths: np.ndarray  # number of tokens to read
-    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]  # token ids to read, and the share of each that counts
+    # Token ids to read, (T,), and the share of each that counts, (T,), or (T, columns) for several sums.
+    haplotype: Callable[[int], tuple[np.ndarray, np.ndarray]]
+    columns: int = 1  # sums of each haplotype
 
     def __len__(self) -> int:
         return len(self.cuts)
@@ -91,7 +95,8 @@ def read_branches(
     Returns
     -------
     tuple
-        Log-likelihood of each haplotype, (n,) float64, and of the stretches of each strand; unknown bases add nothing.
+        Log-likelihood of each haplotype, (n, columns) float64, and of the stretches of each strand; unknown bases add
+        nothing.
     """
     return _Reading(model, strands, branches, spans).run(begin, checkpoint, progress)
 
@@ -109,7 +114,7 @@ class _Reading:
         self.model, self.strands, self.branches = model, strands, branches
         self.backbone, self.device = model.backbone, model.device
         self.sums = [IntervalSums(starts, ends, columns=1) for starts, ends in spans]
-        self.found = np.zeros(len(branches))
+        self.found = np.zeros((len(branches), branches.columns))
         self.batch = BATCH_BRANCHES.get(self.device.type, BATCH_BRANCHES["cpu"])
         self.waiting_bytes = 0  # upper bound for the states in the queues; counted exactly only when it is large
         self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # haplotypes in the order of leaving
@@ -228,8 +233,18 @@ class _Reading:
             # same.
             queue.sort(key=lambda waiting: (int(self.branches.lengths[waiting[1]]), waiting[1]))
             while queue:
-                self._read_batch(queue[: self.batch])
-                del queue[: self.batch]
+                size = self._batch_size([int(self.branches.lengths[index]) for _, index in queue[: self.batch]])
+                self._read_batch(queue[:size])
+                del queue[:size]
+
+    @staticmethod
+    def _batch_size(lengths: list[int]) -> int:
+        """Return how many of the next haplotypes, which rise in length, are read together."""
+        for number, length in enumerate(lengths[1:], start=1):
+            # Beside long ones, short ones would be filled up at great cost.
+            if length > PIECE_TOKENS and (length > 2 * lengths[0] or (number + 1) * length > LONG_BATCH_TOKENS):
+                return number
+        return len(lengths)
 
     def _read_batch(self, waiting: Sequence[tuple[StreamState, int]]) -> None:
         """Read one batch and note the log-likelihoods."""
@@ -237,7 +252,7 @@ class _Reading:
         length = int(self.branches.lengths[members].max())
         inputs = np.zeros((len(members), length), dtype=np.int64)  # filled up with A, which no earlier token can see
         targets = np.full_like(inputs, self.model.pad)
-        shares = np.zeros(inputs.shape)
+        shares = np.zeros((*inputs.shape, self.branches.columns))
         for row, index in enumerate(members):
             ids, counted = self.branches.haplotype(index)
             cut = int(self.branches.cuts[index])
@@ -245,15 +260,20 @@ class _Reading:
             # Input i predicts token i, so the first input is the strand's last token before the cut.
             inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
             inputs[row, 1 : len(ids)] = ids[:-1]
-            targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted
-        wanted = torch.from_numpy(targets).to(self.device)
+            targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted.reshape(len(ids), -1)
         state = self.backbone.join([state for state, _ in waiting])
         if state.recall is not None:  # the strand goes on writing to its copy memory; a haplotype must write elsewhere
             state = replace(state, recall=state.recall.leave())
-        logits = self.backbone.stream(torch.from_numpy(inputs).to(self.device), state).logits
-        known = wanted < self.backbone.config.targets
-        picked = logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
-        self.found[members] = (torch.where(known, picked, 0.0).double().cpu().numpy() * shares).sum(-1)
+        for start in range(0, length, PIECE_TOKENS):
+            piece = slice(start, start + PIECE_TOKENS)
+            out = self.backbone.stream(torch.from_numpy(inputs[:, piece]).to(self.device), state)
+            wanted = torch.from_numpy(targets[:, piece]).to(self.device)
+            known = wanted < self.backbone.config.targets
+            picked = out.logits.log_softmax(-1).gather(-1, wanted.where(known, 0).unsqueeze(-1)).squeeze(-1)
+            logs = torch.where(known, picked, 0.0).double().cpu().numpy()
+            for column in range(self.branches.columns):
+                self.found[members, column] += (logs * shares[:, piece, column]).sum(-1)
+            state = out.state
 
 
 def _bytes(state: StreamState) -> int:

@@ -25,6 +25,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.genome.variant import Variant
 from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable, place_allele
 from titans_dna.inference.outcomes import Outcome
+from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.variants.vcf import VcfRecord
 from titans_dna.io.variants.vcf_header import VcfHeader
 
@@ -83,7 +84,7 @@ def genotype(record: VcfRecord, column: int) -> tuple[tuple[int | None, ...], st
     return found, "" if phase_set == "." else phase_set
 
 
-def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) -> dict[str, list[Site]]:
+def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int, genome: Genome) -> dict[str, list[Site]]:
     """Return the ALTs of each contig that ``table`` says can be scored, with the haplotypes of a sample."""
     found: dict[str, list[Site]] = {}
     row = 0
@@ -95,6 +96,8 @@ def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int) ->
                 # A haploid genotype (X of a male, say) counts for both haplotypes.
                 carried = tuple(allele == place + 1 for allele in (*called, *called)[:2]) or (False, False)
                 if good[place]:
+                    if change := table.changes.get(row + place):
+                        variant = change.written(contig, lambda a, b, c=contig: genome.fetch(c, a, b))  # type: ignore[misc]
                     found.setdefault(contig, []).append(_site(row + place, variant, carried, phase_set))
         row += count
     return found

@@ -16,7 +16,11 @@ class Outcome(StrEnum):
     REF_MISMATCH = "ref_mismatch"  # REF differs from the sequence
     CONTIG_UNKNOWN = "contig_unknown"  # the sequence has no contig of the name in CHROM
     BEYOND_CONTIG = "beyond_contig"  # REF ends past the contig, or POS is 0
-    SYMBOLIC = "symbolic"  # <DEL>, a breakend, ...: ALT is not written in bases
+    SYMBOLIC = "symbolic"  # <NON_REF>, <DUP:DISPERSED>, ...: ALT names no bases
+    IMPRECISE = "imprecise"  # a structural variant whose junctions are not known to the base (--imprecise)
+    UNCLEAR_LENGTH = "unclear_length"  # END and SVLEN are missing, contradict each other, or leave no bases
+    NO_SEQUENCE = "no_sequence"  # <INS> or a repeat whose bases are not given
+    BREAKEND = "breakend"  # a breakend that alone is no haplotype: of two contigs, single, half an inversion
     NO_CHANGE = "no_change"  # ALT is REF
     SPANNING_DELETION = "spanning_deletion"  # ALT is "*": the allele is deleted by another record
     NO_ALT = "no_alt"  # ALT is "."

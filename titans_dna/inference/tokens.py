@@ -24,7 +24,9 @@ class AlleleTokens:
     token: int  # first token of the strand that is replaced
     ids: np.ndarray  # token ids that are read from there on
     weights: np.ndarray  # share of each token's bases that count: 1, except perhaps at the end
+    behind: np.ndarray  # share of each token's bases that count and lie behind the allele, which REF has too
     first: int  # REF is bases first to stop of the strand, 0-based half-open
+    last: int  # those behind the allele are last to stop
     stop: int
 
 
@@ -46,7 +48,10 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
     alt = strand.allele(allele.alt)
     if strand.new_bases is None:
         ids = np.concatenate([strand.ids[first:start], tokenizer.encode(alt), strand.ids[end:stop]])
-        return AlleleTokens(token=first, ids=ids, weights=np.ones(len(ids)), first=first, stop=stop)
+        behind = (np.arange(len(ids)) >= len(ids) - (stop - last)).astype(float)
+        return AlleleTokens(
+            token=first, ids=ids, weights=np.ones(len(ids)), behind=behind, first=first, last=last, stop=stop
+        )
     grown = len(alt) - (end - start)
     # Tokens may begin before the allele and end after the horizon, so a wider stretch is tokenized.
     low, high = tokenizer.widen(first, stop + grown)
@@ -55,14 +60,20 @@ def allele_tokens(tokenizer: Tokenizer, strand: Strand, allele: Allele, horizon_
     before = strand.bases_before(token)
     counts = new_bases(tokenizer, ids, before - low).astype(np.int64)
     reach = before + np.cumsum(counts)
-    same = _shared(ids, strand.ids[token:], reach, min(stop, stop + grown))
+    # Not further than the allele: behind a deletion, tokens may happen to be those that were deleted, but they stand
+    # for other bases.
+    same = _shared(ids, strand.ids[token:], reach, min(stop, last + grown))
     counted = np.clip(stop + grown - (reach - counts), 0, counts)
     size = int(np.flatnonzero(counted)[-1]) + 1 if counted.any() else 0
+    begin, sizes = int(reach[same - 1]) if same else before, np.maximum(counts[same:size], 1)
+    behind = np.clip(np.minimum(reach, stop + grown) - np.maximum(reach - counts, last + grown), 0, None)
     return AlleleTokens(
         token=token + same,
         ids=ids[same:size],
-        weights=counted[same:size] / np.maximum(counts[same:size], 1),
-        first=int(reach[same - 1]) if same else before,
+        weights=counted[same:size] / sizes,
+        behind=behind[same:size] / sizes,
+        first=begin,
+        last=min(stop, max(begin, last)),
         stop=stop,
     )
 

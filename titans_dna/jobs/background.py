@@ -35,7 +35,10 @@ def read_background(run: ScoringRun, path: Path) -> Background:
         if "TD_LLR" in reader.header.declared.get("INFO", ()):
             _check_how(reader.header.lines, run, path)
             return _scored_before(reader, run.options.horizon_bp, path)
-        table = read_alleles(reader, run.genome, longest_bp=run.options.longest_bp, lengths=reader.header.lengths)
+        table = read_alleles(
+            reader, run.genome, longest_bp=run.options.longest_bp, imprecise=run.options.imprecise,
+            lengths=reader.header.lengths,
+        )  # fmt: skip
     everything = np.ones(len(table.rows_per_record), dtype=bool)
     # Every allele is scored, whatever the shard: a quantile needs the whole distribution. The prefix keeps the parts in
     # the work folder apart from those of the variants themselves.
@@ -45,9 +48,10 @@ def read_background(run: ScoringRun, path: Path) -> Background:
     row = 0
     with open_variants(path) as reader:
         for record, count in zip(reader, table.rows_per_record, strict=True):
-            for alt, score in zip(record.alts, scores.strands[row : row + count].mean(1), strict=False):
+            for place, score in enumerate(scores.strands[row : row + count].mean(1)):
                 if np.isfinite(score):
-                    found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(score))
+                    name = length_class(*table.lengths(row + place, record, place))
+                    found.setdefault(name, []).append(float(score))
             row += count
     return {name: np.array(values) for name, values in found.items()}
 
@@ -79,5 +83,8 @@ def _scored_before(reader: VariantReader, horizon_bp: int, path: Path) -> Backgr
             raise ConfigError(f"{path}: was scored with --horizon {horizon}. Use the same here.")
         for alt, text in zip(record.alts, info.get("TD_LLR", "").split(","), strict=False):
             if text not in ("", "."):
-                found.setdefault(length_class(len(record.ref), len(alt)), []).append(float(text))
+                # Of structural variants, inversions alone have as many bases as before.
+                inverted = alt == "<INV>" or alt[0] == "[" or alt[-1] == "]"
+                name = length_class(1, 1) if inverted else length_class(len(record.ref), len(alt))
+                found.setdefault(name, []).append(float(text))
     return {name: np.array(values) for name, values in found.items()}

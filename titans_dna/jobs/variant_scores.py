@@ -42,6 +42,8 @@ class ScoringOptions:
 
     horizon_bp: int = HORIZON_BP  # bases after the variant whose probabilities count
     longest_bp: int = 1000  # longest allele to score
+    imprecise: bool = False  # whether structural variants that are imprecise are scored as if they were exact
+    junctions: bool = False  # whether the bases behind each variant are summed by themselves too
     on_mismatch: str = "skip"  # see `titans_dna.inference.alleles.read_alleles`
     haplotype: str = ""  # sample whose phased variants are applied first
     shuffles: int = 0  # shuffled surroundings for an empirical p-value; 0 for none
@@ -62,6 +64,7 @@ class VariantScores:
     """Scores, one row for each ALT of the file; nan where an ALT has no score."""
 
     strands: np.ndarray  # (rows, 2) ln P(ALT) - ln P(REF), forward and reverse
+    junctions: np.ndarray  # (rows, 2) the part of it behind the variant; empty where it was not asked for
     p_values: np.ndarray  # (rows,) empty where no shuffles were asked for
     votes: np.ndarray  # (rows, 4) relatives with REF, ALT, another base, and tolerance; empty where none were read
 
@@ -132,7 +135,7 @@ def score_table(
     sites: dict[str, list[Site]] = {}
     if run.options.haplotype:
         assert records is not None
-        sites = read_sites(records(), table, sample_column)
+        sites = read_sites(records(), table, sample_column, run.genome)
     scoring = _TableScoring(run, table, np.repeat(chosen, table.rows_per_record), sites)
     for contig in scoring.contigs:
         name = f"{prefix}{run.genome.contigs.names.index(contig)}"
@@ -140,7 +143,9 @@ def score_table(
             scoring.add_haplotypes(contig, name, sites[contig])
         else:
             scoring.add_contig(contig, name)
-    return VariantScores(strands=scoring.strands, p_values=scoring.p_values, votes=scoring.votes)
+    return VariantScores(
+        strands=scoring.strands, junctions=scoring.junctions, p_values=scoring.p_values, votes=scoring.votes
+    )
 
 
 class _TableScoring:
@@ -149,6 +154,8 @@ class _TableScoring:
     def __init__(self, run: ScoringRun, table: AlleleTable, rows: np.ndarray, sites: Mapping[str, list[Site]]) -> None:
         self.run, self.table, self.rows = run, table, rows
         self.strands = np.full((len(rows), 2), np.nan)
+        self.junctions = np.full((len(rows) if run.options.junctions else 0, 2), np.nan)
+        self.score = partial(score_strands, junctions=run.options.junctions)
         self.p_values = np.full(len(rows) if run.options.shuffles else 0, np.nan)
         self.votes = np.full((len(rows) if run.model.relatives else 0, 4), np.nan)
         self.contigs = [
@@ -170,11 +177,8 @@ class _TableScoring:
         every = self.table.alleles[contig]
         alleles = every.chosen(self.rows)
         places = [allele.row for allele in alleles]
-        found = self._part(name, sequence, every, score_strands)
-        # A forced allele is two readings, ALT and REF with opposite signs, that add up in one row; plain indexing would
-        # keep only the second.
-        self.strands[places] = 0.0
-        np.add.at(self.strands, places, found)  # a forced allele has two readings in one row
+        found = self._part(name, sequence, every, self.score)
+        self._note(places, found)
         self._vote(name, sequence, alleles)
         if options.shuffles:
             shuffled = partial(shuffled_scores, shuffles=options.shuffles, seed=options.seed)
@@ -189,9 +193,20 @@ class _TableScoring:
         pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
         for number, (haplotype, every) in enumerate(pairs, start=1):
             if alleles := every.chosen(self.rows):
-                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, score_strands)
-                self.strands[[allele.row for allele in alleles]] = found
+                found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, self.score)
+                self._note([allele.row for allele in alleles], found)
                 self._vote(f"{name}-haplotype{number}", haplotype.sequence, alleles)
+
+    def _note(self, places: list[int], found: np.ndarray) -> None:
+        """Write scores (alleles, strands), or with junctions (alleles, strands, 2), to their rows."""
+        found = found.reshape(len(places), 2, -1)
+        # A forced allele is two readings, ALT and REF with opposite signs, that add up in one row; plain indexing would
+        # keep only the second.
+        self.strands[places] = 0.0
+        np.add.at(self.strands, places, found[..., 0])
+        if self.run.options.junctions:
+            self.junctions[places] = 0.0
+            np.add.at(self.junctions, places, found[..., 1])
 
     def _part(self, name: str, sequence: bytes, every: AlleleList, score: Callable[..., np.ndarray]) -> np.ndarray:
         """Return signed scores of the chosen alleles, (alleles, ...): from the work folder if they are there, else new.
@@ -209,7 +224,7 @@ class _TableScoring:
                 return {"scores": scores}
             scoring = WindowScoring(
                 model=run.model, horizon_bp=run.options.horizon_bp, window_bp=run.options.context.window_bp,
-                work=run.work, workers=run.workers, progress=self._progress,
+                work=run.work, workers=run.workers, junctions=run.options.junctions, progress=self._progress,
             )  # fmt: skip
             # The alleles of a block are read together, so a shard reads those of the others in its blocks too: the size
             # of a batch changes its rounding.
@@ -217,7 +232,8 @@ class _TableScoring:
             return {"scores": scoring.score(name, sequence, list(every), wanted)[wanted]}
 
         kept = run.work.once(name, made, lambda: self._progress(2 * len(sequence)))
-        return kept["scores"] * np.array([[allele.sign] for allele in alleles])
+        scores, signs = kept["scores"], np.array([allele.sign for allele in alleles])
+        return scores * signs.reshape(-1, *(1 for _ in scores.shape[1:]))
 
     def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
         """Let the relatives vote on alleles, or read what they said in a run before."""
@@ -238,4 +254,4 @@ class _TableScoring:
 
 def plain_options(options: ScoringOptions) -> ScoringOptions:
     """Return the options for scoring a background: the same score, without haplotypes, shuffles, swap or force."""
-    return replace(options, haplotype="", shuffles=0, on_mismatch="skip")
+    return replace(options, haplotype="", shuffles=0, on_mismatch="skip", junctions=False)

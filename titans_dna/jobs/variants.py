@@ -69,6 +69,12 @@ P_VALUE = InfoField(
     type="Float",
     description="Share of dinucleotide-shuffled surroundings in which the change scores as low or lower",
 )
+JUNCTION = InfoField(
+    id="TD_JUNCTION",
+    number="A",
+    type="Float",
+    description="The part of TD_LLR in the bases behind the variant, which REF has too, averaged over both strands",
+)
 COLUMNS = (
     Column("contig", "text"), Column("position", "integer"), Column("id", "text"), Column("ref", "text"),
     Column("alt", "text"), Column("llr", "score"), Column("llr_forward", "score"), Column("llr_reverse", "score"),
@@ -95,7 +101,7 @@ VOTES = {
     "vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT,
     "relatives_other": REL_OTHER,
 }  # fmt: skip
-EXTRA = {"quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
+EXTRA = {"junction": JUNCTION, "quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,8 +196,8 @@ def score_variant_file(
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
             table = read_alleles(
-                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch, other=source.other,
-                lengths=reader.header.lengths,
+                reader, fasta, longest_bp=options.longest_bp, on_mismatch=options.on_mismatch,
+                imprecise=options.imprecise, other=source.other, lengths=reader.header.lengths,
             )  # fmt: skip
         job = describe_job(metadata, fasta, fasta.contigs.names if background else table.alleles)
         job |= read
@@ -245,13 +251,15 @@ def _results(
     source: VariantInputs, table: AlleleTable, chosen: np.ndarray, scores: VariantScores, common: Background | None
 ) -> _Results:
     extra: dict[str, np.ndarray] = {}
+    if len(scores.junctions):
+        extra["junction"] = scores.junctions.mean(1)
     if common is not None:
         classes = ["" for _ in table.outcomes]
         row = 0
         with source.open() as reader:
             for record, count in zip(reader, table.rows_per_record, strict=True):
-                for place, alt in enumerate(record.alts):
-                    classes[row + place] = length_class(len(record.ref), len(alt))
+                for place in range(len(record.alts)):
+                    classes[row + place] = length_class(*table.lengths(row + place, record, place))
                 row += count
         extra["quantile"] = quantiles(scores.strands.mean(1), classes, common)
     if len(scores.p_values):

@@ -25,12 +25,15 @@ class WindowScoring:
     window_bp: int
     work: WorkFolder  # keeps finished groups
     workers: int = 1
+    junctions: bool = False
     progress: Callable[[int], None] = lambda _: None
 
     def score(
         self, name: str, sequence: bytes, alleles: Sequence[Allele], wanted: np.ndarray | None = None
     ) -> np.ndarray:
         """Return ln P(ALT) - ln P(REF) of alleles, (alleles, strands) float64; nan where none of a block is wanted.
+
+        With ``junctions`` it is (alleles, strands, 2), as `titans_dna.inference.score_variants.score_strands` says.
 
         Parameters
         ----------
@@ -44,9 +47,10 @@ class WindowScoring:
             (alleles,) bool: those that are to be scored; None for all.
         """
         windowed = WindowedAlleles.of(
-            self.model, sequence, alleles, horizon_bp=self.horizon_bp, window_bp=self.window_bp, wanted=wanted
-        )
-        scores = np.full((len(alleles), 2), np.nan)
+            self.model, sequence, alleles, horizon_bp=self.horizon_bp, window_bp=self.window_bp, wanted=wanted,
+            junctions=self.junctions,
+        )  # fmt: skip
+        scores = np.full((len(alleles), 2, 2) if self.junctions else (len(alleles), 2), np.nan)
         units = range(len(windowed.units))
         groups = [units[at : at + KEPT_UNITS] for at in range(0, len(units), KEPT_UNITS)]
         kept = [self.work.part(f"{name}-group{number}") for number in range(len(groups))]
