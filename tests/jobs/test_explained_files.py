@@ -108,3 +108,23 @@ def test_bad_input_is_one_line(folder, tmp_path, case):
     assert message in told
     assert told.count("\n") <= 2
     assert not (tmp_path / "e.tsv").exists()
+
+
+@pytest.mark.parametrize("ending", [".vcf", ".tsv", ".h5"])
+def test_genes_stand_beside_the_scores(folder, tmp_path, ending):
+    gtf = tmp_path / "x.gff3"
+    gtf.write_text(
+        "chrA\tx\tgene\t51\t150\t.\t+\t.\tID=g;Name=a%3Bb c\n"
+        "chrA\tx\tCDS\t101\t110\t.\t+\t0\tParent=g;note=some words\n"
+        "B\tx\tgene\t451\t480\t.\t+\t.\tID=h\n"
+    )
+    output = tmp_path / f"s{ending}"
+    call(folder, "score-variants", output, "--vcf", folder / "x.vcf", "--gtf", gtf)
+    rows = list(open_scores(output))
+    told = [(row["gene"], row["feature"], row["gene_distance"]) for row in rows if row["outcome"] == "scored"]
+    assert told == [("a;b c", "CDS", 0), ("a;b c", "intergenic", 152), ("h", "intergenic", 50), ("h", "intergenic", 50)]
+    unscored = next(row for row in rows if row["outcome"] == "contig_unknown")
+    assert unscored["gene"] in ("", "NA")
+    plain = tmp_path / f"plain{ending}"
+    call(folder, "score-variants", plain, "--vcf", folder / "x.vcf")
+    assert [row["llr"] for row in open_scores(plain)][:4] == [row["llr"] for row in rows][:4]

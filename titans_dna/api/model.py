@@ -224,6 +224,7 @@ class Model:
         on_mismatch: str = "skip",
         haplotype: str = "",
         background: str | os.PathLike[str] | None = None,
+        gtf: str | os.PathLike[str] | None = None,
         shuffles: int = 0,
         context: str = "contig",
         workers: int = 1,
@@ -256,6 +257,8 @@ class Model:
             Sample of the VCF whose phased neighbours are applied first.
         background
             File of common variants; each score gets its ``quantile`` among theirs.
+        gtf
+            GTF or GFF3, for the columns gene, feature (CDS, UTR, exon, intron, gene or intergenic) and gene_distance.
         shuffles
             Dinucleotide-shuffled surroundings for an empirical ``p_value``; 0 for none.
         context
@@ -293,9 +296,9 @@ class Model:
             horizon_bp=horizon_bp, longest_bp=longest_bp, imprecise=imprecise, junctions=junctions,
             on_mismatch=on_mismatch, haplotype=haplotype, shuffles=shuffles, context=Context.parse(context),
         )  # fmt: skip
-        common = None if background is None else Path(background)
+        beside = tuple(None if path is None else Path(path) for path in (background, gtf))
         with opened(fasta) as genome:
-            return score_variants(self._model, variants, genome, options, common, workers)
+            return score_variants(self._model, variants, genome, options, (beside[0], beside[1]), workers)
 
     def explain(
         self,

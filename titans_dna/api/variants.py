@@ -39,7 +39,7 @@ def score_variants(
     given: Any,
     genome: Genome,
     options: ScoringOptions,
-    background: Path | None,
+    beside: tuple[Path | None, Path | None],
     workers: int = 1,
 ) -> pd.DataFrame:
     """Score variants as ``titans-dna score-variants`` does, into a frame (see `titans_dna.api.model.Model`)."""
@@ -48,7 +48,11 @@ def score_variants(
     require_pandas()
     path = variant_path(given)
     listed = [] if path else list(list_variants(given))
-    inputs = VariantInputs(variants=path or tuple(text for text, _, _ in listed), background=background)
+    inputs = VariantInputs(
+        variants=path or tuple(text for text, _, _ in listed),
+        background=beside[0],
+        annotation=beside[1],
+    )
     found = frame_of(
         "scores.h5",
         lambda output: score_variant_file(model, genome, inputs, output, options=options, workers=workers),

@@ -66,6 +66,11 @@ from titans_dna.errors import ConfigError
     "--shuffles", type=click.IntRange(0), default=0, show_default=True,
     help="Number of dinucleotide-shuffled surroundings for an empirical p-value; 0 for no p-value.",
 )  # fmt: skip
+@click.option(
+    "--gtf", "annotation", type=options.FILE,
+    help="GTF or GFF3: say in which gene and in what of it each variant lies, or how far from the nearest (TD_GENE, "
+    "TD_FEATURE, TD_GENE_DISTANCE).",
+)  # fmt: skip
 @options.seed
 @options.context
 @options.workers
@@ -117,11 +122,12 @@ def score_variants(
         options.refuse_useless("columns", where="with --variant")
     how = {name: settings.pop(name) for name in ("resume", "shard", "workers")}
     background, other = settings.pop("background"), settings.pop("other_fasta")
+    annotation = settings.pop("annotation")
     settings["context"] = context = Context.parse(str(settings["context"]))
     scoring = ScoringOptions(**settings)  # type: ignore[arg-type]
     inputs = VariantInputs(
         variants=vcf if vcf is not None else variants, columns=VariantColumns.parse(columns),
-        background=background,  # type: ignore[arg-type]
+        background=background, annotation=annotation,  # type: ignore[arg-type]
     )  # fmt: skip
     model = load_model(model_folder, device)
     with ExitStack() as stack:

@@ -24,6 +24,7 @@ from titans_dna.inference.outcomes import Outcome, count_outcomes
 from titans_dna.inference.vote_variants import vote_score
 from titans_dna.io.disk.atomic import disk_errors
 from titans_dna.io.formats import format_of
+from titans_dna.io.intervals.annotation import Annotation, read_annotation
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.variants.variant_table import VariantColumns, open_variants, read_variant_strings
@@ -101,7 +102,16 @@ VOTES = {
     "vote": VOTE, "tolerance": TOLERANCE, "relatives_ref": REL_REF, "relatives_alt": REL_ALT,
     "relatives_other": REL_OTHER,
 }  # fmt: skip
-EXTRA = {"junction": JUNCTION, "quantile": QUANTILE, "p_value": P_VALUE, **VOTES}
+DISTANCE = InfoField(
+    id="TD_GENE_DISTANCE", number="A", type="Float", description="Bases to the nearest gene: 0 in one, 1 beside it"
+)
+EXTRA = {"junction": JUNCTION, "quantile": QUANTILE, "p_value": P_VALUE, **VOTES, "gene_distance": DISTANCE}
+TEXTS = {
+    "gene": InfoField(id="TD_GENE", number="A", type="String", description="Gene that is changed, or else the nearest"),
+    "feature": InfoField(
+        id="TD_FEATURE", number="A", type="String", description="CDS, UTR, exon, intron, gene or intergenic"
+    ),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +122,7 @@ class _Results:
     chosen: np.ndarray  # records of this shard
     strands: np.ndarray  # (rows, 2)
     extra: dict[str, np.ndarray]  # (rows,) by column
+    texts: dict[str, list[str]]  # the same of text
 
     def records(self, reader: VariantReader) -> Iterator[tuple[VcfRecord, slice]]:
         """Yield the records of this shard with their rows."""
@@ -130,6 +141,7 @@ class VariantInputs:
     columns: VariantColumns | None = None  # names of the columns of a table; None for a VCF, or common names
     other: Genome | None = None  # another reference, for the diagnosis of mismatches
     background: Path | None = None  # common variants, scored or not, that give the quantiles; "-" too
+    annotation: Path | None = None  # GTF or GFF3 that says in which gene a variant lies
 
     def __post_init__(self) -> None:
         if str(self.variants) == str(self.background) == "-":
@@ -191,7 +203,11 @@ def score_variant_file(
         if background:
             told["background"] = background.name if background == asked.background else "-"
         told |= {"columns": source.columns} if source.columns else {}
+        told |= {"gtf": source.annotation.name} if source.annotation else {}
         read = {"input": _digest(source.variants), "background": _digest(background) if background else ""}
+        if source.annotation:
+            read["gtf"] = _digest(source.annotation)
+            annotation = read_annotation(source.annotation, fasta.contigs)
         metadata = run_metadata(model, fasta, told, shard, read)
         with source.open() as reader:
             column = sample_column(reader.header, options.haplotype) if options.haplotype else 0
@@ -207,6 +223,8 @@ def score_variant_file(
             common = read_background(run, background) if background else None
             scores = score_table(run, table, chosen, records=source.open, sample_column=column)
             results = _results(source, table, chosen, scores, common)
+            if source.annotation:
+                results = _annotated(results, annotation)
             write = _write_table if table_wanted else _write_vcf
             write(source, output, results, metadata, fasta, options.horizon_bp)
     rows = np.flatnonzero(np.repeat(chosen, table.rows_per_record))
@@ -266,7 +284,21 @@ def _results(
         extra["p_value"] = scores.p_values
     if len(scores.votes):
         extra |= _vote_columns(scores.votes)
-    return _Results(table=table, chosen=chosen, strands=scores.strands, extra=extra)
+    return _Results(table=table, chosen=chosen, strands=scores.strands, extra=extra, texts={})
+
+
+def _annotated(results: _Results, annotation: Annotation) -> _Results:
+    """Return the results with where each scored allele lies; others have no place."""
+    rows = len(results.table.outcomes)
+    genes, features, distances = [""] * rows, [""] * rows, np.full(rows, np.nan)
+    for contig, alleles in results.table.alleles.items():
+        for allele in alleles:
+            place = annotation.place(contig, allele.start, allele.end)
+            genes[allele.row], features[allele.row] = place.gene, place.feature
+            distances[allele.row] = place.distance_bp
+    return replace(
+        results, extra={**results.extra, "gene_distance": distances}, texts={"gene": genes, "feature": features}
+    )
 
 
 def _vote_columns(votes: np.ndarray) -> dict[str, np.ndarray]:
@@ -278,7 +310,7 @@ def _vote_columns(votes: np.ndarray) -> dict[str, np.ndarray]:
 def _write_vcf(
     source: VariantInputs, output: Path, results: _Results, metadata: dict[str, str], fasta: Genome, horizon: int
 ) -> None:
-    fields = [*FIELDS, *(EXTRA[name] for name in results.extra)]
+    fields = [*FIELDS, *(EXTRA[name] for name in results.extra), *(TEXTS[name] for name in results.texts)]
     lines = dict(metadata)
     if "shard" in metadata:
         good = np.array([outcome is not Outcome.MALFORMED for outcome in _first_outcomes(results.table)], dtype=bool)
@@ -297,7 +329,7 @@ def _write_vcf(
             fields,
             contig_lengths=lengths,
             header_lines=header,
-            dropped=[field.id for field in (*FIELDS, *EXTRA.values())],
+            dropped=[field.id for field in (*FIELDS, *EXTRA.values(), *TEXTS.values())],
         ) as writer,
     ):
         for record, rows in results.records(reader):
@@ -310,6 +342,8 @@ def _write_vcf(
                 "TD_HORIZON": np.full(len(part), float(horizon)),
             }
             values |= {EXTRA[name].id: column[rows] for name, column in results.extra.items()}
+            for name, column in results.texts.items():
+                values[TEXTS[name].id] = [text or "." for text in column[rows]]
             writer.write(record, values)
 
 
@@ -331,12 +365,14 @@ def _write_table(
     told = dict(metadata)
     if "shard" in metadata:
         told["rows"] = write_ranges(np.repeat(results.chosen, results.table.rows_per_record))
-    columns = [*COLUMNS[:-1], *(Column(name, "score") for name in results.extra), COLUMNS[-1]]
+    columns = [*COLUMNS[:-1], *(Column(name, "score") for name in results.extra)]
+    columns += [*(Column(name, "text") for name in results.texts), COLUMNS[-1]]
     with source.open() as reader, ScoreTableWriter(output, columns, told) as writer:
         for record, rows in results.records(reader):
             for row, alt in zip(range(rows.start, rows.stop), record.alts or (".",), strict=True):
                 forward, reverse = results.strands[row].tolist()
                 numbers = {"llr": (forward + reverse) / 2, "llr_forward": forward, "llr_reverse": reverse}
                 numbers |= {name: float(column[row]) for name, column in results.extra.items()}
+                texts = {name: column[row] or None for name, column in results.texts.items()}
                 place = {"contig": record.contig, "position": record.position, "id": record.id, "ref": record.ref}
-                writer.write({**place, "alt": alt, **numbers, "outcome": str(results.table.outcomes[row])})
+                writer.write({**place, "alt": alt, **numbers, **texts, "outcome": str(results.table.outcomes[row])})

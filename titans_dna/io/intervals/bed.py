@@ -202,13 +202,18 @@ def plain_strand(text: str) -> str:
     return "." if text == "*" else text
 
 
+def attributes(text: str) -> dict[str, str]:
+    """Return the attributes of a line: of GTF ``key "value";``, of GFF3 ``key=value;`` with percent codes."""
+    # Told by the first one, for values of GFF3 can hold words apart, which look like a pair of GTF.
+    if re.match(r'\s*[^\s;="]+=', text):
+        split = (part.strip().partition("=") for part in text.split(";"))
+        return {key: unquote(value) for key, equals, value in split if equals}
+    return {match[1]: match[2] or match[3] or "" for match in _GTF_PAIR.finditer(text)}
+
+
 def _name(text: str) -> str:
     """Choose the name of an interval from the attributes of GTF or GFF3."""
-    # GTF writes `key "value";`, and GFF3 `key=value;` with percent codes.
-    pairs = {match[1]: match[2] or match[3] or "" for match in _GTF_PAIR.finditer(text)}
-    if not pairs:
-        split = (part.strip().partition("=") for part in text.split(";"))
-        pairs = {key: unquote(value) for key, equals, value in split if equals}
+    pairs = attributes(text)
     return next((pairs[key] for key in _NAMES if pairs.get(key)), "")
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from titans_dna.errors import FormatError
 from titans_dna.io.tables.score_table import Column
@@ -25,8 +26,10 @@ OURS = "##titans_dna_"
 _SCORES = {
     "llr": "TD_LLR", "llr_forward": "TD_LLR_FWD", "llr_reverse": "TD_LLR_REV", "quantile": "TD_QUANTILE",
     "p_value": "TD_P", "vote": "TD_VOTE", "tolerance": "TD_TOLERANCE", "relatives_ref": "TD_REL_REF",
-    "relatives_alt": "TD_REL_ALT", "relatives_other": "TD_REL_OTHER",
+    "relatives_alt": "TD_REL_ALT", "relatives_other": "TD_REL_OTHER", "junction": "TD_JUNCTION",
+    "gene_distance": "TD_GENE_DISTANCE",
 }  # fmt: skip
+_TEXTS = {"gene": "TD_GENE", "feature": "TD_FEATURE"}
 _PLACE = (
     Column("contig", "text"), Column("position", "integer"), Column("id", "text"),
     Column("ref", "text"), Column("alt", "text"),
@@ -57,9 +60,10 @@ def open_scored_vcf(path: str | os.PathLike[str], info: Sequence[str] = ()) -> S
         raise FormatError("has no INFO/TD_LLR and TD_OUTCOME. Score it with `titans-dna score-variants`.", path=path)
     scores = {name: key for name, key in _SCORES.items() if key in declared}
     wanted = [key for key in info if key in declared]
-    columns = (*_PLACE, *(Column(name, "score") for name in scores), Column("outcome", "text"))
-    columns += tuple(Column(key, "text") for key in wanted)
-    read = partial(_rows, scores=scores, info=wanted)
+    texts = {name: key for name, key in _TEXTS.items() if key in declared}
+    columns = (*_PLACE, *(Column(name, "score") for name in scores), *(Column(name, "text") for name in texts))
+    columns += (Column("outcome", "text"), *(Column(key, "text") for key in wanted))
+    read = partial(_rows, scores=scores, texts=texts, info=wanted)
     return Scores(path=Path(path), columns=columns, metadata=metadata_of(header), read=read)
 
 
@@ -69,23 +73,28 @@ def metadata_of(header: VcfHeader) -> dict[str, str]:
     return {key: value for key, _, value in pairs if key not in ("malformed", "dropped")}
 
 
-def _rows(table: Scores, scores: dict[str, str], info: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _rows(
+    table: Scores, scores: dict[str, str], texts: dict[str, str], info: Sequence[str]
+) -> Iterator[dict[str, Any]]:  # fmt: skip
     with read_variants(table.path) as reader:
         for number, record in enumerate(reader, 1):
             if record.problem:
                 raise FormatError(f"record is {record.problem}. Score it again.", path=table.path, line=record.line)
-            yield from _of_record(number, record, scores, info)
+            yield from _of_record(number, record, scores, texts, info)
 
 
-def _of_record(number: int, record: VcfRecord, scores: dict[str, str], info: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _of_record(
+    number: int, record: VcfRecord, scores: dict[str, str], named: dict[str, str], info: Sequence[str]
+) -> Iterator[dict[str, Any]]:
     told = record.info()
     alts = record.alts or (".",)
-    values = {name: told.get(key, "").split(",") for name, key in {**scores, "outcome": "TD_OUTCOME"}.items()}
+    values = {name: told.get(key, "").split(",") for name, key in {**scores, **named, "outcome": "TD_OUTCOME"}.items()}
     texts = {key: told.get(key, "").split(",") for key in info}
     place = {"record": number, "contig": record.contig, "position": record.position, "id": record.id, "ref": record.ref}
     for at, alt in enumerate(alts):
         row: dict[str, Any] = {**place, "alt": alt}
         row |= {name: _number(_at(values[name], at)) for name in scores}
+        row |= {name: unquote(_at(values[name], at)) for name in named}
         row["outcome"] = _at(values["outcome"], at) or ("" if record.alts else "no_alt")
         yield row | {key: _at(found, at if len(found) == len(alts) else 0) for key, found in texts.items()}
 
