@@ -20,6 +20,7 @@ from titans_dna.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna import errors
+    from titans_dna.api.base_predictor import BasePredictor, load_base_predictor
     from titans_dna.api.classifier import Classifier, load_classifier
     from titans_dna.api.load import load_model
     from titans_dna.api.model import Model
@@ -34,6 +35,7 @@ if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna.io.sequence.fasta import Fasta, open_fasta
 
 _HOMES = {
+    "BasePredictor": "titans_dna.api.base_predictor",
     "Classifier": "titans_dna.api.classifier",
     "Embeddings": "titans_dna.io.embeddings.reader",
     "Fasta": "titans_dna.io.sequence.fasta",
@@ -43,6 +45,7 @@ _HOMES = {
     "Scores": "titans_dna.io.scores",
     "TitansDNAError": "titans_dna.errors",
     "Variant": "titans_dna.genome.variant",
+    "load_base_predictor": "titans_dna.api.base_predictor",
     "load_classifier": "titans_dna.api.classifier",
     "load_model": "titans_dna.api.load",
     "open_embeddings": "titans_dna.io.embeddings.reader",
@@ -53,6 +56,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "BasePredictor",
     "Classifier",
     "Embeddings",
     "Fasta",
@@ -64,6 +68,7 @@ __all__ = [
     "Variant",
     "__version__",
     "errors",
+    "load_base_predictor",
     "load_classifier",
     "load_model",
     "open_embeddings",

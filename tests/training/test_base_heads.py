@@ -247,3 +247,23 @@ def test_a_broken_line_is_told_by_its_number(genome, tmp_path):
     path.write_text("c1\t1\t5\nc1\tx\t5\n")
     with pytest.raises(FormatError, match=r"x\.bed:2"):
         read_targets([path], genome.contigs)
+
+
+def test_the_same_in_a_notebook(folder, tmp_path):
+    import titans_dna as td
+
+    model, fasta = td.load_model(folder / "model", "cpu"), folder / "x.fa"
+    settings = {"window_bp": 256, "bases": 1000, "test_bases": 500, "epochs": 1, "layers": ["final", 1]}
+    found = model.finetune_bases(folder / "x.bed", fasta, "c2", folder=tmp_path / "h", **settings)
+    assert found.names == ("box",)
+    table = found.predict(["c3:101-150", ("c1", 0, 20)], fasta)
+    assert table.contig.tolist() == ["c3"] * 50 + ["c1"] * 20
+    assert table.start.tolist() == [*range(100, 150), *range(20)]
+    again = td.load_base_predictor(tmp_path / "h", "cpu")
+    assert {**again.result, "layers": 0} == {**found.result, "layers": 0}  # JSON has a list of them
+    assert np.array_equal(again.predict(["c3:101-150", ("c1", 0, 20)], fasta).box, table.box)
+    call("predict", "--model", tmp_path / "h", "--fasta", fasta, "--contig", "c3", "--output", tmp_path / "x.tsv")
+    rows = list(open_scores(tmp_path / "x.tsv"))[100:150]
+    assert [row["box"] for row in rows] == pytest.approx(table.box[:50].tolist(), abs=1e-6)
+    with pytest.raises(ConfigError, match="finetune_bases has no setting 'batch'"):
+        model.finetune_bases(folder / "x.bed", fasta, "c2", batch=3)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from titans_dna.api.base_predictor import BasePredictor
     from titans_dna.api.classifier import Classifier
 
 
@@ -574,3 +575,50 @@ class Model:
 
         inputs = FinetuneInputs(sequences=sequences, labels=labels, fasta=fasta, split=split, test_share=test_share)
         return finetune(self._model, inputs, folder, settings)
+
+    def finetune_bases(
+        self,
+        targets: Any,
+        fasta: Any,
+        holdout: Any,
+        *,
+        features: Iterable[str] = (),
+        one_class: bool = False,
+        folder: str | os.PathLike[str] | None = None,
+        **settings: Any,
+    ) -> BasePredictor:
+        """Train a head that tells something of every base, and test it beside the same head that sees bases alone.
+
+        Parameters
+        ----------
+        targets
+            Path of a BED, GTF or GFF file, whose names or types are classes; or of bigWigs, whose values are told.
+        fasta
+            The genome.
+        holdout
+            Contigs or regions to test on, as in `score_regions`; the rest is learned from.
+        features
+            Types of GTF and GFF that are classes (exon if none is named), ``splice_donor`` and ``splice_acceptor`` too.
+        one_class
+            Take all lines of a BED as one class.
+        folder
+            Where to keep the head, for `load_base_predictor` and ``titans-dna predict``; None keeps it in memory.
+        **settings
+            ``layers``, ``window_bp``, ``bases``, ``test_bases``, ``epochs``, ``learning_rate``, ``weight_decay``,
+            ``seed``: those of ``titans-dna finetune --targets``.
+
+        Returns
+        -------
+        BasePredictor
+            With ``predict`` and the figures on what was held out. The model itself is not changed.
+
+        Raises
+        ------
+        ConfigError
+            If settings are unknown or out of range, or nothing is left to learn from.
+        ContigUnknown, FormatError, InputMissing, OutputError
+            If an input cannot be read, or the folder cannot be written.
+        """
+        from titans_dna.api.base_predictor import finetune_bases
+
+        return finetune_bases(self._model, targets, fasta, holdout, folder, (features, one_class), settings)
