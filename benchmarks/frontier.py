@@ -23,7 +23,7 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.config import BackboneConfig
 
 BASES, ROUNDS = 16_384, 3
-SHOWN = [name for name in {**MEMORIES, **SHAPES} if "copies" in name and name not in ("exact copies alone",)]
+SHOWN = [name for name in {**MEMORIES, **SHAPES} if name.endswith("+ copies")]
 
 
 def seconds(model: Backbone, ids: torch.Tensor) -> float:
@@ -82,6 +82,7 @@ def draw(rows: list[list[Any]]) -> None:
             for name, _, value, cost, _ in here:
                 label = name.removesuffix(" + copies")
                 axes.annotate(label, (cost, value), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
+        axes.set_xscale("log")
         axes.set_xlabel("microseconds of one core to read a base")
         axes.set_ylabel("bits per base, human chr20")
         axes.legend(fontsize=7, frameon=False)

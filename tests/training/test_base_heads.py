@@ -234,7 +234,7 @@ def test_a_damaged_head_is_refused(folder, model, genome, tmp_path):
     told = call(
         "predict", "--model", tmp_path / "h", "--fasta", folder / "x.fa", "--output", tmp_path / "x.tsv", code=1
     )
-    assert "does not fit the model" in told
+    assert "is not the head that base_head.json tells of" in told
     (tmp_path / "h" / "base_head.json").write_text("[]")
     told = call(
         "predict", "--model", tmp_path / "h", "--fasta", folder / "x.fa", "--output", tmp_path / "x.tsv", code=1

@@ -20,6 +20,7 @@ R = TypeVar("R")
 WATCH_SECONDS = 0.5  # between two looks of a process whether its parent still lives
 
 _work: Callable[[Any], Any] | None = None  # what a forked process does; set just before it is forked
+_pool: ProcessPoolExecutor | None = None  # the processes that are at work
 
 
 def workers_for(model: SequenceModel, workers: int) -> int:
@@ -51,11 +52,12 @@ def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -
     if workers == 1 or len(units) < 2 or "fork" not in multiprocessing.get_all_start_methods():
         yield from map(work, units)
         return
-    global _work
+    global _work, _pool
     _work = work
     context = multiprocessing.get_context("fork")
     count, parent = min(workers, len(units)), os.getpid()
     with ProcessPoolExecutor(count, mp_context=context, initializer=_end_with, initargs=(parent,)) as pool:
+        _pool = pool
         try:
             with _without_interrupt():  # all processes are forked here, and leave Ctrl-C to this one
                 results = pool.map(_do, units)
@@ -69,13 +71,17 @@ def map_parallel(work: Callable[[int], R], units: Iterable[int], workers: int) -
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            _work = None
+            _work = _pool = None
 
 
 def end_workers() -> None:
     """End all processes that this one has forked, so that nothing goes on after an error or Ctrl-C."""
     for process in multiprocessing.active_children():
         process.kill()
+    # Now, and not when Python exits: an error keeps the generator of the results, and its pool would be shut down after
+    # the pipes to its processes are closed.
+    if _pool is not None:
+        _pool.shutdown(wait=True, cancel_futures=True)
 
 
 @contextmanager

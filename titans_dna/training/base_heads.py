@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
@@ -99,6 +100,7 @@ class _Examples:
         return found
 
 
+@one_thread()
 def train_base_head(
     model: SequenceModel,
     genome: Genome,
@@ -143,10 +145,7 @@ def train_base_head(
         raise ConfigError("name contigs or regions to test on with --holdout, and leave something to learn from")
     total = sum(end - start for part in chosen for _, start, end in part)
     started = time.monotonic()
-    with one_thread():
-        train, test = (
-            _read(model, genome, targets, part, config, lambda done: advance(done, total)) for part in chosen
-        )  # fmt: skip
+    train, test = (_read(model, genome, targets, part, config, lambda done: advance(done, total)) for part in chosen)
     if not np.isfinite(train.targets).any() or not np.isfinite(test.targets).any():
         raise ConfigError("the targets have no value where bases were drawn; check the contigs, or raise --bases")
     heads = {"model": train.features, "bases_alone": train.letters}
@@ -161,7 +160,9 @@ def train_base_head(
         result[name] = metrics(found, test.targets, targets)
         if name == "model":
             kept = head
+    weights = save({name: x.detach().cpu().clone() for name, x in kept.state_dict().items()})
     result |= {
+        "head_sha256": hashlib.sha256(weights).hexdigest(),
         "backbone": model.name, "backbone_sha256": model.weights_sha256,
         "seconds": round(time.monotonic() - started, 1), **asdict(config),
     }  # fmt: skip
@@ -169,7 +170,7 @@ def train_base_head(
     save_checkpoint(output, model.backbone, model.tokenizer.to_json(), {RESULT: text})
     try:
         with atomic_path(output / HEAD) as temporary:
-            save_file({name: x.detach().cpu().clone() for name, x in kept.state_dict().items()}, temporary)
+            temporary.write_bytes(weights)
     except OSError as error:
         raise OutputError(f"cannot write the head: {error}. Choose another --output.", path=output) from error
     return result
@@ -201,9 +202,12 @@ def load_base_head(folder: Path, device: str = "auto") -> TrainedBaseHead:
         names, regression = tuple(map(str, told["names"])), bool(told["regression"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"is damaged ({error!r}). Restore the file.", path=folder / RESULT) from error
+    weights = (folder / HEAD).read_bytes()
+    if hashlib.sha256(weights).hexdigest() != told.get("head_sha256"):  # of another run, or damaged
+        raise CheckpointError(f"is not the head that {RESULT} tells of. Train it again.", path=folder / HEAD)
     head = BaseHead(2 * len(config.layers) * model.backbone.config.width, len(names))
     try:
-        head.load_state_dict(load_file(folder / HEAD))
+        head.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError, OSError) as error:
         reason = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"does not fit the model ({reason}). Restore the file.", path=folder / HEAD) from error
