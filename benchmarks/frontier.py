@@ -73,20 +73,22 @@ def draw(rows: list[list[Any]]) -> None:
     from matplotlib.figure import Figure
 
     with mpl.rc_context({"svg.hashsalt": "titans-dna", "svg.fonttype": "path"}):
-        figure = Figure(figsize=(8.0, 4.6), layout="constrained")
-        axes = figure.subplots()
-        for run, mark, colour in (("ablations_memories", "o", "#2466b0"), ("ablations_shapes", "s", "#e09b1b")):
-            here = [row for row in rows if row[1] == run]
-            axes.scatter([row[3] for row in here], [row[2] for row in here], marker=mark, color=colour, s=28,
-                         label=f"benchmarks/results/{run}")  # fmt: skip
-            for name, _, value, cost, _ in here:
-                label = name.removesuffix(" + copies")
-                axes.annotate(label, (cost, value), textcoords="offset points", xytext=(5, 3), fontsize=6.5)
+        figure = Figure(figsize=(10.0, 4.8), layout="constrained")
+        axes, key = figure.subplots(1, 2, width_ratios=(3, 2))
+        key.axis("off")
+        colours = {"ablations_memories": "#2466b0", "ablations_shapes": "#c8372d"}
+        for number, (name, run, value, cost, _) in enumerate(rows, 1):
+            axes.text(cost, value, str(number), color=colours[run], fontsize=7, ha="center", va="center")
+            label = f"{number}  {name.removesuffix(' + copies')}"
+            key.text(0, 1 - number / (len(rows) + 4), label, color=colours[run], fontsize=7.5)
+        for place, (run, colour) in enumerate(colours.items(), len(rows) + 2):
+            key.text(0, 1 - place / (len(rows) + 4), f"bits: benchmarks/results/{run}", color=colour, fontsize=7)
+        values, costs = [row[2] for row in rows], [row[3] for row in rows]
+        axes.set_xlim(min(costs) * 0.8, max(costs) * 1.25)
+        axes.set_ylim(min(values) - 0.003, max(values) + 0.003)
         axes.set_xscale("log")
         axes.set_xlabel("microseconds of one core to read a base")
         axes.set_ylabel("bits per base, human chr20")
-        axes.legend(fontsize=7, frameon=False)
-        axes.margins(x=0.18)
         figure.savefig(RESULTS / "frontier.svg", metadata={"Date": None})
 
 

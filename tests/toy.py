@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from titans_dna.model.backbone import Backbone
+from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.model.config import BackboneConfig
 from titans_dna.recall import RecallForm
+from titans_dna.tokenizers import NucleotideTokenizer
 
 CONFIG = BackboneConfig(
     width=16, layers=2, attention_heads=2, memory_heads=2, window_tokens=16, chunk_tokens=8, context_orders=(3,)
@@ -37,3 +42,12 @@ def write_fasta(folder: Path, sequences: dict[str, str]) -> Path:
     path = folder / "toy.fa"
     path.write_text("".join(f">{name}\n{text}\n" for name, text in sequences.items()))
     return path
+
+
+def save_small_model(folder: Path) -> None:
+    """Save a small random model with a copy memory, whose predictions are far from even."""
+    with torch.random.fork_rng():
+        torch.manual_seed(11)
+        backbone = Backbone(replace(CONFIG, recall=RECALL))
+        torch.nn.init.normal_(backbone.head.weight, std=0.5)
+    save_checkpoint(folder, backbone, NucleotideTokenizer().to_json())

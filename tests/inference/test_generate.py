@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from inference.test_windows import KINDS
 from toy import RECALL
 
 from titans_dna.errors import ConfigError
@@ -24,11 +25,6 @@ from titans_dna.inference.model import load_model
 from titans_dna.inference.windows import Context
 from titans_dna.recall import Relatives
 from titans_dna.tokenizers import KmerTokenizer, base_ids
-
-KINDS = {
-    "mag": {"recall": RECALL}, "no copies": {}, "window": {"block": "window", "recall": RECALL},
-    "mac": {"block": "mac", "segment_tokens": 16, "recall": RECALL}, "resets": {"recall": RECALL, "reset_tokens": 32},
-}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=KINDS)

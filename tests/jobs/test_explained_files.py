@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-import torch
 from click.testing import CliRunner
-from toy import CONFIG, RECALL, cache, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
+from toy import cache, save_small_model, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
 
 from titans_dna.cli import main
 from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores
-from titans_dna.model.backbone import Backbone
-from titans_dna.model.checkpoint import save_checkpoint
-from titans_dna.tokenizers import NucleotideTokenizer
 
 SEQUENCES = toy_sequences({"chrA": 900, "chrB": 500})
 
@@ -23,11 +17,7 @@ SEQUENCES = toy_sequences({"chrA": 900, "chrB": 500})
 def folder(tmp_path_factory):
     """A small model that recalls, a toy genome, and variants of it."""
     folder = tmp_path_factory.mktemp("explain")
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        backbone = Backbone(replace(CONFIG, recall=RECALL))
-        torch.nn.init.normal_(backbone.head.weight, std=0.5)
-    save_checkpoint(folder / "model", backbone, NucleotideTokenizer().to_json())
+    save_small_model(folder / "model")
     write_fasta(folder, SEQUENCES)
     a, b = SEQUENCES["chrA"], SEQUENCES["chrB"]
     records = [

@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
-import torch
 from click.testing import CliRunner
-from toy import CONFIG, RECALL, cache, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
+from toy import cache, save_small_model, toy_sequences, write_fasta  # noqa: F401 - the cache is a fixture
 
 from titans_dna.cli import main
 from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores
 from titans_dna.io.sequence.fasta import open_fasta
 from titans_dna.jobs import generate as job
-from titans_dna.model.backbone import Backbone
-from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.report.generated import read_generated
-from titans_dna.tokenizers import NucleotideTokenizer
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A small model that recalls, and a toy genome."""
     folder = tmp_path_factory.mktemp("generate")
-    with torch.random.fork_rng():
-        torch.manual_seed(11)
-        backbone = Backbone(replace(CONFIG, recall=RECALL))
-        torch.nn.init.normal_(backbone.head.weight, std=0.5)
-    save_checkpoint(folder / "model", backbone, NucleotideTokenizer().to_json())
+    save_small_model(folder / "model")
     write_fasta(folder, toy_sequences({"chrA": 900, "chrB": 500}))
     return folder
 
