@@ -156,12 +156,12 @@ def _child(folder: Path, originals: dict[Path, bytes], seed: int, runs: range, s
         path = folder / f"damaged{source.suffix}"
         path.write_bytes(damage(originals[source], generator))
         say(f"{number}\t{source.name}\tbegun\n")
-        started = time.monotonic()
+        started = time.process_time()  # other work on the machine does not count
         signal.alarm(4 * SECONDS)
         ended = _one(path)
         signal.alarm(0)
-        if time.monotonic() - started > SECONDS:
-            ended = f"took {time.monotonic() - started:.0f} s"
+        if time.process_time() - started > SECONDS:
+            ended = f"took {time.process_time() - started:.0f} s"
         peak, before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, peak
         if peak > BYTES > before:
             ended = f"took {peak / 1e9:.1f} GB"
