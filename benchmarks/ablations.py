@@ -9,6 +9,7 @@ mean nothing; losses stay in the table.
     python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3   # human chr22, judged on chr20
 
     python benchmarks/ablations.py --shapes --holdout z --seconds 60 --seeds 2     # the same, heads and chunks
+    python benchmarks/ablations.py --layers --holdout z --seconds 120 --seeds 2    # the same, which layers have a memory
 
 ``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts
 of the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
@@ -93,6 +94,17 @@ SHAPES: dict[str, dict[str, object]] = {  # what the second layer of the default
     },
     "window, then MAG, reset every 4,096 + copies": {**SECOND, **COPIES, "reset_tokens": 4096},
 }  # fmt: skip
+TINY = {"width": 112, "attention_heads": 4, "memory_heads": 2, "window_tokens": 128, "context_orders": [4], **COPIES}
+FOUR = {**TINY, "width": 96, "layers": 4}
+LAYERS: dict[str, dict[str, object]] = {  # which layers of the named sizes need a deep memory, at equal parameters
+    "2 layers, MAG in both": TINY,
+    "2 layers, MAG in the second": {**TINY, "width": 128, "memory_layers": [2]},
+    "2 layers, window attention": {**TINY, "width": 144, "block": "window"},
+    "4 layers, MAG in all": FOUR,
+    "4 layers, MAG in the second and fourth": {**FOUR, "width": 112, "memory_layers": [2, 4]},
+    "4 layers, MAG in the fourth": {**FOUR, "width": 120, "attention_heads": 5, "memory_heads": 2, "memory_layers": [4]},
+}
+HUMANS = {**MEMORIES, **SHAPES, **LAYERS}  # variants that are judged on human sequence
 ROWS = "rows in place of places"
 SETTINGS = {"lanes": 8, "window_tokens": 512, "learning_rate": 5e-3, "soft_mask_weight": 1.0}
 MEMORIES_BASES = 200_000  # of the held-out contig, for copies need room
@@ -137,10 +149,10 @@ def child(name: str, fasta: Path, holdout: str, steps: int, seed: int) -> None:
     with open_fasta(fasta) as source:
         aside = source.contigs.require(holdout)
         learned = [tokenizer.encode(source.sequence(c)) for c in source.contigs.names if c != aside]
-        far = name in MEMORIES or name in SHAPES
+        far = name in HUMANS
         held_out = tokenizer.encode(source.sequence(aside))[: MEMORIES_BASES if far else 100_000]
     contigs = [Contig(codes=ids) for ids in learned]
-    config = BackboneConfig.from_dict({**BASE, **{**VARIANTS, **MEMORIES, **SHAPES}[name]})
+    config = BackboneConfig.from_dict({**BASE, **{**VARIANTS, **HUMANS}[name]})
     # A cache as long as the stream is not carried between lanes.
     restart = 1.0 if config.block == "transformer" else 0.25
     settings = {**SETTINGS, "restart": restart, "seed": seed}
@@ -198,6 +210,7 @@ def main() -> None:
     )
     parser.add_argument("--memories", action="store_true", help="ask where the two memories pay")
     parser.add_argument("--shapes", action="store_true", help="ask what shape the deep memory should have")
+    parser.add_argument("--layers", action="store_true", help="ask which layers should have a deep memory")
     parser.add_argument("--holdout", required=True, help="contig")
     parser.add_argument("--seconds", type=float, default=60.0, help="of training, on one thread")
     parser.add_argument("--seeds", type=int, default=2)
@@ -214,6 +227,8 @@ def main() -> None:
         asked, (name, title) = MEMORIES, ("ablations_memories", "Where the memories pay, at equal compute")
     if options.shapes:
         asked, (name, title) = SHAPES, ("ablations_shapes", "Shapes of the deep memory beside copies, at equal compute")
+    if options.layers:
+        asked, (name, title) = LAYERS, ("ablations_layers", "Which layers need a deep memory, at equal compute")
     options.variants = options.variants or list(asked)
     if options.fasta == HUMAN and not HUMAN.exists():
         make_human()
