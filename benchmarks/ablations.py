@@ -9,7 +9,7 @@ mean nothing; losses stay in the table.
     python benchmarks/ablations.py --memories --holdout z --seconds 60 --seeds 3   # human chr22, judged on chr20
 
     python benchmarks/ablations.py --shapes --holdout z --seconds 60 --seeds 2     # the same, heads and chunks
-    python benchmarks/ablations.py --layers --holdout z --seconds 120 --seeds 2    # the same, which layers have a memory
+    python benchmarks/ablations.py --layers --holdout z --seconds 120 --seeds 2    # the same, layers with a memory
 
 ``--memories`` asks where the two memories pay: the deep one and the copy memory on and off, in every block, and parts
 of the copy memory's rule. The variants without copies never recall; all others recall from anywhere before a window.
@@ -102,7 +102,13 @@ LAYERS: dict[str, dict[str, object]] = {  # which layers of the named sizes need
     "2 layers, window attention": {**TINY, "width": 144, "block": "window"},
     "4 layers, MAG in all": FOUR,
     "4 layers, MAG in the second and fourth": {**FOUR, "width": 112, "memory_layers": [2, 4]},
-    "4 layers, MAG in the fourth": {**FOUR, "width": 120, "attention_heads": 5, "memory_heads": 2, "memory_layers": [4]},
+    "4 layers, MAG in the fourth": {
+        **FOUR,
+        "width": 120,
+        "attention_heads": 5,
+        "memory_heads": 2,
+        "memory_layers": [4],
+    },
 }
 HUMANS = {**MEMORIES, **SHAPES, **LAYERS}  # variants that are judged on human sequence
 ROWS = "rows in place of places"

@@ -40,6 +40,7 @@ VERBS = {
     "embed": "Write embeddings of regions to HDF5.",
     "merge": "Make one file of the shards that several machines wrote.",
     "convert": "Embeddings to h5ad, parquet or npy, and back.",
+    "benchmark": "Measure a model on data of your own.",
     "statistics": "Count the results of one sample.",
     "report": "Put results into one HTML page.",
     "info": "Say what a model, sequence, embedding or score file holds.",

@@ -117,6 +117,7 @@ def _model(path: Path) -> None:
             "trained on": ", ".join(record.get("fasta", [])) or "not recorded",
             "bases learned": f"{record['bases']:,}" if "bases" in record else "not recorded",
             **_gates(model),
+            **_memory_card(path, model),
         }
     )
 
@@ -146,6 +147,18 @@ def _gates_of(memory: GateStatistics, read: str) -> str:
         f"writes at {memory.writes:.1%} of the {read}, mean step {memory.mean_step:.2g}, "
         f"momentum {memory.mean_momentum:.2g}, forgetting {memory.mean_forgetting:.2g}"
     )
+
+
+def _memory_card(folder: Path, model: SequenceModel) -> dict[str, str]:
+    """Return what the memory card in a model's folder says, if there is one and it is of these weights."""
+    from titans_dna.benchmark.memory_card import card_lines, read_card
+
+    card = read_card(folder)
+    if card is None:
+        return {}
+    if card["weights_sha256"] != model.weights_sha256:
+        return {"memory card": "of other weights; measure it anew by `titans-dna benchmark memory --keep`"}
+    return card_lines(card)
 
 
 def _recall(form: RecallForm | None) -> str:

@@ -286,10 +286,18 @@ def check_place(context: click.Context, parameter: click.Parameter, path: Path |
     return path
 
 
+def verb_of(context: click.Context) -> str:
+    """Return the verb as it is typed: ``score-variants``, or ``benchmark needle``."""
+    above = context.parent
+    if above is None or above.parent is None:
+        return str(context.info_name)
+    return f"{verb_of(above)} {context.info_name}"
+
+
 def check_output(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Refuse an ending that the verb does not write too, as far as formats are registered for it."""
     option = max(parameter.opts, key=len)
-    verb = f"{context.info_name}" + ("" if option == "--output" else f" {option}")
+    verb = verb_of(context) + ("" if option == "--output" else f" {option}")
     if path is not None and str(path) != "-" and endings_of(verb=verb):
         format_of(path, verb=verb)
     return check_place(context, parameter, path)

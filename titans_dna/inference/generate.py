@@ -21,7 +21,7 @@ from titans_dna.inference.streaming import read_inputs, stream_bases
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.model.backbone import Recalled
 from titans_dna.model.device import one_thread
-from titans_dna.model.state import StreamState
+from titans_dna.model.state import StreamState, select
 from titans_dna.recall import RecallState
 
 BASES = b"ACGT"
@@ -237,3 +237,34 @@ def generate(
         log_likelihood += float(log_p[token])
         advance(1)
     return Generated(ids=ids, log_likelihood=log_likelihood)
+
+
+@one_thread()
+@torch.inference_mode()
+def decode_greedily(model: SequenceModel, prompt: Prompt, questions: np.ndarray, bases: int) -> np.ndarray:
+    """Go on behind a prompt and a question with the most likely base, again and again; each question by itself.
+
+    Parameters
+    ----------
+    model
+        The model that has read the prompt.
+    prompt
+        What stands before every question; it is not changed.
+    questions
+        (B, bases) ids that are read behind the prompt.
+    bases
+        How many bases are decoded.
+
+    Returns
+    -------
+    numpy.ndarray
+        (B, bases) uint8: 0 to 3 for A, C, G, T.
+    """
+    found, state = np.zeros((len(questions), bases), np.uint8), select(prompt.state, [0] * len(questions))
+    ids = np.concatenate([np.full((len(questions), 1), prompt.last), questions], 1).astype(np.int64)
+    for at in range(bases):
+        out = model.backbone.stream(torch.from_numpy(ids).to(model.device), state)
+        state = out.state
+        found[:, at] = out.logits[:, -1, : len(BASES)].argmax(-1).cpu().numpy()
+        ids = found[:, at : at + 1].astype(np.int64)
+    return found

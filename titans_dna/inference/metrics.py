@@ -82,6 +82,40 @@ def auroc_interval(scores: ArrayLike, labels: ArrayLike, level: float = 0.95) ->
     return max(0.0, area - half), min(1.0, area + half)
 
 
+def share_interval(hits: int, trials: int, level: float = 0.95) -> tuple[float, float]:
+    """Return Wilson's confidence interval of a share.
+
+    Parameters
+    ----------
+    hits, trials
+        How often something came about, in how many trials.
+    level
+        Confidence, between 0 and 1, both excluded.
+
+    Raises
+    ------
+    ValueError
+        If there are no trials, or more hits than trials.
+
+    References
+    ----------
+    Wilson (1927), Journal of the American Statistical Association 22, 209-212.
+
+    Examples
+    --------
+    >>> low, high = share_interval(20, 20)
+    >>> round(low, 3), high
+    (0.839, 1.0)
+    """
+    if not 0 <= hits <= trials or trials < 1:
+        raise ValueError(f"{hits} hits of {trials} trials; give at least one trial, and no more hits than trials")
+    z = NormalDist().inv_cdf(0.5 + level / 2)
+    share, weight = hits / trials, 1 + z * z / trials
+    middle = (share + z * z / (2 * trials)) / weight
+    half = z / weight * float(np.sqrt(share * (1 - share) / trials + z * z / (4 * trials * trials)))
+    return max(0.0, middle - half), min(1.0, middle + half)
+
+
 def roc_curve(scores: ArrayLike, labels: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return false and true positive rates from (0, 0) to (1, 1), one step per distinct score.
 

@@ -29,6 +29,7 @@ HOLDS = {
     "mutagenesis": "single-base changes of regions",
     "embeddings": "embeddings of regions",
     "explanation": "what every base adds to the scores of variants",
+    "benchmark": "figures of a benchmark",
     "classes": "predicted classes",
     "tokens": "tokens of sequence",
     "sequence": "sequence",
@@ -71,7 +72,11 @@ class Format:
 
 _TABLES = ("score-variants", "score-regions")
 _TRACKS = ("score-regions --tracks", "mutagenesis --all-snvs", "predict --tracks")
+_BENCHMARKS = ("benchmark needle", "benchmark classification", "benchmark variants")
 _TSV, _HDF5 = (".tsv", ".tsv.gz"), (".h5", ".hdf5")
+BENCHMARK_COLUMNS = {  # first and last of each table
+    ("test", "bases_right"), ("set", "auprc_greatest"), ("score", "pairs_right_high"),
+}  # fmt: skip
 _TOKENIZERS = ("nucleotide", "kmer", "bpe")  # values of "kind" in the JSON of a tokenizer
 _TEXT = ("TSV", "JSON", "HTML")  # formats that can be written to a device or pipe
 _SINKS, _TABLE, _TRACK = "tables.score_table:", "tables.score_table_reader:", "tables.track_set:"
@@ -156,7 +161,7 @@ FORMATS = (
         reader=_TABLE + "open_tsv",
     ),
     Format(
-        name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics"),
+        name="JSON", holds="figures", endings=(".json",), verbs=("evaluate", "statistics", "benchmark memory"),
         reader="tables.figures:open_figures",
     ),
     Format(name="JSON", holds="tokenizer", endings=(".json",), verbs=("train-tokenizer",)),
@@ -169,6 +174,10 @@ FORMATS = (
     ),
     Format(
         name="TSV", holds="explanation", endings=_TSV, verbs=("explain",), writer="tables.tsv:TsvWriter",
+        reader=_TABLE + "open_tsv",
+    ),
+    Format(
+        name="TSV", holds="benchmark", endings=_TSV, verbs=_BENCHMARKS, writer="tables.tsv:TsvWriter",
         reader=_TABLE + "open_tsv",
     ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
@@ -353,6 +362,8 @@ def _look_inside_text(path: Path) -> tuple[str, str]:
         return "BEDPE", "copies"
     if columns[0] == "variant" and "forward_ref" in columns:
         return "TSV", "explanation"
+    if (columns[0], columns[-1]) in BENCHMARK_COLUMNS:
+        return "TSV", "benchmark"
     held = _content_of_columns(columns) if columns[0] in ("contig", "name") else ""
     return ("TSV", held) if held else ("", "")
 

@@ -16,6 +16,7 @@ from typing import Any
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.io.disk.hdf5_metadata import read_metadata
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, damage_said, dataset, read_hdf5
+from titans_dna.io.formats import BENCHMARK_COLUMNS
 from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.tsv import number_tsv, read_head
 
@@ -30,6 +31,12 @@ _SCORES = {
 _OF_COPIES = {  # columns of a BEDPE of copies that are no text
     "start1": "integer", "end1": "integer", "start2": "integer", "end2": "integer", "score": "integer",
     "identity": "score", "bits_saved": "score",
+}  # fmt: skip
+_OF_BENCHMARKS = {  # columns of the tables of benchmarks that are no scores
+    **dict.fromkeys(("test", "set", "classifier", "score", "kind"), "text"),
+    **dict.fromkeys(("haystack_bp", "needles", "decoys", "distance", "asked"), "integer"),
+    **dict.fromkeys(("classes", "learned", "tested", "runs"), "integer"),
+    **dict.fromkeys(("positives", "negatives", "clusters", "pairs"), "integer"),
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
 
@@ -101,6 +108,8 @@ def kind_of(name: str, names: Sequence[str]) -> str:
     """
     if list(names[:1]) == ["chrom1"]:
         return _OF_COPIES.get(name, "text")
+    if (names[0], names[-1]) in BENCHMARK_COLUMNS:
+        return _OF_BENCHMARKS.get(name, "score")
     if name in _INTEGERS:
         return "integer"
     of_tracks = list(names[:2]) == ["contig", "start"] and list(names[2:3]) != ["end"] and name != "contig"

@@ -1,0 +1,1 @@
+"""Benchmarks that run on any checkpoint: needles, copies far back, labelled sequences, labelled variants."""
