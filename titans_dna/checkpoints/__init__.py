@@ -10,10 +10,11 @@ from pathlib import Path
 
 from titans_dna.errors import InputMissing
 
-__all__ = ["CLASSIFIER", "DEFAULT", "is_retrained", "model_folder"]
+__all__ = ["BASE_HEAD", "CLASSIFIER", "DEFAULT", "is_retrained", "model_folder"]
 
 DEFAULT = "default"
 CLASSIFIER = "finetune.json"  # what a folder holds beside the model if that is part of a classifier
+BASE_HEAD = "base_head.json"  # the same of a head that tells something of every base
 FOLDER = Path(__file__).parent
 
 
