@@ -43,7 +43,7 @@ def model_folder(name: str | Path) -> Path:
 
 
 def is_retrained(folder: Path) -> bool:
-    """Tell whether a model's weights were trained to tell classes apart: its likelihoods are then no longer DNA's."""
+    """Tell whether the weights were fine-tuned to tell classes apart; its likelihoods then no longer describe DNA."""
     try:
         said = json.loads((folder / CLASSIFIER).read_text())
     except (OSError, ValueError, RecursionError):  # no classifier, or one that its own reader will refuse

@@ -86,7 +86,7 @@ class TrainedBaseHead:
 
 @dataclass(frozen=True, kw_only=True)
 class _Examples:
-    """Blocks of bases, one behind the other: what is known of them, and what is to be told."""
+    """Blocks of bases, one behind the other: their features, and the targets to be predicted."""
 
     features: np.ndarray  # (bases, columns) float16
     letters: np.ndarray  # (bases, 2 x LETTERS) float16: one-hot, of both strands
@@ -122,7 +122,7 @@ def train_base_head(
     model
         With one token per base.
     genome, targets
-        Sequence, and what is told of it.
+        The sequence, and the targets that the head learns to predict.
     holdout
         Regions or whole contigs to test on, under the genome's names; 0-based half-open.
     output
