@@ -275,7 +275,7 @@ results = _all(
         "--embeddings", type=FILE, help="Take the embeddings that `embed` wrote, or `convert` as .h5ad or .parquet."
     ),
     click.option("--classes", type=FILE, help="Take the table that `predict` wrote."),
-    click.option("--copies", type=FILE, help="Take the copies that `score-regions --copies` wrote."),
+    click.option("--copies", type=FILE, help="Take what `copies` or `score-regions --copies` wrote."),
 )  # fmt: skip
 
 
