@@ -9,7 +9,7 @@ expect:
     ├── IndexStale (ValueError)               an index does not fit the file that it indexes
     ├── ContigUnknown (KeyError)              a contig name that the sequence file does not have
     ├── ReferenceMismatch (ValueError)        REF differs from the sequence, or two references differ
-    ├── ConfigError (ValueError)              options or settings that cannot hold together
+    ├── ConfigError (ValueError)              options or settings that contradict each other
     ├── CheckpointError (ValueError)          a model directory that cannot be used
     └── OutputError (OSError)                 an output that cannot be written
 
@@ -86,7 +86,7 @@ class ReferenceMismatch(TitansDNAError, ValueError):  # noqa: N818
 
 
 class ConfigError(TitansDNAError, ValueError):
-    """Options or settings that cannot hold together."""
+    """Options or settings that are out of range, or contradict each other."""
 
 
 class CheckpointError(TitansDNAError, ValueError):
@@ -94,16 +94,16 @@ class CheckpointError(TitansDNAError, ValueError):
 
 
 class OutputError(TitansDNAError, OSError):
-    """An output that cannot be written where it was asked for."""
+    """An output that cannot be written at the path that was given."""
 
 
 def check_least(least: int, **numbers: int | None) -> None:
-    """Refuse numbers below the least; None is one that was left out.
+    """Refuse numbers that are too small; a number that is None was left out, and passes.
 
     Raises
     ------
     ConfigError
-        If there is one; it is named.
+        If a number is below ``least``; the message names it.
     """
     for name, number in numbers.items():
         if number is not None and number < least:
@@ -111,7 +111,7 @@ def check_least(least: int, **numbers: int | None) -> None:
 
 
 def _one_line(text: str) -> str:
-    """Escape line breaks and other control characters, so that a message stays one line, and one that can be read."""
+    """Escape line breaks and other control characters, so that a message stays one readable line."""
     if len(text) > _LONGEST:  # the start says what is wrong, the end what helps; between them stands a value
         text = f"{text[: _LONGEST // 2]} ... {text[-_LONGEST // 2 :]}"
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

@@ -1,4 +1,4 @@
-"""Whether what numba compiles can be kept on the disk, for the packages that have loops."""
+"""Decides whether numba may keep its compiled loops on the disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from numba import njit
 
 
 def _can_be_kept() -> bool:
-    """Tell whether what is compiled can be kept on the disk, beside this file or in the user's cache."""
+    """Tell whether compiled loops can be kept on the disk, beside this file or in the user's cache."""
     try:
         njit(cache=True)(_nothing)
     except RuntimeError:  # numba finds no folder that it may write to

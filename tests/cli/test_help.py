@@ -62,6 +62,9 @@ def test_every_verb_has_help(run, verb):
     assert result.exit_code == 0
     assert f"Usage: main {verb}" in result.output
     assert result.output.count("\n") > 5
+    examples = [line.strip() for line in result.output.splitlines() if line.startswith("  titans-dna ")]
+    for line in examples:  # a command that went on in a second line of the source has a gap here
+        assert "    " not in line.partition("    #")[0], line
 
 
 def test_version_and_unknown_verb(run):

@@ -12,6 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from titans_dna.cli import main
+from titans_dna.io.disk.lock import lock_file
+from titans_dna.training.run_folder import LOCK
 
 
 def call(*words: object):
@@ -43,6 +45,52 @@ def wait_for(path: Path, process) -> None:
         assert time.monotonic() < deadline
         assert process.poll() is None, process.communicate()
         time.sleep(0.01)
+
+
+def test_a_run_file_of_another_program_makes_no_folder_ours(short, tmp_path):
+    (tmp_path / "proj").mkdir()
+    for name, text in (("run.json", '{"run": 1}'), ("config.json", "mine"), ("log.csv", "mine")):
+        (tmp_path / "proj" / name).write_text(text)
+    before = contents(tmp_path)
+    for overwrite in ([], ["--overwrite"]):
+        result = call(*short, *overwrite, "--output", tmp_path / "proj")
+        assert "which no pretraining run has made" in result.output
+        assert contents(tmp_path) == before
+
+
+@pytest.fixture
+def labelled(tmp_path) -> list[str]:
+    path = tmp_path / "labelled.csv"
+    path.write_text("sequence,label\n" + "ACGTACGTAC,a\nTTTTGTTTTG,b\n" * 4)
+    return ["finetune", "--data", str(path), "--epochs", "1", "--kmer-bases", "2", "--device", "cpu"]
+
+
+def test_fine_tuning_does_not_replace_another_model(finished, labelled, tmp_path):
+    (tmp_path / "proj").mkdir()
+    (tmp_path / "proj" / "model.safetensors").write_text("mine")
+    before = contents(tmp_path)
+    for output, named in ((finished, "run.json"), (tmp_path / "proj", "model.safetensors")):
+        result = call(*labelled, "--model", finished, "--output", output)
+        assert result.exit_code == 1
+        assert f"holds {named}, which belongs to another model. Choose another --output." in result.output
+        assert contents(tmp_path) == before
+
+
+def test_fine_tuning_takes_its_own_folder_again_but_not_that_of_a_run_at_work(finished, labelled, tmp_path):
+    words = [*labelled, "--model", finished, "--output", tmp_path / "classifier"]
+    leftover = tmp_path / ".classifier.partial-killed"  # of a run that was killed while it wrote its model
+    leftover.mkdir()
+    (leftover / "model.safetensors").write_text("half")
+    assert call(*words).exit_code == 0
+    assert not leftover.exists()
+    before = contents(tmp_path / "classifier")
+    with lock_file(tmp_path / "classifier" / LOCK, tmp_path / "classifier"):
+        assert "another run is writing it" in call(*words).output
+    (tmp_path / "classifier" / LOCK).unlink()
+    assert contents(tmp_path / "classifier") == before
+    assert call(*words).exit_code == 0
+    (tmp_path / "classifier" / "base_head.json").write_text("{}")
+    assert "holds base_head.json, which belongs to another model" in call(*words).output
 
 
 @pytest.mark.parametrize("name", ["checkpoints/mine.txt", "config.json", "model.safetensors", "log.csv", "best/mine"])

@@ -1,4 +1,4 @@
-"""Heads that tell something of every base, in a notebook; by what ``titans-dna finetune --targets`` calls."""
+"""Heads that predict classes or values of every base, for notebooks; the same code serves ``finetune --targets``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class BasePredictor:
-    """A head that tells something of every base; made by `Model.finetune_bases` or `load_base_predictor`.
+    """A head that predicts classes or values of every base; made by `Model.finetune_bases` or `load_base_predictor`.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Vectors of sequences and of regions of a genome, and what became of each, by what the command line calls."""
+"""Vectors of sequences and of regions of a genome, and the outcome of each; the command line calls the same jobs."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def embed_regions(
 
 
 def _divided(vectors: np.ndarray, counts: Sequence[int] | None) -> Vectors:
-    """Return a matrix as it is, or divided into one for each input where inputs have a vector for every base."""
+    """Return the vectors as one matrix, or as one matrix for each input if inputs have a vector for every base."""
     if counts is None:
         return vectors
     return [vectors[first:last] for first, last in pairwise(np.cumsum([0, *counts]).tolist())]

@@ -23,7 +23,7 @@ def require_pandas() -> ModuleType:
     Raises
     ------
     ConfigError
-        If it is not installed.
+        If pandas is not installed.
     """
     try:
         import pandas
@@ -43,7 +43,7 @@ def frame_of(name: str, write: Callable[[Path], object]) -> pd.DataFrame:
 
 
 def frame_of_file(path: Path) -> pd.DataFrame:
-    """Return the scores in a file as a frame, but for the command line, which a notebook has not."""
+    """Return the scores in a file as a frame, without the command line among its metadata: a notebook has none."""
     require_pandas()
     frame = open_scores(path).to_pandas()
     frame.attrs.pop("command", None)
@@ -57,12 +57,12 @@ def is_frame(given: object) -> TypeGuard[pd.DataFrame]:
 
 
 def find_column(frame: pd.DataFrame, names: Iterable[str], *, needed: bool = True) -> Any:
-    """Return the first column that has one of these names, in any case; None if there is none and it is not needed.
+    """Return the first column with one of these names, in upper or lower case; None if an optional one is missing.
 
     Raises
     ------
     FormatError
-        If it is needed and not there.
+        If a column that is needed is missing.
     """
     names = tuple(names)
     places = {str(column).lower(): place for place, column in reversed(list(enumerate(frame.columns)))}

@@ -174,7 +174,7 @@ class Model:
             ``window:N`` with at least N bases before it, ``region`` each by itself. Sequences are always read by
             themselves.
         window_bp, stride_bp
-            Cut the regions into windows of so many bases, one every stride (the window if left out).
+            Cut the regions into windows of this length, one every ``stride_bp`` bases (by default the window's length).
         return_outcomes
             Return what became of each input too.
         workers
@@ -325,7 +325,7 @@ class Model:
         horizon_bp, longest_bp, context
             As in `score_variants`.
         picture
-            ``.png``, ``.svg`` or ``.pdf`` to draw what every base adds to the scores, of 20 variants at the most.
+            ``.png``, ``.svg`` or ``.pdf`` to draw what every base adds to the scores, of 20 variants at most.
 
         Returns
         -------
@@ -487,7 +487,7 @@ class Model:
         temperature
             Divides the logarithms of the probabilities; 0 takes the most likely base always.
         top_k, top_p
-            Draw only from so many of the most likely bases, and from the fewest that together reach this probability.
+            Draw only from this number of most likely bases, and from the fewest that together reach this probability.
         copies
             Whether the copy memory is asked while bases are drawn.
         strand
@@ -587,18 +587,18 @@ class Model:
         folder: str | os.PathLike[str] | None = None,
         **settings: Any,
     ) -> BasePredictor:
-        """Train a head that tells something of every base, and test it beside the same head that sees bases alone.
+        """Train a head that predicts classes or values of every base; test it beside the same head on bases alone.
 
         Parameters
         ----------
         targets
-            Path of a BED, GTF or GFF file, whose names or types are classes; or of bigWigs, whose values are told.
+            Path of a BED, GTF or GFF file, with classes as names or types; or of bigWigs, whose values are learned.
         fasta
             The genome.
         holdout
             Contigs or regions to test on, as in `score_regions`; the rest is learned from.
         features
-            Types of GTF and GFF that are classes (exon if none is named), ``splice_donor`` and ``splice_acceptor`` too.
+            Types of GTF and GFF that become classes; ``splice_donor`` and ``splice_acceptor`` too. By default ``exon``.
         one_class
             Take all lines of a BED as one class.
         folder

@@ -1,4 +1,4 @@
-"""Relatives, sequences and regions read by a model: likelihoods, scores and effects, by what the command line calls."""
+"""Likelihoods, scores and effects of sequences and regions, computed by the functions that the command line calls."""
 
 from __future__ import annotations
 

@@ -84,12 +84,12 @@ def place_file(
 ) -> Iterator[PlacedRegion]:
     """Yield the regions of a BED or GTF file; a broken line is a region that cannot be used.
 
-    ``feature`` is that of `titans_dna.io.intervals.bed.read_intervals`.
+    ``feature`` means the same as in `titans_dna.io.intervals.bed.read_intervals`.
 
     Raises
     ------
     FormatError
-        If no line is good.
+        If no line can be read as a region.
     ContigUnknown
         If no region can be used, because the sequence has none of their contigs.
     InputMissing
@@ -123,7 +123,7 @@ def place_file(
 
 
 class _Resolving(dict[str, int]):
-    """Lengths by any name of a contig."""
+    """Lengths of contigs, which are found by any of their names."""
 
     def __init__(self, contigs: ContigTable) -> None:
         super().__init__(contigs.lengths)
@@ -137,7 +137,7 @@ class _Resolving(dict[str, int]):
 
 
 def _is_file(text: str) -> bool:
-    """Tell a file of regions from a region: by its ending, or because it is there."""
+    """Tell whether a text is the path of a file of regions: it has such an ending, or the file exists."""
     return text.lower().endswith(_FILES) or names_file(text)
 
 
@@ -165,7 +165,7 @@ def _of_frame(contigs: ContigTable, frame: pd.DataFrame) -> Iterator[PlacedRegio
 def _of_values(
     contigs: ContigTable, number: int, contig: Any, start: Any, end: Any, strand: str = ".", name: str = ""
 ) -> PlacedRegion:
-    """Place one row, 0-based with its end left out."""
+    """Place one row, whose coordinates are 0-based with the end excluded."""
     try:
         if is_missing(contig) or is_missing(start) or is_missing(end) or start != int(start) or end != int(end):
             return _malformed(f"row {number} is malformed: {contig}, {start}, {end} are not contig, start and end")

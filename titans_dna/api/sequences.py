@@ -21,7 +21,7 @@ def opened(fasta: Any) -> Iterator[Genome]:
     Raises
     ------
     ConfigError
-        If it is neither.
+        If ``fasta`` is neither a path nor an open FASTA.
     InputMissing, FormatError
         If the file cannot be read.
     """

@@ -115,7 +115,7 @@ def _each_alt(head: str, alts: str, name: str = ".", label: Any = None) -> Itera
 
 
 def _of_values(values: Iterable[Any], name: str = ".", label: Any = None) -> Iterator[Listed]:
-    """Yield what contig, position, ref and alt say; a float that is a whole number is written as one."""
+    """Yield contig, position, ref and alt as text; a float that is a whole number is written without a point."""
     contig, position, ref, alt = ("" if is_missing(value) else value for value in values)
     if isinstance(position, float) and position.is_integer():
         position = int(position)

@@ -10,10 +10,11 @@ from pathlib import Path
 
 from titans_dna.errors import InputMissing
 
-__all__ = ["CLASSIFIER", "DEFAULT", "is_retrained", "model_folder"]
+__all__ = ["BASE_HEAD", "CLASSIFIER", "DEFAULT", "is_retrained", "model_folder"]
 
 DEFAULT = "default"
 CLASSIFIER = "finetune.json"  # what a folder holds beside the model if that is part of a classifier
+BASE_HEAD = "base_head.json"  # the same of a head that tells something of every base
 FOLDER = Path(__file__).parent
 
 
@@ -42,7 +43,7 @@ def model_folder(name: str | Path) -> Path:
 
 
 def is_retrained(folder: Path) -> bool:
-    """Tell whether a model's weights were trained to tell classes apart: its likelihoods are then no longer DNA's."""
+    """Tell whether the weights were fine-tuned to tell classes apart; its likelihoods then no longer describe DNA."""
     try:
         said = json.loads((folder / CLASSIFIER).read_text())
     except (OSError, ValueError, RecursionError):  # no classifier, or one that its own reader will refuse

@@ -9,11 +9,11 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("convert", short_help="Embeddings to h5ad, parquet or npy, and back.")
+@click.command("convert")
 @click.argument("source", type=options.FILE)
 @click.argument("target", type=options.FILE, callback=options.check_place)
 def convert(source: Path, target: Path) -> None:
-    """Convert embeddings between file formats, which are told by the suffixes of SOURCE and TARGET.
+    """Convert embeddings between file formats; the endings of SOURCE and TARGET say which.
 
     An .h5 becomes .h5ad (AnnData), .parquet or .npy; .h5ad and .parquet become .h5 again without loss. .npy holds the
     vectors alone, in the order of the rows. Coordinates are 0-based, ends excluded, in all of them.

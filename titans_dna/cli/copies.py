@@ -10,7 +10,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("copies", short_help="Trace where sequence comes from, without a network.")
+@click.command("copies")
 @options.model_option("Folder of a model: only its copy memory is used, not its network.")
 @options.fasta
 @options.aliases

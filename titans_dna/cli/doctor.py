@@ -19,7 +19,7 @@ PACKAGE = "titans-dna"
 FOR_DEVELOPERS = ("dev", "docs")  # extras that a user does not need
 
 
-@click.command("doctor", short_help="Check the installation, one line each.")
+@click.command("doctor")
 def doctor() -> None:
     """Check versions, device, memory, default model, indexes and permissions; one line each, exit code 1 on a fault.
 

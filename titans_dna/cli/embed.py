@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from titans_dna.jobs.embeddings import Storage
 
 
-@click.command("embed", short_help="Write embeddings of regions to HDF5.")
+@click.command("embed")
 @options.model
 @options.fasta_or_reads
 @options.aliases

@@ -10,7 +10,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("evaluate", short_help="Bits per base on held-out contigs, beside Markov models.")
+@click.command("evaluate")
 @options.model
 @options.fasta
 @options.aliases

@@ -11,7 +11,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("explain", short_help="Say why variants score as they do, base by base.")
+@click.command("explain")
 @options.model
 @options.fasta
 @options.aliases

@@ -15,7 +15,7 @@ _OF_SEQUENCES = ("data", "mode", "last_layers", "batch", "kmer_bases", "test_sha
 _OF_BASES = ("features", "one_class", "holdout", "bases", "test_bases", "layers", "window_bp")
 
 
-@click.command("finetune", short_help="Train a classifier of sequences, or a head that tells something of every base.")
+@click.command("finetune")
 @options.model
 @click.option("--data", type=options.FILE, help="Labelled CSV, TSV, FASTA or BED; also .gz.")
 @click.option("--fasta", type=options.FILE, help="Genome from which labelled intervals, or all bases, are read.")

@@ -12,7 +12,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("generate", short_help="Go on with a sequence, base by base.")
+@click.command("generate")
 @options.model
 @click.option("--fasta", type=options.FILE, help="Take the prompts from this FASTA, GenBank or EMBL file.")
 @options.aliases

@@ -23,7 +23,7 @@ _LINES = 1000  # of contigs that are written at once
 _INDEXES = (".tbi", ".csi", ".bai", ".fai", ".gzi")
 
 
-@click.command("info", short_help="Say what a model, sequence, embedding or score file holds.")
+@click.command("info")
 @click.argument("path", type=options.FILE, callback=options.find_model)
 def info(path: Path) -> None:
     """Say what a model folder, a sequence file, or a file that titans-dna wrote holds.

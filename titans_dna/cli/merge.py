@@ -10,7 +10,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("merge", short_help="Make one file of the shards that several machines wrote.")
+@click.command("merge")
 @click.argument("shards", nargs=-1, required=True, type=options.FILE)
 @click.option(
     "--virtual", is_flag=True,

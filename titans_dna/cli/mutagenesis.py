@@ -13,7 +13,7 @@ from titans_dna.genome.shard import Shard
 from titans_dna.io.formats import format_of
 
 
-@click.command("mutagenesis", short_help="Score every single-base change of a region.")
+@click.command("mutagenesis")
 @options.model
 @options.fasta
 @options.aliases

@@ -90,7 +90,7 @@ _DEVICE = click.option(
 
 
 def _set_threads(context: click.Context, parameter: click.Parameter, threads: int | None) -> None:
-    """Let PyTorch use so many threads until the verb has ended."""
+    """Let PyTorch use this number of threads until the verb has ended."""
     if threads is not None:
         import torch
 
@@ -206,7 +206,7 @@ _RELATIVES = (
 
 
 def relatives(command: Any) -> Any:
-    """Add the options about genomes that are read before; the verb gets their values by name, as ``kin``."""
+    """Add the options about relatives, which are read first; the verb gets their values together, as ``kin``."""
 
     @functools.wraps(command)
     def collected(*args: Any, **values: Any) -> Any:
@@ -275,7 +275,7 @@ results = _all(
         "--embeddings", type=FILE, help="Take the embeddings that `embed` wrote, or `convert` as .h5ad or .parquet."
     ),
     click.option("--classes", type=FILE, help="Take the table that `predict` wrote."),
-    click.option("--copies", type=FILE, help="Take the copies that `score-regions --copies` wrote."),
+    click.option("--copies", type=FILE, help="Take what `copies` or `score-regions --copies` wrote."),
 )  # fmt: skip
 
 
@@ -295,7 +295,7 @@ def verb_of(context: click.Context) -> str:
 
 
 def check_output(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse an ending that the verb does not write too, as far as formats are registered for it."""
+    """Check a path as `check_place` does, and refuse an ending that the verb cannot write."""
     option = max(parameter.opts, key=len)
     verb = verb_of(context) + ("" if option == "--output" else f" {option}")
     if path is not None and str(path) != "-" and endings_of(verb=verb):
@@ -304,7 +304,7 @@ def check_output(context: click.Context, parameter: click.Parameter, path: Path 
 
 
 def check_file(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
-    """Refuse standard output too."""
+    """Check a path as `check_output` does, and refuse standard output too."""
     if str(path) == "-":
         raise ConfigError(f"--output is - for standard output, which {context.info_name} cannot write to. Name a file.")
     return check_output(context, parameter, path)

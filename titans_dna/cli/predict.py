@@ -13,7 +13,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.io.formats import format_of
 
 
-@click.command("predict", short_help="Classify sequences, or tell something of every base, by a fine-tuned model.")
+@click.command("predict")
 @click.option(
     "--model",
     "model_folder",

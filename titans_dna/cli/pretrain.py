@@ -11,7 +11,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("pretrain", short_help="Train a model on FASTA files.")
+@click.command("pretrain")
 @click.option(
     "--fasta", "fastas", multiple=True, metavar="FASTA[=WEIGHT]",
     help="FASTA, GenBank or EMBL to learn from; bases of weight 2 are drawn twice as often. Repeatable.",

@@ -11,7 +11,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("remember", short_help="Read genomes into a memory file: relatives, or what is to be scored.")
+@click.command("remember")
 @click.option(
     "--fasta", "relatives", type=options.FILE, multiple=True,
     help="Genomes of relatives, strains or haplotypes: FASTA (plain, gzip, bgzip), GenBank or EMBL. Repeatable.",
@@ -46,8 +46,7 @@ def remember(model_folder: Path, output: Path, target: bool, contigs: tuple[str,
     titans-dna remember --memory mammals.tdm --fasta cow.fa.gz --output more.tdm
     titans-dna score-variants --model default --fasta human.fa --vcf in.vcf --memory mammals.tdm -o scored.vcf.gz
     titans-dna remember --target --fasta hg38.fa --contig chr7 --output chr7.tdm
-    titans-dna score-variants --fasta hg38.fa --variant chr7:117559590:ATCT:A --context window:8192 --memory chr7.tdm \
-        --output scored.tsv
+    titans-dna score-variants --fasta hg38.fa --vcf in.vcf --context window:8192 --memory chr7.tdm --output scored.tsv
     """
     from titans_dna.cli.terminal import progress_bar
     from titans_dna.loading.memory_file import save_memory, save_target

@@ -11,7 +11,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("report", short_help="Write one self-contained HTML page about a run.")
+@click.command("report")
 @click.argument("files", nargs=-1, type=options.FILE)
 @click.option(
     "--model",

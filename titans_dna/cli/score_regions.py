@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from titans_dna.inference.model import SequenceModel
 
 
-@click.command("score-regions", short_help="Score regions or whole contigs, with tracks along them.")
+@click.command("score-regions")
 @options.model
 @options.fasta_or_reads
 @options.aliases

@@ -13,7 +13,7 @@ from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
 
-@click.command("score-variants", short_help="Score the variants of a VCF, BCF or table.")
+@click.command("score-variants")
 @options.model
 @options.fasta
 @options.aliases

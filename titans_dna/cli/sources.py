@@ -67,7 +67,7 @@ class ReadsChoice:
 
     @property
     def keep(self) -> ReadFilter:
-        """Which reads are taken."""
+        """Return the conditions under which a read is used."""
 
         names = ("min_mapping_quality", "duplicates", "secondary", "supplementary")
         return ReadFilter(**{name: getattr(self, name) for name in names})
@@ -94,7 +94,7 @@ def open_genome(
     Raises
     ------
     ConfigError
-        If there is no FASTA.
+        If no FASTA was given.
     InputMissing, FormatError, ReferenceMismatch
         If one of the files cannot be used.
     """

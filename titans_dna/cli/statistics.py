@@ -11,7 +11,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("statistics", short_help="Count the results of one sample.")
+@click.command("statistics")
 @click.option("--sample", required=True, help="Name of the sample.")
 @options.results
 @click.option(

@@ -14,7 +14,7 @@ from titans_dna.cli import options
 COLUMNS = ("contig", "start", "end", "id", "token", "masked", "region")
 
 
-@click.command("tokenize", short_help="Write regions or contigs as tokens, with the bases of each.")
+@click.command("tokenize")
 @options.tokenizer
 @click.option(
     "--model", "model_folder", type=options.FILE, callback=options.find_model,

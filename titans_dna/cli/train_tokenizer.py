@@ -9,7 +9,7 @@ import click
 from titans_dna.cli import options
 
 
-@click.command("train-tokenizer", short_help="Learn byte-pair tokens from FASTA files.")
+@click.command("train-tokenizer")
 @options.fastas
 @click.option(
     "--vocabulary-size", type=click.IntRange(8), default=4096, show_default=True,

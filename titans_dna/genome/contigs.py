@@ -103,7 +103,7 @@ class ContigTable:
 
     @property
     def length_conflicts(self) -> dict[str, tuple[int, int]]:
-        """Names that were found exactly, although the lengths differ: name -> (length asked for, length here)."""
+        """Contigs found by their exact name although their lengths differ: name -> (length asked for, length here)."""
         return dict(self._conflicts)
 
     @property

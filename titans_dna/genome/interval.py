@@ -200,7 +200,7 @@ def _parse_span(text: str, span: str) -> tuple[int, int | None]:
 
 
 def _some(names: Iterable[str], most: int = 5) -> str:
-    """List the first few names."""
+    """Return the first few names as text, for a message."""
     shown = list(names)
     return (
         ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "") if shown else "none"

@@ -49,7 +49,7 @@ class HalfInversion:
 def resolve_breakend(
     alt: str, contig: str, position: int, ref: str, info: AlleleInfo, length_bp: int, *, imprecise: bool = False
 ) -> Change | HalfInversion | Outcome:
-    """Return what a breakend says of its haplotype.
+    """Return the haplotype that a breakend describes.
 
     Parameters
     ----------

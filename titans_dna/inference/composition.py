@@ -20,7 +20,7 @@ LEAST_COPY_BP = 32  # shortest stretch that counts as copied
 
 @dataclass(frozen=True, kw_only=True)
 class Composition:
-    """Figures of a sequence; nan where there is nothing to count."""
+    """Figures about the composition of a sequence; nan where there is nothing to count."""
 
     gc: float  # share of G and C among its known bases
     word_divergence: float  # Jensen-Shannon divergence in bits of its words of 3 bases from the prompt's, 0 to 1
@@ -73,7 +73,7 @@ def count_words(ids: np.ndarray, word_bp: int = WORD_BP) -> np.ndarray:
     Parameters
     ----------
     ids
-        (bases,) 0 to 3 for A, C, G, T; more for what is no base.
+        (bases,) 0 to 3 for A, C, G and T; higher for any other letter.
     word_bp
         Length of a word.
     """

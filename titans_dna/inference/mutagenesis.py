@@ -53,7 +53,7 @@ def changes_of(sequence: bytes, region: Interval, row: int = 0) -> list[Allele]:
 
 
 def effects_of(sequence: bytes, region: Interval, changes: Sequence[Allele], scores: np.ndarray) -> RegionEffects:
-    """Return the effects of what ``changes_of`` returned for a region, from their scores (changes, 2)."""
+    """Return the effects of the changes that ``changes_of`` found in a region, given their scores (changes, 2)."""
     reference = _bases(sequence, region)
     effects = np.full((len(reference) * 4, 2), np.nan)
     letters = np.frombuffer(reference, np.uint8)

@@ -67,7 +67,7 @@ def resolve_tandem(
 
 
 def _repeat(info: AlleleInfo, number: int, total: int) -> Repeated | None:
-    """Return one repeat of the lists; None if its bases are not told."""
+    """Return one repeat of the lists; None if the record does not say its bases."""
     unit, units, bases, size = (_listed(info, key, number, total) for key in ("RUS", "RUC", "RB", "RUL"))
     if not _UNIT.fullmatch(unit) or (size and as_integer(size) != len(unit)):
         return None
@@ -89,7 +89,7 @@ def _listed(info: AlleleInfo, key: str, number: int, total: int) -> str:
 
 
 def _uneven(info: AlleleInfo) -> bool:
-    """Tell whether units of several lengths are told."""
+    """Tell whether the record names units of several lengths."""
     return len(set(info.all("RUB")) - {"."}) > 1
 
 

@@ -202,7 +202,7 @@ def pick_known(log_p: np.ndarray, ids: np.ndarray, targets: int) -> np.ndarray:
 
 
 def flush(*arrays: np.ndarray) -> None:
-    """Write those arrays to the disk that lie there."""
+    """Write the arrays that are files on the disk to it."""
     for array in arrays:
         base = array if isinstance(array, np.memmap) else array.base
         if isinstance(base, np.memmap):

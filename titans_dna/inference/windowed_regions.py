@@ -159,5 +159,5 @@ def _fill(track: np.ndarray, start: int, values: np.ndarray, span: tuple[int, in
 
 
 def other_bits(model: SequenceModel, without: bool) -> tuple[str, ...]:
-    """Return which fields of a score are bits with less in the copy memory."""
+    """Return which fields of a score are bits per base with less sequence in the copy memory."""
     return tuple(name for name, told in zip(OTHERS, (model.relatives is not None, without), strict=True) if told)

@@ -230,7 +230,7 @@ def require_package(found: Format, path: str | os.PathLike[str]) -> None:
 
 
 def sniff(path: str | os.PathLike[str]) -> Format | None:
-    """Return the format of a file, told by its bytes or else by its name; None if it is not a format of ours.
+    """Return the format of a file, by its bytes or else by its name; None if the package does not write such files.
 
     Raises
     ------
@@ -282,7 +282,7 @@ def _refusal(path: Path, verb: str, holds: str) -> str:
 
 
 def _look_inside(path: Path) -> tuple[str, str]:
-    """Return name and content of the format that the bytes of a file tell; empty text if they do not."""
+    """Return name and content of the format that the bytes of a file show; two empty texts if they do not show it."""
     with path.open("rb") as file:
         head = file.read(8)
     # The magic numbers of HDF5, Parquet, bigWig (in either byte order) and NumPy.
@@ -300,7 +300,7 @@ def _look_inside(path: Path) -> tuple[str, str]:
 
 
 def _content_of_json(path: Path) -> str:
-    """Return what JSON holds; it is of figures where it is damaged too, whose reader says what is wrong."""
+    """Return what JSON holds. A damaged file counts as figures, because the reader of figures says what is wrong."""
     try:
         found = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     except (ValueError, RecursionError):

@@ -53,7 +53,7 @@ def open_scores(path: str | os.PathLike[str], *, info: Sequence[str] = ()) -> Sc
     scored = any(column.kind == "score" or column.name == "outcome" for column in table.columns)
     if not table.metadata and not scored:  # any text with tabs in it can be read as a table
         names = ", ".join(column.name for column in table.columns[:8])
-        raise FormatError(f"holds no scores: no column bears the name of one. It has {names}.", path=path)
+        raise FormatError(f"holds no scores: no column has the name of a score. It has {names}.", path=path)
     return table
 
 
@@ -65,7 +65,7 @@ def open_holding(path: str | os.PathLike[str], holds: str, verb: str) -> Scores:
     InputMissing
         If the file is not there.
     FormatError
-        If it holds something else.
+        If the file holds something else.
     """
     found = sniff(path)
     if found is None or found.holds != holds:

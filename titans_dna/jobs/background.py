@@ -62,7 +62,7 @@ def _check_how(lines: Sequence[str], run: ScoringRun, path: Path) -> None:
     Raises
     ------
     ConfigError
-        If one of them differs.
+        If the model, the relatives or the context differ.
     """
     said = dict(line.removeprefix("##titans_dna_").split("=", 1) for line in lines if line.startswith("##titans_dna_"))
     if run.model.weights_sha256 not in said.get("model", ""):

@@ -83,7 +83,7 @@ def lowest_variants(path: Path, count: int) -> list[str]:
     FormatError
         If the file holds no scores of variants.
     InputMissing
-        If it is not there.
+        If the file does not exist.
     """
     scores = open_scores(path)
     if not {"position", "ref", "alt", "llr"} <= {column.name for column in scores.columns}:

@@ -172,7 +172,7 @@ def _job(metadata: dict[str, str], genome: Genome | None, prompts: Sequence[Aske
 
 
 class _Continuing:
-    """Makes the sequences behind a prompt, or takes them from the work folder; the prompt is read if one is missing."""
+    """Makes the sequences that go on from a prompt; a prompt whose sequences are all finished is not read again."""
 
     def __init__(
         self, model: SequenceModel, how: Generation, work: WorkFolder, read: Callable[[int], None],
@@ -181,7 +181,7 @@ class _Continuing:
         self.model, self.how, self.work, self.read, self.progress = model, how, work, read, progress
 
     def parts(self, place: int, asked: AskedPrompt) -> list[Arrays]:
-        """Return the part of the prompt, and those of its sequences."""
+        """Return the part of the prompt and the parts of its sequences."""
         how, names = self.how, [f"{place}-{number}" for number in range(self.how.number + 1)]
         found = [self.work.part(name) for name in names]
         self.progress(how.bases * sum(part is not None for part in found[1:]))

@@ -144,7 +144,10 @@ def group_all(
 
 
 def rows_of(rows: int, groups: Sequence[Group], numbers: Sequence[int], shard: Shard) -> np.ndarray:
-    """Tell which rows a shard writes, (rows,) bool: those of its groups, and in shard 1 those that nobody can read."""
+    """Tell which rows a shard writes, (rows,) bool.
+
+    These are the rows of its groups, and in shard 1 also those of the regions that cannot be read.
+    """
     mine = np.full(rows, shard.index == 1)
     for group in groups:
         mine[group.rows] = False

@@ -53,7 +53,7 @@ class RegionOutputs:
     tracks: Path | None = None  # all tracks; see `titans_dna.io.tables.track_set`
 
     def check(self, kinds: Sequence[str]) -> None:
-        """Refuse what is no format of tracks, and two outputs of one name.
+        """Refuse names that are not those of a format of tracks, and two outputs of one name.
 
         Raises
         ------
@@ -79,7 +79,7 @@ class RegionOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionReading:
-    """What is read before a region, and what is read besides.
+    """What the model reads before a region, and which further readings are made.
 
     Raises
     ------
@@ -312,7 +312,7 @@ def _write_tracks(
     told = {**metadata, "tracks": "surprise"} if is_shard else metadata
 
     def worth(path: Path | None, kinds: Sequence[str]) -> bool:
-        """Tell whether there is anything to write; a shard without anything is written too, for a merge to count."""
+        """Tell whether there is a track to write; a shard writes an empty one too, because merge counts shards."""
         if path is None or is_shard:
             return path is not None
         may_be_empty = format_of(path, holds="tracks").name != "bigWig"

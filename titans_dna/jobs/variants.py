@@ -1,4 +1,4 @@
-"""A variant file in, the same file with scores out, or a table of them."""
+"""Scores a file of variants, and writes the same file with scores, or a table of the scores."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Results:
-    """All that is written, by row."""
+    """All results that are written, by row of the input."""
 
     table: AlleleTable
     chosen: np.ndarray  # records of this shard

@@ -1,4 +1,4 @@
-"""Memory files (``.tdm``): copy memories, written once, mapped into memory by whoever reads them.
+"""Memory files (``.tdm``): copy memories, written once, mapped into memory by every process that reads them.
 
 A file holds one memory of relatives, or two of every contig that is to be scored, one a strand.
 

@@ -23,12 +23,12 @@ GENOME_OF = ("file", "contig", "prefix")
 
 @dataclass(frozen=True, kw_only=True)
 class RelativesChoice:
-    """Which relatives are read, and who of them has a vote.
+    """Which relatives are read, and what counts as one of them.
 
     Raises
     ------
     ConfigError
-        If a genome is to be told by a way that is not known.
+        If the rule for what counts as one relative is unknown.
     """
 
     fastas: tuple[Path, ...] = ()
@@ -213,7 +213,7 @@ def _pieces(fasta: Fasta, name: str, advance: Callable[[int], None]) -> Iterator
 
 
 class _Targets:
-    """The contigs that are scored, to tell a relative that is one of them."""
+    """The contigs that are scored; used to find relatives that are one of them."""
 
     def __init__(self, genome: Genome | None) -> None:
         self.genome = genome

@@ -1,4 +1,4 @@
-"""A head that says something of every base: from features of both strands to one number for each class or track."""
+"""A head that predicts one number for each class or track at every base, from features of both strands."""
 
 from __future__ import annotations
 

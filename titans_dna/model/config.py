@@ -177,7 +177,7 @@ class BackboneConfig:
         Raises
         ------
         ConfigError
-            If there is none; the message says whose configuration this is.
+            If the configuration has no copy memory; the message names the model by ``name``.
         """
         if self.recall is None:
             raise ConfigError(

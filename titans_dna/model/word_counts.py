@@ -127,7 +127,7 @@ class WordCounts(nn.Module):
     ) -> Float[Tensor, "B T E"]:
         """Return the evidence at each token; ``recent`` holds at least ``form.reach`` earlier ids.
 
-        ``versions`` tells which of several tables each sample reads; without it, all read the last.
+        ``versions`` says which of several tables each sample reads; if it is left out, all samples read the last one.
         """
         if not self.versions:
             self.use([(self.counts, self.repeats)])

@@ -95,7 +95,7 @@ def find_copies(state: RecallState, ids: np.ndarray, least: int = 32) -> Iterato
     state
         Where the reader stands.
     ids
-        (T,) tokens to read from there: 0 to 3 for bases, anything above for what is no base.
+        (T,) tokens to read from there: 0 to 3 for A, C, G and T, higher for any other letter.
     least
         Shortest stretch, in tokens.
     """

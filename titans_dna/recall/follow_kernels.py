@@ -153,7 +153,7 @@ def find_places(
 def advance(
     stores: Any, frame: Frame, oldest: int, token: int, places: np.ndarray, foretold: np.ndarray, count: int
 ) -> int:
-    """Hold what every place foretold against the token and move it on; return the number of places that stay."""
+    """Compare what each place foretold with the token, and move it on; return the number of places that are kept."""
     kept = 0
     for j in range(count):
         position, direction = places[j, 0], places[j, 1]

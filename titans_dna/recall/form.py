@@ -1,4 +1,4 @@
-"""What a copy memory is: the words that address it, how places are found, followed and dropped."""
+"""The settings of a copy memory: the words that address it, and how places are found, followed and dropped."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ unbounded one never wraps.
 
 What is called at every token is inlined: a call counts the references of each array that it is given, up and down, and
 with fourteen arrays that took nearly half of the time. numba keeps compiled code by the file of the outermost function:
-whoever changes an inlined one here removes ``__pycache__``, or the old code runs on.
+after a change of an inlined one here, remove ``__pycache__``, or the old code goes on running.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def hashed(word: np.uint64) -> np.uint64:
 def place_in(size: int, at: int) -> int:
     """Return an index into an array: modulo its length where that is a power of two, else no more than the last.
 
-    Memories in files are as long as what they hold, and no index of theirs may lead out of them.
+    Memories in files are no longer than what they hold, so an index must not point beyond their end.
     """
     return at & (size - 1) if size & (size - 1) == 0 else min(at, size - 1)
 

@@ -121,7 +121,7 @@ class RecallLanes:
         return cls._with([(part, row) for part in lanes for row in range(len(part.streams))])
 
     def leave(self) -> RecallLanes:
-        """Return readers that stand where these do and read on in memories of their own."""
+        """Return copies of these readers that stand at the same tokens and go on reading into memories of their own."""
         return replace(self, streams=tuple(replace(state, leaves=True) for state in self.streams))
 
     @staticmethod

@@ -28,7 +28,7 @@ Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, pr
 UNUSED = 1 << 16  # rows of a table that are left alone together where all are 0
 SMALL = 256  # rows of the smallest tables
 NO_PLACES = np.zeros((0, 4), dtype=np.int64)
-GAP = 4  # id on the tape of whatever is no base
+GAP = 4  # id on the tape of every letter other than a base
 
 
 def _loops() -> ModuleType:

@@ -71,7 +71,7 @@ class ReferenceRecall:
         return codes, sources
 
     def _heard(self) -> list[Place]:
-        """Return the places that have a say: all, or those that agree with the one that leads."""
+        """Return the places that vote: all of them, or those that agree with the leading one."""
         longest = max((place.run for place in self.places), default=0)
         if not 0 < self.form.leading_run <= longest:
             return self.places

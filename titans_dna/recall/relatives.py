@@ -90,7 +90,7 @@ class Relatives:
         name, genome
             Of the contig, and of whom it is.
         pieces
-            Its bases, in order: 0 to 3, anything above for what is no base.
+            Its bases in order: 0 to 3 for A, C, G and T, a higher number for any other letter.
         md5
             Of its letters.
 
@@ -114,7 +114,7 @@ class Relatives:
         self._names.add((genome, name))
 
     def join(self, other: Relatives) -> None:
-        """Read the contigs of another memory into this one; what the other has stays its own."""
+        """Read the contigs of another memory into this one; the other memory is not changed."""
         for contig in other.contigs:
             starts = range(contig.start, contig.start + contig.length_bp, PIECE)
             pieces = (other.memory.ids(at, min(at + PIECE, starts.stop)) for at in starts)

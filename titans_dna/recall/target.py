@@ -35,7 +35,7 @@ def read_strand(form: RecallForm, ids: np.ndarray) -> CopyMemory:
     form
         Settings of the memory.
     ids
-        (n,) 0 to 3 for bases, anything above for what is no base.
+        (n,) 0 to 3 for A, C, G and T, a higher number for any other letter.
     """
     memory = CopyMemory(form)
     memory.append(np.full(FIRST, GAP, dtype=np.uint8))

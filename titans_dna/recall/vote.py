@@ -56,7 +56,7 @@ def votes(relatives: Relatives, ids: np.ndarray, rule: VoteRule | None = None) -
     relatives
         What was read.
     ids
-        (T,) 0 to 3 for bases, anything above for what is no base.
+        (T,) 0 to 3 for A, C, G and T, a higher number for any other letter.
     rule
         When to trust a place.
 

@@ -64,7 +64,7 @@ def read_copies(path: Path) -> Copies:
     InputMissing
         If there is no such file.
     FormatError
-        If it holds no copies.
+        If the file holds no copies.
     """
     stretches = [
         CopiedStretch(

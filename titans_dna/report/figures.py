@@ -242,7 +242,7 @@ def region_figure(regions: Sequence[ScoredRegion], classes: Sequence[str]) -> Ma
 def track_figure(
     track: TrackProfile, regions: Sequence[ScoredRegion], classes: Sequence[str], name: str = "track"
 ) -> Markup:
-    """Draw the extreme and the mean of each bin of a track, above one lane of region marks per class."""
+    """Draw the extreme and the mean of each bin of a track, and below them one lane of regions for each class."""
     scale, unit = (
         (1e6, "Mb") if track.length_bp >= 500_000 else (1e3, "kb") if track.length_bp >= 2_000 else (1.0, "bp")
     )

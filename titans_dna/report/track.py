@@ -47,7 +47,7 @@ class TrackProfile:
 
     @property
     def extreme_name(self) -> str:
-        """Which extreme is told."""
+        """Name of the extreme: minimum or maximum."""
         return "minimum" if self.kind in LOW_MATTERS else "maximum"
 
 

@@ -79,7 +79,7 @@ class ScoredVariants:
 
     @property
     def scored(self) -> int:
-        """Number of alleles whose outcome is one with a score."""
+        """Number of alleles that have a score."""
         return count_scored(self.outcomes)
 
     @property

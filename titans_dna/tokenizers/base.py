@@ -64,7 +64,7 @@ class Tokenizer(Protocol):
         ...
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; <bos> and <pad> give none."""
+        """Turn ids into upper-case bases; <bos> and <pad> become nothing."""
         ...
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:

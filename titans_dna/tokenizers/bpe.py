@@ -167,7 +167,7 @@ class BpeTokenizer:
         return "".join([self._texts[i] for i in check_ids(ids, len(self._texts)).tolist()]).encode("ascii")
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Give the bases that every token covers: shape (n, 2), 0-based half-open; specials cover none."""
+        """Return the bases that each token covers, (n, 2), 0-based half-open; <bos> and <pad> cover no base."""
         ends = np.cumsum(self._widths[np.asarray(ids)])
         return np.stack([ends - self._widths[np.asarray(ids)], ends], axis=1)
 

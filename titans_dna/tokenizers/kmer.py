@@ -97,7 +97,7 @@ class KmerTokenizer:
         return np.concatenate(parts) if parts else np.empty(0, self._dtype)
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; <bos> and <pad> give none, an overlapping token gives its first base.
+        """Turn ids into upper-case bases; <bos> and <pad> become nothing, an overlapping token its first base.
 
         Raises
         ------

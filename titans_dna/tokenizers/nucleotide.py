@@ -47,7 +47,7 @@ class NucleotideTokenizer:
         return base_ids(sequence)
 
     def decode(self, ids: Ids) -> bytes:
-        """Turn ids into upper-case bases; <bos> and <pad> give none.
+        """Turn ids into upper-case bases; <bos> and <pad> become nothing.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class NucleotideTokenizer:
         return _LETTERS[wide[wide < len(_LETTERS)]].tobytes()
 
     def offsets(self, ids: Ids) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Return the bases that each token covers, (n, 2), 0-based half-open; <bos> and <pad> cover none."""
+        """Return the bases that each token covers, (n, 2), 0-based half-open; <bos> and <pad> cover no base."""
         covers = np.asarray(ids) < len(_LETTERS)
         ends = np.cumsum(covers, dtype=np.int64)
         starts = ends - covers

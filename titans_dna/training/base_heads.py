@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
+from titans_dna.checkpoints import BASE_HEAD
 from titans_dna.errors import CheckpointError, ConfigError, InputMissing, OutputError
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.base_features import BothStrands, mirrored
@@ -30,11 +31,12 @@ from titans_dna.model.device import one_thread
 from titans_dna.tokenizers import base_ids
 from titans_dna.training.base_targets import BaseTargets
 from titans_dna.training.optimizer import learning_rate
+from titans_dna.training.run_folder import head_folder
 
-HEAD, RESULT = "base_head.safetensors", "base_head.json"
+HEAD, RESULT = "base_head.safetensors", BASE_HEAD
 PIECE_BP = 1024  # bases of an example; a batch has 16 of them
 BATCH = 16
-LETTERS = 5  # A, C, G, T and what is none
+LETTERS = 5  # A, C, G, T and any other letter
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +86,7 @@ class TrainedBaseHead:
 
 @dataclass(frozen=True, kw_only=True)
 class _Examples:
-    """Blocks of bases, one behind the other: what is known of them, and what is to be told."""
+    """Blocks of bases, one behind the other: their features, and the targets to be predicted."""
 
     features: np.ndarray  # (bases, columns) float16
     letters: np.ndarray  # (bases, 2 x LETTERS) float16: one-hot, of both strands
@@ -120,7 +122,7 @@ def train_base_head(
     model
         With one token per base.
     genome, targets
-        Sequence, and what is told of it.
+        The sequence, and the targets that the head learns to predict.
     holdout
         Regions or whole contigs to test on, under the genome's names; 0-based half-open.
     output
@@ -135,9 +137,17 @@ def train_base_head(
     ConfigError
         If nothing is held out or left to learn from, or the model's tokens have several bases.
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, holds another model, or another run is writing it.
     """
     require_single_bases(model, "heads at base resolution")
+    with head_folder(output, RESULT):
+        return _train(model, genome, targets, holdout, output, config, advance)
+
+
+def _train(
+    model: SequenceModel, genome: Genome, targets: BaseTargets, holdout: Sequence[Interval], output: Path,
+    config: BaseHeadConfig, advance: Callable[[int, int], None],
+) -> dict[str, Any]:  # fmt: skip
     random = np.random.default_rng(config.seed)
     learned, tested = _divided(genome, holdout, config.window_bp)
     chosen = [_draw(learned, config.bases, random), _draw(tested, config.test_bases, random)]

@@ -1,4 +1,4 @@
-"""What is to be told of every base: classes from BED, GTF or GFF, or the values of bigWigs.
+"""What a head learns to predict of every base: classes from BED, GTF or GFF, or the values of bigWigs.
 
 A class is on or off at every base, and several can be on at once (a base of a CDS lies in an exon too). Beside the
 feature types of an annotation there are two that follow from its exons: ``splice_donor`` and ``splice_acceptor``, the
@@ -64,7 +64,7 @@ def read_targets(
     contigs
         Of the genome. Lines on other contigs are left out.
     features
-        Types of GTF and GFF that are classes, ``splice_donor`` and ``splice_acceptor`` too; exon if none is named.
+        Types of GTF and GFF that become classes (``splice_donor`` and ``splice_acceptor`` are possible); exon if empty.
     one_class
         Whether all lines of a BED are one class, whatever their names.
 

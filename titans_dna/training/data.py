@@ -103,7 +103,7 @@ def read_data(sources: Sequence[Source], split: Split, tokenizer: Tokenizer = NU
     Raises
     ------
     ConfigError
-        If a named contig or the contig of a region is in no FASTA, or nothing is left to learn from.
+        If no FASTA has a contig that was named or has a region, or if nothing is left to learn from.
     """
     aliases = read_aliases(split.aliases) if split.aliases else []
     genomes = [open_genome(source.path, aliases) for source in sources]

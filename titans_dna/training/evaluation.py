@@ -34,7 +34,7 @@ GATE_CONTIGS = 64  # most contigs from which they are taken
 
 @dataclass(frozen=True, kw_only=True)
 class BitsPerBase:
-    """Mean of -log2 P over ``bases`` known bases, in bits."""
+    """Mean of -log2 P over a number of known bases, in bits."""
 
     bits: float
     bases: int
@@ -163,7 +163,7 @@ def training_record(folder: Path) -> dict[str, Any]:
 
 
 def held_out_contigs(folder: Path, fasta: Fasta) -> list[str]:
-    """Return the contigs that the model's training held out; none if the FASTA has none of them."""
+    """Return the contigs of the FASTA that the model's training held out."""
     named = training_record(folder).get("holdout_contigs", [])
     return [contig for name in named if (contig := fasta.contigs.resolve(name)) is not None]
 

@@ -29,6 +29,7 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.training.labelled import LabelledData
 from titans_dna.training.optimizer import learning_rate
+from titans_dna.training.run_folder import head_folder
 from titans_dna.training.word_counts import words_before
 
 MODES = ("full", "frozen", "last-layers")
@@ -116,10 +117,16 @@ def finetune_model(
     ConfigError
         If the model's tokens have several bases.
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, holds another model, or another run is writing it.
     """
     require_single_bases(model, "classifiers")
-    config = replace(config, epochs=config.passes(len(data.training)))
+    with head_folder(output, RESULT):
+        return _finetune(model, data, output, replace(config, epochs=config.passes(len(data.training))), advance)
+
+
+def _finetune(
+    model: SequenceModel, data: LabelledData, output: Path, config: FinetuneConfig, advance: Callable[[int], None]
+) -> dict[str, Any]:
     torch.manual_seed(config.seed)
     device = model.device
     backbone = copy.deepcopy(model.backbone)

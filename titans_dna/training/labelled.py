@@ -232,7 +232,7 @@ def _record(header: str, parts: Sequence[str]) -> Example:
 
 
 def _check_letters(sequence: bytes, path: Path, line: int) -> None:
-    """Refuse what is no nucleotide sequence, as a FASTA reader does."""
+    """Refuse text that is not a nucleotide sequence, as a FASTA reader does."""
     if strange := other_letters(sequence):
         message = f"{strange[0]!r} is no nucleotide code. Give DNA or RNA (A C G T U N, IUPAC)."
         raise FormatError(message, path=path, line=line)

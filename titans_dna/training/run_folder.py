@@ -1,10 +1,12 @@
-"""The folder of a pretraining run: who may write to it, and what becomes of a model that is there already.
+"""The folder of a training run: who may write to it, and what becomes of a model that is there already.
 
 A new run needs a folder that holds none of the files it writes, or only what a run has left that was killed before its
 first checkpoint. An unfinished run there can go on or be replaced, and a finished model can be replaced, if that is
 asked for. Until the new model is complete, the old one stays whole in
 ``.titans-dna-replaced/``, so that weights and the record of their training always belong together. A lock allows one
 run at a time.
+
+Fine-tuning takes a new folder, or one that it has filled before. It never writes into the folder of another model.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from titans_dna.checkpoints import BASE_HEAD, CLASSIFIER
 from titans_dna.errors import OutputError
 from titans_dna.io.disk.atomic import UNNAMED, discard, disk_errors
 from titans_dna.io.disk.lock import lock_file
@@ -25,6 +28,7 @@ from titans_dna.training.log import EVENTS, GATES, LOG
 SETTINGS, SUMMARY, SPLITS, BEST = "run.json", "training.json", "splits.bed", "best"
 LOCK, REPLACED = ".titans-dna.lock", ".titans-dna-replaced"  # names that nobody else gives to a file
 MODEL_FILES = (WEIGHTS, CONFIG, TOKENIZER)
+RESULTS = (CLASSIFIER, BASE_HEAD)  # what tells of a fine-tuned head
 MADE = (*MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, FOLDER, BEST, EVENTS)
 FILES = (
     *MODEL_FILES, SUMMARY, SETTINGS, SPLITS, LOG, GATES, *SNAPSHOT_FILES, "events.out.tfevents.*",
@@ -50,10 +54,7 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
     OutputError
         If the folder cannot be made, if another run is writing into it, or if it holds what must not be replaced.
     """
-    made = not output.exists()
-    with disk_errors(output):
-        output.mkdir(parents=True, exist_ok=True)
-    with lock_file(output / LOCK, output):
+    with _locked(output):
         try:
             if not resume:
                 _make_room(output, overwrite)
@@ -63,9 +64,50 @@ def run_folder(output: Path, *, resume: bool, overwrite: bool) -> Iterator[None]
             if any((output / FOLDER).glob("step-*")):
                 interrupt.add_note(f"go on with --resume {output}")
             raise
+
+
+@contextmanager
+def head_folder(output: Path, result: str) -> Iterator[None]:
+    """Hold the folder of a fine-tuned head, and its lock, while the context lasts.
+
+    Parameters
+    ----------
+    output
+        The folder; it is made if it does not exist. What an earlier fine-tuning of the same kind has left is replaced.
+    result
+        Name of the file that tells how such a head was trained.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be made, if another run is writing into it, or if it holds another model.
+    """
+    with _locked(output):
+        # A model without the result of a fine-tuning was put there by somebody else, or by pretraining.
+        others = [SETTINGS, *(name for name in RESULTS if name != result)]
+        if not os.path.lexists(output / result):
+            others += [CONFIG, WEIGHTS]
+        if there := [name for name in others if os.path.lexists(output / name)]:
+            raise OutputError(
+                f"holds {there[0]}, which belongs to another model. Choose another --output.", path=output
+            )
+        for leftover in partial_folders(output):
+            discard(leftover, FILES)
+        yield
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[None]:
+    """Make a folder if it does not exist, and hold its lock; a run that is refused leaves no empty folder behind."""
+    made = not output.exists()
+    with disk_errors(output):
+        output.mkdir(parents=True, exist_ok=True)
+    with lock_file(output / LOCK, output):
+        try:
+            yield
         finally:
             (output / LOCK).unlink(missing_ok=True)
-            if made:  # a run that is refused leaves no empty folder behind
+            if made:
                 with suppress(OSError):
                     output.rmdir()
 
@@ -86,7 +128,8 @@ def _make_room(output: Path, overwrite: bool) -> None:
     there = [name for name in MADE if os.path.lexists(output / name)]
     if not there:
         return
-    foreign = SETTINGS not in there or any((output / name).is_symlink() for name in there)
+    # Only a folder with the settings of a run was made by one: other programs have a file run.json too.
+    foreign = not _has_settings(output) or any((output / name).is_symlink() for name in there)
     if foreign:
         raise OutputError(f"holds {there[0]}, which no pretraining run has made. Choose another --output.", path=output)
     finished = WEIGHTS in there
@@ -107,8 +150,12 @@ def _make_room(output: Path, overwrite: bool) -> None:
 
 def _just_begun(output: Path, there: list[str]) -> bool:
     """Tell whether the files are those of a run that ended before it had any weights: nothing is lost with them."""
-    if WEIGHTS in there or BEST in there or (output / REPLACED).exists() or any((output / FOLDER).glob("step-*")):
-        return False
+    lost = WEIGHTS in there or BEST in there or (output / REPLACED).exists()
+    return not lost and not any((output / FOLDER).glob("step-*"))
+
+
+def _has_settings(output: Path) -> bool:
+    """Tell whether a folder holds the settings of a pretraining run."""
     try:
         settings = json.loads((output / SETTINGS).read_text())
     except (OSError, ValueError, RecursionError):

@@ -66,7 +66,7 @@ def read_gzi(path: Path) -> list[tuple[int, int]]:
 
 @contextmanager
 def quiet_htslib() -> Iterator[None]:
-    """Keep htslib from printing: whoever catches its error reports it in one line."""
+    """Keep htslib from printing: the code that catches its error reports it in one line."""
     import pysam
 
     verbosity = pysam.set_verbosity(0)

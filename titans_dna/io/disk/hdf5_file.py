@@ -1,7 +1,7 @@
 """A file for HDF5 that reports a full disk to us, and not to HDF5.
 
 After a failed write, HDF5 cannot close a file: it keeps its memory and its handles, and fails again at every later
-step. So writes seem to succeed to HDF5. The error is kept, and whoever writes has to ask for it (`check`).
+step. So writes seem to succeed to HDF5. The error is kept, and the writer has to ask for it (`check`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ class DiskFile(io.FileIO):
     """A new file for h5py.File(..., "w"); after a failed write, all further data are kept in memory.
 
     HDF5 reads again what it wrote, and ends the process where it finds something else. So the data must stay readable
-    until whoever writes has asked for the error, which is soon.
+    until the writer has asked for the error, which is soon.
     """
 
     def __init__(self, path: Path) -> None:

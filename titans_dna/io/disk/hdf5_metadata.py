@@ -64,7 +64,7 @@ def dataset_of(file: Any, contig: str, kind: str) -> Any:
     Raises
     ------
     FormatError
-        If there is none.
+        If the contig has no such dataset.
     """
     name = group_name(contig)
     return dataset(file, f"{contig if find(file, name) is None else name}/{kind}", "f")

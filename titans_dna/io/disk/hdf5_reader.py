@@ -137,7 +137,7 @@ def check_place(found: Any) -> None:
     Raises
     ------
     FormatError
-        If it does.
+        If the dataset does either.
     InputMissing
         If it points to a file that is not there.
     """
@@ -158,12 +158,12 @@ def check_place(found: Any) -> None:
 
 
 def check_tree(file: Any) -> None:
-    """Refuse a file, of few objects, in which any link or dataset leads out of it.
+    """Refuse a file (with few objects) if a link or dataset in it points to another file.
 
     Raises
     ------
     FormatError
-        If one does.
+        If a link or dataset points to another file.
     """
     import h5py
 
@@ -180,12 +180,12 @@ def check_tree(file: Any) -> None:
 
 
 def check_attributes(item: Any) -> None:
-    """Refuse attributes that are no text, numbers or lists of these: HDF5 ends the process at some damaged ones.
+    """Refuse attributes other than text, numbers and lists of them: some damaged ones make HDF5 end the process.
 
     Raises
     ------
     FormatError
-        If there is one.
+        If there is such an attribute.
     """
     from h5py import h5a, h5t
 
@@ -238,7 +238,7 @@ def check_heaps(path: str | os.PathLike[str]) -> None:
     Raises
     ------
     FormatError
-        If there is one.
+        If there is such a heap.
     """
     with Path(path).open("rb") as file:
         if not (whole := os.fstat(file.fileno()).st_size):

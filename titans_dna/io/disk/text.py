@@ -43,7 +43,7 @@ def refuse_packed(head: bytes, path: str | os.PathLike[str]) -> None:
     Raises
     ------
     FormatError
-        If it is.
+        If the file is compressed in such a way.
     """
     for magic, name in _PACKED.items():
         if head.startswith(magic):

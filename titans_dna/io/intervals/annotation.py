@@ -99,7 +99,7 @@ class Annotation:
 
 
 def read_annotation(path: str | os.PathLike[str], contigs: ContigTable) -> Annotation:
-    """Read genes and their parts; lines on contigs that the genome has not are left out.
+    """Read genes and their parts; lines on contigs that the genome does not have are left out.
 
     Raises
     ------

@@ -127,13 +127,13 @@ def iterate_records(
 
 
 def _type_of(line: str) -> str:
-    """Return the feature type of a line of GTF or GFF3; empty if the line has not their columns."""
+    """Return the feature type of a line of GTF or GFF3; empty if the line does not have their columns."""
     columns = line.split("\t")
     return columns[2] if len(columns) in (8, 9) else ""
 
 
 def _tell_left_out(path: str | os.PathLike[str], wanted: list[str], taken: int, left_out: Counter[str]) -> None:
-    """Log which lines of an annotation are no regions, or raise if none is."""
+    """Log which lines of an annotation do not become regions; raise an error if no line does."""
     types, shown = ", ".join(wanted), [f"{kind} {number:,}" for kind, number in left_out.most_common(_TYPES_SHOWN)]
     others = ", ".join(shown) + (f" and {len(left_out) - len(shown)} more types" if len(left_out) > len(shown) else "")
     if not taken:
@@ -198,7 +198,7 @@ def _annotation(line: str) -> Iterator[Interval]:
 
 
 def plain_strand(text: str) -> str:
-    """Return a strand as `Interval` has it: R and its kin write ``*`` for what has none."""
+    """Return a strand as `Interval` has it: R packages write ``*`` for an interval without a strand."""
     return "." if text == "*" else text
 
 

@@ -171,7 +171,7 @@ class AlignedReads(Closing):
         Raises
         ------
         FormatError
-            If it fails.
+            If samtools fails.
         """
         import pysam
         import pysam.samtools
@@ -296,7 +296,7 @@ def _header(path: Path, fasta: Path | None) -> tuple[dict[str, int], bool, dict[
 
 
 def _compare(path: Path, contigs: ContigTable, sums: dict[str, str], reference: Fasta) -> None:
-    """Refuse a reference that is not the one with which a CRAM was made."""
+    """Refuse a FASTA that differs from the reference with which a CRAM was made."""
     for name, length in contigs.lengths.items():
         other = reference.contigs.lengths.get(name)
         if other is not None and other != length:

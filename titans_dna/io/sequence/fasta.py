@@ -105,7 +105,8 @@ class Genome(Closing):
         """Return the bases of a whole contig, or refuse them.
 
         Size, time and inode do not tell a file that was changed in place and given its old time. Outputs name the MD5
-        of contigs, so it is known before they are read; once is enough, for to compare takes longer than to read.
+        of contigs, so it is known before they are read. Each contig is checked once: the check takes longer than
+        reading.
         """
         if name in self._md5 and name not in self._compared:
             if letters_md5(found) != self._md5[name]:

@@ -42,7 +42,7 @@ class FastaWriter(Opening):
             self._stream = stack.enter_context(temporary.open("wb"))
 
     def write(self, name: str, sequence: bytes, told: Mapping[str, object]) -> None:
-        """Write a sequence; what is told of it stands behind its name as ``key=value``."""
+        """Write a sequence; its name is followed by notes of the form ``key=value``."""
         words = [name, *(f"{key}={value}" for key, value in told.items())]
         self._stream.write((">" + " ".join("_".join(word.split()) for word in words) + "\n").encode())
         for start in range(0, len(sequence), LINE_BP):

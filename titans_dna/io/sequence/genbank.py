@@ -94,6 +94,6 @@ def _sequence(record: object, path: Path) -> tuple[str, str]:
 
 
 def _open(path: Path) -> TextIO:
-    """Open as text, decompressed; the whole text is held, for flat files are small."""
+    """Open a file as text, decompressed; the whole text is kept in memory because such files are small."""
     data = b"".join(unpacked_blocks(path))
     return io.StringIO(data.decode("utf-8-sig", "replace"))

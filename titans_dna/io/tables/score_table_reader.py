@@ -97,7 +97,7 @@ class Scores:
 
 
 def kind_of(name: str, names: Sequence[str]) -> str:
-    """Return the kind of a column of a TSV, told by its name and by those of the others.
+    """Return the kind of a column of a TSV, which follows from its name and the names of the other columns.
 
     In a table of tracks all columns after contig and start are scores, and in one of predictions all ``p_CLASS``.
 

@@ -103,12 +103,12 @@ class TrackShard:
         return "kind=all-snvs" in self.metadata.get("options", "").split()
 
     def check(self, contig: str) -> None:
-        """Refuse a file whose tracks of a contig differ in length from what its metadata say.
+        """Refuse a file if a track of a contig is not as long as its metadata say.
 
         Raises
         ------
         FormatError
-            If one does.
+            If a track has another length.
         """
         wanted = self.lengths[contig]
         if self.format.name == "HDF5":

@@ -74,7 +74,7 @@ class SampleColumns:
         return format_text, kept, lost
 
     def _pattern(self, format_text: str) -> re.Pattern[str] | None:
-        """Return the pattern of valid sample texts; None if FORMAT itself cannot be read."""
+        """Return the pattern that the text of a valid sample has; None if FORMAT itself cannot be read."""
         if format_text not in self._patterns:
             keys = format_text.split(":")
             # The limit keeps the pattern below from growing too deep for the engine of regular expressions.
