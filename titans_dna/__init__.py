@@ -20,6 +20,7 @@ from titans_dna.version import __version__
 
 if TYPE_CHECKING:  # for type checkers and editors
     from titans_dna import errors
+    from titans_dna.api import benchmarks
     from titans_dna.api.base_predictor import BasePredictor, load_base_predictor
     from titans_dna.api.classifier import Classifier, load_classifier
     from titans_dna.api.load import load_model
@@ -55,6 +56,8 @@ _HOMES = {
     "read_variants": "titans_dna.api.variants",
 }
 
+_MODULES = {"benchmarks": "titans_dna.api.benchmarks", "errors": "titans_dna.errors"}
+
 __all__ = [
     "BasePredictor",
     "Classifier",
@@ -67,6 +70,7 @@ __all__ = [
     "TitansDNAError",
     "Variant",
     "__version__",
+    "benchmarks",
     "errors",
     "load_base_predictor",
     "load_classifier",
@@ -80,8 +84,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "errors":
-        return importlib.import_module(f"{__name__}.errors")
+    if name in _MODULES:
+        return importlib.import_module(_MODULES[name])
     if name in _HOMES:
         return getattr(importlib.import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -154,3 +154,13 @@ def test_what_is_no_card_is_refused_in_one_line(tmp_path, text):
     (tmp_path / CARD).write_text(text)
     with pytest.raises(FormatError, match=r"memory_card.json: is no memory card. Delete it"):
         read_card(tmp_path)
+
+
+def test_the_card_of_the_default_model_is_of_its_weights_and_stands_in_its_readme(default):
+    folder = model_folder("default")
+    card = read_card(folder)
+    assert card is not None
+    assert card["weights_sha256"] == default.weights_sha256
+    readme = (folder / "README.md").read_text()
+    for name, words in card_lines(card).items():
+        assert f"| {name} | {words} |" in readme

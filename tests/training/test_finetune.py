@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import sys
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch.nn import Linear
 
 from titans_dna.cli import main
 from titans_dna.errors import ConfigError, FormatError
@@ -27,6 +30,8 @@ from titans_dna.training.finetune import (
     kmer_probabilities,
 )
 from titans_dna.training.labelled import read_labelled
+from titans_dna.training.lora import add_adapters, merge_adapters
+from titans_dna.training.predict import load_classifier
 
 SMALL = BackboneConfig(width=16, layers=2, attention_heads=2, memory_heads=1, window_tokens=16, chunk_tokens=8)
 
@@ -70,7 +75,7 @@ def test_a_motif_is_learned_and_written(folder, table, tmp_path):
     assert (tmp_path / "out" / "head.safetensors").is_file()
 
 
-@pytest.mark.parametrize("mode", ["frozen", "last-layers", "full"])
+@pytest.mark.parametrize("mode", ["frozen", "last-layers", "full", "lora"])
 def test_modes_change_the_weights_they_name(folder, table, tmp_path, mode):
     model = load_model(folder, "cpu")
     data = read_labelled(table, None, 0.2, 0)
@@ -82,9 +87,52 @@ def test_modes_change_the_weights_they_name(folder, table, tmp_path, mode):
     elif mode == "last-layers":
         assert changed
         assert all(name.startswith(("blocks.1.", "norm.")) for name in changed)
+    elif mode == "lora":
+        parts = model.backbone.blocks.named_modules()
+        assert changed == {f"blocks.{name}.weight" for name, part in parts if isinstance(part, Linear)}
     else:
         assert any(name.startswith("blocks.0.") for name in changed)
         assert any(name.startswith("embedding.") for name in changed)
+
+
+def test_adapters_change_nothing_at_first_and_are_what_is_saved(folder):
+    model = load_model(folder, "cpu")
+    backbone, ids = copy.deepcopy(model.backbone), torch.randint(0, 4, (2, 40), generator=torch.manual_seed(1))
+    before = backbone.stream(ids).hidden
+    add_adapters(backbone, 3)
+    learned = [weight for weight in backbone.parameters() if weight.requires_grad]
+    with torch.no_grad():
+        torch.testing.assert_close(backbone.stream(ids).hidden, before, atol=1e-5, rtol=1e-5)
+    maps = [part for part in model.backbone.blocks.modules() if isinstance(part, Linear)]
+    assert sum(weight.numel() for weight in learned) == sum(3 * sum(part.weight.shape) for part in maps)
+    for weight in learned:
+        torch.nn.init.normal_(weight, std=0.1)
+    with torch.no_grad():
+        adapted = backbone.stream(ids).hidden
+        merge_adapters(backbone)
+        torch.testing.assert_close(backbone.stream(ids).hidden, adapted, atol=1e-5, rtol=1e-4)
+    assert not torch.allclose(adapted, before)
+    assert list(backbone.state_dict()) == list(model.backbone.state_dict())
+
+
+def test_adapters_learn_and_a_classifier_of_them_needs_no_peft(folder, table, tmp_path, monkeypatch):
+    config = FinetuneConfig(mode="lora", lora_rank=4, epochs=6, learning_rate=0.02, kmer_bases=2)
+    result = finetune_model(load_model(folder, "cpu"), read_labelled(table, None, 0.2, 0), tmp_path / "out", config)
+    assert result["model"]["auroc"] > 0.9
+    assert 0 < result["parameters_trained"] < sum(w.numel() for w in load_model(folder, "cpu").backbone.parameters())
+    monkeypatch.setitem(sys.modules, "peft", None)
+    assert load_classifier(tmp_path / "out", "cpu").config.lora_rank == 4
+    with pytest.raises(ConfigError, match=r"needs peft, which is not installed. Run: pip install 'titans-dna\[lora\]'"):
+        finetune_model(load_model(folder, "cpu"), read_labelled(table, None, 0.2, 0), tmp_path / "other", config)
+
+
+def test_a_classifier_of_a_version_without_adapters_is_read(folder, table, tmp_path):
+    finetune_model(load_model(folder, "cpu"), read_labelled(table, None, 0.2, 0), tmp_path / "out",
+                   FinetuneConfig(mode="frozen", epochs=1, kmer_bases=1))  # fmt: skip
+    said = json.loads((tmp_path / "out" / "finetune.json").read_text())
+    del said["lora_rank"], said["parameters_trained"]
+    (tmp_path / "out" / "finetune.json").write_text(json.dumps(said))
+    assert load_classifier(tmp_path / "out", "cpu").config.mode == "frozen"
 
 
 def test_padding_and_mates_change_nothing(folder):

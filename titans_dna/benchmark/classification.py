@@ -14,13 +14,13 @@ from titans_dna.training.finetune import FinetuneConfig, finetune_model
 from titans_dna.training.labelled import LabelledData
 
 METRICS = ("accuracy", "mcc", "auroc", "auprc")
-LEARNING_RATES = {"frozen": 1e-2}  # a linear head alone bears larger steps than a whole model
+LEARNING_RATES = {"frozen": 1e-2, "lora": 5e-3}  # a few weights bear larger steps than a whole model
 LEARNING_RATE = 2e-3
 COLUMNS = (
-    "set", "classifier", "classes", "learned", "tested", "runs", *METRICS, *(f"{m}_least" for m in METRICS),
-    *(f"{m}_greatest" for m in METRICS),
+    "set", "classifier", "classes", "learned", "tested", "runs", "weights_trained", *METRICS,
+    *(f"{m}_least" for m in METRICS), *(f"{m}_greatest" for m in METRICS),
 )  # fmt: skip
-CARD_COLUMNS = (*COLUMNS[:10], "auroc_least", "auroc_greatest")  # the others are too many for a page
+CARD_COLUMNS = (*COLUMNS[:11], "auroc_least", "auroc_greatest")  # the others are too many for a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,23 +82,26 @@ def classify_set(
     ConfigError
         If the model reads tokens of several bases.
     """
-    rows, baseline = [], {}
+    rows: list[dict[str, Any]] = []
+    baseline: dict[str, float] = {}
     for mode in test.modes:
         found = []
         for run in range(seed, seed + test.runs):
             with tempfile.TemporaryDirectory() as folder:
                 result = finetune_model(model, data, Path(folder) / "out", test.config(mode, run), advance=advance)
             found.append(result["model"])
-            baseline = result["kmer_baseline"]
-        rows.append(_row(name, f"{model.name}, {mode}", data, found))
-    rows.append(_row(name, f"{test.kmer_bases}-mers", data, [baseline]))
+            baseline, weights = result["kmer_baseline"], result["parameters_trained"]
+        rows.append(_row(name, f"{model.name}, {mode}", data, weights, found))
+    rows.append(_row(name, f"{test.kmer_bases}-mers", data, len(data.classes) * (4**test.kmer_bases + 1), [baseline]))
     return rows
 
 
-def _row(name: str, classifier: str, data: LabelledData, runs: Sequence[dict[str, float]]) -> dict[str, Any]:
+def _row(
+    name: str, classifier: str, data: LabelledData, weights: int, runs: Sequence[dict[str, float]]
+) -> dict[str, Any]:
     row: dict[str, Any] = {
         "set": name, "classifier": classifier, "classes": len(data.classes), "learned": len(data.training),
-        "tested": len(data.tested), "runs": len(runs),
+        "tested": len(data.tested), "runs": len(runs), "weights_trained": weights,
     }  # fmt: skip
     for metric in METRICS:
         values = [run[metric] for run in runs]

@@ -24,13 +24,14 @@ from titans_dna.recall.target import read_strand
 CARD = "memory_card.json"
 HELD = (16, 128, 1024)  # needles in one haystack
 DECOYS, DISTANCES = 8, (4, 2, 1)
+LEAST_BP = 65_536  # known bases that a card needs
 COPIES_BP = (10_000, 100_000, 1_000_000, 10_000_000)
 MOST_BYTES = 1 << 20  # of a card that is read
 
 
 def plan(bases: int) -> tuple[int, list[NeedleTest], list[CopyTest]]:
     """Return the length of the haystacks, and the tests that fit into so many known bases."""
-    haystack = next((n for n in (1_048_576, 262_144, 65_536) if n <= bases), bases)
+    haystack = next((n for n in (1_048_576, 262_144, LEAST_BP) if n <= bases), bases)
     crowds = [test for count in HELD if (test := _crowd(haystack, count)) is not None]
     decoys = [NeedleTest(haystack_bp=haystack, decoys=DECOYS, distance=d) for d in DISTANCES]
     copies = [copy for d in COPIES_BP if (copy := CopyTest(distance_bp=d)).least_bp <= bases]

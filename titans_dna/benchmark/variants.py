@@ -8,6 +8,7 @@ the same kind on its contig, each used once.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +20,13 @@ from numpy.typing import NDArray
 from titans_dna.errors import ConfigError, FormatError, check_least
 from titans_dna.genome.variant import Variant
 from titans_dna.inference.metrics import auroc, average_precision
+from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome
+from titans_dna.inference.windows import Context
 from titans_dna.io.scores import open_scores
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.variant_scores import ScoringOptions
+from titans_dna.jobs.variants import score_variant_file
 
 SCORES = ("llr", "vote", "tolerance")  # columns in which a lower value speaks for the positive class
 COLUMNS = (
@@ -106,6 +112,44 @@ def read_labelled_scores(path: Path, test: VariantTest) -> Labelled:
         labels=labels[order],
         scores={name: np.array([_number(row.get(name)) for row in rows]) for name in SCORES if name in rows[0]},
     )
+
+
+def score_labelled(
+    model: SequenceModel, genome: Genome, path: Path, test: VariantTest, *, context: str = "contig", workers: int = 1,
+    counted: Callable[[dict[str, int]], None] = lambda outcomes: None,
+    advance: Callable[[int, int], None] = lambda done, total: None,
+) -> Labelled:  # fmt: skip
+    """Score the variants of a VCF, and read the scores and labels.
+
+    Parameters
+    ----------
+    model, genome
+        Model and reference.
+    path
+        VCF or BCF with the label in an INFO field.
+    test
+        Field and values.
+    context
+        What is read before a variant: ``contig`` or ``window:N``.
+    workers
+        Processes that score side by side in windows.
+    counted
+        Called with the number of ALTs by outcome.
+    advance
+        Called with (bases read since the last call, bases in all).
+
+    Raises
+    ------
+    FormatError, InputMissing, ReferenceMismatch
+        If the file cannot be used, or has no labels.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        scored, options = Path(folder) / "scored.vcf.gz", ScoringOptions(context=Context.parse(context))
+        counted(score_variant_file(model, genome, path, scored, options=options, workers=workers, advance=advance))
+        try:
+            return read_labelled_scores(scored, test)
+        except FormatError as error:  # the name of a file that is gone would help nobody
+            raise FormatError(error.what, path=path) from None
 
 
 def _number(value: Any) -> float:

@@ -134,7 +134,7 @@ def memory(
     titans-dna benchmark memory --fasta data/demo.fa --output memory_card.json
     titans-dna benchmark memory --model model/ --fasta hg38.fa --keep --output memory_card.json
     """
-    from titans_dna.benchmark.memory_card import CARD, card_lines, measure_memory, plan, write_card
+    from titans_dna.benchmark.memory_card import CARD, LEAST_BP, card_lines, measure_memory, write_card
     from titans_dna.benchmark.needles import known_bases
     from titans_dna.cli.sources import open_genome
     from titans_dna.cli.terminal import progress_bar
@@ -143,8 +143,7 @@ def memory(
 
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) as genome:
-        ids = known_bases(genome, 65_536, most_bases)
-    plan(len(ids))
+        ids = known_bases(genome, LEAST_BP, most_bases)
     with progress_bar("reading", 0) as advance:
         card = measure_memory(model, ids, seed, advance)
     card = {"version": __version__, "model": model.name, "reference": fasta.name, **card}
@@ -165,7 +164,7 @@ def memory(
 @click.option("--train", "training", type=options.FILE, help="In place of --set: the labelled file to learn from.")
 @click.option("--test", "tested", type=options.FILE, help="In place of --set: the labelled file to test on.")
 @click.option(
-    "--mode", "modes", type=click.Choice(["full", "frozen", "last-layers"]), multiple=True,
+    "--mode", "modes", type=click.Choice(["full", "frozen", "last-layers", "lora"]), multiple=True,
     default=("full", "frozen"), show_default=True, help="What is trained beside the classifier. Repeatable.",
 )  # fmt: skip
 @click.option(
@@ -267,16 +266,18 @@ def variants(
       --positive Pathogenic --negative Benign --context window:8192 --card variants.md --output variants.tsv
     titans-dna benchmark variants --scored scored.vcf.gz --field CLNSIG --positive Pathogenic --output variants.tsv
     """
-    import tempfile
-
     from titans_dna.benchmark.table import write_section, write_table
-    from titans_dna.benchmark.variants import COLUMNS, VariantTest, compare_labels, read_labelled_scores
+    from titans_dna.benchmark.variants import (
+        COLUMNS,
+        VariantTest,
+        compare_labels,
+        read_labelled_scores,
+        score_labelled,
+    )
     from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
-    from titans_dna.jobs.variant_scores import ScoringOptions
-    from titans_dna.jobs.variants import score_variant_file
 
     if (scored is None) == (vcf is None) or (vcf is None) != (fasta is None):
         raise ConfigError("give --vcf and --fasta, or a file that is scored already by --scored")
@@ -289,16 +290,12 @@ def variants(
     else:
         assert fasta is not None
         assert vcf is not None
-        how = ScoringOptions(context=Context.parse(context))
-        with (
-            open_genome(fasta, aliases) as genome, tempfile.TemporaryDirectory() as folder,
-            progress_bar("scoring", 0) as advance,
-        ):  # fmt: skip
-            model, place = read_before(model, genome, kin, how.context), Path(folder) / "scored.vcf.gz"
-            counts = score_variant_file(model, genome, vcf, place, options=how, workers=workers, advance=advance)
+        with open_genome(fasta, aliases) as genome, progress_bar("scoring", 0) as advance:
+            model = read_before(model, genome, kin, Context.parse(context))
+            found = score_labelled(
+                model, genome, vcf, test, context=context, workers=workers, counted=report_outcomes, advance=advance
+            )
             report_names(genome)
-            report_outcomes(counts)
-            found = read_labelled_scores(place, test)
     rows = compare_labels(found, test, seed)
     told = {"seed": seed, **vars(test), "context": context}
     write_table(output, COLUMNS, rows, model, None, told)

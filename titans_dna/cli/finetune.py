@@ -11,7 +11,7 @@ import click
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
 
-_OF_SEQUENCES = ("data", "mode", "last_layers", "batch", "kmer_bases", "test_share")
+_OF_SEQUENCES = ("data", "mode", "last_layers", "lora_rank", "batch", "kmer_bases", "test_share")
 _OF_BASES = ("features", "one_class", "holdout", "bases", "test_bases", "layers", "window_bp")
 
 
@@ -52,11 +52,15 @@ _OF_BASES = ("features", "one_class", "holdout", "bases", "test_bases", "layers"
     help="With --targets: let the network read so many bases before a stretch at least.",
 )  # fmt: skip
 @click.option(
-    "--mode", type=click.Choice(["full", "frozen", "last-layers"]), default="full", show_default=True,
-    help="What is trained beside the classifier: the whole model, nothing of it, or its last blocks.",
+    "--mode", type=click.Choice(["full", "frozen", "last-layers", "lora"]), default="full", show_default=True,
+    help="What is trained beside the classifier: the whole model, nothing of it, its last blocks, or low-rank adapters "
+    "of its linear maps (needs the package peft).",
 )  # fmt: skip
 @click.option(
     "--last-layers", type=click.IntRange(1), default=1, show_default=True, help="Blocks to train in mode last-layers."
+)
+@click.option(
+    "--lora-rank", type=click.IntRange(1), default=8, show_default=True, help="Rank of the adapters in mode lora."
 )
 @click.option(
     "--epochs",
@@ -142,6 +146,7 @@ def _of_sequences(
     with progress_bar("fine-tuning", total, "sequences") as advance:
         result = finetune_model(model, examples, output, config, advance=advance)
     click.echo(f"{result['tested_examples']:,} sequences tested, {result['training_examples']:,} learned")
+    click.echo(f"{result['parameters_trained']:,} weights trained in {result['seconds']:,.0f} s", err=True)
     report_outcomes(result["rows"])
     for name, label in (("model", model.name), ("kmer_baseline", f"{config.kmer_bases}-mers")):
         numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in result[name].items())

@@ -28,11 +28,12 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.checkpoint import save_checkpoint
 from titans_dna.training.labelled import LabelledData
+from titans_dna.training.lora import add_adapters, merge_adapters
 from titans_dna.training.optimizer import learning_rate
 from titans_dna.training.run_folder import head_folder
 from titans_dna.training.word_counts import words_before
 
-MODES = ("full", "frozen", "last-layers")
+MODES = ("full", "frozen", "last-layers", "lora")
 LEAST_STEPS, LEAST_PASSES, MOST_PASSES = 250, 5, 50  # with fewer steps, a few hundred examples are not learned
 HEAD, RESULT = "head.safetensors", CLASSIFIER
 MOST_STEPS = 100  # most iterations of L-BFGS
@@ -50,6 +51,7 @@ class FinetuneConfig:
     """
 
     mode: str = "full"  # which weights are trained beside the head: one of MODES
+    lora_rank: int = 8  # rank of the adapters that mode "lora" trains
     last_layers: int = 1  # number of last blocks that mode "last-layers" trains, together with the final norm
     epochs: int | None = None  # passes over the training examples; None for what `passes` chooses
     batch: int = 32  # examples per step
@@ -63,7 +65,8 @@ class FinetuneConfig:
         if self.mode not in MODES:
             raise ConfigError(f"mode is {self.mode!r}; choose one of {', '.join(MODES)}")
         check_least(
-            1, last_layers=self.last_layers, epochs=self.epochs, batch=self.batch, kmer_bases=self.kmer_bases
+            1, lora_rank=self.lora_rank, last_layers=self.last_layers, epochs=self.epochs, batch=self.batch,
+            kmer_bases=self.kmer_bases,
         )  # fmt: skip
         if self.kmer_bases > 8:
             raise ConfigError(f"kmer_bases is {self.kmer_bases}; choose up to 8")
@@ -131,9 +134,11 @@ def _finetune(
     device = model.device
     backbone = copy.deepcopy(model.backbone)
     net = Classifier(backbone, len(data.classes), model.bos).to(device)
-    started = time.monotonic()
-    _fit(net, data, config, _learned(net, config), advance)
+    started, learned = time.monotonic(), _learned(net, config)
+    _fit(net, data, config, learned, advance)
     seconds = time.monotonic() - started
+    if config.mode == "lora":
+        merge_adapters(net.backbone)
     probabilities = classify(net, data.tested, config)
     baseline = kmer_probabilities(
         data.training, data.training_labels, data.tested, len(data.classes), config.kmer_bases
@@ -147,6 +152,7 @@ def _finetune(
         "kmer_baseline": classification_metrics(baseline, data.tested_labels),
         "backbone": model.name,
         "backbone_sha256": model.weights_sha256,
+        "parameters_trained": sum(weight.numel() for weight in learned),
         "seconds": round(seconds, 1),
         **asdict(config),
     }
@@ -162,6 +168,8 @@ def _finetune(
 def _learned(net: Classifier, config: FinetuneConfig) -> list[nn.Parameter]:
     """Choose the weights that are trained, and return them."""
     net.backbone.requires_grad_(config.mode == "full")
+    if config.mode == "lora":
+        add_adapters(net.backbone, config.lora_rank)
     if config.mode == "last-layers":
         for part in (*net.backbone.blocks[-config.last_layers :], net.backbone.norm):
             part.requires_grad_(True)

@@ -71,7 +71,9 @@ def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
     try:
         result: dict[str, Any] = json.loads((folder / RESULT).read_text())
         classes = tuple(result["classes"])
-        config = FinetuneConfig(**{f.name: result[f.name] for f in fields(FinetuneConfig)})
+        # A classifier of a version without adapters says nothing of their rank.
+        settings = {"lora_rank": FinetuneConfig.lora_rank, **result}
+        config = FinetuneConfig(**{f.name: settings[f.name] for f in fields(FinetuneConfig)})
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"is damaged ({error!r}). Restore the file.", path=folder / RESULT) from error
     net = Classifier(model.backbone, len(classes), model.bos)

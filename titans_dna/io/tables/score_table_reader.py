@@ -35,7 +35,7 @@ _OF_COPIES = {  # columns of a BEDPE of copies that are no text
 _OF_BENCHMARKS = {  # columns of the tables of benchmarks that are no scores
     **dict.fromkeys(("test", "set", "classifier", "score", "kind"), "text"),
     **dict.fromkeys(("haystack_bp", "needles", "decoys", "distance", "asked"), "integer"),
-    **dict.fromkeys(("classes", "learned", "tested", "runs"), "integer"),
+    **dict.fromkeys(("classes", "learned", "tested", "runs", "weights_trained"), "integer"),
     **dict.fromkeys(("positives", "negatives", "clusters", "pairs"), "integer"),
 }  # fmt: skip
 _MISSING = ("NA", "", ".")
