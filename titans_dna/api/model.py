@@ -557,7 +557,8 @@ class Model:
             Share of each class that is tested, where there is no split.
         **settings
             ``mode`` (full, frozen, last-layers or lora), ``last_layers``, ``lora_rank``, ``epochs``, ``batch``,
-            ``learning_rate``, ``weight_decay``, ``both_strands``, ``kmer_bases``, ``seed``: those of ``titans-dna finetune``.
+            ``learning_rate``, ``weight_decay``, ``both_strands``, ``kmer_bases``, ``seed``: those of
+            ``titans-dna finetune``.
 
         Returns
         -------

@@ -19,6 +19,7 @@ from pathlib import Path
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome.alphabet import other_letters
+from titans_dna.io.sequence.fasta import Genome
 from titans_dna.training.labelled import Example, LabelledData, Row, read_examples, read_labelled, read_rows, split_rows
 
 SPLITS = ("train", "test")
@@ -28,13 +29,15 @@ LAYOUTS = (
 )
 
 
-def read_set(path: Path, *, test_share: float = 0.2, seed: int = 0) -> LabelledData:
+def read_set(path: Path, genome: Genome | None = None, *, test_share: float = 0.2, seed: int = 0) -> LabelledData:
     """Read a labelled set in one of the layouts above.
 
     Parameters
     ----------
     path
         File or folder.
+    genome
+        From which the intervals of a file are read.
     test_share, seed
         How the rows of a file that names no split are divided.
 
@@ -46,17 +49,17 @@ def read_set(path: Path, *, test_share: float = 0.2, seed: int = 0) -> LabelledD
         If a folder has none of the layouts, or a part of the split has no examples.
     """
     if path.is_file():
-        return read_labelled(path, None, test_share, seed)
+        return read_labelled(path, genome, test_share, seed)
     if not path.exists():
         raise InputMissing("no such file or folder. Check the path.", path=path)
     if all((path / split).is_dir() for split in SPLITS):
         return split_rows(list(read_examples(_classes(path), None)), test_share, seed, where=str(path))
     if all((path / f"{split}.csv").is_file() for split in SPLITS):
-        return read_parts(*(path / f"{split}.csv" for split in SPLITS))
+        return read_parts(path / "train.csv", path / "test.csv", genome)
     raise ConfigError(f"{path} has no layout that is known; {LAYOUTS}")
 
 
-def read_parts(training: Path, tested: Path) -> LabelledData:
+def read_parts(training: Path, tested: Path, genome: Genome | None = None) -> LabelledData:
     """Read a set whose two parts are files; what they say of a split themselves does not count.
 
     Raises
@@ -66,7 +69,7 @@ def read_parts(training: Path, tested: Path) -> LabelledData:
     """
     rows: list[Row] = []
     for path, split in zip((training, tested), SPLITS, strict=True):
-        rows += [replace(row, example=replace(row.example, split=split)) for row in read_rows(path, None)]
+        rows += [replace(row, example=replace(row.example, split=split)) for row in read_rows(path, genome)]
     return split_rows(rows, 0.5, 0, where=f"{training} and {tested}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,8 @@ def memory(
 )  # fmt: skip
 @click.option("--train", "training", type=options.FILE, help="In place of --set: the labelled file to learn from.")
 @click.option("--test", "tested", type=options.FILE, help="In place of --set: the labelled file to test on.")
+@click.option("--fasta", type=options.FILE, help="Genome from which labelled intervals are read.")
+@options.aliases
 @click.option(
     "--mode", "modes", type=click.Choice(["full", "frozen", "last-layers", "lora"]), multiple=True,
     default=("full", "frozen"), show_default=True, help="What is trained beside the classifier. Repeatable.",
@@ -182,8 +185,8 @@ def memory(
 @_CARD
 @_table("classification")
 def classification(
-    model_folder: Path, sets: tuple[Path, ...], training: Path | None, tested: Path | None, seed: int, device: str,
-    card: Path | None, output: Path, **settings: Any,
+    model_folder: Path, sets: tuple[Path, ...], training: Path | None, tested: Path | None, fasta: Path | None,
+    aliases: Path | None, seed: int, device: str, card: Path | None, output: Path, **settings: Any,
 ) -> None:  # fmt: skip
     """Learn labelled sets from a model's features, and test what was learned beside k-mers.
 
@@ -198,6 +201,7 @@ def classification(
     from titans_dna.benchmark.classification import CARD_COLUMNS, COLUMNS, ClassificationTest, classify_set
     from titans_dna.benchmark.sets import read_parts, read_set
     from titans_dna.benchmark.table import write_section, write_table
+    from titans_dna.cli.sources import open_genome
     from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
 
@@ -205,11 +209,12 @@ def classification(
         raise ConfigError("give labelled sets by --set, or one by --train together with --test")
     test = ClassificationTest(**settings)
     # All sets are read before anything is learned: a fault in the last one is found at once.
-    data = {path.name: read_set(path, seed=seed) for path in sets}
-    if len(data) < len(sets):
+    with open_genome(fasta, aliases) if fasta else nullcontext() as genome:
+        data = {path.name: read_set(path, genome, seed=seed) for path in sets}
+        if training and tested:
+            data[tested.name] = read_parts(training, tested, genome)
+    if len(data) < len(sets) + bool(training):
         raise ConfigError("two sets have the same name; rename a file or folder, for the table tells them by it")
-    if training and tested:
-        data[tested.name] = read_parts(training, tested)
     model = load_model(model_folder, device)
     rows = []
     with progress_bar("learning", sum(test.passes(each) for each in data.values()), "sequences") as advance:
