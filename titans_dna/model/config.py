@@ -251,7 +251,9 @@ def _of_json(value: Any) -> Any:
     return tuple(map(_of_json, value)) if isinstance(value, list) else value
 
 
-# Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming.
+# Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming. In `default`,
+# `tiny` and `small` every second layer has a memory: after equal training their bits are those of a memory in every
+# layer, at two thirds of the cost (benchmarks/results/ablations_layers.md). The others were not compared.
 SIZES: dict[str, BackboneConfig] = {
     "default": BackboneConfig(
         width=64,
@@ -264,12 +266,15 @@ SIZES: dict[str, BackboneConfig] = {
         recall=RecallForm(),
     ),
     "nano": BackboneConfig(width=64, attention_heads=2, memory_heads=1, window_tokens=64, context_orders=(3, 5)),
-    "tiny": BackboneConfig(width=112, attention_heads=4, memory_heads=2, window_tokens=128, context_orders=(4,)),
+    "tiny": BackboneConfig(
+        width=128, attention_heads=4, memory_heads=2, memory_layers=(2,), window_tokens=128, context_orders=(4,)
+    ),
     "small": BackboneConfig(
-        width=160,
+        width=176,
         layers=4,
         attention_heads=4,
         memory_heads=4,
+        memory_layers=(2, 4),
         window_tokens=128,
         context_orders=(3, 5),
         feed_forward=2.4,
