@@ -142,3 +142,24 @@ def test_what_says_that_others_are_whole_is_deleted_first(tmp_path, monkeypatch)
             work.keep(name, {"n": np.zeros(1)})
     order = [name for name in gone if name.endswith((".npz", ".vectors", "job.json"))]
     assert [name.rpartition(".")[2] for name in order] == ["npz", "npz", "vectors", "vectors", "json"]
+
+
+def test_the_folder_is_not_listed_anew_for_every_part(tmp_path, monkeypatch):
+    """Parts of 100,000 contigs would take hours by it."""
+    listed = []
+    real = Path.glob
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: (listed.append(pattern), real(self, pattern))[1])
+    with WorkFolder(tmp_path / "o.h5", {}, resume=False) as work:
+        before = len(listed)
+        for number in range(20):
+            work.once(str(number), lambda: PART)
+        assert len(listed) == before
+
+
+def test_states_of_an_earlier_run_go_when_their_part_is_finished(tmp_path):
+    folder = leave_unfinished(tmp_path / "o.h5")
+    for name in ("1.at-5.npz", "1.at-5.safetensors", "11.at-5.npz"):
+        (folder / name).touch()
+    with WorkFolder(tmp_path / "o.h5", {}, resume=True) as work:
+        work.keep("1", PART)
+        assert sorted(path.name for path in folder.glob("*.at-*")) == ["11.at-5.npz"]

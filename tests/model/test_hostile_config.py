@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -76,3 +79,11 @@ def test_text_that_is_no_configuration_is_refused(folder, text):
 @pytest.mark.parametrize("name", SIZES)
 def test_every_size_comes_back_from_json(name):
     assert BackboneConfig.from_dict(json.loads(json.dumps(SIZES[name].to_dict()))) == SIZES[name]
+
+
+def test_damaged_settings_of_models_and_tokenizers_are_read_or_refused():
+    script = Path(__file__).with_name("fuzz_json.py")
+    done = subprocess.run([sys.executable, script, "300", "3"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "\trefused\n" in done.stdout
+    assert "\tread\n" in done.stdout

@@ -66,6 +66,7 @@ class WorkFolder(Opening):
     ) -> None:
         self.output, self.job, self.model, self.resume = output, dict(job), model, resume
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._states: dict[str, set[Path]] = {}  # files of the states saved on the way to each part
         if str(output) == "-" or (output.exists() and not output.is_file()):
             if resume:
                 raise ConfigError(f"--resume needs a file to go on with, and --output is {output}. Name a file.")
@@ -121,7 +122,7 @@ class WorkFolder(Opening):
     def keep(self, name: str, arrays: Arrays) -> None:
         """Keep a finished part, and delete the states that were saved on the way to it."""
         self._save(f"{name}.npz", arrays)
-        for leftover in self.path.glob(f"{name}.at-*"):
+        for leftover in self._states.pop(name, ()):
             leftover.unlink(missing_ok=True)
 
     def array(self, name: str, shape: tuple[int, ...]) -> np.ndarray:
@@ -172,6 +173,9 @@ class WorkFolder(Opening):
                 )
         else:
             discard(self.path, PARTS)
+        # Listed once: to look for them at every part would take hours where there are parts of 100,000 contigs.
+        for path in self.path.glob("*.at-*"):
+            self._states.setdefault(path.name.rpartition(".at-")[0], set()).add(path)
         drop_leftovers(self.output)
         self._write(JOB, lambda stream: stream.write(self._told().encode()))
 
@@ -220,7 +224,7 @@ class StreamCheckpoint:
 
     def load(self) -> tuple[int, StreamState, Arrays] | None:
         """Return position, state and arrays as saved last, or None if nothing was saved."""
-        whole = list(self._folder.path.glob(f"{self._name}.at-*.npz"))
+        whole = [path for path in self._folder._states.get(self._name, ()) if path.suffix == ".npz"]
         if not whole:
             return None
         last = max(whole, key=lambda path: int(path.stem.rpartition("-")[2]))
@@ -235,12 +239,14 @@ class StreamCheckpoint:
 
     def save(self, position: int, state: StreamState, arrays: Arrays) -> None:
         """Save where the stream stands."""
-        before = list(self._folder.path.glob(f"{self._name}.at-*"))
-        name = f"{self._name}.at-{position}"
+        before = self._folder._states.get(self._name, set())
+        pair = [self._folder.path / f"{self._name}.at-{position}{suffix}" for suffix in (".safetensors", ".npz")]
+        self._folder._states[self._name] = before | set(pair)
         # The state first: `load` looks for the arrays, and expects a state of the same name beside them. The earlier
         # pair is deleted last, so that one whole pair exists at any time.
-        save_state(self._folder.path / f"{name}.safetensors", state, weights_sha256=self._weights)
-        self._folder._save(f"{name}.npz", arrays)
-        for path in before:
+        save_state(pair[0], state, weights_sha256=self._weights)
+        self._folder._save(pair[1].name, arrays)
+        for path in before.difference(pair):
             path.unlink(missing_ok=True)
+        self._folder._states[self._name] = set(pair)
         self._saved = time.monotonic()
