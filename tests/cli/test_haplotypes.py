@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from titans_dna.io.embeddings.reader import open_embeddings
 from titans_dna.io.tables.tsv import read_head, read_tsv
 
 CALLS = {"chrA": ["0|1", "1|0", "1|1", "0/1", "1|0", "0|1"], "chrB": ["1|1", "1|1"]}
@@ -45,7 +46,7 @@ def regions(tmp_path_factory):
         "chrA\t0\t290\tbefore",
         "chrA\t290\t360\tSNV",
         "chrA\t340\t420\tindel",
-        "chrA\t549\t554",
+        "chrA\t550\t554",
         "chrB\t200\t500\tb",
     ]
     path.write_text("".join(row + "\n" for row in [*rows, "chrZ\t1\t9\tnowhere"]))
@@ -166,3 +167,41 @@ def test_the_python_face_gives_the_same_rows(run, given, model, genome, vcf, reg
     np.testing.assert_array_equal(frame["bits_difference"], np.array(wanted, np.float32))
     with pytest.raises(td.errors.ConfigError, match="give \\(phased VCF, sample\\)"):
         td.load_model(model).score_regions(regions, genome, haplotypes="ME")
+
+
+def test_embeddings_of_both_haplotypes(run, given, model, genome, vcf, regions, tmp_path):
+    """Vectors are those of the bases of each haplotype, and equal ones have the distance 0."""
+    import titans_dna as td
+
+    whole, merged, table = tmp_path / "e.h5", tmp_path / "m.h5", tmp_path / "e.parquet"
+    parts = [tmp_path / f"{number}.h5" for number in (1, 2)]
+    for output, more in [(whole, ()), *((part, ("--shard", f"{n}/2")) for n, part in enumerate(parts, 1))]:
+        result = run("embed", *given, "--bed", regions, *more, "-o", output)
+        assert result.exit_code == 0, result.output
+    assert run("merge", *parts, "--output", merged).exit_code == 0
+    assert run("convert", whole, table).exit_code == 0
+    with open_embeddings(whole) as found, open_embeddings(merged) as joined:
+        frame = found.to_pandas()
+        assert joined.to_pandas().equals(frame)
+        assert found.attributes["haplotypes"].startswith("phased.vcf sha256=")
+        assert list(found.contigs) == ["chrA", "chrB"]
+        assert found.contigs["chrA"][0] == 900
+        assert len(found.select(region="chrA:300-310")) == 2
+    assert frame["name"].tolist()[:4] == ["before/1", "before/2", "SNV/1", "SNV/2"]
+    assert frame["name"].tolist()[6] == "chrA:551-554/1"
+    assert frame["haplotype_end"].tolist()[2:6] == [364, 360, 420, 416]
+    assert frame["start"].tolist()[2:4] == [290, 290]
+    distances = frame["haplotype_distance"].tolist()
+    assert distances[:2] == distances[8:10] == [0.0, 0.0]
+    assert distances[2] == distances[3] > 1e-6
+    vectors = frame.filter(regex="^e[0-9]").to_numpy(np.float64)
+    one, two = vectors[2], vectors[3]
+    assert distances[2] == pytest.approx(1 - one @ two / np.linalg.norm(one) / np.linalg.norm(two), abs=1e-9)
+    assert frame["outcome"].tolist()[7] == "deleted"
+    assert np.isnan(distances[6:8]).all()
+    loaded = td.load_model(model).embed(regions, genome, haplotypes=(vcf, "ME"))
+    np.testing.assert_array_equal(loaded, vectors.astype(np.float32))
+    back = tmp_path / "back.h5"
+    assert run("convert", table, back).exit_code == 0
+    with open_embeddings(back) as again:
+        assert again.to_pandas().equals(frame)

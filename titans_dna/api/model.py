@@ -149,6 +149,7 @@ class Model:
         stride_bp: int | None = None,
         return_outcomes: bool = False,
         workers: int = 1,
+        haplotypes: Any = None,
     ) -> Any:
         """Return one vector for each sequence, or for each region of a genome.
 
@@ -179,6 +180,8 @@ class Model:
             Return what became of each input too.
         workers
             Processes that read windows side by side; they change no vector.
+        haplotypes
+            As in `score_regions`: two rows for each region, haplotype 1 and behind it haplotype 2.
 
         Returns
         -------
@@ -210,7 +213,7 @@ class Model:
             context=Context.parse(context or ("region" if fasta is None else "contig")),
         )  # fmt: skip
         options.check(self._model)
-        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp), workers)
+        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp), workers, haplotypes)
         return (found, outcomes) if return_outcomes else found
 
     def score_variants(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from titans_dna.errors import ConfigError
@@ -73,6 +73,14 @@ def open_haplotypes(
     told = f"{asked.vcf.name} sha256={digest} sample={variants.sample} haplotypes={','.join(map(str, asked.which))}"
     genome = HaplotypeGenome(reference, contigs, variants, asked.which, told)
     return genome, genome.place(placed)
+
+
+def named_by_haplotype(regions: Iterable[PlacedRegion]) -> list[PlacedRegion]:
+    """Return regions on haplotypes with the names ``NAME/1`` and ``NAME/2``, or their places where they have none."""
+    return [
+        replace(r, asked=replace(r.asked, name=f"{r.asked.name or r.asked}/{r.haplotype}")) if r.haplotype else r
+        for r in regions
+    ]
 
 
 def left_out(genome: Genome, stretches: Iterable[Interval]) -> tuple[Interval, ...]:
