@@ -205,3 +205,30 @@ def test_embeddings_of_both_haplotypes(run, given, model, genome, vcf, regions, 
     assert run("convert", table, back).exit_code == 0
     with open_embeddings(back) as again:
         assert again.to_pandas().equals(frame)
+
+
+def test_a_stopped_run_goes_on_with_the_same_variants_only(run, given, vcf, regions, tmp_path, monkeypatch):
+    from titans_dna.jobs import regions as job
+
+    whole, table = tmp_path / "whole.tsv", tmp_path / "r.tsv"
+    assert run("score-regions", *given, "--bed", regions, "-o", whole).exit_code == 0
+
+    def stop(*_: object, **__: object) -> None:
+        raise OSError("stopped")
+
+    def again(*options: object):
+        return run("score-regions", *options, "--bed", regions, "--resume", "-o", table)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "_write_rows", stop)
+        run("score-regions", *given, "--bed", regions, "-o", table)
+    assert (tmp_path / "r.tsv.work").is_dir()
+    changed = tmp_path / "phased.vcf"
+    changed.write_text(vcf.read_text().replace("1|0", "0|1", 1))
+    refused = again(*given[:4], "--sample-vcf", changed)
+    assert refused.exit_code == 1
+    assert "the unfinished run has another haplotypes" in refused.stderr
+    with monkeypatch.context() as patched:
+        patched.setattr(job, "score_contig_regions", stop)  # nothing is read a second time
+        assert again(*given).exit_code == 0
+    assert list(read_tsv(table)) == list(read_tsv(whole))
