@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from titans_dna.api.regions import is_single_region, iterate_regions
+from titans_dna.api.regions import is_single_region, iterate_regions, on_haplotypes
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.errors import ConfigError
 from titans_dna.genome.shard import WHOLE
 from titans_dna.inference.embed import EmbedOptions
+from titans_dna.inference.haplotype_genome import HaplotypeGenome
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import CLIPPED, PlacedRegion, tiled
 from titans_dna.inference.reads import embed_reads
@@ -32,8 +33,9 @@ Windows = tuple[int | None, int | None]  # bases of a window, and from one to th
 
 
 def embed(
-    model: SequenceModel, inputs: Any, fasta: Any, options: EmbedOptions, windows: Windows, workers: int = 1
-) -> tuple[Vectors, np.ndarray | str]:
+    model: SequenceModel, inputs: Any, fasta: Any, options: EmbedOptions, windows: Windows, workers: int = 1,
+    haplotypes: Any = None,
+) -> tuple[Vectors, np.ndarray | str]:  # fmt: skip
     """Return the vectors of sequences, or of regions of a genome, and their outcomes (see `Model.embed`).
 
     A single input has a vector and an outcome of its own, not a row of several.
@@ -41,12 +43,14 @@ def embed(
     if fasta is None:
         if windows[0] is not None:
             raise ConfigError("sequences have no windows; give a fasta, or leave window_bp out")
+        if haplotypes is not None:
+            raise ConfigError("sequences have no haplotypes; give a fasta, or leave haplotypes out")
         read, single = read_sequences(inputs)
         found, outcomes = embed_sequences(model, read, options)
     else:
-        single = windows[0] is None and is_single_region(inputs)
+        single = windows[0] is None and is_single_region(inputs) and haplotypes is None
         with opened(fasta) as genome:
-            found, outcomes = embed_regions(model, genome, inputs, options, windows, workers)
+            found, outcomes = embed_regions(model, genome, inputs, options, windows, workers, haplotypes)
     if clipped := outcomes.count(CLIPPED):
         logger.warning("%s of %s inputs end beyond their contig and are clipped", f"{clipped:,}", f"{len(outcomes):,}")
     bad = [outcome for outcome in outcomes if outcome not in (GOOD, CLIPPED)]
@@ -70,14 +74,24 @@ def embed_sequences(
 
 
 def embed_regions(
-    model: SequenceModel, genome: Genome, given: Any, options: EmbedOptions, windows: Windows, workers: int
+    model: SequenceModel,
+    genome: Genome,
+    given: Any,
+    options: EmbedOptions,
+    windows: Windows,
+    workers: int,
+    haplotypes: Any = None,
 ) -> tuple[Vectors, list[str]]:
     """Return the vectors of regions of a genome, and what became of each."""
     window_bp, stride_bp = windows
-    placed: Iterator[PlacedRegion] = iterate_regions(genome.contigs, given)
+    placed: Iterable[PlacedRegion] = iterate_regions(genome.contigs, given)
     if window_bp is not None:
         placed = tiled(placed, window_bp, window_bp if stride_bp is None else stride_bp)
-    plan = plan_embeddings(placed, genome.contigs.lengths, options)
+    if haplotypes is not None:
+        genome, placed = on_haplotypes(genome, haplotypes, list(placed))
+    plan = plan_embeddings(
+        placed, genome.contigs.lengths, options, genome if isinstance(genome, HaplotypeGenome) else None
+    )
     attributes = embedding_attributes(model, plan, WHOLE)
     with tempfile.TemporaryDirectory() as folder:
         output = Path(folder) / "embeddings.h5"

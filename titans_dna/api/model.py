@@ -149,6 +149,7 @@ class Model:
         stride_bp: int | None = None,
         return_outcomes: bool = False,
         workers: int = 1,
+        haplotypes: Any = None,
     ) -> Any:
         """Return one vector for each sequence, or for each region of a genome.
 
@@ -179,6 +180,8 @@ class Model:
             Return what became of each input too.
         workers
             Processes that read windows side by side; they change no vector.
+        haplotypes
+            As in `score_regions`: two rows for each region, haplotype 1 and behind it haplotype 2.
 
         Returns
         -------
@@ -210,7 +213,7 @@ class Model:
             context=Context.parse(context or ("region" if fasta is None else "contig")),
         )  # fmt: skip
         options.check(self._model)
-        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp), workers)
+        found, outcomes = embed(self._model, inputs, fasta, options, (window_bp, stride_bp), workers, haplotypes)
         return (found, outcomes) if return_outcomes else found
 
     def score_variants(
@@ -354,8 +357,9 @@ class Model:
             return explain(self._model, genome, variants, how, None if picture is None else Path(picture))
 
     def score_regions(
-        self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1
-    ) -> pd.DataFrame:
+        self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1,
+        haplotypes: Any = None,
+    ) -> pd.DataFrame:  # fmt: skip
         """Score regions, each read on the forward strand with the memory of its whole contig before it.
 
         Parameters
@@ -369,6 +373,9 @@ class Model:
         without
             Regions that the copy memory does not hold when the bits are read a second time, in windows: the columns
             bits_without_stretch and bits_from_stretch, the difference.
+        haplotypes
+            ``("phased.vcf.gz", "NA1")``: the haplotypes of this sample are read in place of the genome; with a third
+            entry, 1 or 2, one of them. A sample of "" is the only one of the file.
 
         Returns
         -------
@@ -377,17 +384,21 @@ class Model:
             bases (known ones), log_likelihood (nats), bits_per_base, memory_surprise (mean loss of the memories),
             entropy_bits (mean entropy of the predictions), and outcome: ``scored``, ``clipped`` (scored up to the end
             of its contig), or why it has no score. Of a model with relatives, in windows, also bits_without_relatives.
+            With ``haplotypes`` a row for each haplotype of a region, and the columns haplotype, haplotype_start and
+            haplotype_end (its place there) and bits_difference (bits per base of haplotype 2 minus those of
+            haplotype 1); the outcome may be ``deleted``.
 
         Raises
         ------
         FormatError, InputMissing, ContigUnknown
             If a region given as text lies on no contig, or a file cannot be read.
         ConfigError
-            If pandas is not installed.
+            If pandas is not installed, or the sample's haplotypes are not known.
         """
         require_pandas()
         with opened(fasta) as genome:
-            return score_regions(self._model, genome, regions, read_how(genome, context, without, workers))
+            how = read_how(genome, context, without, workers)
+            return score_regions(self._model, genome, regions, how, haplotypes)
 
     def copies(self, fasta: Any, *, contigs: Sequence[str] | None = None, least_bp: int = 32) -> pd.DataFrame:
         """Trace where sequence comes from: stretches that the copy memory foretells, and the earlier places.

@@ -7,13 +7,14 @@ import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from titans_dna.api.frames import frame_of, require_pandas
-from titans_dna.api.regions import iterate_regions
+from titans_dna.api.regions import iterate_regions, on_haplotypes
 from titans_dna.api.sequences import opened
 from titans_dna.errors import ContigUnknown, FormatError
 from titans_dna.genome.alphabet import reverse_complement
@@ -25,6 +26,7 @@ from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.jobs.copies import write_copies
+from titans_dna.jobs.haplotypes import left_out
 from titans_dna.jobs.mutagenesis import mutate_regions
 from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 from titans_dna.loading.relatives import RelativesChoice, open_targets, read_relatives
@@ -48,9 +50,12 @@ def base_likelihoods(model: SequenceModel, sequence: bytes, strands: Sequence[bo
     return found[0].copy() if len(found) == 1 else np.mean(found, axis=0)
 
 
-def score_regions(model: SequenceModel, genome: Genome, given: Any, reading: RegionReading) -> pd.DataFrame:
+def score_regions(
+    model: SequenceModel, genome: Genome, given: Any, reading: RegionReading, haplotypes: Any = None
+) -> pd.DataFrame:
     """Score regions as ``titans-dna score-regions`` does, into a frame (see `titans_dna.api.model.Model`)."""
-    placed = list(iterate_regions(genome.contigs, given))
+    genome, placed = on_haplotypes(genome, haplotypes, list(iterate_regions(genome.contigs, given)))
+    reading = replace(reading, without=left_out(genome, reading.without))
     return frame_of(
         "regions.h5",
         lambda output: score_region_file(model, genome, placed, RegionOutputs(table=output), reading=reading),

@@ -7,6 +7,7 @@ that says why it cannot be used.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
@@ -14,14 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 from titans_dna.api.frames import find_column, is_frame, is_missing
 from titans_dna.api.sequences import names_file
-from titans_dna.errors import ContigUnknown, FormatError, TitansDNAError
+from titans_dna.errors import ConfigError, ContigUnknown, FormatError, TitansDNAError
 from titans_dna.genome.contigs import ContigTable, some_names
 from titans_dna.genome.interval import Interval
+from titans_dna.inference.haplotype_genome import BOTH
 from titans_dna.inference.placing import PlacedRegion, place_interval
 from titans_dna.io.intervals.bed import EXON, iterate_records, plain_strand
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.haplotypes import SampleHaplotypes, open_haplotypes
 
 if TYPE_CHECKING:
     import pandas as pd
+
+logger = logging.getLogger(__name__)
 
 MALFORMED = "malformed"  # outcome of a row that is no interval; its name says what is wrong
 _STRANGERS = 100  # most names of unknown contigs that are kept for a message
@@ -66,6 +72,37 @@ def iterate_regions(contigs: ContigTable, given: Any) -> Iterator[PlacedRegion]:
             yield _place(contigs, one, number)
     else:
         raise FormatError(f"{given!r:.60} is no region. Write 'chr1:1001-2000', an Interval, or a list of them.")
+
+
+def on_haplotypes(genome: Genome, given: Any, placed: list[PlacedRegion]) -> tuple[Genome, list[PlacedRegion]]:
+    """Return the haplotypes of a sample, and regions on each of them; what was given where there is no sample.
+
+    Parameters
+    ----------
+    genome
+        The reference.
+    given
+        None, or a tuple of the path of a phased VCF, a sample, and if it likes which haplotypes: 1, 2 or (1, 2).
+    placed
+        Regions of the reference.
+
+    Raises
+    ------
+    ConfigError
+        If ``given`` is something else, there is no such sample, or its genotypes are not phased.
+    ReferenceMismatch, FormatError, InputMissing
+        If the file cannot be used.
+    """
+    if given is None:
+        return genome, placed
+    if not isinstance(given, tuple | list) or not 2 <= len(given) <= 3:
+        raise ConfigError(f"haplotypes are {given!r:.60}; give (phased VCF, sample), and perhaps 1 or 2")
+    chosen = given[2] if len(given) > 2 else BOTH
+    which = (chosen,) if isinstance(chosen, int) else tuple(sorted(chosen))
+    found, moved = open_haplotypes(genome, SampleHaplotypes(vcf=Path(given[0]), sample=given[1], which=which), placed)
+    counts = ", ".join(f"{number:,} {what}" for what, number in found.variants.counts.items())
+    logger.info("haplotypes of %s: %s", found.variants.sample, counts)
+    return found, moved
 
 
 def parse_region(contigs: ContigTable, text: str) -> PlacedRegion:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from titans_dna.inference.embed import EmbedOptions
     from titans_dna.inference.model import SequenceModel
     from titans_dna.inference.placing import PlacedRegion
+    from titans_dna.io.sequence.fasta import Genome
     from titans_dna.jobs.embeddings import Storage
+    from titans_dna.jobs.haplotypes import SampleHaplotypes
 
 
 @click.command("embed")
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @options.bed
 @options.region
 @options.reads
+@options.haplotypes
 @click.option(
     "--window-bp",
     type=click.IntRange(min=1),
@@ -66,7 +69,7 @@ if TYPE_CHECKING:
 def embed(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: Path | None, regions: tuple[str, ...],
     window_bp: int | None, stride_bp: int | None, pooling: str, layers: tuple[str, ...], strand: str,
-    context: str, device: str, output: Path, kin: dict[str, Any], **stored: Any,
+    context: str, device: str, output: Path, kin: dict[str, Any], phased: SampleHaplotypes | None, **stored: Any,
 ) -> None:  # fmt: skip
     """Write one vector per region, in the order of the input, with coordinates (0-based, end excluded).
 
@@ -77,6 +80,9 @@ def embed(
     With --reads a sample's own genome takes the reference's place, or every read becomes a row of its own, read from a
     fresh memory. Strands, bins and bases are then those of the read, start and end those of its alignment.
 
+    With --sample-vcf each region has a row for each haplotype of a sample, named NAME/1 and NAME/2, with its own place
+    (haplotype_start, haplotype_end) and haplotype_distance, 1 - the cosine of the angle between the two vectors.
+
     A run that was stopped, even by kill -9, goes on with --resume; its finished part is kept in OUTPUT.work.
 
     \b
@@ -84,16 +90,19 @@ def embed(
     titans-dna embed --model model/ --fasta data/demo.fa --window-bp 1000 --stride-bp 500 --output tiles.h5
     titans-dna embed --model model/ --fasta data/demo.fa --shard 2/10 --output shard02.h5    # then: titans-dna merge
     titans-dna embed --model model/ --fasta hg38.fa --reads sample.bam --reads-as sequences --region chr2:1-9000 -o r.h5
+    titans-dna embed --fasta hg38.fa --sample-vcf phased.vcf.gz --sample NA1 --bed genes.bed --output haplotypes.h5
     """
-    from titans_dna.cli.regions import iterate_regions
+    from titans_dna.cli.regions import iterate_regions, on_haplotypes
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.embed import EmbedOptions
+    from titans_dna.inference.haplotype_genome import HaplotypeGenome
     from titans_dna.inference.model import load_model
     from titans_dna.inference.placing import tiled
     from titans_dna.inference.pooling import Pooling
     from titans_dna.inference.windows import Context
     from titans_dna.jobs import embeddings as embedding_job
+    from titans_dna.jobs.haplotypes import named_by_haplotype
     from titans_dna.jobs.provenance import command_line
     from titans_dna.version import __version__
 
@@ -102,6 +111,8 @@ def embed(
     kept = {name: stored.pop(name) for name in ("dtype", "compression", "shard", "resume", "workers")}
     # What is left in `stored` are the options for reads.
     choice, storage = ReadsChoice(**stored), embedding_job.Storage(**kept)
+    if phased and choice.reads:
+        raise ConfigError("--sample-vcf excludes --reads; leave one out")
     if choice.as_sequences:
         options.refuse_useless("context", where="with --reads-as sequences: a read has no contig before it")
     if choice.as_sequences and (not storage.shard.whole or storage.resume or window_bp):
@@ -117,11 +128,16 @@ def embed(
         _embed_reads(model, (fasta, aliases), choice, (bed, regions), output, (chosen, storage))
         return
     with open_genome(fasta, aliases, choice) as source:
-        model = read_before(model, source, kin, Context.parse(context))
         asked: Iterable[PlacedRegion] = iterate_regions(source, bed, regions)
         if window_bp:
             asked = tiled(asked, window_bp, stride_bp or window_bp)
-        plan = embedding_job.plan_embeddings(asked, source.contigs.lengths, chosen)
+        genome: Genome = source
+        if phased is not None:
+            genome, rows = on_haplotypes(source, phased, list(asked))
+            asked = named_by_haplotype(rows)
+        model = read_before(model, genome, kin, Context.parse(context))
+        haplotypes = genome if isinstance(genome, HaplotypeGenome) else None
+        plan = embedding_job.plan_embeddings(asked, genome.contigs.lengths, chosen, haplotypes)
         attributes = embedding_job.embedding_attributes(model, plan, storage.shard) | {
             "fasta": str(fasta), "package_version": __version__, "command": command_line()
         }  # fmt: skip
@@ -129,7 +145,7 @@ def embed(
             attributes |= {"reads": str(choice.reads), "reads_as": choice.reads_as}
         costs = [plan.groups[number].cost_bp for number in plan.of_shard(storage.shard)]
         with progress_bar("embedding", len(chosen.strands) * sum(costs)) as advance:
-            counts = embedding_job.write_embeddings(output, model, source, plan, attributes, storage, progress=advance)
+            counts = embedding_job.write_embeddings(output, model, genome, plan, attributes, storage, progress=advance)
         report_names(source)
     report_outcomes(counts)
 

@@ -216,6 +216,36 @@ def relatives(command: Any) -> Any:
     return _all(*_RELATIVES)(collected)
 
 
+_HAPLOTYPES = (
+    click.option(
+        "--sample-vcf", type=FILE,
+        help="Read a sample's haplotypes: the variants of this phased VCF or BCF are applied to --fasta.",
+    ),
+    click.option("--sample", default="", metavar="NAME", help="Take this sample of --sample-vcf, if it has several."),
+    click.option(
+        "--haplotypes", type=click.Choice(["both", "1", "2"]), default="both", show_default=True,
+        help="Read both haplotypes of the sample, or one.",
+    ),
+)  # fmt: skip
+
+
+def haplotypes(command: Any) -> Any:
+    """Add the options about a sample's haplotypes; the verb gets them as ``phased``, a `SampleHaplotypes` or None."""
+
+    @functools.wraps(command)
+    def collected(*args: Any, **values: Any) -> Any:
+        from titans_dna.jobs.haplotypes import SampleHaplotypes
+
+        vcf, sample, which = (values.pop(name) for name in ("sample_vcf", "sample", "haplotypes"))
+        if vcf is None:
+            refuse_useless("sample", "haplotypes", where="without --sample-vcf")
+        chosen = (1, 2) if which == "both" else (int(which),)
+        phased = None if vcf is None else SampleHaplotypes(vcf=vcf, sample=sample, which=chosen)
+        return command(*args, phased=phased, **values)
+
+    return _all(*_HAPLOTYPES)(collected)
+
+
 class RegionFile(NamedTuple):
     """A file of regions, and which lines of it count if it is an annotation."""
 

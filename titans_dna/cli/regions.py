@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from titans_dna.api.regions import MALFORMED, parse_region, place_file
 from titans_dna.cli.options import RegionFile
 from titans_dna.cli.sources import ReadsChoice, aliases_of, report_names
+from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval, merge_intervals
 from titans_dna.inference.placing import CLIPPED, PlacedRegion, place_interval
 from titans_dna.io.sequence.bam import AlignedReads, Read, open_reads
+from titans_dna.io.sequence.consensus import SampleGenome
 from titans_dna.io.sequence.fasta import Genome, open_fasta
+
+if TYPE_CHECKING:
+    from titans_dna.jobs.haplotypes import SampleHaplotypes
+
+_SETS_SHOWN = 3  # most contigs with several phase sets that are named
 
 
 def place_regions(
@@ -63,6 +71,39 @@ def note_strands(placed: Sequence[PlacedRegion]) -> None:
             f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand",
             err=True,
         )
+
+
+def on_haplotypes(
+    genome: Genome, phased: SampleHaplotypes | None, placed: list[PlacedRegion]
+) -> tuple[Genome, list[PlacedRegion]]:
+    """Return the haplotypes of a sample, and the regions on each, as far as asked for; say what became of records.
+
+    Raises
+    ------
+    ConfigError, ReferenceMismatch, FormatError, InputMissing
+        If the phased variants cannot be used.
+    """
+    if phased is None:
+        return genome, placed
+    if isinstance(genome, SampleGenome):
+        raise ConfigError("--reads and --sample-vcf both say what the sample's bases are; leave one out")
+    from titans_dna.jobs.haplotypes import open_haplotypes
+
+    found, moved = open_haplotypes(genome, phased, placed)
+    variants = found.variants
+    counts = sorted(variants.counts.items(), key=lambda item: -item[1])
+    told = ", ".join(f"{number:,} {what}" for what, number in counts) or "none"
+    total = sum(variants.counts.values())
+    click.echo(f"haplotypes of {variants.sample}: {total:,} records, of these {told}", err=True)
+    if variants.haploid:
+        click.echo(f"note: {variants.haploid:,} haploid genotypes were applied to haplotype 1 alone", err=True)
+    for contig, sets in list(variants.phase_sets().items())[:_SETS_SHOWN]:
+        click.echo(
+            f"warning: {contig} has {sets:,} phase sets; how they lie to each other is not known, and the first "
+            f"haplotypes of all were joined",
+            err=True,
+        )
+    return found, moved
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from titans_dna.genome.shard import Shard
 if TYPE_CHECKING:
     from titans_dna.cli.sources import ReadsChoice
     from titans_dna.inference.model import SequenceModel
+    from titans_dna.jobs.haplotypes import SampleHaplotypes
 
 
 @click.command("score-regions")
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 @options.bed
 @options.region
 @options.reads
+@options.haplotypes
 @click.option(
     "--track", type=options.FILE, callback=options.check_output,
     help="Write a bigWig of the memory's surprise at every base of the contigs read.",
@@ -68,6 +70,7 @@ def score_regions(
     device: str,
     output: Path,
     kin: dict[str, Any],
+    phased: SampleHaplotypes | None,
     **sample: Any,
 ) -> None:
     """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
@@ -78,20 +81,30 @@ def score_regions(
     tracks of a shard hold its own bases. With --reads a sample's own genome takes the reference's place, or every read
     becomes a row of its own, read from a fresh memory; start and end are those of its alignment.
 
+    With --sample-vcf each region has a row for each haplotype of a sample, read behind that haplotype of its contig.
+    Start and end stay those of the reference; haplotype_start and haplotype_end are the haplotype's own, and
+    bits_difference is the bits per base of haplotype 2 minus those of haplotype 1. Tracks are written on the reference.
+
     \b
     titans-dna score-regions --model model/ --fasta data/demo.fa --bed data/demo.bed --output regions.tsv
     titans-dna score-regions --model model/ --fasta data/demo.fa --tracks tracks.bw --output contigs.parquet
     titans-dna score-regions --model model/ --fasta hg38.fa --reads sample.bam --region chr2:1-5000000 --output own.tsv
+    titans-dna score-regions --fasta hg38.fa --sample-vcf phased.vcf.gz --sample NA1 --bed genes.bed --output two.tsv
     """
-    from titans_dna.cli.regions import note_strands, place_regions, warn_unused
+    from titans_dna.cli.regions import note_strands, on_haplotypes, place_regions, warn_unused
     from titans_dna.cli.sources import ReadsChoice, open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.copies import write_copies
+    from titans_dna.jobs.haplotypes import left_out
     from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 
     choice = ReadsChoice(**sample)
+    if phased and (copies or choice.reads):
+        raise ConfigError(f"--sample-vcf excludes {'--copies' if copies else '--reads'}; leave one out")
+    if phased and track and len(phased.which) > 1:
+        raise ConfigError("--track holds one haplotype; add --haplotypes 1 or 2, or write --tracks")
     model = load_model(model_folder, device)
     if choice.as_sequences:
         model = read_before(model, None, kin)
@@ -102,16 +115,18 @@ def score_regions(
     if copies and not shard.whole:
         raise ConfigError("--copies is not divided into shards; write it by itself, for all contigs at once")
     with open_genome(fasta, aliases, choice) as source:
-        model = read_before(model, source, kin, Context.parse(context))
         placed = place_regions(source, bed, regions)
+        stretches = place_regions(source, None, without) if without else []
+        genome, rows = on_haplotypes(source, phased, placed)
+        model = read_before(model, genome, kin, Context.parse(context))
         outputs = RegionOutputs(table=output, surprise=track, tracks=tracks)
         with progress_bar("scoring", 0) as advance:
             reading = RegionReading(
                 context=Context.parse(context), workers=workers,
-                without=tuple(region.placed for region in place_regions(source, None, without)) if without else (),
+                without=left_out(genome, [region.placed for region in stretches]),
             )  # fmt: skip
             counts = score_region_file(
-                model, source, placed, outputs, shard=shard, resume=resume, reading=reading, advance=advance
+                model, genome, rows, outputs, shard=shard, resume=resume, reading=reading, advance=advance
             )  # fmt: skip
         if copies:
             read = dict.fromkeys(region.contig for region in placed if region.usable)

@@ -69,23 +69,40 @@ def genotype(record: VcfRecord, column: int) -> tuple[tuple[int | None, ...], st
 
     An allele is None if it is not called, or if it is not known which haplotype carries it.
     """
-    cells = record.text.split("\t")
-    keys = cells[8].split(":") if len(cells) > column else []
-    values = dict(zip(keys, cells[column].split(":"), strict=False)) if keys else {}
+    values = sample_values(record, column)
     text = values.get("GT", ".")
-    parts = _ALLELE.findall(text)
-    if "".join(mark + number for mark, number in parts) != text:
-        return (), ""
-    alleles = [None if number == "." else int(number) for _, number in parts]
+    alleles, marks = called_alleles(text)
     same = len(set(alleles)) == 1
-    marks = [mark or ("/" if "/" in text else "|") for mark, _ in parts]
     found = tuple(allele if same or mark == "|" else None for allele, mark in zip(alleles, marks, strict=True))
     phase_set = values.get("PS", ".")
     return found, "" if phase_set == "." else phase_set
 
 
-def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int, genome: Genome) -> dict[str, list[Site]]:
-    """Return the ALTs of each contig that ``table`` says can be scored, with the haplotypes of a sample."""
+def sample_values(record: VcfRecord, column: int) -> dict[str, str]:
+    """Return what a record says of a sample, as text by key of FORMAT."""
+    cells = record.text.split("\t")
+    return dict(zip(cells[8].split(":"), cells[column].split(":"), strict=False)) if len(cells) > column else {}
+
+
+def called_alleles(text: str) -> tuple[list[int | None], list[str]]:
+    """Return the alleles of a genotype, None where one is not called, and the mark of phase of each: ``|`` or ``/``.
+
+    A text that is no genotype has none.
+    """
+    parts = _ALLELE.findall(text)
+    if "".join(mark + number for mark, number in parts) != text:
+        return [], []
+    alleles = [None if number == "." else int(number) for _, number in parts]
+    return alleles, [mark or ("/" if "/" in text else "|") for mark, _ in parts]
+
+
+def read_sites(
+    records: Iterable[VcfRecord], table: AlleleTable, column: int, genome: Genome, *, haploid_on_both: bool = True
+) -> dict[str, list[Site]]:
+    """Return the ALTs of each contig that ``table`` says can be scored, with the haplotypes of a sample.
+
+    A haploid genotype (X of a male, say) counts for both haplotypes, or for the first alone.
+    """
     found: dict[str, list[Site]] = {}
     row = 0
     for record, count, contig in zip(records, table.rows_per_record, table.contigs, strict=True):
@@ -93,8 +110,8 @@ def read_sites(records: Iterable[VcfRecord], table: AlleleTable, column: int, ge
         if any(good):
             called, phase_set = genotype(record, column)
             for place, variant in enumerate(record.variants()):
-                # A haploid genotype (X of a male, say) counts for both haplotypes.
-                carried = tuple(allele == place + 1 for allele in (*called, *called)[:2]) or (False, False)
+                second = called if haploid_on_both else (None,)
+                carried = tuple(allele == place + 1 for allele in (*called, *second)[:2]) if called else (False, False)
                 if good[place]:
                     if change := table.changes.get(row + place):
                         variant = change.written(contig, lambda a, b, c=contig: genome.fetch(c, a, b))  # type: ignore[misc]
@@ -114,6 +131,18 @@ def _site(row: int, variant: Variant, carried: tuple[bool, ...], phase_set: str)
     return Site(row=row, contig=variant.contig, start=start, ref=ref, alt=alt, carried=carried, phase_set=phase_set)
 
 
+def kept_sites(sites: Iterable[Site]) -> list[Site]:
+    """Return the sites of one haplotype that can be applied together, from left to right."""
+    kept: list[Site] = []
+    reach = 0
+    # An insertion comes before a change of the base that follows it.
+    for site in sorted(sites, key=lambda site: (site.start, bool(site.ref), site.row)):
+        if site.start >= reach and not (kept and _same_place(site, kept[-1])):
+            kept.append(site)
+            reach = site.end
+    return kept
+
+
 class Haplotype:
     """One haplotype of one contig, and the map from coordinates of the reference to its own.
 
@@ -126,13 +155,7 @@ class Haplotype:
     """
 
     def __init__(self, sequence: bytes, sites: Iterable[Site]) -> None:
-        kept: list[Site] = []
-        reach = 0
-        # An insertion comes before a change of the base that follows it.
-        for site in sorted(sites, key=lambda site: (site.start, bool(site.ref), site.row)):
-            if site.start >= reach and not (kept and _same_place(site, kept[-1])):
-                kept.append(site)
-                reach = site.end
+        kept = kept_sites(sites)
         self._kept, self._starts = kept, [site.start for site in kept]
         parts, at, shift = [], 0, 0
         self._shifts = [0]  # before each site, and after the last, haplotype coordinate minus reference coordinate

@@ -20,11 +20,18 @@ class PlacedRegion:
     start: int  # 0-based half-open, cut off at the end of the contig
     end: int
     outcome: str  # OK, CLIPPED (it ends beyond its contig), "contig_unknown", "beyond_contig", "empty" or "malformed"
+    #: 1 or 2 if contig, start and end are those of a sample's haplotype, and ``asked`` is on the reference; else 0.
+    haplotype: int = 0
 
     @property
     def usable(self) -> bool:
         """Whether there are bases to read."""
         return self.outcome in (OK, CLIPPED)
+
+    @property
+    def written_contig(self) -> str:
+        """The contig that outputs name: that of the FASTA where it is known."""
+        return self.asked.contig if self.haplotype else self.contig or self.asked.contig
 
     @property
     def placed(self) -> Interval:

@@ -29,6 +29,7 @@ from titans_dna.inference.embed import (
     embed_windows,
     vector_attributes,
 )
+from titans_dna.inference.haplotype_genome import BOTH, HaplotypeGenome
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import CLIPPED, OK, PlacedRegion
 from titans_dna.inference.pooling import Emitted, have_vectors
@@ -43,6 +44,8 @@ from titans_dna.jobs.region_spool import ROWS, RegionSpool
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.model.state import StreamState
+
+DISTANCE = "haplotype_distance"  # 1 - cosine of the angle between the vectors of two haplotypes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +67,7 @@ class EmbeddingPlan:
     regions: RegionSpool  # usable or not, in the order of the file
     groups: tuple[Group, ...]  # contigs in the order of the FASTA
     offsets: np.ndarray | None  # (rows + 1,) first vector of every region; ragged jobs only
+    haplotypes: HaplotypeGenome | None = None  # where the regions are those of a sample's haplotypes
 
     @property
     def rows(self) -> int:
@@ -93,12 +97,18 @@ class EmbeddingPlan:
 
     def of_shard(self, shard: Shard) -> list[int]:
         """Return the numbers of the groups that a shard reads."""
-        return of_shard(self.groups, shard)
+        return of_shard(self.groups, shard, self.haplotypes.origins if self.haplotypes else {})
+
+    @property
+    def compared(self) -> bool:
+        """Whether the vectors of two haplotypes are compared; not where these are many vectors for each."""
+        return self.haplotypes is not None and self.haplotypes.which == BOTH and self.offsets is None
 
 
 def plan_embeddings(
-    regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions
-) -> EmbeddingPlan:
+    regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions,
+    haplotypes: HaplotypeGenome | None = None,
+) -> EmbeddingPlan:  # fmt: skip
     """Go through the regions once and group them for reading; 24 bytes per region are kept in memory.
 
     Parameters
@@ -109,6 +119,8 @@ def plan_embeddings(
         Length of each contig in bases, in the order of the FASTA.
     options
         Context and pooling decide what is read together.
+    haplotypes
+        Genome of the regions, if they are those of a sample's haplotypes.
     """
     columns = {contig: (array("q"), array("q"), array("q")) for contig in contigs}
     counts, spool, stream = array("q"), RegionSpool(), iter(regions)
@@ -126,6 +138,7 @@ def plan_embeddings(
         regions=spool,
         groups=tuple(group_all(columns, contigs, options.context, strands=options.strands)),
         offsets=offsets if options.pooling.ragged else None,
+        haplotypes=haplotypes,
     )
 
 
@@ -166,7 +179,10 @@ def write_embeddings(
         If a feature is too large for the number format of the file.
     """
     format_of(output, verb="embed")
-    contigs = {contig: (genome.contigs.lengths[contig], genome.md5(contig)) for contig in plan.contigs}
+    # Coordinates are those of the reference, so are the contigs of the file.
+    source = plan.haplotypes.reference if plan.haplotypes else genome
+    named = dict.fromkeys(plan.haplotypes.origins[name] if plan.haplotypes else name for name in plan.contigs)
+    contigs = {contig: (source.contigs.lengths[contig], source.md5(contig)) for contig in named}
     columns = plan.options.columns(model)
     job = {
         **{key: value for key, value in attributes.items() if key not in ("command", "fasta")},
@@ -176,7 +192,10 @@ def write_embeddings(
     with WorkFolder(output, job, model, resume=storage.resume) as work:
         parts = _Reading(model, genome, plan, storage, progress).parts(work)
         vectors = [PartVectors(paths, columns, plan.targets) for paths in parts]
-        outline = Outline(shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes)
+        further = (*plan.regions.further, *((DISTANCE,) if plan.compared else ()))
+        outline = Outline(
+            shard=not storage.shard.whole, text_bytes=plan.regions.text_bytes, further=further
+        )  # fmt: skip
         with EmbeddingWriter(
             output, columns * plan.bins, contigs, attributes, storage.dtype, compression=storage.compression,
             ragged=plan.options.pooling.ragged, outline=outline,
@@ -188,6 +207,7 @@ def embedding_attributes(model: SequenceModel, plan: EmbeddingPlan, shard: Shard
     """Return the attributes of the file, without the command."""
     said = {**vector_attributes(model, plan.options), "rows": plan.rows}
     said |= {"relatives": describe_relatives(model.relatives)} if model.relatives else {}
+    said |= {"haplotypes": plan.haplotypes.told} if plan.haplotypes else {}
     return said if shard.whole else {**said, "shard": str(shard), "regions_sha256": plan.regions.digest}
 
 
@@ -284,6 +304,8 @@ def assemble(
         values, numbers = _vectors(plan, vectors, rows, kept, writer.width)
         columns = {key: column[kept] for key, column in columns.items()}
         columns["outcome"] = _outcomes(columns["outcome"], values, numbers)
+        if plan.compared:
+            columns[DISTANCE] = _distances(plan, vectors, first, last, writer.width)[kept]
         for outcome, number in zip(*np.unique(columns["outcome"], return_counts=True), strict=True):
             counts[outcome.decode()] = counts.get(outcome.decode(), 0) + int(number)
         writer.append_columns(columns, values, counts=numbers, rows=None if shard.whole else rows[kept])
@@ -313,6 +335,21 @@ def _vectors(
         return values.reshape(len(rows), width)[kept], None
     numbers = np.diff(plan.offsets[first : last + 1])
     return values[np.repeat(kept, numbers)], numbers[kept]
+
+
+def _distances(
+    plan: EmbeddingPlan, parts: Sequence[PartVectors], first: int, last: int, width: int
+) -> np.ndarray:  # fmt: skip
+    """Return for each row of a block how far the vectors of its region's two haplotypes are from each other."""
+    low, high = first - first % 2, last + last % 2  # a block may begin or end between the two
+    rows = np.arange(low, high)
+    values, _ = _vectors(plan, parts, rows, np.ones(len(rows), bool), width)
+    one, two = values[::2].astype(np.float64), values[1::2].astype(np.float64)
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(two, axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found = np.maximum(1 - (one * two).sum(1) / norms, 0)
+    found[(one == two).all(1)] = 0  # equal vectors are not to differ by rounding
+    return np.repeat(found, 2)[first - low : last - low]
 
 
 def _outcomes(placed: np.ndarray, values: np.ndarray, numbers: np.ndarray | None) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -156,7 +157,13 @@ def rows_of(rows: int, groups: Sequence[Group], numbers: Sequence[int], shard: S
     return mine
 
 
-def of_shard(groups: Sequence[Group], shard: Shard) -> list[int]:
-    """Return the numbers of the groups that a shard reads, of all groups of the job."""
-    parts = assign([float(group.cost_bp) for group in groups], shard.count)
-    return [number for number, part in enumerate(parts) if part == shard.index]
+def of_shard(groups: Sequence[Group], shard: Shard, together: Mapping[str, str] = MappingProxyType({})) -> list[int]:
+    """Return the numbers of the groups that a shard reads, of all groups of the job.
+
+    Contigs that have the same value in ``together``, such as two haplotypes, are all read by one shard.
+    """
+    units: dict[object, list[int]] = {}
+    for number, group in enumerate(groups):
+        units.setdefault(together.get(group.contig, number), []).append(number)
+    parts = assign([float(sum(groups[n].cost_bp for n in unit)) for unit in units.values()], shard.count)
+    return sorted(n for unit, part in zip(units.values(), parts, strict=True) for n in unit if part == shard.index)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.inference.haplotype_genome import HaplotypeGenome
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.recall import Relatives
@@ -40,11 +41,16 @@ def run_metadata(
     inputs
         SHA-256 of each further input, by a name for it. Only shards record these, and that of the alias file.
     """
+    haplotypes = {}
+    if isinstance(genome, HaplotypeGenome):
+        # The reference and the checksum of the variants together say what the haplotypes are.
+        haplotypes, genome = {"haplotypes": genome.told}, genome.reference
     metadata = {
         "version": __version__,
         "model": f"{model.name} sha256={model.weights_sha256}",
         **({"reference": f"{genome.path.name} lengths_sha256={_digest(genome, sequences=False)}"} if genome else {}),
         **({"relatives": describe_relatives(model.relatives)} if model.relatives else {}),
+        **haplotypes,
         "options": " ".join(f"{key}={value}" for key, value in options.items()),
         "command": command_line(),
     }
@@ -76,7 +82,8 @@ def _digest(genome: Genome, *, sequences: bool) -> str:
 
 
 def _hash_aliases(genome: Genome) -> str:
-    return hashlib.sha256(json.dumps(genome.contigs.aliases, sort_keys=True).encode()).hexdigest()
+    source = genome.reference if isinstance(genome, HaplotypeGenome) else genome
+    return hashlib.sha256(json.dumps(source.contigs.aliases, sort_keys=True).encode()).hexdigest()
 
 
 def describe_job(metadata: Mapping[str, str], genome: Genome, contigs: Iterable[str]) -> dict[str, str]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.disk.atomic import disk_errors
+from titans_dna.jobs.haplotypes import PLACE, place_on_haplotype
 
 ROWS = 1 << 14  # regions in a block
 TEXT = ("contig", "strand", "name", "outcome")
@@ -22,11 +23,13 @@ Columns = dict[str, np.ndarray[Any, np.dtype[Any]]]
 class RegionSpool:
     """Regions in an unnamed temporary file, as the columns of /regions in a file of embeddings; may be read repeatedly.
 
-    Text is UTF-8 of a fixed width. The outcome is that of `PlacedRegion`.
+    Text is UTF-8 of a fixed width. The outcome is that of `PlacedRegion`. Regions on haplotypes also have the columns
+    of `titans_dna.jobs.haplotypes.PLACE`; either all regions are such or none.
     """
 
     def __init__(self) -> None:
         self.rows, self.text_bytes = 0, {"contig": 0, "name": 0}  # bytes of the longest text so far
+        self.further: tuple[str, ...] = ()  # columns of haplotypes
         self._digest, self._blocks = hashlib.sha256(), 0
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it lives as long as the spool
         weakref.finalize(self, self._file.close)
@@ -41,12 +44,16 @@ class RegionSpool:
         asked = [region.asked for region in regions]
         columns: Columns = {key: np.array([getattr(place, key) for place in asked], "<i8") for key in ("start", "end")}
         text = {
-            "contig": [region.contig or region.asked.contig for region in regions],
+            "contig": [region.written_contig for region in regions],
             "strand": [place.strand for place in asked],
             "name": [place.name for place in asked],
             "outcome": [region.outcome for region in regions],
         }
         columns |= {key: np.array([value.encode() for value in values], "S") for key, values in text.items()}
+        if regions and regions[0].haplotype:
+            self.further = PLACE
+            places = [place_on_haplotype(region) for region in regions]
+            columns |= {key: np.array([place[key] for place in places], "<i8") for key in PLACE}
         with disk_errors(f"{tempfile.gettempdir()} (see TMPDIR)"):
             for key, values in columns.items():
                 self._digest.update(f"{key}{values.dtype}".encode() + values.tobytes())
@@ -60,6 +67,6 @@ class RegionSpool:
         self._file.seek(0)
         row = 0
         for _ in range(self._blocks):
-            columns = {key: np.load(self._file, allow_pickle=False) for key in ("start", "end", *TEXT)}
+            columns = {key: np.load(self._file, allow_pickle=False) for key in ("start", "end", *TEXT, *self.further)}
             yield row, columns
             row += len(columns["start"])

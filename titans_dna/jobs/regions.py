@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import partial
@@ -23,16 +23,15 @@ from titans_dna.inference.windowed_regions import OTHERS, RELATIVES_KINDS, Windo
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.bigwig import BigWigTrack
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
-from titans_dna.io.tables.track_set import bigwig_paths, write_tracks
+from titans_dna.io.tables.track_set import bigwig_paths
 from titans_dna.jobs.groups import Group, group_all, of_shard, rows_of
+from titans_dna.jobs.haplotypes import BITS_DIFFERENCE, differences, place_columns, place_on_haplotype, together
 from titans_dna.jobs.provenance import describe_job, run_metadata
-from titans_dna.jobs.shards import describe_track_shard, write_ranges
+from titans_dna.jobs.region_tracks import RegionTracks, written_kinds
+from titans_dna.jobs.shards import write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
-
-logger = logging.getLogger(__name__)
 
 COLUMNS = (
     Column("contig", "text"), Column("start", "integer"), Column("end", "integer"), Column("name", "text"),
@@ -141,33 +140,47 @@ def score_region_file(
         If the unfinished run is another one, two outputs are one file, or tracks are asked of regions by themselves.
     """
     kinds = _kinds(model, outputs, reading.context)
-    outputs.check(kinds)
+    outputs.check(written_kinds(genome, kinds))
     others = other_bits(model, bool(reading.without)) if reading.context.kind == "window" else ()
     groups = _groups(regions, genome, reading.context, bool(kinds))
-    numbers = of_shard(groups, shard)
+    numbers = of_shard(groups, shard, together(genome))
     lengths = {name: genome.contigs.lengths[name] for name in dict.fromkeys(groups[n].contig for n in numbers)}
     digest = hash_regions(regions)
     metadata = run_metadata(model, genome, {"kind": "regions", **reading.told()}, shard, {"regions": digest})
     job = describe_job(metadata, genome, lengths)
     job |= {"regions": digest, "tracks": " ".join(kinds)}
     with WorkFolder(outputs.table, job, model, resume=resume) as work:
-        made = _Reading(model, genome, regions, reading, kinds, work)
+        tracks = RegionTracks(genome, work, kinds)
+        made = _Reading(model, genome, regions, reading, tracks, work)
         total = sum(groups[number].cost_bp for number in numbers)
         found = made.scores(groups, numbers, lambda done: advance(done, total))
         mine = [groups[number] for number in numbers]
-        told = {**metadata, **_shard_of(regions, genome, mine)} if "shard" in metadata else metadata
-        _write_tracks(outputs, work, genome, lengths, kinds, told)
+        told = {**metadata, **tracks.of_shard(_used(regions, genome), mine)} if "shard" in metadata else metadata
+        tracks.write(outputs.surprise, outputs.tracks, tracks.lengths(list(lengths)), told)
         rows = rows_of(len(regions), groups, numbers, shard)
         if "shard" in metadata:
             metadata["rows"] = write_ranges(rows)
         more = (*others, DIFFERENCE) if reading.without else others
-        columns = (*COLUMNS[:-1], *(Column(name, "score") for name in more), COLUMNS[-1])
-        with ScoreTableWriter(outputs.table, columns, metadata) as writer:
-            outcomes: dict[str, int] = {}
-            for row in np.flatnonzero(rows).tolist():
-                values = table_row(regions[row], found.get(row), others)
-                outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
-                writer.write(values)
+        further = (*(Column(name, "score") for name in more), *place_columns(genome))
+        with ScoreTableWriter(outputs.table, (*COLUMNS[:-1], *further, COLUMNS[-1]), metadata) as writer:
+            return _write_rows(writer, regions, np.flatnonzero(rows).tolist(), found, others)
+
+
+def _write_rows(
+    writer: ScoreTableWriter, regions: Sequence[PlacedRegion], rows: Sequence[int], found: Mapping[int, RegionScore],
+    others: Sequence[str],
+) -> dict[str, int]:  # fmt: skip
+    """Write rows of the table, and return the number of regions by outcome."""
+    outcomes: dict[str, int] = {}
+    differs: list[float] = []
+    if any(column.name == BITS_DIFFERENCE for column in writer.columns):
+        differs = differences([found[row].bits_per_base if row in found else math.nan for row in range(len(regions))])
+    for row in rows:
+        values = table_row(regions[row], found.get(row), others)
+        if differs:
+            values[BITS_DIFFERENCE] = differs[row]
+        outcomes[values["outcome"]] = outcomes.get(values["outcome"], 0) + 1
+        writer.write(values)
     return outcomes
 
 
@@ -185,10 +198,10 @@ class _Reading:
 
     def __init__(
         self, model: SequenceModel, genome: Genome, regions: Sequence[PlacedRegion], reading: RegionReading,
-        kinds: Sequence[str], work: WorkFolder,
+        tracks: RegionTracks, work: WorkFolder,
     ) -> None:  # fmt: skip
         self.model, self.genome, self.regions, self.reading = model, genome, regions, reading
-        self.kinds, self.work, self.workers = kinds, work, workers_for(model, reading.workers)
+        self.tracks, self.work, self.workers = tracks, work, workers_for(model, reading.workers)
 
     def scores(
         self, groups: Sequence[Group], numbers: Sequence[int], progress: Callable[[int], None]
@@ -199,7 +212,7 @@ class _Reading:
 
         def made(group: Group, number: int) -> dict[str, np.ndarray]:
             nonlocal windowed
-            tracks = _arrays(self.work, self.genome, group.contig, self.kinds)
+            tracks = self.tracks.made(group.contig)
             if self.reading.context.kind == "window" and (windowed is None or windowed.contig != group.contig):
                 reach = max(int(groups[n].ends.max(initial=0)) for n in numbers if groups[n].contig == group.contig)
                 windowed = self._windowed(group.contig, reach, tracks)
@@ -261,22 +274,15 @@ def table_row(region: PlacedRegion, score: RegionScore | None, others: Sequence[
     numbers: dict[str, Any] = {name: getattr(score, name) for name in told} if score else {"bases": 0}
     if score and "bits_without_stretch" in others:
         numbers[DIFFERENCE] = score.bits_without_stretch - score.bits_per_base
-    place = {"contig": region.contig or asked.contig, "start": asked.start, "end": asked.end}
-    return {**place, "name": asked.name, "strand": asked.strand, **numbers, "outcome": outcome}
+    place = {"contig": region.written_contig, "start": asked.start, "end": asked.end}
+    named = {"name": asked.name, "strand": asked.strand, **place_on_haplotype(region)}
+    return {**place, **named, **numbers, "outcome": outcome}
 
 
 def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     """Return the contigs that have usable regions, in the order of the sequence."""
     found = {region.contig for region in regions if region.usable}
     return [contig for contig in genome.contigs.names if contig in found]
-
-
-def _shard_of(regions: Sequence[PlacedRegion], genome: Genome, mine: Sequence[Group]) -> dict[str, str]:
-    """Return what tracks of a shard say of the whole (see `titans_dna.io.tables.track_set_reader`)."""
-    lengths = {contig: genome.contigs.lengths[contig] for contig in _used(regions, genome)}
-    # A group without a range is a contig.
-    held = [(g.contig, g.range[0], g.range[1] or lengths[g.contig]) for g in mine]
-    return describe_track_shard(lengths, held)
 
 
 def _groups(regions: Sequence[PlacedRegion], genome: Genome, context: Context, everything: bool) -> list[Group]:
@@ -287,54 +293,3 @@ def _groups(regions: Sequence[PlacedRegion], genome: Genome, context: Context, e
             for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
                 column.append(value)
     return group_all(columns, genome.contigs.lengths, context, everything=everything)
-
-
-def _arrays(work: WorkFolder, genome: Genome, contig: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the arrays on disk of all tracks of one contig."""
-    if not kinds:
-        return {}
-    shape = (len(kinds), genome.contigs.lengths[contig])
-    return dict(zip(kinds, work.array(f"tracks-{genome.contigs.names.index(contig)}", shape), strict=True))
-
-
-def _write_tracks(
-    outputs: RegionOutputs,
-    work: WorkFolder,
-    genome: Genome,
-    lengths: Mapping[str, int],
-    kinds: Sequence[str],
-    metadata: Mapping[str, str],
-) -> None:
-    def arrays(contig: str) -> dict[str, np.ndarray]:
-        return _arrays(work, genome, contig, kinds)
-
-    is_shard = "shard" in metadata
-    told = {**metadata, "tracks": "surprise"} if is_shard else metadata
-
-    def worth(path: Path | None, kinds: Sequence[str]) -> bool:
-        """Tell whether there is a track to write; a shard writes an empty one too, because merge counts shards."""
-        if path is None or is_shard:
-            return path is not None
-        may_be_empty = format_of(path, holds="tracks").name != "bigWig"
-        valued = bool(lengths) and (may_be_empty or all(_has_values(lengths, arrays, kind) for kind in kinds))
-        if not valued:
-            logger.warning("%s is not written: no base of the regions' contigs has a value", path)
-        return valued
-
-    if outputs.surprise and worth(outputs.surprise, ["surprise"]):
-        with BigWigTrack(outputs.surprise, lengths, told) as bigwig:
-            for contig in lengths:
-                bigwig.add_contig(contig, arrays(contig)["surprise"])
-    if outputs.tracks and worth(outputs.tracks, kinds):
-        with write_tracks(outputs.tracks, lengths, kinds, metadata) as tracks:
-            for contig in lengths:
-                tracks.add(contig, arrays(contig))
-
-
-def _has_values(lengths: Mapping[str, int], arrays: Callable[[str], dict[str, np.ndarray]], kind: str) -> bool:
-    """Tell whether a track has a number anywhere."""
-    return any(
-        np.isfinite(arrays(contig)[kind][start : start + (1 << 18)]).any()
-        for contig, bases in lengths.items()
-        for start in range(0, bases, 1 << 18)
-    )

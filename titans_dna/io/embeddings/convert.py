@@ -30,7 +30,7 @@ from titans_dna.io.disk.beside import write_beside
 from titans_dna.io.disk.hdf5_file import new_hdf5
 from titans_dna.io.disk.hdf5_reader import KINDS, check_tree, dataset, read_hdf5
 from titans_dna.io.embeddings.reader import Embeddings, open_embeddings
-from titans_dna.io.embeddings.writer import COLUMNS, EmbeddingWriter, vector_blocks
+from titans_dna.io.embeddings.writer import COLUMNS, HAPLOTYPE_COLUMNS, EmbeddingWriter, Outline, vector_blocks
 from titans_dna.io.formats import FORMATS, Format, endings_of, format_of, require_package, sniff
 
 if TYPE_CHECKING:
@@ -153,9 +153,10 @@ def read_h5ad(source: Path, target: Path) -> int:
             for name, length, md5 in zip(found.index, found["length"], found["md5"], strict=True)
         }
         data = dataset(file, "X", KINDS["score"], ndim=2)
-        with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype)) as writer:
+        outline = Outline(further=[key for key in HAPLOTYPE_COLUMNS if key in table])
+        with EmbeddingWriter(target, data.shape[1], contigs, attributes, str(data.dtype), outline=outline) as writer:
             for start, end in vector_blocks(0, len(data), data.shape[1]):
-                block = {key: table[key].iloc[start:end].to_numpy() for key in COLUMNS}
+                block = {key: table[key].iloc[start:end].to_numpy() for key in (*COLUMNS, *outline.further)}
                 writer.append_columns(block, data[start:end])
         return len(data)
 
@@ -168,7 +169,9 @@ def write_parquet(embeddings: Embeddings, path: Path) -> None:
     number = arrow.from_numpy_dtype(embeddings.vectors(0, 0).dtype)
     vector = arrow.list_(number, embeddings.width)
     kinds = [arrow.int64() if key in ("start", "end") else arrow.string() for key in COLUMNS]
-    fields = [arrow.field(key, kind) for key, kind in zip(COLUMNS, kinds, strict=True)]
+    kinds += [arrow.from_numpy_dtype(np.dtype(HAPLOTYPE_COLUMNS[key])) for key in embeddings.further]
+    names = (*COLUMNS, *embeddings.further)
+    fields = [arrow.field(key, kind) for key, kind in zip(names, kinds, strict=True)]
     fields.append(arrow.field("embedding", arrow.list_(vector) if embeddings.ragged else vector))
     said = json.dumps({"attributes": embeddings.attributes, "contigs": embeddings.contigs})
     schema = arrow.schema(fields, metadata={KEY: said.encode()})
@@ -180,7 +183,7 @@ def write_parquet(embeddings: Embeddings, path: Path) -> None:
             if counts is not None:
                 offsets = arrow.array(np.concatenate([[0], np.cumsum(counts)]), arrow.int32())
                 vectors = arrow.ListArray.from_arrays(offsets, vectors)
-            columns = [arrow.array(embeddings.column(key, start, end)) for key in COLUMNS]
+            columns = [arrow.array(embeddings.column(key, start, end)) for key in names]
             writer.write_batch(arrow.record_batch([*columns, vectors], schema=schema))
 
 
@@ -199,13 +202,20 @@ def read_parquet(source: Path, target: Path) -> int:
     vector = kind.value_type if ragged else kind
     contigs = {name: (int(pair[0]), str(pair[1])) for name, pair in said["contigs"].items()}
     dtype = str(np.dtype(vector.value_type.to_pandas_dtype()))
-    with file, EmbeddingWriter(target, vector.list_size, contigs, said["attributes"], dtype, ragged=ragged) as writer:
+    outline = Outline(further=[key for key in HAPLOTYPE_COLUMNS if key in file.schema_arrow.names])
+    names = (*COLUMNS, *outline.further)
+    with (
+        file,
+        EmbeddingWriter(
+            target, vector.list_size, contigs, said["attributes"], dtype, ragged=ragged, outline=outline
+        ) as writer,
+    ):
         for number in range(file.num_row_groups):
             block = file.read_row_group(number).combine_chunks()
             found = block.column("embedding").combine_chunks()
             counts = np.diff(found.offsets.to_numpy()) if ragged else None
             flat = (found.flatten() if ragged else found).flatten().to_numpy(zero_copy_only=False)
-            columns = {key: block.column(key).to_numpy() for key in COLUMNS}
+            columns = {key: block.column(key).to_numpy() for key in names}
             writer.append_columns(columns, flat.reshape(-1, vector.list_size), counts=counts)
     return int(file.metadata.num_rows)
 
@@ -229,7 +239,7 @@ def embeddings_frame(embeddings: Embeddings) -> pd.DataFrame:
         If pandas is not installed.
     """
     pandas = _load("pandas", "pandas")
-    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    table = pandas.DataFrame({name: embeddings.column(name) for name in (*COLUMNS, *embeddings.further)})
     if embeddings.ragged:
         table["embedding"] = [embeddings[row] for row in range(len(embeddings))]
     else:
@@ -256,7 +266,7 @@ def embeddings_anndata(embeddings: Embeddings) -> ad.AnnData:
 def anndata_parts(embeddings: Embeddings) -> dict[str, Any]:
     """Return ``obs``, ``var`` and ``uns`` of AnnData made of embeddings."""
     pandas = _load("pandas", "pandas")
-    table = pandas.DataFrame({name: embeddings.column(name) for name in COLUMNS})
+    table = pandas.DataFrame({name: embeddings.column(name) for name in (*COLUMNS, *embeddings.further)})
     table.index = table.index.astype(str)
     names = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
     contigs = embeddings.contigs

@@ -71,7 +71,8 @@ def merge_embeddings(
         layout = _layout(shards, rows, total, output) if virtual else None
         with EmbeddingWriter(
             output, first.width, first.contigs, attributes, str(file.dtype), compression=_compression(file),
-            ragged=first.ragged, outline=Outline(virtual=layout, text_bytes=_text_bytes(first)),
+            ragged=first.ragged,
+            outline=Outline(virtual=layout, text_bytes=_text_bytes(first), further=first.further),
         ) as writer:  # fmt: skip
             for columns, vectors, counts in _blocks(shards, rows, total, with_vectors=not virtual):
                 writer.append_columns(columns, vectors, counts=counts)
@@ -153,7 +154,7 @@ def _blocks(
         pieces = list(zip(shards, spans, strict=True))
         columns = {
             key: np.concatenate([shard.column(key, low, high) for shard, (low, high) in pieces])[order]
-            for key in COLUMNS
+            for key in (*COLUMNS, *shards[0].further)
         }
         counts = None
         if shards[0].ragged:

@@ -22,7 +22,7 @@ from titans_dna.errors import FormatError, InputMissing, TitansDNAError
 from titans_dna.genome.interval import Interval
 from titans_dna.io.disk.contexts import Closing
 from titans_dna.io.disk.hdf5_reader import KINDS, check_attributes, check_heaps, damage_said, dataset, find
-from titans_dna.io.embeddings.writer import FORMAT_VERSION, TEXT_COLUMNS
+from titans_dna.io.embeddings.writer import FORMAT_VERSION, HAPLOTYPE_COLUMNS, TEXT_COLUMNS
 
 Vectors = np.ndarray[Any, np.dtype[np.floating[Any]]]
 Rows = np.ndarray[Any, np.dtype[np.int64]]
@@ -124,6 +124,11 @@ class Embeddings(Closing):
                 fitting = [key for key, item in found.items() if getattr(item, "shape", None) == (len(self),)]
                 self._columns = {key: dataset(group, key) for key in fitting}
         return tuple(self._columns)
+
+    @property
+    def further(self) -> tuple[str, ...]:
+        """Names of the columns that only files of a sample's haplotypes have."""
+        return tuple(name for name in HAPLOTYPE_COLUMNS if name in self.columns)
 
     def column(self, name: str, start: int = 0, end: int | None = None) -> np.ndarray[Any, np.dtype[Any]]:
         """Read one column of /regions.

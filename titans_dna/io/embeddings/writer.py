@@ -10,6 +10,13 @@
     /regions/outcome      (n,) text: "embedded"; "clipped", embedded up to the end of the contig, which lies before that
                           of the region; "reference_n", "contig_unknown", "beyond_contig", "empty", or "malformed": a
                           line that is no interval, whose name says why
+    /regions/haplotype    (n,) int64, 1 or 2: only where regions are those of a sample's haplotypes, whose names end in
+                          /1 and /2, and so are the following. The outcome may then be "deleted", too
+    /regions/haplotype_start, haplotype_end
+                          (n,) int64, where the region lies on the haplotype; start and end are those on the reference
+    /regions/haplotype_distance
+                          (n,) float64, 1 - cosine of the angle between the vectors of the region's two haplotypes, the
+                          same in both rows; nan if one has no vector
     /contigs/name         (m,) text      /contigs/length (m,) int64      /contigs/md5 (m,) text (SAM M5)
     /rows                 (n,) int64, shards only: the row of each region in the whole, ascending
     attributes            format_version, created (UTC; of SOURCE_DATE_EPOCH where that is set), and what the writer is
@@ -54,6 +61,9 @@ COMPRESSIONS = ("none", "lzf", "gzip", "blosc2")
 DTYPES = ("float16", "float32", "float64")
 COLUMNS = ("contig", "start", "end", "strand", "name", "outcome")  # of /regions
 TEXT_COLUMNS = ("contig", "strand", "name", "outcome")
+HAPLOTYPE_COLUMNS: dict[str, Any] = {
+    "haplotype": np.int64, "haplotype_start": np.int64, "haplotype_end": np.int64, "haplotype_distance": np.float64,
+}  # fmt: skip
 EMBEDDED = "embedded"
 
 
@@ -66,6 +76,7 @@ class Outline:
     #: Bytes of the longest text in columns of /regions, since text of a fixed width is written faster. If it is not
     #: known, or is above 64, the width is variable.
     text_bytes: Mapping[str, int] = field(default_factory=dict)
+    further: Sequence[str] = ()  # columns of /regions besides those that every file has, of `HAPLOTYPE_COLUMNS`
 
 
 class EmbeddingWriter:
@@ -127,6 +138,10 @@ class EmbeddingWriter:
                 self._file = self._stack.enter_context(h5py.File(self._disk, "w", libver=("v110", "v110")))
                 self._lay_out(packing(compression))
                 lay_out_regions(self._file, contigs, attributes, self._outline.text_bytes)
+                for key in self._outline.further:
+                    self._file.create_dataset(
+                        f"regions/{key}", (0,), HAPLOTYPE_COLUMNS[key], maxshape=(None,), chunks=(CHUNK_ROWS,)
+                    )
         except BaseException:
             self.abort()
             raise
