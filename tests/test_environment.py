@@ -26,7 +26,7 @@ from titans_dna import __version__
 
 CONDA_TO_PYPI = {"pytorch": "torch"}  # all other names are the same but for case and underscores
 CONDA_ONLY = {"python", "pip", "pytorch-cpu", "pytorch-gpu"}  # the last two choose a build of pytorch
-PYPI_ONLY = {"atheris"}  # a development tool that conda-forge does not have; its test is skipped without it
+PYPI_ONLY = {"atheris", "tangermeme"}  # not on conda-forge as far as is known; their tests are skipped without them
 NOT_CONDA = {"docs", "gpu"}  # extras that environment.yml leaves out; recipe/environment-gpu.yml has that of a GPU
 CONDA_FILES = ("environment.yml", "recipe/environment-gpu.yml", "recipe/meta.yaml", "pipelines/envs/titans-dna.yaml")
 

@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     f"{options.endings('score-regions --copies')}, which genome browsers draw as arcs.",
 )  # fmt: skip
 @click.option(
+    "--igv", type=options.FILE, callback=options.check_output,
+    help="Write a session of IGV (.xml) too, which opens the genome with the tracks of --track and --tracks NAME.bw.",
+)  # fmt: skip
+@click.option(
     "--without", multiple=True, metavar="CONTIG:START-END",
     help="Say too what the bits would be if the copy memory did not hold this stretch (1-based, end included): columns "
     "bits_without_stretch and, as the difference, bits_from_stretch. Needs --context window:N. Repeatable.",
@@ -62,6 +66,7 @@ def score_regions(
     track: Path | None,
     tracks: Path | None,
     copies: Path | None,
+    igv: Path | None,
     without: tuple[str, ...],
     context: str,
     workers: int,
@@ -96,6 +101,7 @@ def score_regions(
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
+    from titans_dna.io.tables.igv import bigwigs_of, write_session
     from titans_dna.jobs.copies import write_copies
     from titans_dna.jobs.haplotypes import left_out
     from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
@@ -105,6 +111,8 @@ def score_regions(
         raise ConfigError(f"--sample-vcf excludes {'--copies' if copies else '--reads'}; leave one out")
     if phased and track and len(phased.which) > 1:
         raise ConfigError("--track holds one haplotype; add --haplotypes 1 or 2, or write --tracks")
+    if igv and (fasta is None or not (track or (tracks and tracks.suffix == ".bw"))):
+        raise ConfigError("--igv shows bigWigs on a genome; give --fasta, and --track or --tracks NAME.bw")
     model = load_model(model_folder, device)
     if choice.as_sequences:
         model = read_before(model, None, kin)
@@ -132,6 +140,8 @@ def score_regions(
             read = dict.fromkeys(region.contig for region in placed if region.usable)
             click.echo(f"copies: {write_copies(model, source, list(read), copies):,}", err=True)
         report_names(source)
+    if igv and fasta:
+        write_session(igv, fasta, [*filter(None, [track]), *(bigwigs_of(tracks) if tracks else ())])
     note_strands(placed)
     warn_unused(placed)
     report_outcomes(counts)

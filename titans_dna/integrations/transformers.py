@@ -9,8 +9,8 @@
     ids = tokenizer("ACGTACGT", return_tensors="pt").input_ids
     tokenizer.decode(model.generate(ids, max_new_tokens=50, do_sample=True)[0])
 
-The state of the stream stands in the place of a cache of keys: a model reads each token once, and what it keeps does not
-grow with the sequence, but for the copy memory.
+The state of the stream stands in the place of a cache of keys: a model reads each token once, and what it keeps does
+not grow with the sequence, but for the copy memory.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -104,7 +104,6 @@ class TitansForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc,
     base_model_prefix = "backbone"
     _is_stateful = True  # the state is no cache of keys that could be cut back
     _supports_cache_class = False
-    _no_split_modules: ClassVar[list[str]] = ["Backbone"]
 
     def __init__(self, config: TitansConfig) -> None:
         super().__init__(config)
@@ -147,7 +146,9 @@ class TitansForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc,
             If filling stands before a token.
         """
         if attention_mask is not None and state is None and bool((attention_mask.diff(dim=1) > 0).any()):
-            raise ConfigError("filling stands before tokens; set padding_side to right, or give sequences of one length")
+            raise ConfigError(
+                "filling stands before tokens; set padding_side to right, or give sequences of one length"
+            )
         out = self.backbone.stream(input_ids, state)
         targets, logits = self.config.form.targets, out.logits
         if targets < self.config.vocab_size:
@@ -168,11 +169,13 @@ class TitansForCausalLM(PreTrainedModel, GenerationMixin):  # type: ignore[misc,
     ) -> dict[str, Any]:
         """Give the tokens that are not read yet, and the state behind the others."""
         if state is None and attention_mask is not None and not bool(attention_mask.all()):
-            raise ConfigError("sequences of different lengths cannot be continued together; call generate for each length")
+            raise ConfigError(
+                "sequences of different lengths cannot be continued together; call generate for each length"
+            )
         return {"input_ids": input_ids if state is None else input_ids[:, -1:], "state": state, "use_cache": True}
 
     def _update_model_kwargs_for_generation(
-        self, outputs: TitansOutput, model_kwargs: dict[str, Any], **_: Any
+        self, outputs: Any, model_kwargs: dict[str, Any], is_encoder_decoder: bool = False, num_new_tokens: int = 1
     ) -> dict[str, Any]:
         return {**model_kwargs, "state": outputs.state}
 
@@ -187,8 +190,8 @@ class TitansTokenizer(PreTrainedTokenizer):  # type: ignore[misc, unused-ignore]
     A start token is put before every sequence; letters that are no base are read as N.
     """
 
-    vocab_files_names: ClassVar[dict[str, str]] = {"settings_file": TOKENIZER}
-    model_input_names: ClassVar[list[str]] = ["input_ids", "attention_mask"]
+    vocab_files_names = {"settings_file": TOKENIZER}  # noqa: RUF012 - as the base class declares them
+    model_input_names = ["input_ids", "attention_mask"]  # noqa: RUF012
 
     def __init__(self, settings_file: str | None = None, settings: dict[str, Any] | None = None, **rest: Any) -> None:
         if settings is None:

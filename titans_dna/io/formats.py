@@ -181,6 +181,7 @@ FORMATS = (
         reader=_TABLE + "open_tsv",
     ),
     Format(name="memory", holds="memory", endings=(".tdm",), verbs=("remember",)),
+    Format(name="IGV session", holds="page", endings=(".xml",), verbs=("score-regions --igv",)),
     Format(name="HTML", holds="page", endings=(".html", ".htm"), verbs=("report",)),
     Format(
         name="picture", holds="picture", endings=(".png", ".svg", ".pdf"),

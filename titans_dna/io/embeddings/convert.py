@@ -1,7 +1,7 @@
 """Converts embeddings to AnnData (.h5ad), Parquet and NumPy (.npy), and back from the two that keep everything.
 
-    .h5ad      X: the vectors; obs: contig, start, end, strand, name, outcome (index: the row); uns["titans_dna"]: the
-               attributes; uns["contigs"]: name, length, md5
+    .h5ad      X: the vectors; obs: contig, start, end, strand, name, outcome (index: name or place); uns["titans_dna"]:
+               the attributes; uns["contigs"]: name, length, md5
     .parquet   the same columns and ``embedding``, a list of numbers (a list of lists in a ragged file); attributes and
                contigs as JSON in the schema's metadata under "titans_dna". Row groups of about 4 MB of vectors
     .npy       the vectors alone, in the order of rows, the attributes beside it (`titans_dna.io.disk.beside`); so there
@@ -267,12 +267,31 @@ def anndata_parts(embeddings: Embeddings) -> dict[str, Any]:
     """Return ``obs``, ``var`` and ``uns`` of AnnData made of embeddings."""
     pandas = _load("pandas", "pandas")
     table = pandas.DataFrame({name: embeddings.column(name) for name in (*COLUMNS, *embeddings.further)})
-    table.index = table.index.astype(str)
+    table.index = pandas.Index(unique_names(embeddings), dtype=object)
     names = pandas.DataFrame(index=[str(number) for number in range(embeddings.width)])
     contigs = embeddings.contigs
     lengths, sums = [pair[0] for pair in contigs.values()], [pair[1] for pair in contigs.values()]
     found = pandas.DataFrame({"length": lengths, "md5": sums}, index=pandas.Index(list(contigs), dtype=object))
     return {"obs": table, "var": names, "uns": {"titans_dna": embeddings.attributes, "contigs": found}}
+
+
+def unique_names(embeddings: Embeddings) -> list[str]:
+    """Return a name for each region, as AnnData needs it: its own, or else its place; one that is there gets a number.
+
+    A place is 1-based with the end included: ``chrA:1-2000``.
+    """
+    names, contigs, starts, ends = (embeddings.column(key).tolist() for key in ("name", "contig", "start", "end"))
+    seen: set[str] = set()
+    found = []
+    for name, contig, start, end in zip(names, contigs, starts, ends, strict=True):
+        base = own = name if name not in ("", ".") else f"{contig}:{start + 1}-{end}"
+        number = 1
+        while own in seen:
+            number += 1
+            own = f"{base}-{number}"
+        seen.add(own)
+        found.append(own)
+    return found
 
 
 def _load(name: str, extra: str) -> Any:
