@@ -44,7 +44,7 @@ def test_all_names_are_there_and_no_others():
     assert dir(td) == td.__all__
     for name in td.__all__:
         assert getattr(td, name) is not None
-    assert set(td._HOMES) | {"__version__", "errors"} == set(td.__all__)
+    assert set(td._HOMES) | set(td._MODULES) | {"__version__"} == set(td.__all__)
     with pytest.raises(AttributeError, match="no attribute 'load_modle'"):
         td.load_modle  # noqa: B018
 
