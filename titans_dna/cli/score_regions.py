@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     help="Say too what the bits would be if the copy memory did not hold this stretch (1-based, end included): columns "
     "bits_without_stretch and, as the difference, bits_from_stretch. Needs --context window:N. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--strand", type=click.Choice(["forward", "reverse", "region"]), default="forward", show_default=True,
+    help="Strand to read: forward or reverse, whatever strand a region is said to lie on; region reads each region on "
+    "its own strand, - on the reverse one. Tracks and copies are of the forward strand.",
+)  # fmt: skip
 @options.region_context
 @options.workers
 @options.shard
@@ -61,6 +66,7 @@ def score_regions(
     tracks: Path | None,
     copies: Path | None,
     without: tuple[str, ...],
+    strand: str,
     context: str,
     workers: int,
     shard: Shard,
@@ -72,8 +78,9 @@ def score_regions(
 ) -> None:
     """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
-    A region is read with the memory of all that stands before it on its contig, on the forward strand whatever its own
-    strand is; the column strand is that of the input. Contigs are streamed once, at constant memory use. Without --bed
+    A region is read with the memory of all that stands before it on its contig, on the strand that --strand says; the
+    column strand is that of the input. On the reverse strand, what stands before a region is what lies to the right of
+    it on its contig. Contigs are streamed once, at constant memory use. Without --bed
     and --region every contig is one region. --shard divides whole contigs, or with another context ranges of them; the
     tracks of a shard hold its own bases. With --reads a sample's own genome takes the reference's place, or every read
     becomes a row of its own, read from a fresh memory; start and end are those of its alignment.
@@ -92,6 +99,8 @@ def score_regions(
     from titans_dna.jobs.regions import RegionOutputs, RegionReading, score_region_file
 
     choice = ReadsChoice(**sample)
+    if choice.as_sequences:
+        options.refuse_useless("strand", where="with --reads-as sequences; see --as-sequenced")
     model = load_model(model_folder, device)
     if choice.as_sequences:
         model = read_before(model, None, kin)
@@ -109,6 +118,7 @@ def score_regions(
             reading = RegionReading(
                 context=Context.parse(context), workers=workers,
                 without=tuple(region.placed for region in place_regions(source, None, without)) if without else (),
+                strand=strand,
             )  # fmt: skip
             counts = score_region_file(
                 model, source, placed, outputs, shard=shard, resume=resume, reading=reading, advance=advance
@@ -117,7 +127,8 @@ def score_regions(
             read = dict.fromkeys(region.contig for region in placed if region.usable)
             click.echo(f"copies: {write_copies(model, source, list(read), copies):,}", err=True)
         report_names(source)
-    note_strands(placed)
+    if strand == "forward":
+        note_strands(placed)
     warn_unused(placed)
     report_outcomes(counts)
 
