@@ -170,7 +170,11 @@ class _Interrupted(_OneLine):
         click.echo(self.message, err=True, file=file)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Without "color" click takes colour codes out of what goes to a pipe or file, and with them a part of a contig's name.
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "color": True}
+
+
+@click.group(cls=LazyGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="titans-dna")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is being done to standard error.")
 def main(verbose: bool) -> None:
