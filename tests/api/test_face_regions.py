@@ -62,6 +62,25 @@ def test_every_form_scores_as_on_the_command_line(
     assert expected.outcome.tolist()[-1] == "malformed"
 
 
+def test_regions_are_scored_on_their_own_strand(model, model_folder, fasta, bed, command, tmp_path, same, sequences):
+    more = ["--strand", "region"]
+    path = of_command(command, "score-regions", model_folder, fasta, bed, tmp_path, *more)
+    found = model.score_regions(bed, fasta, strand="region")
+    same(found, td.open_scores(path).to_pandas())
+    plain = model.score_regions(bed, fasta)
+    differs = found.log_likelihood.ne(plain.log_likelihood) & plain.bases.gt(0)
+    assert found.name[differs].tolist() == ["one"]  # the only region of the - strand
+    (one,) = found.log_likelihood[differs]
+    np.testing.assert_allclose(one, model.log_likelihood(sequences["chrA"], strand="reverse")[100:200].sum(), rtol=1e-5)
+
+
+def test_a_strand_that_cannot_be_is_refused(model, fasta):
+    with pytest.raises(ConfigError, match="strand is 'both'; choose forward, reverse or region"):
+        model.score_regions("chrA:1-50", fasta, strand="both")
+    with pytest.raises(ConfigError, match="sequences have no strand of their own"):
+        model.embed("ACGT", strand="region")
+
+
 def test_a_score_is_the_sum_of_its_bases(model, fasta, sequences):
     whole = model.log_likelihood(sequences["chrA"])
     found = model.score_regions(["chrA:101-200", td.Interval("chrA", 100, 200)], fasta)
@@ -82,6 +101,7 @@ def test_no_regions_are_whole_contigs(model, fasta):
         ({"pooling": "max", "strand": "both"}, ["--pool", "max", "--strand", "both"]),
         ({"context": "region", "layers": [0, "final"]}, ["--context", "region", "--layer", "0", "--layer", "final"]),
         ({"pooling": "bins:4"}, ["--pool", "bins:4"]),
+        ({"pooling": "bins:2", "strand": "region"}, ["--pool", "bins:2", "--strand", "region"]),
         ({"window_bp": 40, "stride_bp": 30}, ["--window-bp", 40, "--stride-bp", 30]),
     ],
 )

@@ -55,8 +55,9 @@ def test_nothing_that_is_printed_commands_a_terminal(tmp_path, verb):
     assert b"\x07" not in printed
 
 
-def test_a_pipe_gets_names_as_they_are(tmp_path):
+@pytest.mark.parametrize("name", ["chr\x7f1", "\x1b[31mchr1"])
+def test_a_pipe_gets_names_as_they_are(tmp_path, name):
     fasta = tmp_path / "x.fa"
-    fasta.write_text(">chr\x7f1\nACGTACGT\n")
+    fasta.write_text(f">{name}\nACGTACGT\n")
     done = subprocess.run([sys.executable, "-m", "titans_dna", "info", str(fasta)], capture_output=True, check=True)
-    assert b"chr\x7f1\t8\t" in done.stdout
+    assert f"\n{name}\t8\t".encode() in done.stdout

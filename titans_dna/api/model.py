@@ -16,7 +16,7 @@ from titans_dna.api.reading import base_likelihoods, mutate, read_how, remember,
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.api.variants import score_variants
 from titans_dna.errors import ConfigError, check_least
-from titans_dna.inference.embed import STRANDS, EmbedOptions
+from titans_dna.inference.embed import OWN_STRAND, STRANDS, EmbedOptions
 from titans_dna.inference.generate import Sampling
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.pooling import Pooling
@@ -169,7 +169,8 @@ class Model:
         layers
             ``final``, or numbers of blocks (0: token embedding); of several, the vectors stand one behind the other.
         strand
-            ``forward``, ``reverse`` or ``both`` (the mean of the two).
+            ``forward``, ``reverse`` or ``both`` (the mean of the two); for regions also ``region``: each on its own
+            strand, with what stands before it on that strand, and with bins and bases in its direction.
         context
             Of regions: ``contig`` (the default) reads a region with the memory of all before it on its contig,
             ``window:N`` with at least N bases before it, ``region`` each by itself. Sequences are always read by
@@ -206,6 +207,8 @@ class Model:
             raise ConfigError("stride_bp needs window_bp; give both")
         if fasta is None and context not in (None, "region"):
             raise ConfigError("sequences have no contig before them; give a fasta, or leave context out")
+        if fasta is None and strand == OWN_STRAND:
+            raise ConfigError("sequences have no strand of their own; give a fasta, or choose forward, reverse or both")
         check_least(1, window_bp=window_bp, stride_bp=stride_bp)
         names = (layers,) if isinstance(layers, str | int) else tuple(layers)
         options = EmbedOptions(
@@ -357,10 +360,10 @@ class Model:
             return explain(self._model, genome, variants, how, None if picture is None else Path(picture))
 
     def score_regions(
-        self, regions: Any, fasta: Any, *, context: str = "contig", without: Any = None, workers: int = 1,
-        haplotypes: Any = None,
+        self, regions: Any, fasta: Any, *, strand: str = "forward", context: str = "contig", without: Any = None,
+        workers: int = 1, haplotypes: Any = None,
     ) -> pd.DataFrame:  # fmt: skip
-        """Score regions, each read on the forward strand with the memory of its whole contig before it.
+        """Score regions, each read with the memory of its whole contig before it.
 
         Parameters
         ----------
@@ -368,6 +371,9 @@ class Model:
             As in `embed`; None for whole contigs.
         fasta
             The genome.
+        strand
+            ``forward``, ``reverse``, or ``region``: each region on its own strand. On the reverse strand, what stands
+            before a region is what lies to the right of it on its contig.
         context, workers
             As in `score_variants`; ``region`` too, which reads each region by itself.
         without
@@ -397,7 +403,7 @@ class Model:
         """
         require_pandas()
         with opened(fasta) as genome:
-            how = read_how(genome, context, without, workers)
+            how = read_how(genome, context, without, workers, strand)
             return score_regions(self._model, genome, regions, how, haplotypes)
 
     def copies(self, fasta: Any, *, contigs: Sequence[str] | None = None, least_bp: int = 32) -> pd.DataFrame:

@@ -62,10 +62,10 @@ def score_regions(
     )
 
 
-def read_how(genome: Genome, context: str, without: Any, workers: int) -> RegionReading:
+def read_how(genome: Genome, context: str, without: Any, workers: int, strand: str) -> RegionReading:
     """Return how regions are read, from what `Model.score_regions` takes."""
     stretches = () if without is None else (usable(genome, r) for r in iterate_regions(genome.contigs, without))
-    return RegionReading(context=Context.parse(context), without=tuple(stretches), workers=workers)
+    return RegionReading(context=Context.parse(context), without=tuple(stretches), workers=workers, strand=strand)
 
 
 def trace_copies(model: SequenceModel, genome: Genome, contigs: Sequence[str] | None, least_bp: int) -> pd.DataFrame:

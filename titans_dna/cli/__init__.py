@@ -21,6 +21,7 @@ from titans_dna.version import __version__
 # set before torch is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
+_NO_ROOM = ("failed to map segment from shared object", "cannot allocate memory", "Cannot allocate memory")
 INTERRUPTED = 130  # exit code after Ctrl-C: 128 + SIGINT, as a shell reports of a program that this signal ended
 
 VERBS = {
@@ -94,8 +95,11 @@ class LazyGroup(click.Group):
             _drop_unwritable()
             raise _OneLine(str(error)) from error
         except MemoryError as error:
-            more = f" ({error})" if str(error) else ""
-            raise _OneLine(f"there is not enough memory{more}. Give the process more, or less at a time.") from error
+            raise _no_memory(str(error)) from error
+        except ImportError as error:
+            if _lacks_room_to_load(error):
+                raise _no_memory("") from error
+            raise
         # The reader of a pipe has gone, as after `| head`. 141 is 128 + SIGPIPE, what a shell reports of a program that
         # this signal ended; with standard error closed, Python cannot complain when it flushes standard output at exit.
         except BrokenPipeError:
@@ -103,6 +107,8 @@ class LazyGroup(click.Group):
             raise SystemExit(141) from None
         # What the system refuses beyond what the readers and writers know, such as a folder that is deleted meanwhile.
         except OSError as error:
+            if _lacks_room_to_load(error):
+                raise _no_memory("") from error
             if error.filename is None:
                 raise
             raise _OneLine(str(OutputError(f"{error.strerror}. Check the path.", path=error.filename))) from error
@@ -112,6 +118,19 @@ class LazyGroup(click.Group):
             raise _Interrupted("; ".join(["interrupted", *getattr(interrupt, "__notes__", ())])) from None
         finally:
             _end_workers()
+
+
+def _lacks_room_to_load(error: BaseException) -> bool:
+    """Tell whether a library could not be loaded because memory is limited, as by ``ulimit -v``.
+
+    The loader of the system says so in words alone, and libraries raise errors of their own from its error.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if any(words in str(cause) for words in _NO_ROOM):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
 
 
 def _end_workers() -> None:
@@ -136,6 +155,12 @@ class _OneLine(click.ClickException):
         click.echo(f"error: {self.message}", err=True, file=file)
 
 
+def _no_memory(more: str) -> _OneLine:
+    """Return the error of a process that was refused memory."""
+    told = f" ({more})" if more else ""
+    return _OneLine(f"there is not enough memory{told}. Give the process more, or less at a time.")
+
+
 class _Interrupted(_OneLine):
     """Ctrl-C: one line that says how the run can go on."""
 
@@ -145,7 +170,11 @@ class _Interrupted(_OneLine):
         click.echo(self.message, err=True, file=file)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+# Without "color" click takes colour codes out of what goes to a pipe or file, and with them a part of a contig's name.
+_SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": 110, "color": True}
+
+
+@click.group(cls=LazyGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="titans-dna")
 @click.option("-v", "--verbose", is_flag=True, help="Log what is being done to standard error.")
 def main(verbose: bool) -> None:

@@ -49,8 +49,9 @@ if TYPE_CHECKING:
     help="Take the features after this block (0: the token embedding), or the final ones (default). Repeatable.",
 )  # fmt: skip
 @click.option(
-    "--strand", type=click.Choice(["forward", "reverse", "both"]), default="forward", show_default=True,
-    help="Strand to read, whatever strand a region itself is said to lie on; both averages the vectors of the two.",
+    "--strand", type=click.Choice(["forward", "reverse", "both", "region"]), default="forward", show_default=True,
+    help="Strand to read: forward or reverse, whatever strand a region is said to lie on; both averages the vectors of "
+    "the two; region reads each region on its own strand, - on the reverse one, bins and bases in its direction.",
 )  # fmt: skip
 @options.region_context
 @options.workers
@@ -115,6 +116,10 @@ def embed(
         raise ConfigError("--sample-vcf excludes --reads; leave one out")
     if choice.as_sequences:
         options.refuse_useless("context", where="with --reads-as sequences: a read has no contig before it")
+    if choice.as_sequences and strand == "region":
+        raise ConfigError(
+            "reads by themselves have no strand but their own; see --as-sequenced, and leave --strand out"
+        )
     if choice.as_sequences and (not storage.shard.whole or storage.resume or window_bp):
         raise ConfigError("reads by themselves have no windows, shards or resume; leave these out")
     chosen = EmbedOptions(

@@ -68,7 +68,8 @@ def note_strands(placed: Sequence[PlacedRegion]) -> None:
     reverse = sum(region.usable and region.asked.strand == "-" for region in placed)
     if reverse:
         click.echo(
-            f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand",
+            f"note: {reverse:,} regions lie on the - strand; like all others they were read on the forward strand "
+            "(see --strand)",
             err=True,
         )
 

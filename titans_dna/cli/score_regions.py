@@ -49,6 +49,11 @@ if TYPE_CHECKING:
     help="Say too what the bits would be if the copy memory did not hold this stretch (1-based, end included): columns "
     "bits_without_stretch and, as the difference, bits_from_stretch. Needs --context window:N. Repeatable.",
 )  # fmt: skip
+@click.option(
+    "--strand", type=click.Choice(["forward", "reverse", "region"]), default="forward", show_default=True,
+    help="Strand to read: forward or reverse, whatever strand a region is said to lie on; region reads each region on "
+    "its own strand, - on the reverse one. Tracks and copies are of the forward strand.",
+)  # fmt: skip
 @options.region_context
 @options.workers
 @options.shard
@@ -68,6 +73,7 @@ def score_regions(
     copies: Path | None,
     igv: Path | None,
     without: tuple[str, ...],
+    strand: str,
     context: str,
     workers: int,
     shard: Shard,
@@ -80,8 +86,9 @@ def score_regions(
 ) -> None:
     """Score regions by log-likelihood (nats), bits per base, the memory's surprise, and the entropy of the predictions.
 
-    A region is read with the memory of all that stands before it on its contig, on the forward strand whatever its own
-    strand is; the column strand is that of the input. Contigs are streamed once, at constant memory use. Without --bed
+    A region is read with the memory of all that stands before it on its contig, on the strand that --strand says; the
+    column strand is that of the input. On the reverse strand, what stands before a region is what lies to the right of
+    it on its contig. Contigs are streamed once, at constant memory use. Without --bed
     and --region every contig is one region. --shard divides whole contigs, or with another context ranges of them; the
     tracks of a shard hold its own bases. With --reads a sample's own genome takes the reference's place, or every read
     becomes a row of its own, read from a fresh memory; start and end are those of its alignment.
@@ -113,6 +120,8 @@ def score_regions(
         raise ConfigError("--track holds one haplotype; add --haplotypes 1 or 2, or write --tracks")
     if igv and (fasta is None or not (track or (tracks and tracks.suffix == ".bw"))):
         raise ConfigError("--igv shows bigWigs on a genome; give --fasta, and --track or --tracks NAME.bw")
+    if choice.as_sequences:
+        options.refuse_useless("strand", where="with --reads-as sequences; see --as-sequenced")
     model = load_model(model_folder, device)
     if choice.as_sequences:
         model = read_before(model, None, kin)
@@ -132,6 +141,7 @@ def score_regions(
             reading = RegionReading(
                 context=Context.parse(context), workers=workers,
                 without=left_out(genome, [region.placed for region in stretches]),
+                strand=strand,
             )  # fmt: skip
             counts = score_region_file(
                 model, genome, rows, outputs, shard=shard, resume=resume, reading=reading, advance=advance
@@ -142,7 +152,8 @@ def score_regions(
         report_names(source)
     if igv and fasta:
         write_session(igv, fasta, [*filter(None, [track]), *(bigwigs_of(tracks) if tracks else ())])
-    note_strands(placed)
+    if strand == "forward":
+        note_strands(placed)
     warn_unused(placed)
     report_outcomes(counts)
 

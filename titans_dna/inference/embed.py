@@ -29,6 +29,7 @@ from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
 
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
+OWN_STRAND = "region"  # the strand of each region: the reverse one where it is "-", the forward one elsewhere
 BATCH_TOKENS = 2048  # most tokens in a batch of short regions that are read side by side, padding included
 Fetch = Callable[[int, int], bytes]  # returns bases start to end of a contig, 0-based half-open
 Progress = Callable[[int], None]  # called with the number of bases read since the last call
@@ -46,19 +47,35 @@ class EmbedOptions:
 
     pooling: Pooling = field(default_factory=lambda: Pooling(kind="mean"))
     layers: tuple[str, ...] = ("final",)  # "final": normalised, as the head reads it; "0", "1", ...: after this block
-    strand: str = "forward"  # "forward", "reverse", or "both": the mean of the two
+    strand: str = "forward"  # "forward", "reverse", "both": the mean of the two, or "region": each region's own
     context: Context = WHOLE_CONTIG  # what is read before a region
 
     def __post_init__(self) -> None:
-        if self.strand not in STRANDS:
-            raise ConfigError(f"strand is {self.strand!r}; choose forward, reverse or both")
+        if self.strand not in (*STRANDS, OWN_STRAND):
+            raise ConfigError(f"strand is {self.strand!r}; choose forward, reverse, both or region")
         if not self.layers or len(set(self.layers)) < len(self.layers):
             raise ConfigError(f"layers are {', '.join(self.layers) or 'none'}; name each once, and at least one")
 
     @property
+    def stranded(self) -> bool:
+        """Whether each region is read on its own strand."""
+        return self.strand == OWN_STRAND
+
+    @property
     def strands(self) -> tuple[bool, ...]:
-        """The strands that are read: False for forward, True for reverse."""
-        return STRANDS[self.strand]
+        """The strands that every region is read on: False for forward, True for reverse.
+
+        Regions that are read on their own strand are told apart by whoever groups them.
+        """
+        return STRANDS["forward" if self.stranded else self.strand]
+
+    def against_contig(self, reverse: bool) -> bool:
+        """Tell whether the bins and bases of a region are counted against the direction in which it is read.
+
+        They are counted from the contig's left, whichever strand is read, but along the strand of a region that is
+        read on its own: bin 0 of a gene is then its first.
+        """
+        return reverse and not self.stranded
 
     def check(self, model: SequenceModel) -> None:
         """Refuse layers and windows that the model does not have.
@@ -121,8 +138,11 @@ class Spans:
 
     def by_length(self) -> Spans:
         """Return the regions from the shortest to the longest."""
-        order = np.argsort(self.lengths, kind="stable")
-        return replace(self, starts=self.starts[order], ends=self.ends[order], targets=self.targets[order])
+        return self.chosen(np.argsort(self.lengths, kind="stable"))
+
+    def chosen(self, rows: np.ndarray) -> Spans:
+        """Return the regions of these numbers, or those where a bool is true."""
+        return replace(self, starts=self.starts[rows], ends=self.ends[rows], targets=self.targets[rows])
 
 
 def embed_strand(
@@ -163,7 +183,7 @@ def embed_strand(
     if options.context.kind == "contig":
         strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
         low, high = spans.on_strand(length_bp, reverse)
-        pool = options.pooling.pool(low, high, spans.targets, columns, reverse=reverse)
+        pool = options.pooling.pool(low, high, spans.targets, columns, reverse=options.against_contig(reverse))
         position, state = 0, None
         if checkpoint and (saved := checkpoint.load()):
             position, state, arrays = saved
@@ -175,7 +195,9 @@ def embed_strand(
         # all.
         spans, checkpoint = spans.by_length(), None
         reach = np.cumsum(spans.lengths)
-        pool = options.pooling.pool(reach - spans.lengths, reach, spans.targets, columns, reverse=reverse)
+        pool = options.pooling.pool(
+            reach - spans.lengths, reach, spans.targets, columns, reverse=options.against_contig(reverse)
+        )
         stream = _region_features(model, fetch, spans, options, reverse)
     yield from _pooled(stream, pool, checkpoint, progress)
 
@@ -203,7 +225,8 @@ def embed_windows(
     """
     strand = windowed.strand
     low, high = spans.on_strand(strand.length_bp, strand.reverse)
-    pool = options.pooling.pool(low, high, spans.targets, options.columns(windowed.model), reverse=strand.reverse)
+    against = options.against_contig(strand.reverse)
+    pool = options.pooling.pool(low, high, spans.targets, options.columns(windowed.model), reverse=against)
     blocks = windowed.blocks(low, high)
     found = each(partial(block_features, windowed, options), blocks)
     yield from _pooled(
@@ -348,22 +371,36 @@ def embed_contig_regions(
     starts, ends = np.array([r.start for r in regions]), np.array([r.end for r in regions])
     numbers = ends - starts if options.pooling.ragged else np.full(len(regions), options.pooling.bins)
     spans = Spans(starts=starts, ends=ends, targets=np.cumsum(numbers) - numbers, batch_tokens=batch_tokens)
-    found = []
-    for reverse in options.strands:
-        vectors = np.full((int(numbers.sum()), options.columns(model)), np.nan, np.float32)
-        if options.context.kind == "window":
-            windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=options.context.window_bp)
-            windowed.remember_to(int(spans.on_strand(len(sequence), reverse)[1].max()))
-            emitted = embed_windows(windowed, spans, options)
-        else:
-            emitted = embed_strand(
-                model, lambda start, end: sequence[start:end], len(sequence), spans, options, reverse=reverse
-            )
-        for targets, values in emitted:
+    found = np.full((len(options.strands), int(numbers.sum()), options.columns(model)), np.nan, np.float32)
+    for vectors, reverse, chosen in _readings(found, options, regions, spans):
+        for targets, values in _emitted(model, sequence, chosen, options, reverse=reverse):
             vectors[targets] = values
-        found.append(vectors)
     mean = found[0] if len(found) == 1 else (found[0] + found[1]) / 2
     return mean if options.pooling.ragged else mean.reshape(len(regions), -1)
+
+
+def _readings(
+    found: np.ndarray, options: EmbedOptions, regions: Sequence[Interval], spans: Spans
+) -> Iterator[tuple[np.ndarray, bool, Spans]]:
+    """Yield where vectors go, the strand that is read, and the regions that are read on it."""
+    if not options.stranded:
+        yield from ((vectors, reverse, spans) for vectors, reverse in zip(found, options.strands, strict=True))
+        return
+    own = np.array([region.strand == "-" for region in regions], bool)
+    for reverse in np.unique(own).tolist():
+        yield found[0], reverse, spans.chosen(own == reverse)
+
+
+def _emitted(
+    model: SequenceModel, sequence: bytes, spans: Spans, options: EmbedOptions, *, reverse: bool
+) -> Iterator[Emitted]:
+    """Return an iterator over the vectors of regions on one strand of a contig in memory."""
+    if options.context.kind != "window":
+        fetch = lambda start, end: sequence[start:end]  # noqa: E731
+        return embed_strand(model, fetch, len(sequence), spans, options, reverse=reverse)
+    windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=options.context.window_bp)
+    windowed.remember_to(int(spans.on_strand(len(sequence), reverse)[1].max()))
+    return embed_windows(windowed, spans, options)
 
 
 def vector_attributes(model: SequenceModel, options: EmbedOptions) -> dict[str, Any]:

@@ -31,11 +31,12 @@ def score_contig_regions(
     sequence: bytes,
     regions: Sequence[Interval],
     *,
+    reverse: bool = False,
     tracks: Mapping[str, np.ndarray] | None = None,
     checkpoint: Checkpoint | None = None,
     progress: Callable[[int], None] = lambda _: None,
 ) -> list[RegionScore]:
-    """Stream a contig once, forward, and score regions on it.
+    """Stream one strand of a contig once, and score regions on it.
 
     Parameters
     ----------
@@ -45,16 +46,21 @@ def score_contig_regions(
         The whole contig.
     regions
         Regions on this contig, 0-based half-open, in any order; overlaps cost nothing.
+    reverse
+        Whether the reverse strand is read, from the contig's right end to the leftmost region.
     tracks
-        Arrays (bases,) by kind (see `track_kinds`), filled in place; nan where a value is not known. Without them the
-        contig is read no further than to the last region.
+        Of the forward strand: arrays (bases,) by kind (see `track_kinds`), filled in place; nan where a value is not
+        known. Without them the contig is read no further than to the last region.
     checkpoint
         Saves the work, so that a later call can go on; ``tracks`` must then be arrays on disk.
     progress
         Called with the number of bases read since the last call.
     """
-    sums, tracks = RegionSums(regions), tracks or {}
-    strand = Strand.of(sequence, model.tokenizer, reverse=False)
+    tracks = tracks or {}
+    assert not (reverse and tracks), "tracks run along the forward strand"
+    strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
+    regions = strand.intervals(regions)
+    sums = RegionSums(regions)
     position, state = 0, None
     if checkpoint and (saved := checkpoint.load()):
         position, state, arrays = saved
@@ -86,11 +92,11 @@ def score_contig_regions(
     return sums.scores()
 
 
-def score_alone(model: SequenceModel, sequence: bytes, region: Interval) -> RegionScore:
-    """Score a region as a sequence by itself, by one thread."""
+def score_alone(model: SequenceModel, sequence: bytes, region: Interval, *, reverse: bool = False) -> RegionScore:
+    """Score one strand of a region as a sequence by itself, by one thread."""
     with one_thread():
         whole = Interval(region.contig, 0, region.end - region.start)
-        return score_contig_regions(model, sequence[region.start : region.end], [whole])[0]
+        return score_contig_regions(model, sequence[region.start : region.end], [whole], reverse=reverse)[0]
 
 
 def has_deep(kinds: Mapping[str, np.ndarray] | Sequence[str]) -> bool:

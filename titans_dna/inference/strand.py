@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.genome.interval import Interval
 from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import StreamOutput
 from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
@@ -52,6 +53,13 @@ class Strand:
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Turn a half-open span of the contig into the strand's own coordinates; the map is its own inverse."""
         return (self.length_bp - end, self.length_bp - start) if self.reverse else (start, end)
+
+    def intervals(self, regions: Sequence[Interval]) -> Sequence[Interval]:
+        """Return regions of the contig in the strand's own coordinates."""
+        if not self.reverse:
+            return regions
+        turned = (self.span(region.start, region.end) for region in regions)
+        return [replace(region, start=start, end=end) for region, (start, end) in zip(regions, turned, strict=True)]
 
     def allele(self, bases: bytes) -> bytes:
         """Return an allele as it is read on this strand."""

@@ -26,7 +26,7 @@ OTHERS = ("bits_without_relatives", "bits_without_stretch")  # fields of a score
 
 
 class WindowedRegions:
-    """A contig whose regions are read in blocks.
+    """A strand of a contig whose regions are read in blocks.
 
     Parameters
     ----------
@@ -37,13 +37,15 @@ class WindowedRegions:
     window_bp
         Bases that the network reads before a block.
     reach_bp
-        Bases from the start of the contig to the end of the last region.
+        Bases from the start of the strand to the end of the last region.
     tracks
-        Arrays (bases,) by kind (`track_kinds`, `RELATIVES_KINDS`) that are filled in place; if there are any, every
-        block is read.
+        Of the forward strand: arrays (bases,) by kind (`track_kinds`, `RELATIVES_KINDS`) that are filled in place; if
+        there are any, every block is read.
+    reverse
+        Whether the reverse strand is read.
     without
-        Stretches, 0-based half-open, that the copy memory does not hold when bits are read a second time; None if they
-        are not read a second time.
+        Stretches of the contig, 0-based half-open, that the copy memory does not hold when bits are read a second
+        time; None if they are not read a second time.
 
     Raises
     ------
@@ -53,13 +55,19 @@ class WindowedRegions:
 
     def __init__(
         self, model: SequenceModel, contig: str, sequence: bytes, *, window_bp: int, reach_bp: int,
-        tracks: Mapping[str, np.ndarray], without: Sequence[tuple[int, int]] | None = None,
+        tracks: Mapping[str, np.ndarray], reverse: bool = False, without: Sequence[tuple[int, int]] | None = None,
     ) -> None:  # fmt: skip
+        assert not (reverse and tracks), "tracks run along the forward strand"
         self.model, self.contig, self.sequence, self.tracks = model, contig, sequence, tracks
-        self.strand = WindowedStrand(model, sequence, reverse=False, window_bp=window_bp)
-        self.strand.remember_to(len(sequence) if tracks else reach_bp, without=without or ())
+        self.strand = WindowedStrand(model, sequence, reverse=reverse, window_bp=window_bp)
+        left_out = [self.strand.strand.span(*stretch) for stretch in without or ()]
+        self.strand.remember_to(len(sequence) if tracks else reach_bp, without=left_out)
         self.kinds = (*PLAIN_KINDS, *(k for k in tracks if k not in (*PLAIN_KINDS, *RELATIVES_KINDS)))
         self.others = other_bits(model, without is not None)
+
+    def reads(self, contig: str, reverse: bool) -> bool:
+        """Tell whether this is that strand of that contig."""
+        return (self.contig, self.strand.strand.reverse) == (contig, reverse)
 
     def score(
         self, regions: Sequence[Interval], span: tuple[int, int], each: Each, progress: Callable[[int], None]
@@ -77,6 +85,7 @@ class WindowedRegions:
         progress
             Called with the number of bases read since the last call.
         """
+        regions = self.strand.strand.intervals(regions)
         sums, blocks = RegionSums(regions, self.others), self.blocks(regions, *span)
         for block, values in zip(blocks, each(self.read, blocks), strict=True):
             self._add(sums, block, values, span)
@@ -90,7 +99,7 @@ class WindowedRegions:
         return sums.scores()
 
     def blocks(self, regions: Sequence[Interval], start: int, end: int) -> list[int]:
-        """Return the blocks that regions touch and, for tracks, those that reach into bases ``start`` to ``end``."""
+        """Return the blocks that regions of the strand touch and, for tracks, those in bases ``start`` to ``end``."""
         starts, ends = np.array([r.start for r in regions], int), np.array([r.end for r in regions], int)
         size = self.strand.block_tokens
         own = range(start // size, -(-min(end, len(self.sequence)) // size)) if self.tracks else ()

@@ -109,7 +109,7 @@ def plan_embeddings(
     regions: Iterable[PlacedRegion], contigs: Mapping[str, int], options: EmbedOptions,
     haplotypes: HaplotypeGenome | None = None,
 ) -> EmbeddingPlan:  # fmt: skip
-    """Go through the regions once and group them for reading; 24 bytes per region are kept in memory.
+    """Go through the regions once and group them for reading; 24 bytes per region are kept in memory, or 25.
 
     Parameters
     ----------
@@ -122,12 +122,14 @@ def plan_embeddings(
     haplotypes
         Genome of the regions, if they are those of a sample's haplotypes.
     """
-    columns = {contig: (array("q"), array("q"), array("q")) for contig in contigs}
+    kinds = "qqqb" if options.stranded else "qqq"
+    columns: dict[str, list[array[int]]] = {contig: [array(kind) for kind in kinds] for contig in contigs}
     counts, spool, stream = array("q"), RegionSpool(), iter(regions)
     while block := list(islice(stream, ROWS)):
         for row, region in enumerate(block, spool.rows):
             if region.usable:
-                for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
+                values = (row, region.start, region.end, region.asked.strand == "-")
+                for column, value in zip(columns[region.contig], values, strict=False):
                     column.append(value)
             if options.pooling.ragged:
                 counts.append(region.end - region.start if region.usable else 0)
@@ -222,13 +224,13 @@ class _Reading:
         self._strands: dict[tuple[str, bool], WindowedStrand] = {}  # of the contig that is being read
 
     def parts(self, work: WorkFolder) -> list[list[Path]]:
-        """Make those parts that do not exist yet, and return the files of all parts, by strand."""
+        """Make those parts that do not exist yet, and return the files of all parts, by the reading of a region."""
         found: list[list[Path]] = [[] for _ in self.plan.options.strands]
         for number in self.numbers:
-            for strand, reverse in enumerate(self.plan.options.strands):
+            group = self.plan.groups[number]
+            for reading, reverse in enumerate(group.strands):
                 name = f"{number:05d}-{'reverse' if reverse else 'forward'}"
-                found[strand].append(work.path / name)
-                group = self.plan.groups[number]
+                found[reading].append(work.path / name)
                 work.once(name, partial(self._make, work, name, group, reverse), partial(self.progress, group.cost_bp))
         return found
 
@@ -262,7 +264,8 @@ class _Reading:
             sequence = self.genome.sequence(contig)
             window_bp = self.plan.options.context.window_bp
             made = WindowedStrand(self.model, sequence, reverse=reverse, window_bp=window_bp)
-            mine = [group for group in map(self.plan.groups.__getitem__, self.numbers) if group.contig == contig]
+            groups = map(self.plan.groups.__getitem__, self.numbers)
+            mine = [group for group in groups if group.contig == contig and reverse in group.strands]
             first, last = min(int(g.starts.min()) for g in mine), max(int(g.ends.max()) for g in mine)
             made.remember_to(len(sequence) - first if reverse else last)
             self._strands[contig, reverse] = made

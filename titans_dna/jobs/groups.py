@@ -10,9 +10,10 @@ Groups depend on the job alone, not on shards, workers or an earlier run, so all
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
@@ -33,6 +34,7 @@ class Group:
     ends: np.ndarray
     cost_bp: int  # bases that are read on each strand
     range: tuple[int, int] = (0, 0)  # bases of the contig in which the regions begin, in windows
+    strands: tuple[bool, ...] = (False,)  # which strands are read: True is the reverse
 
 
 def group_regions(
@@ -73,7 +75,7 @@ def _contig(
     rows, starts, ends = regions
     # The forward strand is read from the contig's left up to the last region, the reverse strand from its right down
     # to the first. Both are charged with the longer of the two, so that the cost is one number.
-    reach = (length_bp - int(starts.min()) if True in strands else 0, int(ends.max()))
+    reach = (length_bp - int(starts.min()) if True in strands else 0, int(ends.max()) if False in strands else 0)
     return Group(
         contig=contig, rows=rows, starts=starts, ends=ends, cost_bp=length_bp if everything else max(reach)
     )  # fmt: skip
@@ -130,7 +132,8 @@ def group_all(
     Parameters
     ----------
     regions
-        By contig, the rows, starts and ends of its regions.
+        By contig, the rows, starts and ends of its regions; and where each is read on a strand of its own, a fourth
+        column, which is 1 for the reverse strand. The two strands then have groups of their own.
     lengths
         Bases of each contig.
     context, strands, everything
@@ -139,9 +142,17 @@ def group_all(
     groups: list[Group] = []
     for contig, columns in regions.items():
         if len(columns[0]):
-            arrays = tuple(np.asarray(column, np.int64) for column in columns)
-            groups += group_regions(contig, lengths[contig], arrays, context, strands=strands, everything=everything)
+            rows, starts, ends, *own = (np.asarray(column, np.int64) for column in columns)
+            for read, chosen in _by_strand(own[0]) if own else [(tuple(strands), slice(None))]:
+                arrays = (rows[chosen], starts[chosen], ends[chosen])
+                made = group_regions(contig, lengths[contig], arrays, context, strands=read, everything=everything)
+                groups += [replace(group, strands=read) for group in made]
     return groups
+
+
+def _by_strand(own: np.ndarray) -> list[tuple[tuple[bool, ...], Any]]:
+    """Return the strands that regions lie on, each with which of the regions lie on it."""
+    return [((reverse,), own == reverse) for reverse in (False, True) if (own == reverse).any()]
 
 
 def rows_of(rows: int, groups: Sequence[Group], numbers: Sequence[int], shard: Shard) -> np.ndarray:

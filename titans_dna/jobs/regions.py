@@ -15,6 +15,7 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard
+from titans_dna.inference.embed import OWN_STRAND
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import CLIPPED, PlacedRegion
 from titans_dna.inference.region_sums import RegionScore
@@ -33,6 +34,7 @@ from titans_dna.jobs.shards import write_ranges
 from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 
+STRANDS = ("forward", "reverse", OWN_STRAND)
 COLUMNS = (
     Column("contig", "text"), Column("start", "integer"), Column("end", "integer"), Column("name", "text"),
     Column("strand", "text"), Column("bases", "integer"), Column("log_likelihood", "score"),
@@ -78,25 +80,33 @@ class RegionOutputs:
 
 @dataclass(frozen=True, kw_only=True)
 class RegionReading:
-    """What the model reads before a region, and which further readings are made.
+    """Which strand of a region is read, what the model reads before it, and which further readings are made.
 
     Raises
     ------
     ConfigError
-        If stretches are left out in another context than windows.
+        If the strand is unknown, or stretches are left out in another context than windows.
     """
 
     context: Context = WHOLE_CONTIG
     without: tuple[Interval, ...] = ()  # stretches that the copy memory does not hold, for bits read a second time
     workers: int = 1  # processes that read side by side; they change no score
+    strand: str = "forward"  # "forward", "reverse", or "region": each region's own
 
     def __post_init__(self) -> None:
+        if self.strand not in STRANDS:
+            raise ConfigError(f"strand is {self.strand!r}; choose {', '.join(STRANDS[:-1])} or {STRANDS[-1]}")
         if self.without and self.context.kind != "window":
             raise ConfigError("--without needs windows, for it reads each of them twice; add --context window:8192")
 
     def told(self) -> dict[str, str]:
         """Return what an output says of it."""
-        return self.context.told() | ({"without": ",".join(map(str, self.without))} if self.without else {})
+        told = self.context.told() | ({"without": ",".join(map(str, self.without))} if self.without else {})
+        return told if self.strand == "forward" else {**told, "strand": self.strand}
+
+    def reads_reverse(self, region: PlacedRegion) -> bool:
+        """Tell whether a region is read on the reverse strand."""
+        return self.strand == "reverse" or (self.strand == OWN_STRAND and region.asked.strand == "-")
 
 
 PLAIN = RegionReading()
@@ -137,12 +147,13 @@ def score_region_file(
     OutputError
         If an output cannot be written.
     ConfigError
-        If the unfinished run is another one, two outputs are one file, or tracks are asked of regions by themselves.
+        If the unfinished run is another one, two outputs are one file, or tracks are asked of regions by themselves or
+        of the reverse strand.
     """
-    kinds = _kinds(model, outputs, reading.context)
+    kinds = _kinds(model, outputs, reading)
     outputs.check(written_kinds(genome, kinds))
     others = other_bits(model, bool(reading.without)) if reading.context.kind == "window" else ()
-    groups = _groups(regions, genome, reading.context, bool(kinds))
+    groups = _groups(regions, genome, reading, bool(kinds))
     numbers = of_shard(groups, shard, together(genome))
     lengths = {name: genome.contigs.lengths[name] for name in dict.fromkeys(groups[n].contig for n in numbers)}
     digest = hash_regions(regions)
@@ -184,10 +195,14 @@ def _write_rows(
     return outcomes
 
 
-def _kinds(model: SequenceModel, outputs: RegionOutputs, context: Context) -> tuple[str, ...]:
+def _kinds(model: SequenceModel, outputs: RegionOutputs, reading: RegionReading) -> tuple[str, ...]:
     """Return the tracks to be made."""
-    if context.kind == "region" and (outputs.tracks or outputs.surprise):
-        raise ConfigError("tracks run along whole contigs; leave them out, or use --context contig or window:N")
+    context = reading.context
+    if outputs.tracks or outputs.surprise:
+        if context.kind == "region":
+            raise ConfigError("tracks run along whole contigs; leave them out, or use --context contig or window:N")
+        if reading.strand != "forward":
+            raise ConfigError("tracks run along the forward strand; leave them out, or use --strand forward")
     kinds = track_kinds(model.backbone) if outputs.tracks else ("surprise",) if outputs.surprise else ()
     told_alone = model.relatives is not None and context.kind == "window"
     return kinds + (RELATIVES_KINDS if outputs.tracks and told_alone else ())
@@ -213,9 +228,9 @@ class _Reading:
         def made(group: Group, number: int) -> dict[str, np.ndarray]:
             nonlocal windowed
             tracks = self.tracks.made(group.contig)
-            if self.reading.context.kind == "window" and (windowed is None or windowed.contig != group.contig):
-                reach = max(int(groups[n].ends.max(initial=0)) for n in numbers if groups[n].contig == group.contig)
-                windowed = self._windowed(group.contig, reach, tracks)
+            if self.reading.context.kind == "window" and (windowed is None or not windowed.reads(*_strand_of(group))):
+                alike = [groups[n] for n in numbers if _strand_of(groups[n]) == _strand_of(group)]
+                windowed = self._windowed(alike, tracks)
             scores = self._score(group, number, windowed, tracks, progress)
             return {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
 
@@ -226,11 +241,16 @@ class _Reading:
                 found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
         return found
 
-    def _windowed(self, contig: str, reach_bp: int, tracks: Mapping[str, np.ndarray]) -> WindowedRegions:
-        stretches = self.reading.without
+    def _windowed(self, groups: Sequence[Group], tracks: Mapping[str, np.ndarray]) -> WindowedRegions:
+        """Return the strand that all of these groups lie on, with a copy memory that reaches as far as they do."""
+        stretches, (contig, reverse) = self.reading.without, _strand_of(groups[0])
+        length = self.genome.contigs.lengths[contig]
+        reaches = (
+            length - group.starts.min(initial=length) if reverse else group.ends.max(initial=0) for group in groups
+        )
         return WindowedRegions(
             self.model, contig, self.genome.sequence(contig), window_bp=self.reading.context.window_bp,
-            reach_bp=reach_bp, tracks=tracks,
+            reach_bp=int(max(reaches)), tracks=tracks, reverse=reverse,
             without=[(s.start, s.end) for s in stretches if s.contig == contig] if stretches else None,
         )  # fmt: skip
 
@@ -243,18 +263,24 @@ class _Reading:
             return windowed.score(
                 placed, group.range, lambda do, units: map_parallel(do, units, self.workers), progress
             )
-        sequence = self.genome.sequence(group.contig)
+        sequence, (_, reverse) = self.genome.sequence(group.contig), _strand_of(group)
         if self.reading.context.kind == "contig":
             return score_contig_regions(
-                self.model, sequence, placed, tracks=tracks, checkpoint=self.work.checkpoint(str(number)),
-                progress=progress,
+                self.model, sequence, placed, reverse=reverse, tracks=tracks,
+                checkpoint=self.work.checkpoint(str(number)), progress=progress,
             )  # fmt: skip
-        alone = lambda place: score_alone(self.model, sequence, placed[place])  # noqa: E731
+        alone = lambda place: score_alone(self.model, sequence, placed[place], reverse=reverse)  # noqa: E731
         found = []
         for place, score in zip(placed, map_parallel(alone, range(len(placed)), self.workers), strict=True):
             found.append(score)
             progress(place.end - place.start)
         return found
+
+
+def _strand_of(group: Group) -> tuple[str, bool]:
+    """Return contig and direction of the one strand that a group is read on."""
+    (reverse,) = group.strands
+    return group.contig, reverse
 
 
 def hash_regions(regions: Sequence[PlacedRegion]) -> str:
@@ -285,11 +311,12 @@ def _used(regions: Sequence[PlacedRegion], genome: Genome) -> list[str]:
     return [contig for contig in genome.contigs.names if contig in found]
 
 
-def _groups(regions: Sequence[PlacedRegion], genome: Genome, context: Context, everything: bool) -> list[Group]:
+def _groups(regions: Sequence[PlacedRegion], genome: Genome, reading: RegionReading, everything: bool) -> list[Group]:
     """Return the groups of all usable regions, contigs in the order of the sequence."""
-    columns: dict[str, tuple[list[int], list[int], list[int]]] = {c: ([], [], []) for c in _used(regions, genome)}
+    columns: dict[str, list[list[int]]] = {contig: [[], [], [], []] for contig in _used(regions, genome)}
     for row, region in enumerate(regions):
         if region.usable:
-            for column, value in zip(columns[region.contig], (row, region.start, region.end), strict=True):
+            values = (row, region.start, region.end, reading.reads_reverse(region))
+            for column, value in zip(columns[region.contig], values, strict=True):
                 column.append(value)
-    return group_all(columns, genome.contigs.lengths, context, everything=everything)
+    return group_all(columns, genome.contigs.lengths, reading.context, everything=everything)
