@@ -14,11 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from titans_dna.api.frames import find_column, is_frame, is_missing, require_pandas
-from titans_dna.api.regions import iterate_regions
+from titans_dna.api.regions import iterate_regions, on_haplotypes
 from titans_dna.api.sequences import opened, read_sequences
 from titans_dna.errors import ConfigError
+from titans_dna.inference.haplotype_genome import HaplotypeGenome
+from titans_dna.jobs.haplotypes import PLACE
 from titans_dna.training.finetune import RESULT, FinetuneConfig, finetune_model
-from titans_dna.training.labelled import USED, Example, read_examples, split_rows
+from titans_dna.training.haplotype_rows import (
+    haplotype_columns,
+    place_examples,
+    read_on_haplotypes,
+    told_by_haplotype,
+)  # fmt: skip
+from titans_dna.training.labelled import USED, Example, Row, read_examples, split_rows
 from titans_dna.training.predict import TrainedClassifier, predict_classes
 from titans_dna.training.predict import load_classifier as load_trained
 
@@ -26,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from titans_dna.inference.model import SequenceModel
+    from titans_dna.io.sequence.fasta import Genome
 
 
 class Classifier:
@@ -50,7 +59,7 @@ class Classifier:
         auroc = self.result["model"]["auroc"]
         return f"Classifier({', '.join(self.classes)}; AUROC {auroc:.3f} on {self.result['tested_examples']} held out)"
 
-    def predict(self, sequences: Any, fasta: Any = None) -> pd.DataFrame:
+    def predict(self, sequences: Any, fasta: Any = None, *, haplotypes: Any = None) -> pd.DataFrame:
         """Return the probability of each class.
 
         Parameters
@@ -59,31 +68,44 @@ class Classifier:
             As `Model.embed` takes them: bases, or with ``fasta`` regions.
         fasta
             Genome of regions: a path, or what `open_fasta` returned.
+        haplotypes
+            ``("phased.vcf.gz", "NA1")``: regions are taken from the haplotypes of this sample; with a third entry, 1 or
+            2, from one of them.
 
         Returns
         -------
         pandas.DataFrame
             A row for each input, in its order: ``outcome`` (``used``, or why there is no answer), ``predicted``, and
-            ``p_CLASS`` for each class, which add up to 1; nan where there is no answer.
+            ``p_CLASS`` for each class, which add up to 1; nan where there is no answer. With ``haplotypes`` a row for
+            each haplotype of a region, and the columns haplotype, haplotype_start and haplotype_end (its place there,
+            0-based, end excluded), difference_class (of two classes the second, of more the one predicted on haplotype
+            1) and probability_difference (its probability on haplotype 2 minus that on haplotype 1, in both rows); the
+            outcome may be ``deleted``.
 
         Raises
         ------
         FormatError, InputMissing, ContigUnknown
             If the sequences or regions cannot be read.
         ConfigError
-            If pandas is not installed.
+            If pandas is not installed, or the sample's haplotypes are not known.
         """
         pandas = require_pandas()
+        if fasta is None and haplotypes is not None:
+            raise ConfigError("haplotypes are those of regions of a genome; give fasta, or leave them out")
         examples = _examples(sequences, fasta)
         with opened(fasta) if fasta is not None else nullcontext() as genome:
-            rows = list(read_examples(examples, genome, taught=False))
-        found = [prediction.probabilities for prediction in predict_classes(self._trained, rows)]
-        table = np.array(found).reshape(len(rows), len(self.classes))
+            rows, which = _read_rows(examples, genome, haplotypes)
+        found = list(told_by_haplotype(predict_classes(self._trained, rows), self.classes, which))
+        table = np.array([prediction.probabilities for prediction in found]).reshape(len(rows), len(self.classes))
         named = [
             self.classes[int(p.argmax())] if row.outcome == USED else None for p, row in zip(table, rows, strict=True)
         ]
-        columns = {"outcome": [row.outcome for row in rows], "predicted": named}
-        return pandas.DataFrame(columns | {f"p_{name}": table[:, at] for at, name in enumerate(self.classes)})
+        columns: dict[str, Any] = {"outcome": [row.outcome for row in rows], "predicted": named}
+        columns |= {f"p_{name}": table[:, at] for at, name in enumerate(self.classes)}
+        for name in haplotype_columns(which):
+            cells = [prediction.cells.get(name) for prediction in found]
+            columns[name] = pandas.array(cells, dtype="Int64") if name in PLACE else cells
+        return pandas.DataFrame(columns)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,6 +182,14 @@ def _of_regions(given: Any, fasta: Any) -> list[Example]:
     with opened(fasta) as genome:
         placed = list(iterate_regions(genome.contigs, given))
     return [Example(label=p.asked.name, contig=p.asked.contig, start=p.asked.start, end=p.asked.end) for p in placed]
+
+
+def _read_rows(examples: list[Example], genome: Genome | None, haplotypes: Any) -> tuple[list[Row], tuple[int, ...]]:
+    """Return rows to classify, on each haplotype of a sample if there is one, and which haplotypes these are."""
+    if genome is None or haplotypes is None:
+        return list(read_examples(examples, genome, taught=False)), ()
+    own, placed = on_haplotypes(genome, haplotypes, place_examples(examples, genome))
+    return list(read_on_haplotypes(examples, placed, own)), own.which if isinstance(own, HaplotypeGenome) else ()
 
 
 def _texts(values: Iterable[Any] | None, count: int, what: str) -> list[str] | None:

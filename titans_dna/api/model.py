@@ -490,6 +490,7 @@ class Model:
         context: str = "contig",
         seed: int = 0,
         workers: int = 1,
+        haplotypes: Any = None,
     ) -> pd.DataFrame:
         """Go on with sequences, each base drawn from what the model expects there.
 
@@ -515,6 +516,10 @@ class Model:
             Begins all random numbers; a sequence depends on it, its prompt and its own number alone.
         workers
             Processes that draw the sequences of a prompt side by side.
+        haplotypes
+            As in `score_regions`: each region is a prompt on each haplotype of a sample, ``NAME/1`` and ``NAME/2``.
+            Both draw with the random numbers of the region's own name, so that only what was read makes their sequences
+            differ. A region of which a haplotype has no base is left out there, with a warning.
 
         Returns
         -------
@@ -528,10 +533,13 @@ class Model:
         Raises
         ------
         ConfigError
-            If a setting is out of its range, the model reads tokens of several bases, or pandas is not installed.
+            If a setting is out of its range, the model reads tokens of several bases, the sample's haplotypes are not
+            known, or pandas is not installed.
         ContigUnknown, FormatError, InputMissing
             If a region is not on the genome, or an input cannot be read.
         """
+        if fasta is None and haplotypes is not None:
+            raise ConfigError("haplotypes are those of regions of a genome; give fasta, or leave them out")
         if strand not in ("forward", "reverse"):
             raise ConfigError(f"strand is {strand!r}; choose forward or reverse")
         check_least(1, bases=bases, number=number, workers=workers)
@@ -543,7 +551,7 @@ class Model:
         if fasta is None:
             return generate(self._model, None, read_sequences(prompts)[0], how)
         with opened(fasta) as genome:
-            return generate(self._model, genome, prompts, how)
+            return generate(self._model, genome, prompts, how, haplotypes)
 
     def finetune(
         self,

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from titans_dna.cli import options
 from titans_dna.errors import ConfigError
+
+if TYPE_CHECKING:
+    from titans_dna.jobs.haplotypes import SampleHaplotypes
 
 
 @click.command("generate")
@@ -19,6 +22,7 @@ from titans_dna.errors import ConfigError
 @options.relatives
 @options.bed
 @options.region
+@options.haplotypes
 @click.option(
     "--prompt", "prompts", multiple=True, metavar="BASES",
     help="Take these bases as a prompt, without a FASTA; '' begins with nothing. Repeatable.",
@@ -63,7 +67,7 @@ def generate(
     model_folder: Path, fasta: Path | None, aliases: Path | None, bed: options.RegionFile | None,
     regions: tuple[str, ...], prompts: tuple[str, ...], strand: str, bases: int, number: int, temperature: float,
     top_k: int, top_p: float, without_copies: bool, table: Path | None, context: str, seed: int, workers: int,
-    resume: bool, device: str, output: Path, kin: dict[str, Any],
+    resume: bool, device: str, output: Path, kin: dict[str, Any], phased: SampleHaplotypes | None,
 ) -> None:  # fmt: skip
     """Write sequences that go on behind prompts, each base drawn from what the model expects there.
 
@@ -74,12 +78,17 @@ def generate(
 
     A sequence depends on the seed, its prompt and its number alone, not on how many others there are.
 
+    With --sample-vcf each region is a prompt on each haplotype of a sample, NAME/1 and NAME/2, read behind that
+    haplotype of its contig. Both draw with the random numbers of the region's own name, so that nothing but what was
+    read makes their sequences differ.
+
     \b
     titans-dna generate --fasta data/demo.fa --region chrA:1-20000 --bases 200 --number 2 --output next.fa
     titans-dna generate --prompt ATGGCGACC --bases 100 --temperature 0 --output -
+    titans-dna generate --fasta hg38.fa --sample-vcf phased.vcf.gz --sample NA1 --region chr2:1-9000 --output two.fa
     """
     from titans_dna.api.sequences import read_sequences
-    from titans_dna.cli.regions import place_regions, warn_unused
+    from titans_dna.cli.regions import on_haplotypes, place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, read_before, report_names
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.generate import Sampling
@@ -87,6 +96,8 @@ def generate(
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.generate import Generation, generate_file, prompts_of_regions, prompts_of_text
 
+    if prompts and phased:
+        raise ConfigError("--prompt gives the bases themselves, which --sample-vcf cannot change; leave one out")
     if (fasta is None) == (not prompts):
         raise ConfigError("give prompts by --fasta, with --region or --bed for parts of it, or by --prompt")
     if fasta is None:
@@ -98,17 +109,18 @@ def generate(
     )  # fmt: skip
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) if fasta is not None else nullcontext() as source:
-        model = read_before(model, source, kin, how.context)
         placed = place_regions(source, bed, regions) if source is not None else []
-        asked = prompts_of_regions(source, placed) if source is not None else prompts_of_text(
+        genome, rows = on_haplotypes(source, phased, placed) if source is not None else (None, [])
+        model = read_before(model, genome, kin, how.context)
+        asked = prompts_of_regions(genome, rows) if genome is not None else prompts_of_text(
             read_sequences(list(prompts))[0]
         )  # fmt: skip
         with progress_bar("reading", 0) as read, progress_bar("generating", 0) as advance:
             written = generate_file(
-                model, source, asked, output, how, table=table, resume=resume, read=read, advance=advance
+                model, genome, asked, output, how, table=table, resume=resume, read=read, advance=advance
             )
         if source is not None:
             report_names(source)
     warn_unused(placed)
-    unused = [region.outcome for region in placed if not region.usable]
+    unused = [region.outcome for region in rows if not region.usable]
     report_outcomes({"generated": written} | {outcome: unused.count(outcome) for outcome in dict.fromkeys(unused)})

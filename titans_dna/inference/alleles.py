@@ -110,6 +110,7 @@ def read_alleles(
     imprecise: bool = False,
     other: Genome | None = None,
     lengths: Mapping[str, int] = MappingProxyType({}),
+    can_swap: bool = True,
 ) -> AlleleTable:
     """Check the ALTs of all records against the sequence: each becomes an allele to score, or gets another outcome.
 
@@ -131,6 +132,8 @@ def read_alleles(
     lengths
         Lengths of contigs as the file of the records declares them. A contig of another name counts as the same only if
         its length agrees.
+    can_swap
+        Whether ``swap`` may be advised, because the verb has it.
 
     Raises
     ------
@@ -138,7 +141,8 @@ def read_alleles(
         At the first mismatch under ``error``; under ``skip`` if most REF alleles differ, because then the reference is
         the wrong one; and always if no record lies on a contig of the reference.
     """
-    table, log, checks = AlleleTable(), MismatchLog(fasta, other), _Checks(fasta, longest_bp, imprecise)
+    log = MismatchLog(fasta, other, can_swap=can_swap)
+    table, checks = AlleleTable(), _Checks(fasta, longest_bp, imprecise)
     halves: dict[tuple[str, str], list[tuple[int, HalfInversion]]] = {}  # rows of inversions, by contig and event
     for record in records:
         contig = None if record.problem else fasta.contigs.resolve(record.contig, lengths.get(record.contig))

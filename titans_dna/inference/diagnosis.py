@@ -31,10 +31,13 @@ class MismatchLog:
         The sequence.
     other
         Another sequence on which the records may have been called; None for none.
+    can_swap
+        Whether the verb can exchange REF and ALT, so that this may be advised.
     """
 
-    def __init__(self, fasta: Genome, other: Genome | None = None) -> None:
+    def __init__(self, fasta: Genome, other: Genome | None = None, *, can_swap: bool = True) -> None:
         self._fasta, self._other = fasta, other
+        self._mend = "use --on-mismatch swap" if can_swap else "mend the file with bcftools norm --check-ref s"
         self.checked = self.mismatched = self.unknown = 0
         self.malformed = 0
         self.first = ""  # the first mismatch in words
@@ -105,7 +108,7 @@ class MismatchLog:
         name = self._fasta.path.name
         tries: list[tuple[Callable[[str, VcfRecord], bool], str]] = [
             (self._on_the_other_strand, "of them match after reverse complement: the alleles are of the other strand"),
-            (self._swapped, f"of them have {name}'s base as ALT: REF and ALT are exchanged, use --on-mismatch swap"),
+            (self._swapped, f"of them have {name}'s base as ALT: REF and ALT are exchanged, {self._mend}"),
             (lambda c, r: self._shifted(c, r, 1), "of them match one base further right: positions count from 0"),
             (lambda c, r: self._shifted(c, r, -1), "of them match one base further left: positions are one too high"),
         ]

@@ -85,7 +85,7 @@ class Sampling:
 class Prompt:
     """What a sequence goes on from: a state of the model that has read all of the prompt but its last token."""
 
-    name: str
+    name: str  # on which random numbers depend
     sequence: bytes  # bases of the prompt in the direction of reading; of a region without what was read before it
     state: StreamState  # of one row
     last: int  # id of the last token, or of the start token

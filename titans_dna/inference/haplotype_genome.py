@@ -194,7 +194,7 @@ def read_haplotypes(reader: VariantReader, sample: str, reference: Genome, conti
             f"{reader.path}: no genotype of {sample} is phased on {some_names(contigs)} ({seen}"
             f"{f', {len(records):,} the same on both' if records else ''}). Phase it, or name another sample or file."
         )
-    table = read_alleles(records, reference, longest_bp=_LONGEST_BP, lengths=reader.header.lengths)
+    table = read_alleles(records, reference, longest_bp=_LONGEST_BP, lengths=reader.header.lengths, can_swap=False)
     sites = read_sites(records, table, _COLUMN, reference, haploid_on_both=False)
     variants = PhasedVariants(sample=sample, sites=sites, haploid=sorting.haploid)
     became = Counter(sorting.counts) + Counter(_outcomes(records, table, variants))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,6 +16,7 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.inference.composition import Composition, describe_generated, describe_prompt
 from titans_dna.inference.generate import Generated, Prompt, Sampling, generate, read_prompt
+from titans_dna.inference.haplotype_genome import DELETED
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
@@ -41,6 +43,7 @@ class AskedPrompt:
     start: int  # 0-based half-open
     end: int
     contig: str = ""  # on which it lies; "" for a sequence by itself
+    drawn_as: str = ""  # name on which its random numbers depend; "" for its own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +78,26 @@ class Generation:
 
 
 def prompts_of_regions(genome: Genome, placed: Iterable[PlacedRegion]) -> list[AskedPrompt]:
-    """Return the regions that can be used as prompts, each under its own name or else its place."""
-    usable = [region for region in placed if region.usable]
-    names = _unique([region.asked.name or str(region.placed) for region in usable])
+    """Return the regions that can be used as prompts, each under its own name or else its place.
+
+    On a sample's haplotypes the names are ``NAME/1`` and ``NAME/2``. Random numbers depend on the name of the region
+    alone, so that nothing but the prompt makes what goes on behind the two haplotypes differ.
+    """
+    # A region that is deleted on one haplotype counts on both, or else the names of the others would not agree.
+    named = [region for region in placed if region.usable or region.outcome == DELETED]
+    names = _unique([(region.haplotype, _name(region)) for region in named])
     return [
         AskedPrompt(
-            name=name, sequence=partial(genome.sequence, region.contig), start=region.start, end=region.end,
-            contig=region.contig,
+            name=f"{name}/{region.haplotype}" if region.haplotype else name, drawn_as=name,
+            sequence=partial(genome.sequence, region.contig), start=region.start, end=region.end, contig=region.contig,
         )
-        for name, region in zip(names, usable, strict=True)
+        for name, region in zip(names, named, strict=True)
+        if region.usable
     ]  # fmt: skip
+
+
+def _name(region: PlacedRegion) -> str:
+    return region.asked.name or str(region.asked if region.haplotype else region.placed)
 
 
 def prompts_of_text(sequences: Sequence[bytes]) -> list[AskedPrompt]:
@@ -95,13 +108,14 @@ def prompts_of_text(sequences: Sequence[bytes]) -> list[AskedPrompt]:
     ]
 
 
-def _unique(names: Sequence[str]) -> list[str]:
-    """Return names without blanks; where one is there again, it gets a number."""
-    seen: dict[str, int] = {}
+def _unique(names: Sequence[tuple[int, str]]) -> list[str]:
+    """Return names without blanks; where one is there again on the same haplotype, it gets a number."""
+    seen: Counter[tuple[int, str]] = Counter()
     found = []
-    for name in ("_".join(name.split()) for name in names):
-        seen[name] = seen.get(name, 0) + 1
-        found.append(name if seen[name] == 1 else f"{name}.{seen[name]}")
+    for haplotype, name in ((haplotype, "_".join(name.split())) for haplotype, name in names):
+        seen[haplotype, name] += 1
+        times = seen[haplotype, name]
+        found.append(name if times == 1 else f"{name}.{times}")
     return found
 
 
@@ -188,7 +202,7 @@ class _Continuing:
         if all(part is not None for part in found):
             return [part for part in found if part is not None]
         prompt = read_prompt(
-            self.model, asked.name, asked.sequence(), asked.start, asked.end, reverse=how.reverse,
+            self.model, asked.drawn_as or asked.name, asked.sequence(), asked.start, asked.end, reverse=how.reverse,
             context=how.context, advance=self.read,
         )  # fmt: skip
         nothing = np.zeros(0, np.uint8)

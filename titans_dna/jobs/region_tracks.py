@@ -8,7 +8,7 @@ On a sample's haplotypes a track runs along the haplotype. It is written on the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,20 +41,18 @@ class RegionTracks:
     def __init__(self, genome: Genome, work: WorkFolder, kinds: Sequence[str]) -> None:
         self.genome, self.work, self.kinds = genome, work, tuple(kinds)
 
+    def array(self, contig: str) -> np.ndarray:
+        """Return the array on disk of all tracks of a contig that is read, (kinds, bases) float32."""
+        number = self.genome.contigs.names.index(contig)
+        return self.work.array(f"tracks-{number}", (len(self.kinds), self.genome.contigs.lengths[contig]))
+
     def made(self, contig: str) -> dict[str, np.ndarray]:
         """Return the arrays on disk of all tracks of a contig that is read, by kind."""
-        if not self.kinds:
-            return {}
-        shape = (len(self.kinds), self.genome.contigs.lengths[contig])
-        number = self.genome.contigs.names.index(contig)
-        return dict(zip(self.kinds, self.work.array(f"tracks-{number}", shape), strict=True))
+        return dict(zip(self.kinds, self.array(contig), strict=True)) if self.kinds else {}
 
     def lengths(self, read: Sequence[str]) -> dict[str, int]:
         """Return the contigs that are written, and their bases, of those that are read."""
-        genome = self.genome
-        if isinstance(genome, HaplotypeGenome):
-            read, genome = [genome.origins[name] for name in read], genome.reference
-        return {contig: genome.contigs.lengths[contig] for contig in dict.fromkeys(read)}
+        return written_lengths(self.genome, read)
 
     def arrays(self, contig: str, kinds: Sequence[str]) -> dict[str, np.ndarray]:
         """Return tracks of a contig as they are written, by the name of the track."""
@@ -119,6 +117,13 @@ class RegionTracks:
                 pieces = (values[start : start + (1 << 18)] for start in range(0, bases, 1 << 18))
                 found[name] = found.get(name, False) or any(np.isfinite(piece).any() for piece in pieces)
         return all(found.values())
+
+
+def written_lengths(genome: Genome, read: Iterable[str]) -> dict[str, int]:
+    """Return the contigs that are written, and their bases, of those that are read."""
+    if isinstance(genome, HaplotypeGenome):
+        read, genome = [genome.origins[name] for name in read], genome.reference
+    return {contig: genome.contigs.lengths[contig] for contig in dict.fromkeys(read)}
 
 
 def written_kinds(genome: Genome, kinds: Sequence[str]) -> list[str]:

@@ -35,6 +35,7 @@ OUTCOMES = {
     "swapped": "scored with REF and ALT exchanged, because the reference has ALT",
     "forced": "scored against its own REF, which differs from the reference",
     "haplotype_conflict": "a phased neighbour changes the bases of REF",
+    "deleted": "a haplotype has none of the region's bases",
     "no_alt": "the record has no ALT allele",
     "malformed": "the line breaks the VCF format",
     "no outcome": "the file gives no outcome for this allele",

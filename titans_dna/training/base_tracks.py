@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +17,7 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.track_set import write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
+from titans_dna.jobs.region_tracks import RegionTracks, written_kinds, written_lengths
 from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.training.base_heads import TrainedBaseHead
@@ -58,7 +59,8 @@ def predict_base_tracks(
     trained
         Head and model.
     genome, contigs
-        Sequence, and the contigs to read, in any order; they are written in the order of the sequence.
+        Sequence, and the contigs to read, in any order; they are written in the order of the sequence. Those of a
+        sample's haplotypes are written on the reference (see `titans_dna.jobs.region_tracks`).
     output
         Tracks in any format of `titans_dna.io.tables.track_set`, one for each class or target.
     bed
@@ -86,23 +88,21 @@ def predict_base_tracks(
     metadata = run_metadata(trained.model, genome, options)
     places = {contig: place for place, contig in enumerate(genome.contigs.names)}
     # Opened first: an ending that cannot be written is refused before anything is read.
-    tracks = write_tracks(output, lengths, trained.names, metadata)
+    written = written_lengths(genome, lengths)
+    tracks = write_tracks(output, written, written_kinds(genome, trained.names), metadata)
     with WorkFolder(output, describe_job(metadata, genome, lengths), resume=resume) as work:
-
-        def values(contig: str) -> np.ndarray:
-            return work.array(str(places[contig]), (len(trained.names), lengths[contig]))
-
+        made = RegionTracks(genome, work, trained.names)
         for contig, length in lengths.items():
-            reading = partial(_fill, trained, genome, contig, values(contig), workers, progress)
+            reading = partial(_fill, trained, genome, contig, made.array(contig), workers, progress)
             work.once(str(places[contig]), reading, partial(progress, length))
         with ExitStack() as stack:
             stack.enter_context(tracks)
             rows = stack.enter_context(stack.enter_context(atomic_path(bed.path)).open("w")) if bed else None
-            for contig in lengths:
-                found = values(contig)
-                tracks.add(contig, dict(zip(trained.names, found, strict=True)))
+            for contig in written:
+                found = made.arrays(contig, trained.names)
+                tracks.add(contig, found)
                 if bed and rows:
-                    rows.writelines(_bed_lines(contig, trained.names, found, bed.threshold))
+                    rows.writelines(_bed_lines(contig, found, bed.threshold))
     return total
 
 
@@ -129,10 +129,10 @@ def _fill(
     return {}  # the numbers are in the array on disk; an empty part marks them as complete
 
 
-def _bed_lines(contig: str, names: Sequence[str], values: np.ndarray, threshold: float) -> Iterator[str]:
+def _bed_lines(contig: str, values: Mapping[str, np.ndarray], threshold: float) -> Iterator[str]:
     """Yield a line for each stretch: 0-based, end excluded; the score is the mean probability in thousandths."""
     lines = []
-    for name, row in zip(names, values, strict=True):
+    for name, row in values.items():
         likely = np.concatenate([[False], np.asarray(row) >= threshold, [False]])  # nan is not
         edges = np.flatnonzero(likely[1:] != likely[:-1])
         for start, end in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):

@@ -30,6 +30,7 @@ import numpy as np
 
 from titans_dna.errors import ConfigError, FormatError, InputMissing
 from titans_dna.genome.alphabet import has_known_bases, other_letters
+from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.disk.text import refuse_packed
 from titans_dna.io.intervals.bed import read_intervals
 from titans_dna.io.sequence.fasta import Genome
@@ -75,6 +76,7 @@ class Row:
     example: Example
     outcome: str  # USED, or the reason why the row cannot be used
     ids: np.ndarray  # ids of its bases; empty if it cannot be used
+    placed: PlacedRegion | None = None  # where it lies on a sample's haplotype; None if it is of no haplotype
 
 
 def read_rows(path: Path, genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
@@ -96,7 +98,7 @@ def read_rows(path: Path, genome: Genome | None, *, taught: bool = True) -> Iter
     ConfigError
         If intervals come without a genome.
     """
-    yield from read_examples(_examples(path, taught), genome, taught=taught)
+    yield from read_examples(iterate_examples(path, taught=taught), genome, taught=taught)
 
 
 def read_examples(examples: Iterable[Example], genome: Genome | None, *, taught: bool = True) -> Iterator[Row]:
@@ -153,7 +155,8 @@ def split_rows(rows: Sequence[Row], test_share: float, seed: int, *, where: str)
     )  # fmt: skip
 
 
-def _examples(path: Path, taught: bool) -> Iterator[Example]:
+def iterate_examples(path: Path, *, taught: bool = True) -> Iterator[Example]:
+    """Yield the rows of a file without the bases of intervals; parameters and errors are those of `read_rows`."""
     if not path.is_file():
         raise InputMissing("no such file. Check the path.", path=path)
     with path.open("rb") as stream:
@@ -251,14 +254,18 @@ def _fetch(example: Example, fasta: Genome | None) -> tuple[str, bytes]:
         return (USED, example.sequence) if example.sequence else ("empty", b"")
     if fasta is None:
         raise ConfigError("the rows are intervals; name their genome with --fasta")
-    contig = fasta.contigs.resolve(example.contig)
+    outcome, contig = locate(example, fasta)
+    return outcome, fasta.fetch(contig, example.start, example.end) if outcome == USED else b""
+
+
+def locate(example: Example, genome: Genome) -> tuple[str, str]:
+    """Return the outcome of an interval, and the name of its contig in the genome, "" if it is unknown."""
+    contig = genome.contigs.resolve(example.contig)
     if contig is None:
-        return "contig_unknown", b""
-    if example.end > fasta.contigs.lengths[contig] or example.start < 0:
-        return "beyond_contig", b""
-    if example.end <= example.start:
-        return "empty", b""
-    return USED, fasta.fetch(contig, example.start, example.end)
+        return "contig_unknown", ""
+    if example.end > genome.contigs.lengths[contig] or example.start < 0:
+        return "beyond_contig", contig
+    return ("empty" if example.end <= example.start else USED), contig
 
 
 def _tested(splits: Sequence[str], labels: np.ndarray, share: float, seed: int) -> np.ndarray:

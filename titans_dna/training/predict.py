@@ -7,7 +7,7 @@ import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -50,6 +50,7 @@ class Prediction:
 
     row: Row
     probabilities: np.ndarray  # (classes,); nan where the row cannot be used
+    cells: Mapping[str, Any] = field(default_factory=dict)  # what a table says of it in further columns
 
 
 def load_classifier(folder: Path, device: str = "auto") -> TrainedClassifier:
@@ -115,11 +116,24 @@ def write_predictions(
     classes: Sequence[str],
     predictions: Iterable[Prediction],
     metadata: Mapping[str, str] = MappingProxyType({}),
+    further: Sequence[str] = (),
 ) -> PredictionCounts:
     """Write one line per row: its place, its most probable class, the probability of each, and its further columns.
 
-    The metadata stand above the header. Of the columns of the input, the sequence is left out, and those that are
-    written anew are replaced.
+    Of the columns of the input, the sequence is left out, and those that are written anew are replaced.
+
+    Parameters
+    ----------
+    output
+        Table; ``-`` for standard output.
+    classes
+        Names of the classes.
+    predictions
+        Of the rows, in their order.
+    metadata
+        Stand above the header.
+    further
+        Columns behind the classes (`Prediction.cells`).
 
     Raises
     ------
@@ -130,7 +144,7 @@ def write_predictions(
     labels, kept = [], []
     predictions = iter(predictions)
     first = list(itertools.islice(predictions, 1))
-    columns = [*COLUMNS, *(f"p_{name}" for name in classes)]
+    columns = [*COLUMNS, *(f"p_{name}" for name in classes), *further]
     anew = {"outcome", "predicted", *columns[len(COLUMNS) :]}
     # All rows of a table have the same columns.
     passed = [name for prediction in first for name in prediction.row.example.others if name not in columns]
@@ -138,8 +152,8 @@ def write_predictions(
         for prediction in itertools.chain(first, predictions):
             row = prediction.row
             outcomes[row.outcome] += 1
-            further = {name: text for name, text in row.example.others.items() if name not in anew}
-            table.write(further | _line(prediction, classes))
+            given = {name: text for name, text in row.example.others.items() if name not in anew}
+            table.write(given | _line(prediction, classes) | dict(prediction.cells))
             if row.outcome == USED:
                 labels.append(row.example.label)
                 kept.append(prediction.probabilities)

@@ -21,12 +21,15 @@ from titans_dna.io.tables.score_table import Column
 from titans_dna.io.tables.tsv import number_tsv, read_head
 
 _ROWS = 1 << 16  # rows read at once
-_INTEGERS = {"position", "start", "end", "bases", "longest_copy_bp", "offset"}
+_INTEGERS = {
+    "position", "start", "end", "bases", "longest_copy_bp", "offset", "haplotype", "haplotype_start", "haplotype_end",
+}  # fmt: skip
 _SCORES = {
     "llr", "llr_forward", "llr_reverse", "quantile", "p_value", "log_likelihood", "bits_per_base", "memory_surprise",
     "entropy_bits", "masked", "A", "C", "G", "T", "vote", "tolerance", "relatives_ref", "relatives_alt",
     "relatives_other", "bits_without_relatives", "bits_without_stretch", "bits_from_stretch", "gc", "word_divergence",
     "copied", "forward_ref", "forward_alt", "reverse_ref", "reverse_alt", "junction", "gene_distance",
+    "bits_difference", "probability_difference",
 }  # fmt: skip
 _OF_COPIES = {  # columns of a BEDPE of copies that are no text
     "start1": "integer", "end1": "integer", "start2": "integer", "end2": "integer", "score": "integer",
