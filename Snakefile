@@ -46,4 +46,8 @@ rule all:
     default_target: True
     input:
         rules.report.output,
+        expand(
+            f"{RESULTS}/samples/{{sample}}/variants.consequences.vcf.gz",
+            sample=WITH_CONSEQUENCES,
+        ),
         rules.score_genome.input if config["score_genome"]["wanted"] else [],

@@ -11,6 +11,7 @@ has 8 kb at least. All weights but those of the default model are as they begin,
 
     pip install titans-pytorch==0.5.5
     python benchmarks/peers.py                 # about a quarter of an hour
+    python benchmarks/peers.py --name peers_tiny --models default tiny hyena convolutions --bases 1024 16384 131072
 """
 
 from __future__ import annotations
@@ -270,6 +271,7 @@ def main() -> None:
     parser.add_argument("--most-seconds", type=float, default=300.0, help="of the processor, for one measurement")
     parser.add_argument("--most-gb", type=float, default=12.0, help="that a case may ask for")
     parser.add_argument("--output", type=Path, help="folder of the results; by default benchmarks/results")
+    parser.add_argument("--name", default="peers", help="of the result")
     parser.add_argument("--quick", action="store_true", help="short sequences and one round, to try the script")
     options = parser.parse_args()
     if options.quick:
@@ -294,7 +296,7 @@ def main() -> None:
     columns = ["what", "bases", "model", "parameters", "CPU us a base", "range", "wall us a base"]
     columns += [f"CPU against {BASE}", "peak MB"]
     write(
-        "peers", "What a base costs on one core, beside other models", columns, [row(case, found) for case in order],
+        options.name, "What a base costs on one core, beside other models", columns, [row(case, found) for case in order],
         folder=options.output, threads=1, rounds=options.rounds, bases_of_a_training_step=options.step_bases,
         most_processor_seconds=options.most_seconds, most_gb=options.most_gb,
     )  # fmt: skip

@@ -246,6 +246,11 @@ if WORKERS > 1 and CONTEXT == "contig":
 SAMPLES = read_samples(config["samples"])
 WITH_VARIANTS = [name for name, row in SAMPLES.items() if row["vcf"]]
 WITH_REGIONS = [name for name, row in SAMPLES.items() if row["bed"]]
+GFF = files(config["consequences"]["gff"])
+# The annotation is that of the reference, so samples on a genome of their own have none.
+WITH_CONSEQUENCES = [
+    name for name in WITH_VARIANTS if GFF and not SAMPLES[name]["fasta"]
+]
 OWN = [name for name, row in SAMPLES.items() if row["fasta"] or row["reads"]]
 GENOMES = ["reference", *OWN]
 

@@ -66,6 +66,31 @@ rule merge_variants:
         " correct its INFO/END.' >> {log:q} && exit 1))"
 
 
+# What the variants do to proteins, by another tool and from another source than the scores: read one beside the other.
+rule consequences:
+    input:
+        vcf=rules.merge_variants.output.vcf,
+        fasta=fasta_of,
+        gff=GFF,
+    output:
+        f"{RESULTS}/samples/{{sample}}/variants.consequences.vcf.gz",
+    log:
+        f"{RESULTS}/logs/consequences/{{sample}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/consequences/{{sample}}.tsv"
+    conda:
+        "../envs/bcftools.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    message:
+        "Consequences of the variants of {wildcards.sample}"
+    shell:
+        "bcftools csq --fasta-ref {input.fasta:q} --gff-annot {input.gff:q} --phase a --output-type z"
+        " --output {output:q} {input.vcf:q} > {log:q} 2>&1"
+
+
 rule score_variants:
     input:
         expand(
@@ -73,3 +98,7 @@ rule score_variants:
             sample=WITH_VARIANTS,
         ),
         expand(f"{RESULTS}/samples/{{sample}}/statistics.json", sample=WITH_VARIANTS),
+        expand(
+            f"{RESULTS}/samples/{{sample}}/variants.consequences.vcf.gz",
+            sample=WITH_CONSEQUENCES,
+        ),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
 
+import pysam
 import pytest
 import yaml
 from small_run import write_relatives_run
@@ -23,7 +25,7 @@ DEMO = {
     "merge_regions": 1, "score_genome_shard": 1, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 1,
     "merge_embeddings": 1, "statistics": 1, "report": 1,
 }  # fmt: skip
-RULES = {*DEMO, "download_reference", "finetune", "remember", "sample_report"}
+RULES = {*DEMO, "consequences", "download_reference", "finetune", "remember", "sample_report"}
 ON_MODEL = {"pretrain", "evaluate", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
 TARGETS = {"score_variants", "score_regions", "score_genome", "embed"}
 
@@ -78,6 +80,46 @@ def test_small_genomes_are_not_cut_into_jobs(own, snakemake, shards):
     override += ["genome={holdout: [c]}"]
     found = jobs(snakemake(own, "--cores", 1, "--dry-run", "--configfile", "my.yaml", "--config", *override))
     assert found["score_variants_shard"] == found["embed_shard"] == found["score_regions_shard"] == 2 * (shards or 1)
+
+
+def test_consequences_are_planned_for_samples_on_the_reference_alone(own, snakemake):
+    (own / "genes.gff3").write_text("##gff-version 3\n")
+    asked = ["--cores", 1, "-n", "--configfile", "my.yaml"]
+    assert "consequences" not in jobs(snakemake(own, *asked))
+    found = jobs(snakemake(own, *asked, "--config", "consequences={gff: genes.gff3}"))
+    assert found["consequences"] == 1
+    missing = snakemake(own, *asked, "--config", "consequences={gff: none.gff3}")
+    assert missing.returncode != 0
+    assert "none.gff3" in output_of(missing)
+
+
+@pytest.mark.skipif(shutil.which("bcftools") is None, reason="needs bcftools")
+def test_consequences_say_what_a_variant_does_to_a_protein(own, snakemake):
+    """The job alone, on scored variants that are there: GCT becomes TCT, alanine serine."""
+    coding = "ATG" + "GCTGAACTG" * 9 + "TAA"
+    (own / "my.yaml").write_text("samples: my.tsv\ngenome: {fasta: my.fa, holdout: [one]}\n")
+    (own / "my.fa").write_text(">one\n" + "ACGTA" * 20 + coding + "ACGTA" * 20 + "\n")
+    end, columns = 100 + len(coding), "one\tx\t{}\t101\t{}\t.\t+\t{}\t{}\n"
+    parts = [
+        ("gene", ".", "ID=gene:g1;biotype=protein_coding;Name=G1"),
+        ("mRNA", ".", "ID=transcript:t1;Parent=gene:g1;biotype=protein_coding"),
+        ("exon", ".", "Parent=transcript:t1"), ("CDS", "0", "ID=CDS:t1;Parent=transcript:t1"),
+    ]  # fmt: skip
+    lines = [columns.format(kind, end, phase, said) for kind, phase, said in parts]
+    (own / "genes.gff3").write_text("##gff-version 3\n" + "".join(lines))
+    place = own / "results/samples/A"
+    place.mkdir(parents=True)
+    text = "##fileformat=VCFv4.2\n##contig=<ID=one>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
+    with pysam.BGZFile(str(place / "variants.scored.vcf.gz"), "w") as file:
+        file.write((text + "one\t104\t.\tG\tT\t.\t.\t.\n").encode())
+    done = snakemake(
+        own, "results/samples/A/variants.consequences.vcf.gz", "--allowed-rules", "consequences", "--cores", 1,
+        "--configfile", "my.yaml", "--config", "consequences={gff: genes.gff3}",
+    )  # fmt: skip
+    assert done.returncode == 0, output_of(done)
+    with pysam.VariantFile(str(place / "variants.consequences.vcf.gz")) as file:
+        (record,) = list(file)
+    assert record.info["BCSQ"][0].startswith("missense|G1|t1|protein_coding|+|2A>2S")
 
 
 def test_braces_in_titles_links_and_names_stay(own, snakemake):
