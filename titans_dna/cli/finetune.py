@@ -146,7 +146,7 @@ def _of_sequences(
     with progress_bar("fine-tuning", total, "sequences") as advance:
         result = finetune_model(model, examples, output, config, advance=advance)
     click.echo(f"{result['tested_examples']:,} sequences tested, {result['training_examples']:,} learned")
-    click.echo(f"{result['parameters_trained']:,} weights trained in {result['seconds']:,.0f} s", err=True)
+    click.echo(f"{result['parameters_trained']:,} weights trained", err=True)
     report_outcomes(result["rows"])
     for name, label in (("model", model.name), ("kmer_baseline", f"{config.kmer_bases}-mers")):
         numbers = "  ".join(f"{metric} {value:.4f}" for metric, value in result[name].items())
