@@ -296,7 +296,8 @@ def main() -> None:
     columns = ["what", "bases", "model", "parameters", "CPU us a base", "range", "wall us a base"]
     columns += [f"CPU against {BASE}", "peak MB"]
     write(
-        options.name, "What a base costs on one core, beside other models", columns, [row(case, found) for case in order],
+        options.name, "What a base costs on one core, beside other models", columns,
+        [row(case, found) for case in order],
         folder=options.output, threads=1, rounds=options.rounds, bases_of_a_training_step=options.step_bases,
         most_processor_seconds=options.most_seconds, most_gb=options.most_gb,
     )  # fmt: skip
