@@ -40,7 +40,11 @@ def test_labelled_variants_are_scored_or_read(default, tmp_path):
     head = '##fileformat=VCFv4.2\n##INFO=<ID=K,Number=1,Type=String,Description="k">\n'
     (tmp_path / "v.vcf").write_text(head + "#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n" + "\n".join(lines) + "\n")
     labels = {"field": "K", "positive": "x", "cluster_bp": 50, "draws": 20}
-    found = td.benchmarks.variants(default, tmp_path / "v.vcf", genome=tmp_path / "g.fa", **labels)
+    found = td.benchmarks.variants(tmp_path / "v.vcf", model=default, genome=tmp_path / "g.fa", **labels)
     assert found[["positives", "negatives", "clusters", "pairs"]].values.tolist() == [[10, 10, 4, 10]]
     with pytest.raises(td.errors.FormatError, match=r"v.vcf: no scored variant is negative by K; its values are x, y"):
-        td.benchmarks.variants(default, tmp_path / "v.vcf", genome=tmp_path / "g.fa", **labels | {"negative": ["z"]})
+        td.benchmarks.variants(
+            tmp_path / "v.vcf", model=default, genome=tmp_path / "g.fa", **labels | {"negative": ["z"]}
+        )
+    with pytest.raises(ConfigError, match="by a model on a genome; give both"):
+        td.benchmarks.variants(tmp_path / "v.vcf", model=default, **labels)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from inference.test_windows import KINDS
@@ -99,6 +101,8 @@ def test_the_plan_has_the_haystacks_that_fit_and_refuses_others():
         NeedleTest(haystack_bp=500)
     with pytest.raises(ConfigError, match="would be the needle itself"):
         NeedleTest(haystack_bp=50_000, decoys=2)
+    with pytest.raises(ConfigError, match="100 decoys: only 72 keys differ in 1; choose fewer"):
+        NeedleTest(haystack_bp=500_000, decoys=100, distance=1)
 
 
 def test_too_short_a_genome_is_refused(project):
@@ -149,8 +153,17 @@ def test_the_plan_of_a_card_fits_into_the_sequence():
     assert [test.distance_bp for test in plan(12_000_000)[2]] == [10_000, 100_000, 1_000_000, 10_000_000]
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"needles": 3}', "[" * 100_000, '{"needles": {"a": "b"}}'])
+GOOD = {
+    "needles": {"16": 1.0}, "decoys": {}, "copies": {}, "haystack_bp": 1, "asked_beside_decoys": 1,
+    "copies_pay_to_bp": 0, "bytes_measured_bp": 1, "bytes_per_base": 1.0, "weights_sha256": "0",
+}  # fmt: skip
+BAD = [{"needles": {"a": 1}}, {"needles": {"1": "b"}}, {"haystack_bp": float("inf")}, {"copies": 3}, {"decoys": None}]
+
+
+@pytest.mark.parametrize("text", ["", "[]", "[" * 100_000, *(json.dumps(GOOD | bad) for bad in BAD)])
 def test_what_is_no_card_is_refused_in_one_line(tmp_path, text):
+    (tmp_path / CARD).write_text(json.dumps(GOOD))
+    assert read_card(tmp_path) == GOOD
     (tmp_path / CARD).write_text(text)
     with pytest.raises(FormatError, match=r"memory_card.json: is no memory card. Delete it"):
         read_card(tmp_path)

@@ -93,13 +93,17 @@ def test_labelled_variants_scored_here_or_before(run, model, genome, sequences, 
     assert result.exit_code == 0, result.output
     scored = tmp_path / "scored.vcf.gz"
     assert run("score-variants", "--model", model, "--fasta", genome, "--vcf", vcf, "-o", scored).exit_code == 0
-    assert run("benchmark", "variants", "--model", model, "--scored", scored, *labels, "-o", second).exit_code == 0
+    assert run("benchmark", "variants", "--scored", scored, *labels, "-o", second).exit_code == 0
+    told = [open_scores(path).metadata for path in (first, second)]
+    assert told[0]["model"] == told[1]["model"] == open_scores(scored).metadata["model"]
+    assert told[0]["reference"] == told[1]["reference"]
     one, other = (list(open_scores(path)) for path in (first, second))
     assert one == other
     assert (one[0]["positives"], one[0]["negatives"], one[0]["clusters"]) == (26.0, 14.0, 5.0)
     for wrong in (("--vcf", vcf), ("--scored", scored, "--vcf", vcf, "--fasta", genome), ()):
-        refused = run("benchmark", "variants", "--model", model, *wrong, *labels, "-o", second)
+        refused = run("benchmark", "variants", *wrong, *labels, "-o", second)
         assert refused.exit_code == 1
         assert "or a file that is scored already by --scored" in refused.output
-    useless = run("benchmark", "variants", "--model", model, "--scored", scored, *labels, "--workers", 1, "-o", second)
-    assert "--workers changes nothing with --scored" in useless.output
+    for option in (("--workers", 1), ("--model", model)):
+        useless = run("benchmark", "variants", "--scored", scored, *labels, *option, "-o", second)
+        assert f"{option[0]} changes nothing with --scored" in useless.output

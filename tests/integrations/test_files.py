@@ -77,7 +77,7 @@ def test_statistics_for_multiqc(work, project):
     assert (found["id"], found["plot_type"]) == ("titans_dna", "generalstats")
     assert found["data"]["NA1"]["td_regions"] == 1
     assert 1.5 < found["data"]["NA1"]["td_bits"] < 2.1
-    assert found["headers"].keys() == found["data"]["NA1"].keys()
+    assert [key for column in found["pconfig"] for key in column] == list(found["data"]["NA1"])
 
 
 def test_multiqc_puts_them_into_its_table(work, tmp_path):

@@ -1,12 +1,14 @@
 """Benchmarks of a model on data of your own, as frames: what ``titans-dna benchmark`` measures.
 
-import titans_dna as td
+    import titans_dna as td
 
-model = td.load_model("default")
-td.benchmarks.needles(model, "genome.fa", haystacks_bp=[98_304])
-td.benchmarks.memory_card(model, "genome.fa")
-td.benchmarks.classification(model, {"enhancers": "enhancers/"})
-td.benchmarks.variants(model, "scored.vcf.gz", field="CLNSIG", positive="Pathogenic")
+    model = td.load_model("default")
+    td.benchmarks.needles(model, "genome.fa", haystacks_bp=[98_304])
+    td.benchmarks.memory_card(model, "genome.fa")
+    td.benchmarks.classification(model, {"enhancers": "enhancers/"})
+    td.benchmarks.variants("scored.vcf.gz", field="CLNSIG", positive="Pathogenic")
+
+The columns are those of the verb's tables.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from titans_dna.benchmark import memory_card as of_memory
 from titans_dna.benchmark import needles as of_needles
 from titans_dna.benchmark import variants as of_variants
 from titans_dna.benchmark.sets import read_set
+from titans_dna.errors import ConfigError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,18 +144,16 @@ def classification(
 
 
 def variants(
-    model: Model, scored: str | os.PathLike[str], *, field: str, positive: str | Sequence[str],
-    negative: str | Sequence[str] = (), cluster_bp: int = 100_000, draws: int = 1000, seed: int = 0,
-    genome: Any = None, context: str = "contig",
+    scored: str | os.PathLike[str], *, field: str, positive: str | Sequence[str], negative: str | Sequence[str] = (),
+    cluster_bp: int = 100_000, draws: int = 1000, seed: int = 0, model: Model | None = None, genome: Any = None,
+    context: str = "contig",
 ) -> pd.DataFrame:  # fmt: skip
     """Tell how well scores part variants with one label from those with another.
 
     Parameters
     ----------
-    model
-        Scores the variants, if ``genome`` is given.
     scored
-        VCF that ``titans-dna score-variants`` wrote; or, with ``genome``, a VCF that is scored first.
+        VCF that ``titans-dna score-variants`` wrote; or, with a model and a genome, a VCF that is scored first.
     field
         INFO field that holds the label.
     positive, negative
@@ -161,8 +162,8 @@ def variants(
         Contigs are cut into stretches of this length, which are drawn so many times for the 95% intervals.
     seed
         Begins the draws.
-    genome
-        Reference of a VCF without scores.
+    model, genome
+        What scores a VCF without scores, and its reference; both or none.
     context
         What is read before a variant: ``contig`` or ``window:N``.
 
@@ -176,13 +177,17 @@ def variants(
     ------
     FormatError
         If no scored variant has the field, or one of the two classes is empty.
+    ConfigError
+        If a model is given without a genome, or a genome without a model.
     """
     pandas = require_pandas()
     labels = [(name,) if isinstance(name, str) else tuple(name) for name in (positive, negative)]
     test = of_variants.VariantTest(
         field=field, positive=labels[0], negative=labels[1], cluster_bp=cluster_bp, draws=draws
     )
-    if genome is None:
+    if (model is None) != (genome is None):
+        raise ConfigError("a VCF is scored by a model on a genome; give both, or a file that is scored already")
+    if model is None:
         found = of_variants.read_labelled_scores(Path(scored), test)
     else:
         with opened(genome) as source:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from titans_dna.benchmark.copies import PAYS, CopyTest, save_by_copies
-from titans_dna.benchmark.needles import NeedleTest, recall_needles
+from titans_dna.benchmark.needles import ITEM_BP, ROOM, NeedleTest, recall_needles
 from titans_dna.errors import FormatError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.disk.atomic import atomic_path
@@ -26,6 +26,8 @@ HELD = (16, 128, 1024)  # needles in one haystack
 DECOYS, DISTANCES = 8, (4, 2, 1)
 LEAST_BP = 65_536  # known bases that a card needs
 COPIES_BP = (10_000, 100_000, 1_000_000, 10_000_000)
+SHARES = ("needles", "decoys", "copies")  # what a card has by number or distance
+NUMBERS = ("haystack_bp", "asked_beside_decoys", "copies_pay_to_bp", "bytes_measured_bp")
 MOST_BYTES = 1 << 20  # of a card that is read
 
 
@@ -39,7 +41,7 @@ def plan(bases: int) -> tuple[int, list[NeedleTest], list[CopyTest]]:
 
 
 def _crowd(haystack_bp: int, needles: int) -> NeedleTest | None:
-    room = haystack_bp // (4 * 48)
+    room = haystack_bp // (ROOM * ITEM_BP)
     return NeedleTest(haystack_bp=haystack_bp, haystacks=1, needles=needles) if needles <= room else None
 
 
@@ -62,10 +64,11 @@ def measure_memory(
     Returns
     -------
     dict
-        Plain values, for JSON: ``needles`` (share exactly right by how many stand in a haystack), ``decoys`` (the same
-        by the distance of decoys), ``copies`` (bits per base saved by distance), ``copies_pay_to_bp`` (the greatest
-        distance tried at which copies save more than 0.1 bits per base; 0 for none), ``state_numbers`` (of the network,
-        whatever was read) and ``bytes_per_base`` of the copy memory, 0 without one.
+        Plain values, for JSON. By how many needles stand in a haystack, ``needles`` has the share that is exactly
+        right; by the distance of decoys, ``decoys`` has it of ``asked_beside_decoys`` needles. ``copies`` has the bits
+        per base that are saved, by distance, and ``copies_pay_to_bp`` is the greatest distance tried at which they are
+        more than 0.1; 0 for none. ``state_numbers`` are the numbers that the network carries, whatever was read, and
+        ``bytes_per_base`` is what the copy memory takes, 0 without one.
     """
     haystack, needle_tests, copy_tests = plan(len(ids))
     total = sum(t.haystack_bp * t.haystacks for t in needle_tests) + sum(2 * t.least_bp * t.copies for t in copy_tests)
@@ -75,15 +78,17 @@ def measure_memory(
 
     held: dict[str, float] = {}
     decoys: dict[str, float] = {}
+    asked = 0
     for test in needle_tests:
         found = recall_needles(model, ids, test, seed, advance=told)
         of, key = (decoys, test.distance) if test.decoys else (held, test.needles)
         of[str(key)] = round(found.exact / found.asked, 4)
+        asked = found.asked if test.decoys else asked
     saved = {str(t.distance_bp): round(save_by_copies(model, ids, t, seed, advance=told).bits, 4) for t in copy_tests}
     paying = [int(distance) for distance, bits in saved.items() if bits > PAYS]
     return {
         "weights_sha256": model.weights_sha256, "seed": seed, "haystack_bp": haystack, "needles": held,
-        "decoys": decoys, "copies": saved, "copies_pay_to_bp": max(paying, default=0),
+        "decoys": decoys, "asked_beside_decoys": asked, "copies": saved, "copies_pay_to_bp": max(paying, default=0),
         "state_numbers": state_numbers(model.backbone.initial_state(1)),
         "bytes_per_base": round(_bytes_per_base(model, ids), 2), "bytes_measured_bp": len(ids),
     }  # fmt: skip
@@ -117,19 +122,14 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         if path.stat().st_size > MOST_BYTES:
             raise ValueError
         card = json.loads(path.read_text())
-        needles, decoys, copies = (dict(card[name]) for name in ("needles", "decoys", "copies"))
-        [float(share) for shares in (needles, decoys, copies) for share in shares.values()]
-        (
-            int(card["haystack_bp"]),
-            int(card["copies_pay_to_bp"]),
-            float(card["bytes_per_base"]),
-            int(card["bytes_measured_bp"]),
-            str(card["weights_sha256"]),
-        )
-    except (ValueError, KeyError, TypeError, RecursionError, AttributeError) as error:
-        raise FormatError(
-            "is no memory card. Delete it, or measure it anew by `benchmark memory`.", path=path
-        ) from error
+        for name in SHARES:
+            card[name] = {str(int(key)): float(value) for key, value in card[name].items()}
+        for name in NUMBERS:
+            card[name] = int(card[name])
+        card["bytes_per_base"], card["weights_sha256"] = float(card["bytes_per_base"]), str(card["weights_sha256"])
+    except (ValueError, KeyError, TypeError, RecursionError, AttributeError, OverflowError) as error:
+        remedy = "Delete it, or measure it anew by `titans-dna benchmark memory --keep`."
+        raise FormatError(f"is no memory card. {remedy}", path=path) from error
     return card
 
 
@@ -139,9 +139,9 @@ def card_lines(card: dict[str, Any]) -> dict[str, str]:
     decoys = ", ".join(f"{share:.1%} at {distance}" for distance, share in card["decoys"].items())
     copies = ", ".join(f"{bits:.2f} at {int(distance):,} bp" for distance, bits in card["copies"].items())
     return {
-        "needles held": f"{held} in {int(card['haystack_bp']):,} bases",
-        "beside decoys": f"{decoys} of 24 bases changed",
+        "needles held": f"{held} in {card['haystack_bp']:,} bases",
+        "beside decoys": f"{decoys} of 24 bases changed ({card['asked_beside_decoys']:,} asked each)",
         "copies save": f"{copies} (bits per base)",
-        "copies pay to": f"{int(card['copies_pay_to_bp']):,} bp at least" if card["copies_pay_to_bp"] else "nowhere",
-        "copy memory takes": f"{card['bytes_per_base']:.1f} bytes per base of {int(card['bytes_measured_bp']):,} read",
+        "copies pay to": f"{card['copies_pay_to_bp']:,} bp at least" if card["copies_pay_to_bp"] else "nowhere",
+        "copy memory takes": f"{card['bytes_per_base']:.1f} bytes per base of {card['bytes_measured_bp']:,} read",
     }

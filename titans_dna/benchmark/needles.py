@@ -8,6 +8,7 @@ a few bases, and another value: it punishes a model that recalls whatever looks 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,9 @@ class NeedleTest:
             raise ConfigError(f"haystacks and needles must be 1 or more, decoys 0 or more, distances 0 to {KEY_BP}")
         if self.decoys and not self.distance:
             raise ConfigError("a decoy at distance 0 would be the needle itself; choose 1 or more")
+        most = math.comb(KEY_BP, self.distance) * 3**self.distance
+        if self.decoys and self.decoys > most:
+            raise ConfigError(f"{self.decoys:,} decoys: only {most:,} keys differ in {self.distance}; choose fewer")
         least = ROOM * ITEM_BP * self.needles * (1 + self.decoys)
         if self.haystack_bp < least:
             raise ConfigError(f"a haystack of {self.haystack_bp:,} bases has no room; choose {least:,} or more")
@@ -102,7 +106,7 @@ def known_bases(genome: Genome, least_bp: int, wanted_bp: int) -> np.ndarray:
             break
     if total < least_bp:
         raise ConfigError(
-            f"{genome.path.name} has {total:,} known bases; {least_bp:,} are needed. Choose less, or more"
+            f"{genome.path.name} has {total:,} known bases; {least_bp:,} are needed. Give a longer sequence."
         )
     return np.concatenate(parts)[:wanted_bp]
 

@@ -1,4 +1,4 @@
-"""The table of a benchmark: as TSV, and as a section of Markdown for a model card."""
+"""What the table of a benchmark says of how it was made, and the table as a section of Markdown for a model card."""
 
 from __future__ import annotations
 
@@ -9,21 +9,36 @@ from typing import Any
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.io.tables.tsv import write_tsv
-from titans_dna.jobs.provenance import run_metadata
+from titans_dna.jobs.provenance import command_line, run_metadata
+from titans_dna.version import __version__
 
 Rows = Sequence[Mapping[str, Any]]
 
 
-def write_table(
-    path: Path, columns: Sequence[str], rows: Rows, model: SequenceModel, genome: Genome | None,
-    options: Mapping[str, object],
-) -> None:  # fmt: skip
-    """Write the rows of a benchmark as TSV, with how they were made above them; ``-`` is standard output."""
-    write_tsv(path, columns, rows, run_metadata(model, genome, {"kind": "benchmark", **options}))
+def told_of(model: SequenceModel, genome: Genome | None, options: Mapping[str, object]) -> dict[str, str]:
+    """Return what the table of a benchmark says of a model that was run for it."""
+    return run_metadata(model, genome, {"kind": "benchmark", **options})
 
 
-def write_section(path: Path, title: str, words: str, columns: Sequence[str], rows: Rows, model: SequenceModel) -> None:
+def told_of_scores(made: Mapping[str, str], options: Mapping[str, object]) -> dict[str, str]:
+    """Return what the table of a benchmark says of scores that a file holds: their own model, not one that is named.
+
+    Parameters
+    ----------
+    made
+        How the scores were made, as their file says it.
+    options
+        All options of the benchmark.
+    """
+    own = {key: text for key, text in made.items() if key in ("model", "reference", "relatives")}
+    told = {"kind": "benchmark", **options}
+    return {
+        "version": __version__, **own, "scored_with": made.get("options", ""),
+        "options": " ".join(f"{key}={value}" for key, value in told.items()), "command": command_line(),
+    }  # fmt: skip
+
+
+def write_section(path: Path, title: str, words: str, columns: Sequence[str], rows: Rows, model: str) -> None:
     """Write a benchmark as a section of Markdown: a heading, a sentence, and the table.
 
     Parameters
@@ -35,11 +50,11 @@ def write_section(path: Path, title: str, words: str, columns: Sequence[str], ro
     columns, rows
         Those of the table; columns in which no row has a value are left out.
     model
-        Whose name and checksum the section tells.
+        What the table says of the model.
     """
     shown = [column for column in columns if any(row.get(column) not in (None, "") for row in rows)]
     lines = [
-        f"## {title}", "", words, "", f"Model: {model.name}, weights {model.weights_sha256[:12]}.", "",
+        f"## {title}", "", words, "", f"Model: {model}.", "",
         f"| {' | '.join(column.replace('_', ' ') for column in shown)} |", f"|{' --- |' * len(shown)}",
         *(f"| {' | '.join(_cell(row.get(column)) for column in shown)} |" for row in rows),
     ]  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,7 @@ COLUMNS = (
     "auprc_high", "pairs", "pairs_right", "pairs_right_low", "pairs_right_high",
 )  # fmt: skip
 SCORED = (Outcome.SCORED, Outcome.SWAPPED, Outcome.FORCED)
+MADE = ("model", "reference", "relatives", "options")  # what a table of a benchmark repeats of the scores
 ALL = "all"
 
 
@@ -47,7 +48,7 @@ class VariantTest:
         If a number is out of its range, or no positive value is named.
     """
 
-    field: str  # INFO field, or column of a table, that holds the label
+    field: str  # INFO field that holds the label
     positive: tuple[str, ...]  # its values of variants that should score low
     negative: tuple[str, ...] = ()  # its values of the others; empty for all other values
     cluster_bp: int = 100_000  # contigs are cut into stretches of this length; variants of one are a cluster
@@ -68,6 +69,7 @@ class Labelled:
     kinds: NDArray[np.str_]  # snv, insertion, deletion, ...
     labels: NDArray[np.bool_]  # whether positive
     scores: dict[str, NDArray[np.float64]]  # by column; nan where there is none
+    made: dict[str, str] = field(default_factory=dict)  # how the scores were made, as their file says it
 
 
 def read_labelled_scores(path: Path, test: VariantTest) -> Labelled:
@@ -85,8 +87,9 @@ def read_labelled_scores(path: Path, test: VariantTest) -> Labelled:
     FormatError
         If no scored variant has the field, or one of the two classes is empty.
     """
+    table = open_scores(path, info=[test.field])
     found, others = [], set()
-    for row in open_scores(path, info=[test.field]):
+    for row in table:
         label = str(row.get(test.field) or "")
         if row["outcome"] not in SCORED or label in ("", "."):
             continue
@@ -111,6 +114,7 @@ def read_labelled_scores(path: Path, test: VariantTest) -> Labelled:
         kinds=np.array([_kind(row) for row in rows]),
         labels=labels[order],
         scores={name: np.array([_number(row.get(name)) for row in rows]) for name in SCORES if name in rows[0]},
+        made={key: text for key, text in table.metadata.items() if key in MADE},
     )
 
 
@@ -199,9 +203,7 @@ def _nearest(
     return pairs
 
 
-def compare_labels(
-    found: Labelled, test: VariantTest, seed: int, advance: Callable[[int], None] = lambda draws: None
-) -> list[dict[str, Any]]:
+def compare_labels(found: Labelled, test: VariantTest, seed: int) -> list[dict[str, Any]]:
     """Return a row with the columns `COLUMNS` for each score and kind of variant in which both classes occur.
 
     Parameters
@@ -212,8 +214,6 @@ def compare_labels(
         Clusters and draws.
     seed
         Begins the random numbers of the draws.
-    advance
-        Called with the number of draws since the last call.
     """
     pairs, rows = matched_pairs(found), []
     kinds = np.unique(found.kinds)
@@ -223,7 +223,6 @@ def compare_labels(
             labels = found.labels[chosen]
             if labels.any() and not labels.all():
                 rows.append(_row(score, str(kind), found, -values, chosen, pairs, test, seed))
-                advance(test.draws)
     return rows
 
 

@@ -78,11 +78,12 @@ def needle(
     titans-dna benchmark needle --model model/ --fasta hg38.fa --distance 2 --card needle.md --output needle.tsv
     """
     from titans_dna.benchmark.needles import COLUMNS, known_bases, needle_row, plan_needles, recall_needles
-    from titans_dna.benchmark.table import write_section, write_table
+    from titans_dna.benchmark.table import told_of, write_section
     from titans_dna.cli.sources import open_genome
     from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
+    from titans_dna.io.tables.tsv import write_tsv
 
     read_as = Context.parse(context) if context else None
     model = load_model(model_folder, device)
@@ -96,10 +97,11 @@ def needle(
                 found = recall_needles(model, ids, test, seed, context=read_as, advance=advance)
                 rows.append(needle_row(test, found))
         told = {"seed": seed, "number": number, **({"context": read_as} if read_as else {})}
-        write_table(output, COLUMNS, rows, model, genome, told)
+        metadata = told_of(model, genome, told)
+        write_tsv(output, COLUMNS, rows, metadata)
     words = f"Genomic-NIAH in {fasta.name}: keys and values of 24 bases, {number} haystacks of each kind, seed {seed}."
     if card:
-        write_section(card, "Needles in a haystack", words, COLUMNS, rows, model)
+        write_section(card, "Needles in a haystack", words, COLUMNS, rows, metadata["model"])
     for row in rows:
         click.echo(
             f"{row['haystack_bp']:>12,} bp  {row['test']:<22} {row['exact']:.3f} exact of {row['asked']:,} "
@@ -200,10 +202,11 @@ def classification(
     """
     from titans_dna.benchmark.classification import CARD_COLUMNS, COLUMNS, ClassificationTest, classify_set
     from titans_dna.benchmark.sets import read_parts, read_set
-    from titans_dna.benchmark.table import write_section, write_table
+    from titans_dna.benchmark.table import told_of, write_section
     from titans_dna.cli.sources import open_genome
     from titans_dna.cli.terminal import progress_bar
     from titans_dna.inference.model import load_model
+    from titans_dna.io.tables.tsv import write_tsv
 
     if bool(sets) == bool(training or tested) or (training is None) != (tested is None):
         raise ConfigError("give labelled sets by --set, or one by --train together with --test")
@@ -221,10 +224,11 @@ def classification(
         for name, each in data.items():
             rows += classify_set(model, name, each, test, seed, advance=advance)
     told = {"seed": seed, "runs": test.runs, "kmer_bases": test.kmer_bases, "epochs": test.epochs or "auto"}
-    write_table(output, COLUMNS, rows, model, None, told)
+    metadata = told_of(model, None, told)
+    write_tsv(output, COLUMNS, rows, metadata)
     if card:
         words = f"Each set learned {test.runs} times from seed {seed} on; means of the runs."
-        write_section(card, "Labelled sequences", words, CARD_COLUMNS, rows, model)
+        write_section(card, "Labelled sequences", words, CARD_COLUMNS, rows, metadata["model"])
     for row in rows:
         numbers = "  ".join(f"{metric} {row[metric]:.4f}" for metric in ("accuracy", "mcc", "auroc"))
         click.echo(f"{row['set']:<28} {row['classifier']:<20} {numbers}", err=True)
@@ -271,7 +275,7 @@ def variants(
       --positive Pathogenic --negative Benign --context window:8192 --card variants.md --output variants.tsv
     titans-dna benchmark variants --scored scored.vcf.gz --field CLNSIG --positive Pathogenic --output variants.tsv
     """
-    from titans_dna.benchmark.table import write_section, write_table
+    from titans_dna.benchmark.table import told_of_scores, write_section
     from titans_dna.benchmark.variants import (
         COLUMNS,
         VariantTest,
@@ -283,18 +287,20 @@ def variants(
     from titans_dna.cli.terminal import progress_bar, report_outcomes
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
+    from titans_dna.io.tables.tsv import write_tsv
 
     if (scored is None) == (vcf is None) or (vcf is None) != (fasta is None):
         raise ConfigError("give --vcf and --fasta, or a file that is scored already by --scored")
     if scored:
-        options.refuse_useless("relatives", "memories", "context", "workers", "aliases", where="with --scored")
+        of_scoring = ("model_folder", "device", "relatives", "memories", "context", "workers", "aliases")
+        options.refuse_useless(*of_scoring, where="with --scored")
     test = VariantTest(**settings)
-    model = load_model(model_folder, device)
     if scored:
         found = read_labelled_scores(scored, test)
     else:
         assert fasta is not None
         assert vcf is not None
+        model = load_model(model_folder, device)
         with open_genome(fasta, aliases) as genome, progress_bar("scoring", 0) as advance:
             model = read_before(model, genome, kin, Context.parse(context))
             found = score_labelled(
@@ -302,15 +308,15 @@ def variants(
             )
             report_names(genome)
     rows = compare_labels(found, test, seed)
-    told = {"seed": seed, **vars(test), "context": context}
-    write_table(output, COLUMNS, rows, model, None, told)
+    metadata = told_of_scores(found.made, {"seed": seed, **vars(test)})
+    write_tsv(output, COLUMNS, rows, metadata)
     if card:
         words = (
             f"{(scored or vcf or output).name}: {test.field} is {' or '.join(test.positive)} against "
             f"{' or '.join(test.negative) or 'all other labels'}; 95% intervals of {test.draws:,} draws of "
             f"stretches of {test.cluster_bp:,} bases."
         )
-        write_section(card, "Labelled variants", words, COLUMNS, rows, model)
+        write_section(card, "Labelled variants", words, COLUMNS, rows, metadata.get("model", "not told"))
     for row in rows:
         interval = "" if row["auroc_low"] is None else f" ({row['auroc_low']:.3f} to {row['auroc_high']:.3f})"
         click.echo(

@@ -4,8 +4,8 @@
     python -c "from titans_dna.integrations.modisco import export; export('effects.h5', 'ohe.npz', 'shap.npz')"
     modisco motifs -s ohe.npz -a shap.npz -n 2000 -o results.h5
 
-All regions must be equally long. The attribution of a base is how much ln P falls, on average, when it is changed:
-``effects`` less their mean over the four bases, as is usual for in-silico mutagenesis.
+All regions must be equally long. The attribution of a base at a place is its effect there (``effects``: ln P with it
+less ln P of the reference) less the mean of the four bases, as is usual for in-silico mutagenesis.
 """
 
 from __future__ import annotations

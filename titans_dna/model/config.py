@@ -252,8 +252,9 @@ def _of_json(value: Any) -> Any:
 
 
 # Parameters are counted by tests/model/test_sizes.py; every size reads whole chromosomes by streaming. In `default`,
-# `tiny` and `small` every second layer has a memory: after equal training their bits are those of a memory in every
-# layer, at two thirds of the cost (benchmarks/results/ablations_layers.md). The others were not compared.
+# `tiny` and `small` every second layer has a memory: after two minutes of training their bits are within the spread of
+# two seeds of those with a memory in every layer, and a step takes a fifth to a quarter less time
+# (benchmarks/results/ablations_layers.md). The others were not compared.
 SIZES: dict[str, BackboneConfig] = {
     "default": BackboneConfig(
         width=64,

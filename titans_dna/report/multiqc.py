@@ -47,7 +47,7 @@ def multiqc_content(statistics: dict[str, Any]) -> dict[str, Any]:
         accuracy = statistics["classes"]["accuracy"]
         add("td_accuracy", "Accuracy", "predicted classes against labels", accuracy, min=0, max=1)
     return {
-        "id": "titans_dna", "plot_type": "generalstats", "file_format": "json", "headers": headers,
+        "id": "titans_dna", "plot_type": "generalstats", "file_format": "json",
         "pconfig": [{key: header} for key, header in headers.items()],
         "data": {statistics["sample"]: values},
     }  # fmt: skip
