@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -58,8 +60,9 @@ def assert_close(one, other, scale=1.0):
 def test_it_is_the_rule_of_the_reference(tokens, width, chunk):
     given = drawn(tokens, width=width)
     exact = run(map_tensors(given, lambda x: x.double()), "reference", chunk=chunk)
-    assert_close(run(given, "compiled", chunk=chunk), exact)
-    assert_close(run(given, "compiled", chunk=chunk), run(given, "chunked", chunk=chunk))
+    scale = 5 if width == 4 else 1  # rows of four numbers can be nearly alike, and their LayerNorm magnifies rounding
+    assert_close(run(given, "compiled", chunk=chunk), exact, scale)
+    assert_close(run(given, "compiled", chunk=chunk), run(given, "chunked", chunk=chunk), scale)
 
 
 @pytest.mark.parametrize("tokens", [300, 777])
@@ -96,6 +99,23 @@ def test_a_stream_that_is_cut_gives_the_same_bits(cut):
     assert torch.equal(torch.cat([first.surprise, second.surprise], 1), whole.surprise)
     for a, b in zip(tensors(second)[2:], tensors(whole)[2:], strict=True):
         assert torch.equal(a, b)
+
+
+CUTS = """
+import test_compiled
+for cut in (1, 9, 31, 64, 99):
+    test_compiled.test_a_stream_that_is_cut_gives_the_same_bits(cut)
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="names of x86 processors")
+@pytest.mark.parametrize("processor", ["x86-64", "haswell"])  # no AVX; AVX2 without AVX-512
+def test_a_stream_that_is_cut_gives_the_same_bits_on_other_processors(processor, tmp_path):
+    environment = {
+        **os.environ, "NUMBA_CPU_NAME": processor, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(tmp_path),
+        "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path]),
+    }  # fmt: skip
+    subprocess.run([sys.executable, "-c", CUTS], env=environment, check=True)
 
 
 @pytest.mark.parametrize("threads", [1, 3])

@@ -49,7 +49,8 @@ def refuse_useless(*names: str, where: str) -> None:
 
 def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
     """Turn ``default`` into the folder of the package's model, and say so if nobody named it; warn of classifiers."""
-    if name is not None and context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT:
+    unnamed = name is not None and context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT
+    if unnamed and not context.params.get("scored"):  # what was typed is read first; scores are not made again
         click.echo("note: using the default model, which is in the package; --model names another", err=True)
     folder = None if name is None else model_folder(name)
     if folder and context.info_name in _OF_LIKELIHOODS and is_retrained(folder):

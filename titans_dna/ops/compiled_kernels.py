@@ -4,7 +4,8 @@ Letters are those of ``network`` and ``gates``. The products of gates are not ma
 ``writes_t = keep_t writes_{t-1} + carry_t`` and ``carry_t = eta_t carry_{t-1}``, with a 1 for token t itself. Of every
 matrix of pairs of tokens the lower triangle alone is computed. Sizes are multiples of 4, so that four rows of a matrix
 and two tokens are taken at a time: each number that is loaded is then used in several products. What is computed of a
-token does not depend on how many follow it in its chunk: where one is left over, it is its own partner with factors 0.
+token does not depend on how many follow it in its chunk: where one is left over, its partner is a row that nobody
+reads, so that the same instructions are run. A way of its own for it would round otherwise on some processors.
 
 Only `run_row` is kept on the disk, and all that it calls is put into it (``forceinline``). Otherwise a part would be
 taken from where it was first compiled or from where it is kept, which are optimised otherwise, and round otherwise.
@@ -93,15 +94,13 @@ def _multiply(x: np.ndarray, w: np.ndarray, out: np.ndarray, rows: int) -> None:
     """Put ``x w`` into ``out``."""
     columns = w.shape[1]
     for t in range(0, rows, 2):
-        last = t + 1 if t + 1 < rows else t
+        last = t + 1
         for j in range(columns):
             out[t, j] = ZERO
             out[last, j] = ZERO
         for k in range(0, w.shape[0], 4):
             a0, a1, a2, a3 = x[t, k], x[t, k + 1], x[t, k + 2], x[t, k + 3]
             b0, b1, b2, b3 = x[last, k], x[last, k + 1], x[last, k + 2], x[last, k + 3]
-            if last == t:
-                b0, b1, b2, b3 = ZERO, ZERO, ZERO, ZERO
             for j in range(columns):
                 w0, w1, w2, w3 = w[k, j], w[k + 1, j], w[k + 2, j], w[k + 3, j]
                 out[t, j] += a0 * w0 + a1 * w1 + a2 * w2 + a3 * w3
@@ -112,15 +111,13 @@ def _multiply(x: np.ndarray, w: np.ndarray, out: np.ndarray, rows: int) -> None:
 def _pairs(x: np.ndarray, columns: np.ndarray, out: np.ndarray, rows: int) -> None:
     """Put the inner products of token t of ``x`` and tokens up to t into ``out``; ``columns`` (width, C) are these."""
     for t in range(0, rows, 2):
-        last = t + 1 if t + 1 < rows else t
+        last = t + 1
         for j in range(last + 1):
             out[t, j] = ZERO
             out[last, j] = ZERO
         for k in range(0, columns.shape[0], 4):
             a0, a1, a2, a3 = x[t, k], x[t, k + 1], x[t, k + 2], x[t, k + 3]
             b0, b1, b2, b3 = x[last, k], x[last, k + 1], x[last, k + 2], x[last, k + 3]
-            if last == t:
-                b0, b1, b2, b3 = ZERO, ZERO, ZERO, ZERO
             for j in range(last + 1):
                 c0, c1, c2, c3 = columns[k, j], columns[k + 1, j], columns[k + 2, j], columns[k + 3, j]
                 out[t, j] += a0 * c0 + a1 * c1 + a2 * c2 + a3 * c3
@@ -189,13 +186,11 @@ def _read(
     """Put ``z_l`` of the query pass into ``out``: what stands in W and S, less what was written since the border."""
     columns = out.shape[1]
     for t in range(0, rows, 2):
-        last = t + 1 if t + 1 < rows else t
+        last = t + 1
         b0, f0, b1, f1 = ends[0, t], ends[1, t], ends[0, last], ends[1, last]
         for j in range(columns):
             out[t, j] = ZERO
             out[last, j] = ZERO
-        if last == t:
-            b1, f1 = ZERO, ZERO
         for k in range(0, x.shape[1], 2):
             p0, p1, q0, q1 = x[t, k] * b0, x[t, k + 1] * b0, x[t, k] * f0, x[t, k + 1] * f0
             r0, r1, s0, s1 = x[last, k] * b1, x[last, k + 1] * b1, x[last, k] * f1, x[last, k + 1] * f1
@@ -206,8 +201,6 @@ def _read(
         weighed[t, t + 1] = ZERO  # a chunk has an even number of tokens
         for i in range(0, last + 1, 2):
             p0, p1, r0, r1 = weighed[t, i], weighed[t, i + 1], weighed[last, i], weighed[last, i + 1]
-            if last == t:
-                r0, r1 = ZERO, ZERO
             for j in range(columns):
                 d0, d1 = delta[i, j], delta[i + 1, j]
                 out[t, j] -= p0 * d0 + p1 * d1
@@ -271,19 +264,20 @@ def run_row(
     """
     tokens, width = k.shape
     hidden = first.shape[2]
-    wide = np.zeros((6, chunk, hidden), np.float32)  # what is left over is multiplied by 0, and must be a number
+    # Zeros, for the row beside a token that is left over is computed with, and must hold numbers.
+    wide = np.zeros((6, chunk, hidden), np.float32)
     z1, a2, slope, d1, back, x2 = wide[0], wide[1], wide[2], wide[3], wide[4], wide[5]
-    narrow = np.zeros((3, chunk, width), np.float32)
-    z2, d2, y2 = narrow[0], narrow[1], narrow[2]
-    a1t, d2t = np.empty((width, chunk), np.float32), np.empty((width, chunk), np.float32)
-    a2t, d1t = np.empty((hidden, chunk), np.float32), np.empty((hidden, chunk), np.float32)
+    narrow = np.zeros((5, chunk, width), np.float32)
+    z2, d2, y2, key, query = narrow[0], narrow[1], narrow[2], narrow[3], narrow[4]
+    a1t, d2t = np.zeros((width, chunk), np.float32), np.zeros((width, chunk), np.float32)
+    a2t, d1t = np.zeros((hidden, chunk), np.float32), np.zeros((hidden, chunk), np.float32)
     turned = np.empty((width, hidden), np.float32)
-    inputs, deltas = np.empty((chunk, chunk), np.float32), np.empty((chunk, chunk), np.float32)
+    inputs, deltas = np.zeros((chunk, chunk), np.float32), np.zeros((chunk, chunk), np.float32)
     step1, step2, root = np.empty(chunk, np.float32), np.empty(chunk, np.float32), np.empty(chunk, np.float32)
-    work, ends = np.empty((2, chunk), np.float32), np.empty((3, chunk), np.float32)
+    work, ends = np.empty((2, chunk), np.float32), np.zeros((3, chunk), np.float32)
     for start in range(0, tokens, chunk):
         rows = min(chunk, tokens - start)
-        key, query = k[start : start + rows], q[start : start + rows]
+        key[:rows], query[:rows] = k[start : start + rows], q[start : start + rows]
         # The keys forward through the weights at the border, and their loss back.
         _multiply(key, first[0], z1, rows)
         _gelu(z1, a2, slope, rows)
