@@ -167,7 +167,7 @@ def test_the_python_face_gives_the_same_rows(run, given, model, genome, vcf, reg
     for name in ("haplotype", "haplotype_start", "haplotype_end", "outcome"):
         assert frame[name].astype(str).tolist() == [row[name] for row in rows]
     wanted = [float(row["bits_difference"].replace("NA", "nan")) for row in rows]
-    np.testing.assert_array_equal(frame["bits_difference"], np.array(wanted, np.float32))
+    np.testing.assert_allclose(frame["bits_difference"], wanted, rtol=1e-6)
     with pytest.raises(td.errors.ConfigError, match="give \\(phased VCF, sample\\)"):
         td.load_model(model).score_regions(regions, genome, haplotypes="ME")
 
@@ -358,6 +358,8 @@ def test_tables_of_intervals_keep_their_columns(run, classifiers, genome, vcf, t
 
 def test_tracks_of_a_head_are_on_the_reference(run, model, genome, vcf, own, tmp_path):
     """Those of haplotype 1 are those of its own FASTA, without the inserted bases."""
+    import titans_dna as td
+
     head, bed = tmp_path / "head", tmp_path / "t.bed"
     bed.write_text("".join(f"{contig}\t{at}\t{at + 9}\tbox\n" for contig in CALLS for at in range(10, 400, 30)))
     result = run(
@@ -382,6 +384,17 @@ def test_tracks_of_a_head_are_on_the_reference(run, model, genome, vcf, own, tmp
     np.testing.assert_array_equal(one, paired)
     assert np.flatnonzero(np.isnan(two)).tolist() == [400, 401, 402, 403, 550, 551, 552, 553]
     assert {line.split("\t")[3] for line in stretches.read_text().splitlines()} == {"box_haplotype1", "box_haplotype2"}
+    predictor = td.load_base_predictor(head, "cpu")
+    asked = [("chrA", 345, 410), ("chrB", 0, 90), ("chrA", 550, 554)]
+    frame = predictor.predict(asked, genome, haplotypes=(vcf, "ME"))
+    assert frame.columns.tolist() == ["contig", "start", "box_haplotype1", "box_haplotype2", "box_difference"]
+    assert frame["start"].tolist() == [*range(345, 410), *range(90), *range(550, 554)]
+    expected = np.concatenate([one[345:410], frame["box_haplotype1"][65:155], one[550:554]])
+    np.testing.assert_allclose(frame["box_haplotype1"], expected, atol=1e-6)
+    np.testing.assert_allclose(frame["box_haplotype2"][:65], two[345:410], atol=1e-6)
+    assert np.isnan(frame["box_haplotype2"][155:]).all()  # deleted
+    np.testing.assert_array_equal(frame["box_difference"], frame["box_haplotype2"] - frame["box_haplotype1"])
+    assert predictor.predict(asked, genome, haplotypes=(vcf, "ME", 2)).columns.tolist()[2:] == ["box_haplotype2"]
 
 
 def test_prompts_of_both_haplotypes_draw_alike(run, given, model, genome, vcf, regions, own, tmp_path):
@@ -412,6 +425,14 @@ def test_prompts_of_both_haplotypes_draw_alike(run, given, model, genome, vcf, r
     frame = td.load_model(model).generate("chrA:291-360", genome, bases=40, haplotypes=(vcf, "ME"))
     assert frame["name"].tolist()[::2] == ["chrA:291-360/1", "chrA:291-360/2"]
     assert frame["bases"].tolist() == [74, 40, 70, 40]
+    assert frame[["haplotype", "haplotype_start", "haplotype_end"]].to_numpy().tolist()[::2] == [
+        [1, 290, 364], [2, 290, 360],
+    ]  # fmt: skip
+    first, second = frame["bits_per_base"][:2].to_numpy(), frame["bits_per_base"][2:].to_numpy()
+    assert frame["bits_difference"].to_numpy() == pytest.approx([*(second - first)] * 2, abs=1e-7)
+    alone = td.load_model(model).generate("chrA:291-360", genome, bases=40, haplotypes=(vcf, "ME", 2))
+    assert "bits_difference" not in alone
+    assert alone["sequence"][1] == frame["sequence"][3]
     with pytest.raises(td.errors.ConfigError, match="give fasta, or leave them out"):
         td.load_model(model).generate("ACGT", haplotypes=(vcf, "ME"))
 
@@ -421,6 +442,9 @@ def test_names_agree_where_a_region_is_deleted_on_one_haplotype(run, given, tmp_
     bed.write_text("chrA\t550\t554\tx\nchrA\t100\t120\tx\n")
     words = ("--bed", bed, "--bases", 5, "--table", table, "-o", tmp_path / "g.fa")
     assert run("generate", *given, *words).exit_code == 0
+    missing = {row["name"]: row["bits_difference"] == "NA" for row in read_tsv(table)}
+    assert missing["x/1"], missing  # the other haplotype has no base of it
+    assert not missing["x.2/1"]
     rows = {row["name"]: row["bases"] for row in read_tsv(table) if row["kind"] == "prompt"}
     assert rows == {"x/1": "4", "x.2/1": "20", "x.2/2": "20"}
 

@@ -72,3 +72,14 @@ def test_values_come_back_to_the_bases_that_they_are_paired_with():
     nan = np.nan
     wanted = [0, 1, 2, 3, 4, nan, nan, nan, 5, 6, 9, 10, 11, 12, nan, 13, 14, 15, 17, nan]
     np.testing.assert_array_equal(values, np.array(wanted, np.float32))
+
+
+def test_values_of_a_part_are_a_part_of_the_values():
+    lift = Lift.of(REFERENCE, CHANGES)
+    values = np.arange(lift.length_bp, dtype=np.float32)
+    whole = lift.on_reference(values)
+    for start in range(REFERENCE):
+        for end in range(start + 1, REFERENCE + 1):
+            own_start, own_end = lift.to_haplotype(start, end)
+            part = lift.on_reference(values[own_start:own_end], start, end)
+            np.testing.assert_array_equal(part, whole[start:end])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
@@ -15,11 +15,15 @@ import numpy as np
 
 from titans_dna.api.frames import require_pandas
 from titans_dna.api.reading import usable
-from titans_dna.api.regions import iterate_regions
+from titans_dna.api.regions import iterate_regions, on_haplotypes
 from titans_dna.api.sequences import opened
 from titans_dna.errors import ConfigError
 from titans_dna.inference.base_features import BothStrands
+from titans_dna.inference.haplotype_genome import BOTH, HaplotypeGenome
 from titans_dna.inference.model import SequenceModel
+from titans_dna.inference.placing import PlacedRegion
+from titans_dna.io.sequence.fasta import Genome
+from titans_dna.jobs.region_tracks import written_kinds
 from titans_dna.training.base_heads import RESULT, BaseHeadConfig, TrainedBaseHead, train_base_head
 from titans_dna.training.base_heads import load_base_head as load_trained
 from titans_dna.training.base_targets import read_targets
@@ -46,7 +50,7 @@ class BasePredictor:
     def __repr__(self) -> str:
         return f"BasePredictor({', '.join(self.names)})"
 
-    def predict(self, regions: Any, fasta: Any) -> pd.DataFrame:
+    def predict(self, regions: Any, fasta: Any, *, haplotypes: Any = None) -> pd.DataFrame:
         """Return probabilities of the classes, or values of the tracks, of every base of regions.
 
         Parameters
@@ -55,38 +59,67 @@ class BasePredictor:
             As in `Model.score_regions`; None for whole contigs.
         fasta
             The genome.
+        haplotypes
+            ``("phased.vcf.gz", "NA1")``: the haplotypes of this sample are read in place of the genome; with a third
+            entry, 1 or 2, only that one.
 
         Returns
         -------
         pandas.DataFrame
             A row for each base, in the order of the regions: contig, start (0-based) and a column for each name; nan
-            where the base is unknown.
+            where the base is unknown. With ``haplotypes`` the rows are still the bases of the genome, and for each name
+            there are ``NAME_haplotype1`` and ``NAME_haplotype2``, nan where a base is deleted, and ``NAME_difference``,
+            the second minus the first. What is said of inserted bases is left out.
 
         Raises
         ------
+        ConfigError
+            If pandas is not installed, or the sample's haplotypes are not known.
         ContigUnknown, FormatError, InputMissing
             If a region does not lie on the genome, or a file cannot be read.
         """
-        pandas, config, frames = require_pandas(), self._trained.config, []
+        pandas = require_pandas()
         with opened(fasta) as genome:
-            placed = [usable(genome, region) for region in iterate_regions(genome.contigs, regions)]
-            for contig in dict.fromkeys(region.contig for region in placed):
-                sequence = genome.sequence(contig)
-                strands = BothStrands(self._trained.model, sequence, config.layers, config.window_bp)
-                letters = np.frombuffer(sequence.upper(), np.uint8)
-                for number, region in enumerate(placed):
-                    if region.contig != contig:
-                        continue
-                    values = self._trained.predict(strands, region.start, region.end)
-                    unknown = ~np.isin(letters[region.start : region.end], np.frombuffer(b"ACGTU", np.uint8))
-                    values[unknown] = np.nan
-                    frame = pandas.DataFrame(values, columns=list(self.names))
-                    frame.insert(0, "start", np.arange(region.start, region.end))
-                    frame.insert(0, "contig", contig)
-                    frames.append((number, frame))
-        ordered = [frame for _, frame in sorted(frames, key=lambda each: each[0])]
-        empty = pandas.DataFrame(columns=["contig", "start", *self.names])
-        return pandas.concat(ordered, ignore_index=True) if ordered else empty
+            placed = list(iterate_regions(genome.contigs, regions))
+            for region in placed:
+                usable(genome, region)
+            own, rows = on_haplotypes(genome, haplotypes, placed)
+            values = self._read(own, rows)
+        kinds = written_kinds(own, self.names)
+        if isinstance(own, HaplotypeGenome):
+            values = [_of_both(own, region, values[len(own.which) * n :]) for n, region in enumerate(placed)]
+            kinds += [f"{name}_difference" for name in self.names] if own.which == BOTH else []
+        frames = []
+        for region, found in zip(placed, values, strict=True):
+            frame = pandas.DataFrame(found, columns=kinds)
+            frame.insert(0, "start", np.arange(region.start, region.end))
+            frame.insert(0, "contig", region.contig)
+            frames.append(frame)
+        empty = pandas.DataFrame(columns=["contig", "start", *kinds])
+        return pandas.concat(frames, ignore_index=True) if frames else empty
+
+    def _read(self, genome: Genome, rows: Sequence[PlacedRegion]) -> list[np.ndarray]:
+        """Return what is said of each region, (bases, names) float32; every contig is opened once."""
+        config, found = self._trained.config, [np.zeros((0, len(self.names)), np.float32)] * len(rows)
+        for contig in dict.fromkeys(row.contig for row in rows if row.usable):
+            sequence = genome.sequence(contig)
+            strands = BothStrands(self._trained.model, sequence, config.layers, config.window_bp)
+            unknown = np.isin(np.frombuffer(sequence.upper(), np.uint8), np.frombuffer(b"ACGTU", np.uint8), invert=True)
+            for number, row in enumerate(rows):
+                if row.usable and row.contig == contig:
+                    found[number] = self._trained.predict(strands, row.start, row.end)
+                    found[number][unknown[row.start : row.end]] = np.nan
+        return found
+
+
+def _of_both(genome: HaplotypeGenome, region: PlacedRegion, values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return what is said of a region's haplotypes, and how they differ if there are two, at the reference's bases."""
+    lifts = [genome.lifts[f"{region.contig}/{number}"] for number in genome.which]
+    found = [
+        np.stack([lift.on_reference(row, region.start, region.end) for row in each.T], 1)
+        for lift, each in zip(lifts, values[: len(lifts)], strict=True)
+    ]
+    return np.concatenate([*found, found[1] - found[0]] if len(found) > 1 else found, 1)
 
 
 def finetune_bases(

@@ -528,7 +528,8 @@ class Model:
             ``generated``), prompt, bases, log_likelihood (nats, by the model, whatever the sampling), bits_per_base,
             gc, word_divergence (Jensen-Shannon divergence in bits of its words of 3 bases from the prompt's), copied
             (share of bases that the copy memory foretold from an earlier place), longest_copy_bp and sequence, which is
-            empty in the row of a prompt.
+            empty in the row of a prompt. With ``haplotypes`` also the prompt's haplotype, haplotype_start and
+            haplotype_end, and bits_difference, which is bits per base on haplotype 2 minus those on haplotype 1.
 
         Raises
         ------

@@ -80,7 +80,8 @@ def generate(
 
     With --sample-vcf each region is a prompt on each haplotype of a sample, NAME/1 and NAME/2, read behind that
     haplotype of its contig. Both draw with the random numbers of the region's own name, so that nothing but what was
-    read makes their sequences differ.
+    read makes their sequences differ. bits_difference of --table is bits per base on haplotype 2 minus those on
+    haplotype 1, of the prompt and of each sequence; haplotype_start and haplotype_end are the prompt's own place.
 
     \b
     titans-dna generate --fasta data/demo.fa --region chrA:1-20000 --bases 200 --number 2 --output next.fa

@@ -63,31 +63,36 @@ class Lift:
         places = _moved(np.array([start, end]), self.own_starts, self.own_ends, self.starts, self.ends)
         return int(places[0]), int(places[1])
 
-    def on_reference(self, values: np.ndarray) -> np.ndarray:
+    def on_reference(self, values: np.ndarray, start: int = 0, end: int | None = None) -> np.ndarray:
         """Return the values of a haplotype's bases at the bases of the reference that they are paired with.
 
         Parameters
         ----------
         values
-            (bases of the haplotype,) float32.
+            float32, one for each base of the haplotype that belongs to the interval (`to_haplotype`).
+        start, end
+            Interval of the reference, 0-based half-open; all of it if ``end`` is None.
 
         Returns
         -------
         numpy.ndarray
-            (bases of the reference,) float32; nan where a base is deleted. The values of inserted bases are left out:
+            (bases of the interval,) float32; nan where a base is deleted. The values of inserted bases are left out:
             a mean of entropies and a sum of log-likelihoods have no rule in common, and each would make a peak that no
             base of the reference has.
         """
-        found = np.full(self.reference_bp, np.nan, np.float32)
-        at = own = 0
-        for start, end, own_start, own_end in zip(
-            *(places.tolist() for places in (self.starts, self.ends, self.own_starts, self.own_ends)), strict=True
-        ):
-            found[at:start] = values[own:own_start]
-            paired = min(end - start, own_end - own_start)
-            found[start : start + paired] = values[own_start : own_start + paired]
-            at, own = end, own_end
-        found[at:] = values[own:]
+        end = self.reference_bp if end is None else end
+        own_start, _ = self.to_haplotype(start, end)
+        found = np.full(end - start, np.nan, np.float32)
+        # Paired are the bases between two changes, and the first ones of what was replaced.
+        at = np.concatenate([[0], self.ends, self.starts])
+        own = np.concatenate([[0], self.own_ends, self.own_starts])
+        replaced = np.minimum(self.ends - self.starts, self.own_ends - self.own_starts)
+        last = np.concatenate([self.starts, [self.reference_bp], self.starts + replaced])
+        first, last = np.maximum(at, start), np.minimum(last, end)
+        for stretch in np.flatnonzero(first < last).tolist():
+            here = slice(int(first[stretch]) - start, int(last[stretch]) - start)
+            there = int(own[stretch] - at[stretch]) + start - own_start
+            found[here] = values[here.start + there : here.stop + there]
         return found
 
 

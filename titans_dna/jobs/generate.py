@@ -16,13 +16,14 @@ import numpy as np
 from titans_dna.errors import ConfigError
 from titans_dna.inference.composition import Composition, describe_generated, describe_prompt
 from titans_dna.inference.generate import Generated, Prompt, Sampling, generate, read_prompt
-from titans_dna.inference.haplotype_genome import DELETED
+from titans_dna.inference.haplotype_genome import BOTH, DELETED
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.sequence.fasta_writer import FastaWriter
 from titans_dna.io.tables.tsv import TsvWriter
+from titans_dna.jobs.haplotypes import BITS_DIFFERENCE, PLACE, place_columns
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.work_folder import Arrays, WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
@@ -44,6 +45,7 @@ class AskedPrompt:
     end: int
     contig: str = ""  # on which it lies; "" for a sequence by itself
     drawn_as: str = ""  # name on which its random numbers depend; "" for its own
+    haplotype: int = 0  # 1 or 2, on which it lies; 0 for none
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +92,7 @@ def prompts_of_regions(genome: Genome, placed: Iterable[PlacedRegion]) -> list[A
         AskedPrompt(
             name=f"{name}/{region.haplotype}" if region.haplotype else name, drawn_as=name,
             sequence=partial(genome.sequence, region.contig), start=region.start, end=region.end, contig=region.contig,
+            haplotype=region.haplotype,
         )
         for name, region in zip(names, named, strict=True)
         if region.usable
@@ -169,7 +172,7 @@ def generate_file(
             _Continuing(model, how, work, read, lambda done: advance(done, total)).parts(place, prompt)
             for place, prompt in enumerate(prompts)
         ]
-        _write(output, table, prompts, made, metadata, how)
+        _write(output, table, prompts, made, genome, metadata, how)
     return len(prompts) * how.number
 
 
@@ -238,28 +241,46 @@ def _row(part: Arrays) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def rows_of(prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]]) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield the row of each prompt, behind it those of its sequences, and the bases of these."""
+def rows_of(
+    prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]]
+) -> Iterator[tuple[dict[str, Any], Arrays]]:
+    """Yield the row of each prompt and its part, and behind it those of its sequences."""
+    differences = _differences(prompts, made)
+    for prompt, parts in zip(prompts, made, strict=True):
+        place = dict(zip(PLACE, (prompt.haplotype, prompt.start, prompt.end), strict=True)) if prompt.haplotype else {}
+        for number, part in enumerate(parts):
+            name, kind = (f"{prompt.name}_{number}", GENERATED) if number else (prompt.name, PROMPT)
+            further = {**place, BITS_DIFFERENCE: differences.get((prompt.drawn_as, number), math.nan)}
+            yield {"name": name, "kind": kind, "prompt": prompt.name, **_row(part), **further}, part
+
+
+def _differences(
+    prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]]
+) -> dict[tuple[str, int], float]:  # fmt: skip
+    """Return bits per base on haplotype 2 minus those on haplotype 1, of each region's prompt (0) and sequences."""
+    bits: dict[int, dict[tuple[str, int], float]] = {number: {} for number in (0, *BOTH)}
     for prompt, parts in zip(prompts, made, strict=True):
         for number, part in enumerate(parts):
-            sequence = Generated(ids=part["ids"], log_likelihood=0.0).sequence
-            name, kind = (f"{prompt.name}_{number}", GENERATED) if number else (prompt.name, PROMPT)
-            yield {"name": name, "kind": kind, "prompt": prompt.name, **_row(part)}, sequence
+            bits[prompt.haplotype][prompt.drawn_as, number] = _row(part)["bits_per_base"]
+    first, second = (bits[number] for number in BOTH)
+    return {key: second[key] - first[key] for key in first.keys() & second.keys()}
 
 
 def _write(
     output: Path, table: Path | None, prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]],
-    metadata: dict[str, str], how: Generation,
+    genome: Genome | None, metadata: dict[str, str], how: Generation,
 ) -> None:  # fmt: skip
     with FastaWriter(output) as fasta:
-        for row, sequence in rows_of(prompts, made):
+        for row, part in rows_of(prompts, made):
             if row["kind"] == GENERATED:
                 told = {"prompt": row["prompt"], **{key: _short(row[key]) for key in _TOLD}, **how.told()}
+                sequence = Generated(ids=part["ids"], log_likelihood=0.0).sequence
                 fasta.write(row["name"], sequence, told | {"model": metadata["model"]})
     if table is not None:
-        with TsvWriter(table, COLUMNS, metadata) as rows:
+        further = [column.name for column in place_columns(genome)] if genome else []
+        with TsvWriter(table, (*COLUMNS, *further), metadata) as rows:
             for row, _ in rows_of(prompts, made):
-                rows.write(row)
+                rows.write({name: row[name] for name in (*COLUMNS, *further)})
 
 
 _TOLD = ("bases", "log_likelihood", "bits_per_base", "gc", "copied")
