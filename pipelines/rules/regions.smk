@@ -28,6 +28,7 @@ rule score_regions_shard:
         aliases=each("--aliases", ALIASES),
         memory=lambda wildcards, input: each("--memory", input.memory),
         context=CONTEXT,
+        strand=config["score_regions"]["strand"],
         reads=lambda wildcards, input: each("--reads", input.reads),
         device=config["device"],
     message:
@@ -35,7 +36,7 @@ rule score_regions_shard:
     shell:
         "titans-dna score-regions --model {params.model:q} --fasta {input.fasta:q} --bed {input.bed:q}"
         " {params.aliases} {params.reads} {params.memory} --context {params.context} --workers {threads}"
-        " --shard {wildcards.shard}/{wildcards.shards} --resume"
+        " --shard {wildcards.shard}/{wildcards.shards} --resume --strand {params.strand}"
         " --device {params.device} --output {output:q} > {log:q} 2>&1"
 
 

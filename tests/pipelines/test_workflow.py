@@ -82,6 +82,15 @@ def test_small_genomes_are_not_cut_into_jobs(own, snakemake, shards):
     assert found["score_variants_shard"] == found["embed_shard"] == found["score_regions_shard"] == 2 * (shards or 1)
 
 
+def test_regions_and_embeddings_follow_the_strand_that_is_set(own, snakemake):
+    (own / "my.fa").write_text(">c\nACGT\n")
+    override = ("genome={holdout: [c]}", "score_regions={strand: region}", "embed={strand: reverse}")
+    asked = ("--cores", 1, "-n", "--printshellcmds", "--configfile", "my.yaml", "--config", *override)
+    told = output_of(snakemake(own, *asked))
+    assert "--strand region" in re.findall(r"titans-dna score-regions .*?--output", told)[0]
+    assert "--strand reverse" in re.findall(r"titans-dna embed .*?--output", told)[0]
+
+
 def test_consequences_are_planned_for_samples_on_the_reference_alone(own, snakemake):
     (own / "genes.gff3").write_text("##gff-version 3\n")
     asked = ["--cores", 1, "-n", "--configfile", "my.yaml"]
