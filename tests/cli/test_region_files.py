@@ -92,7 +92,7 @@ def test_a_region_that_ends_beyond_its_contig_is_clipped(run, model, genome, tmp
         "mutagenesis", "--model", model, "--fasta", genome, "--region", "chr2:391-900", "-o", tmp_path / "m.h5"
     )
     assert result.exit_code == 0, result.output
-    assert result.stderr.splitlines()[-1] == "1 regions mutated"
+    assert result.stderr.splitlines()[-1] == "1 region mutated"
     result = run("statistics", "--sample", "x", "--regions", table, "-o", tmp_path / "s.json")
     assert result.exit_code == 0, result.output
     said = [line.split() for line in result.stderr.splitlines()]

@@ -238,9 +238,9 @@ def test_a_target_that_was_read_ahead_gives_the_same_files(folder, memory, run, 
     ahead = tmp_path / "t.tdm"
     result = run("remember", "--target", "--fasta", folder / "target.fa", "--contig", "t1", "--output", ahead)
     assert result.exit_code == 0, result.output
-    assert "both strands of 1 contigs, 1,200 bases" in result.output
+    assert "both strands of 1 contig, 1,200 bases" in result.output
     told = run("info", ahead).output
-    assert "both strands of 1 contigs, 1,200 bases" in told
+    assert "both strands of 1 contig, 1,200 bases" in told
     assert "t1, 1,200 bases, MD5" in told
     window, genome = ("--context", "window:256"), ("--model", "default", "--fasta", folder / "target.fa")
     jobs = {

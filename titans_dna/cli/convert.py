@@ -22,7 +22,8 @@ def convert(source: Path, target: Path) -> None:
     titans-dna convert embeddings.h5 embeddings.h5ad
     titans-dna convert embeddings.parquet embeddings.h5
     """
+    from titans_dna.cli.terminal import number_of
     from titans_dna.io.embeddings.convert import convert_embeddings
 
     regions = convert_embeddings(source, target)
-    click.echo(f"{target}: {regions:,} regions", err=True)
+    click.echo(f"{target}: {number_of(regions, 'region')}", err=True)

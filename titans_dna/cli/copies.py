@@ -33,7 +33,7 @@ def copies(
     titans-dna copies --fasta assembly.fa --relatives strain.fa --least-bp 200 --output origin.bedpe.gz
     """
     from titans_dna.cli.sources import open_genome, read_before, report_names
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.jobs.copies import write_copies
 
@@ -44,4 +44,4 @@ def copies(
         with progress_bar("tracing", 0) as advance:
             count = write_copies(model, source, chosen, output, least_bp=least_bp, advance=advance)
         report_names(source)
-    click.echo(f"{count:,} copies", err=True)
+    click.echo(number_of(count, "copy", "copies"), err=True)

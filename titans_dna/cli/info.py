@@ -79,10 +79,13 @@ def _memory(path: Path) -> None:
 
 
 def _target(path: Path, found: Target) -> None:
+    from titans_dna.cli.terminal import number_of
+
+    contigs = number_of(len(found.contigs), "contig")
     bases = sum(contig.length_bp for contig in found.contigs)
     _rows(
         {
-            "memory of": f"what is to be scored, both strands of {len(found.contigs):,} contigs, {bases:,} bases",
+            "memory of": f"what is to be scored, both strands of {contigs}, {bases:,} bases",
             "settings": _recall(found.form),
             "checksum": "all arrays are whole",
             "bytes a base": f"{path.stat().st_size / max(1, bases):.2f}",

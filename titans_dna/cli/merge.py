@@ -41,11 +41,12 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
     if str(output) == "-" and held != "variants":
         raise ConfigError("--output is - for standard output, which is for VCF only. Name a file.")
     if held in ("tracks", "all-SNVs"):
+        from titans_dna.cli.terminal import number_of
         from titans_dna.jobs.merge_tracks import merge_tracks
 
         options.refuse_useless("virtual", where="for tracks such as " + str(shards[0]))
         contigs = merge_tracks(shards, output)
-        click.echo(f"{output}: tracks of {contigs:,} contigs of {len(shards)} shards", err=True)
+        click.echo(f"{output}: tracks of {number_of(contigs, 'contig')} of {number_of(len(shards), 'shard')}", err=True)
     elif held in ("scores", "variants"):
         from titans_dna.jobs.merge_scores import merge_scores
 
@@ -61,7 +62,7 @@ def merge(shards: tuple[Path, ...], virtual: bool, output: Path) -> None:
 
 
 def _merge_embeddings(shards: tuple[Path, ...], output: Path, virtual: bool) -> None:
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.io.embeddings.merge import merge_embeddings
     from titans_dna.io.formats import format_of
     from titans_dna.jobs.provenance import command_line
@@ -69,4 +70,4 @@ def _merge_embeddings(shards: tuple[Path, ...], output: Path, virtual: bool) -> 
     format_of(output, verb="merge", holds="embeddings")
     with progress_bar("merging", 0, unit="rows") as advance:
         rows = merge_embeddings(shards, output, virtual=virtual, command=command_line(), progress=advance)
-    click.echo(f"{output}: {rows:,} regions of {len(shards)} shards", err=True)
+    click.echo(f"{output}: {number_of(rows, 'region')} of {number_of(len(shards), 'shard')}", err=True)

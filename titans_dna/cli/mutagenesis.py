@@ -75,7 +75,7 @@ def mutagenesis(
     """
     from titans_dna.cli.regions import place_regions, warn_unused
     from titans_dna.cli.sources import open_genome, read_before, report_names
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.inference.model import load_model
     from titans_dna.inference.windows import Context
     from titans_dna.jobs.mutagenesis import mutate_regions, write_all_snvs
@@ -109,7 +109,7 @@ def mutagenesis(
             model, source, [p.placed for p in placed if p.usable], output, horizon_bp=horizon_bp,
             resume=resume, context=Context.parse(context), workers=workers, advance=advance,
         )  # fmt: skip
-    click.echo(f"{len(found):,} regions mutated", err=True)
+    click.echo(f"{number_of(len(found), 'region')} mutated", err=True)
     if picture:
         first = found[0]
         draw_effects(picture, f"{first.region}  ({model.name})", first.region.start + 1, first.reference, first.mean)

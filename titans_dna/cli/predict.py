@@ -108,7 +108,7 @@ def _predict_bases(
 
     from titans_dna.cli.regions import on_haplotypes
     from titans_dna.cli.sources import open_genome, read_before, report_names
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.genome.interval import Interval
     from titans_dna.inference.placing import place_interval
     from titans_dna.inference.windows import Context
@@ -131,8 +131,8 @@ def _predict_bases(
             trained, genome, read, output, bed=stretches, workers=how[0], resume=how[1], advance=advance
         )
         report_names(reference)
-    what = "haplotypes" if source[2] else "contigs"
-    click.echo(f"{bases:,} bases of {len(read):,} {what}", err=True)
+    what = number_of(len(read), "haplotype" if source[2] else "contig")
+    click.echo(f"{bases:,} bases of {what}", err=True)
 
 
 def _predict_classes(

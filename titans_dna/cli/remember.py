@@ -48,7 +48,7 @@ def remember(model_folder: Path, output: Path, target: bool, contigs: tuple[str,
     titans-dna remember --target --fasta hg38.fa --contig chr7 --output chr7.tdm
     titans-dna score-variants --fasta hg38.fa --vcf in.vcf --context window:8192 --memory chr7.tdm --output scored.tsv
     """
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.loading.memory_file import save_memory, save_target
     from titans_dna.loading.relatives import RelativesChoice, read_relatives, read_target
     from titans_dna.model.checkpoint import CONFIG, read_backbone_config
@@ -70,10 +70,11 @@ def remember(model_folder: Path, output: Path, target: bool, contigs: tuple[str,
         save_target(output, ahead)
         bases, what = (
             sum(contig.length_bp for contig in ahead.contigs),
-            f"both strands of {len(ahead.contigs):,} contigs",
+            f"both strands of {number_of(len(ahead.contigs), 'contig')}",
         )
     else:
         save_memory(output, found)
-        bases, what = found.bases, f"{len(found.contigs):,} contigs of {len(found.genomes):,} genomes"
+        genomes = number_of(len(found.genomes), "genome")
+        bases, what = found.bases, f"{number_of(len(found.contigs), 'contig')} of {genomes}"
     size = output.stat().st_size
     click.echo(f"{what}, {bases:,} bases, {size / 1e6:,.1f} MB ({size / max(1, bases):.2f} bytes a base)", err=True)

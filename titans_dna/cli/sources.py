@@ -158,7 +158,7 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
     InputMissing, FormatError
         If a file cannot be used.
     """
-    from titans_dna.cli.terminal import progress_bar
+    from titans_dna.cli.terminal import number_of, progress_bar
     from titans_dna.loading.relatives import RelativesChoice, read_relatives
 
     names = {"relatives": "fastas"}
@@ -172,7 +172,7 @@ def read_kin(config: BackboneConfig, name: str, genome: Genome | None, kin: dict
         found, left_out = read_relatives(choice, form, genome, advance=advance)
     for contig in left_out:
         click.echo(f"warning: {contig} is the target itself and was left out", err=True)
-    click.echo(f"relatives: {len(found.genomes):,} genomes, {found.bases:,} bases", err=True)
+    click.echo(f"relatives: {number_of(len(found.genomes), 'genome')}, {found.bases:,} bases", err=True)
     return found
 
 

@@ -123,6 +123,11 @@ def _lines(label: str, whole: int, unit: str) -> Advance:
     return advance
 
 
+def number_of(count: int, one: str, several: str = "") -> str:
+    """Return a number with its noun: ``1 contig``, ``2 contigs``; the plural ends in s where it is not given."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
 def report_outcomes(counts: Mapping[str, int]) -> None:
     """Print the number of rows by outcome, the most frequent outcome first, and then their total."""
     for outcome, number in [*sorted(counts.items(), key=lambda item: -item[1]), ("total", sum(counts.values()))]:

@@ -27,6 +27,7 @@ _KINDS = {
     "bits_saved": "Bits that the relatives save at each base",
 }
 LOW_MATTERS = ("log_likelihood", "relatives", "relatives_with_base")  # of these the lowest values are of interest
+_UNITS = {"log_likelihood": " (nats)", "entropy_bits": " (bits)"}
 Binned = dict[str, NDArray[np.float64]]  # edges, mean and extreme of a `TrackProfile`
 EXACT_UP_TO_BP = 20_000_000  # longer contigs are binned from the zoom levels of a bigWig, approximate but quick
 
@@ -49,6 +50,11 @@ class TrackProfile:
     def extreme_name(self) -> str:
         """Name of the extreme: minimum or maximum."""
         return "minimum" if self.kind in LOW_MATTERS else "maximum"
+
+    @property
+    def unit(self) -> str:
+        """Unit of the numbers in brackets, with a space before it; "" for those that have none."""
+        return _UNITS.get(self.kind.partition("_haplotype")[0], "")
 
 
 def describe_track(kind: str) -> str:
