@@ -35,6 +35,8 @@ HOSTILE = [
     ({"layers": 10**4000}, "layers is a very large number"),
     ({"feed_forward": float("nan")}, "feed_forward is nan"),
     ({"feed_forward": float("inf")}, "feed_forward is inf"),
+    ({"feed_forward": 10**400}, "feed_forward is a very large number; give a number up to 1024"),
+    ({"context_orders": [10**9]}, "context_orders is 1000000000; give a whole number up to 1,024"),
     ({"initial_step": "0.1"}, "initial_step is '0.1'"),
     ({"word_counts": {"repeat_rows": 1 << 50}}, "repeat_rows is 1125899906842624"),
     ({"word_counts": {"repeat_rows": 1 << 32}}, "asks for at least"),

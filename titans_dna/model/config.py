@@ -22,6 +22,7 @@ _MOST_ITEMS = 4096  # of a list
 _MOST = {  # of whole numbers, by key; far above every size in `SIZES`
     "layers": 1024, "width": 1 << 16, "vocabulary": 1 << 20, "stem_tokens": 1 << 14, "context_buckets": 1 << 28,
     "expansion": 64, "depth": 64, "persistent_tokens": 1 << 16, "convolution_tokens": 1 << 12,
+    "context_orders": 1 << 10,
 }  # fmt: skip
 _MOST_ELSE = 1 << 32
 _MOST_SHARE = 1024.0  # of fractions, such as feed_forward
@@ -341,7 +342,7 @@ def _check_value(name: str, value: Any, default: Any) -> None:
         most = _MOST.get(name, _MOST_ELSE)
         if not whole or not 0 <= value <= most:
             raise ConfigError(f"{name} is {_short(value)}; give a whole number up to {most:,}")
-    elif not (whole or isinstance(value, float)) or not math.isfinite(value) or abs(value) > _MOST_SHARE:
+    elif not (whole or isinstance(value, float)) or not abs(value) <= _MOST_SHARE:  # nan is not, either
         raise ConfigError(f"{name} is {_short(value)}; give a number up to {_MOST_SHARE:g}")
 
 
