@@ -1,6 +1,6 @@
 """Every verb writes what it wrote when its outputs were recorded: text exactly, numbers within a tolerance.
 
-``python tests/recorded/record.py`` records them anew, and ``git diff`` then shows what a change has changed.
+``python tests/recorded/record_outputs.py`` records them anew, and ``git diff`` then shows what a change has changed.
 
 The outputs of the model without a copy memory were compared with those of commit 3d739e6, of before jobs, readers and
 writers moved to their present modules: the same commands were run there on the same files. Every number was equal to
@@ -22,7 +22,7 @@ from __future__ import annotations
 import pytest
 from recorded.commands import COMMANDS
 from recorded.products import differences
-from recorded.record import products, read_recorded
+from recorded.record_outputs import products, read_recorded
 from toy import cache  # noqa: F401 - the cache is a fixture
 
 

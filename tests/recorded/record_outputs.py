@@ -1,4 +1,4 @@
-"""Write the recorded outputs anew: ``python tests/recorded/record.py``; look at ``git diff`` before you commit them."""
+"""Write the recorded outputs anew: ``python tests/recorded/record_outputs.py``; `git diff` shows what has changed."""
 
 from __future__ import annotations
 
