@@ -2,8 +2,8 @@
 
 Every row is one command of its own, start of the program included, on one thread: CPU seconds, and the peak memory of
 its process. The sequence is yeast's genome, its contigs joined: one region from its start; SNVs at even distances on
-its first bases; its first bases cut into contigs of equal length. Compiled loops
-are made ahead.
+its first bases; its first bases cut into contigs of equal length; reports of the variants. Compiled loops are made
+ahead.
 
     python benchmarks/growth.py [--data ../shared/data] [--parts regions variants contigs report]
 """
@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from record import write
+from record import run_command, write
 
 from titans_dna.io.sequence.fasta import open_fasta
 
@@ -27,17 +26,6 @@ VARIANTS, VARIANTS_BP, HORIZON = (100, 1_000, 10_000, 100_000), 500_000, 16
 CONTIGS, CONTIGS_BP = (1, 100, 1_000, 10_000, 100_000), 1_000_000
 PARTS = ("regions", "variants", "contigs", "report")
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=c0,length={bases}>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
-
-
-def run(*arguments: object) -> tuple[float, float]:
-    """Run the command line; return CPU seconds and the peak memory of its process in MB."""
-    command = [sys.executable, "-m", "titans_dna", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
-    _, status, usage = os.wait4(process.pid, 0)  # of this process alone
-    if status:
-        raise RuntimeError(f"{' '.join(map(str, arguments))} failed")
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
 
 
 def write_fasta(path: Path, sequence: bytes, contigs: int = 1) -> Path:
@@ -64,19 +52,19 @@ def write_snvs(path: Path, sequence: bytes, count: int) -> Path:
 
 
 def measure(folder: Path, sequence: bytes, parts: list[str]) -> list[list[Any]]:
-    """Return the rows: what, how much, CPU seconds, peak MB, and growth beside the row before."""
+    """Return the rows: what, how much, CPU seconds and peak MB."""
     output, tables = folder / "out.tsv", {}
     whole = write_fasta(folder / "whole.fa", sequence)
     few = write_fasta(folder / "few.fa", sequence[:VARIANTS_BP])
     rows: list[list[Any]] = []
 
     def note(what: str, count: int, *command: object) -> None:
-        seconds, megabytes = run(*command)
+        _, seconds, megabytes = run_command(*command)
         print(what, count, round(seconds, 1), round(megabytes), file=sys.stderr, flush=True)
         rows.append([what, f"{count:,}", seconds, megabytes])
 
     again = ("--model", "default", "--device", "cpu", "--output")
-    run("score-regions", "--fasta", few, "--region", "c0:1-9000", *again, output)
+    run_command("score-regions", "--fasta", few, "--region", "c0:1-9000", *again, output)
     if "regions" in parts:
         for bases in REGIONS_BP:
             note("one region, bases", bases, "score-regions", "--fasta", whole, "--region", f"c0:1-{bases}", *again,

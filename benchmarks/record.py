@@ -42,6 +42,28 @@ def in_child(script: str, *arguments: str, threads: int = 2) -> dict[str, Any]:
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 
+def run_command(*arguments: object, threads: int = 1) -> tuple[float, float, float]:
+    """Run ``titans-dna`` in a process of its own; return wall seconds, CPU seconds and its peak memory in MB.
+
+    Raises
+    ------
+    RuntimeError
+        If it fails.
+    """
+    import tempfile
+    import time
+
+    command = [sys.executable, "-m", "titans_dna", *map(str, arguments)]
+    environment, started = {**os.environ, "OMP_NUM_THREADS": str(threads)}, time.perf_counter()
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said, env=environment)
+        _, status, usage = os.wait4(process.pid, 0)  # of this process and those that it waited for
+        if status:
+            said.seek(0)
+            raise RuntimeError(f"{' '.join(map(str, arguments))}\n{said.read()[-2000:].decode(errors='replace')}")
+    return time.perf_counter() - started, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+
+
 def peak_megabytes() -> float:
     """Return the largest resident memory of this process so far, in MB."""
     import resource

@@ -9,17 +9,12 @@ those of the whole command, start of the program included. The rows of workers a
 from __future__ import annotations
 
 import argparse
-import os
-import resource
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from record import write
+from record import run_command, write
 
 from titans_dna.io.sequence.fasta import open_fasta
 
@@ -41,26 +36,13 @@ def make_fasta(path: Path, megabases: float, seed: int, contigs: int = 1) -> Pat
     return path
 
 
-def run(*arguments: object, threads: int = 1) -> tuple[float, float, float]:
-    """Run the command line; return wall seconds, CPU seconds and peak memory of the largest process in GB."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-c", "from titans_dna.cli import main; main()", *map(str, arguments)]
-    environment = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    if done.returncode:
-        raise RuntimeError(f"{' '.join(map(str, arguments))}\n{done.stderr[-2000:]}")
-    after, wall = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter() - started
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return wall, cpu, after.ru_maxrss / 1024**2
-
-
 def measure(folder: Path, options: argparse.Namespace) -> list[list[Any]]:
     """Return the rows."""
     rows: list[list[Any]] = []
 
     def add(name: str, *arguments: object, note: str = "") -> float:
-        wall, cpu, memory = run(*arguments)
-        rows.append([name, round(wall, 1), round(cpu, 1), round(memory, 2), note])
+        wall, cpu, megabytes = run_command(*arguments)
+        rows.append([name, round(wall, 1), round(cpu, 1), round(megabytes / 1024, 2), note])
         print(rows[-1], flush=True)
         return wall
 

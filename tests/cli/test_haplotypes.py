@@ -141,6 +141,8 @@ def test_shards_together_are_the_whole(run, given, regions, tmp_path, context):
 
 def test_what_cannot_be_done_is_one_line(run, given, vcf, tmp_path):
     out = ("-o", tmp_path / "r.tsv")
+    sites = tmp_path / "sites.vcf"
+    sites.write_text("##fileformat=VCFv4.4\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n")
     for options, said in [
         ((*given, "--sample", "HER"), "phased.vcf: there is no sample 'HER'; the variants have ME."),
         ((*given, "--region", "chr2"), "no genotype of ME is phased on chr2 (8 other_contig). Phase it"),
@@ -148,6 +150,7 @@ def test_what_cannot_be_done_is_one_line(run, given, vcf, tmp_path):
         ((*given, "--track", tmp_path / "t.bw"), "--track holds one haplotype; add --haplotypes 1 or 2"),
         ((*given, "--copies", tmp_path / "c.bedpe"), "--sample-vcf excludes --copies; leave one out"),
         ((*given[:4], "--sample-vcf", "-"), "a stream will not do. Name a file."),
+        ((*given[:4], "--sample-vcf", sites), "sites.vcf: has no samples, and so no genotypes. Give a phased VCF of"),
         ((*given[:4], "--sample-vcf", tmp_path / "no.vcf"), "no.vcf: there is no such file."),
     ]:
         result = run("score-regions", *options, *out)
@@ -389,7 +392,8 @@ def test_tracks_of_a_head_are_on_the_reference(run, model, genome, vcf, own, tmp
     frame = predictor.predict(asked, genome, haplotypes=(vcf, "ME"))
     assert frame.columns.tolist() == ["contig", "start", "box_haplotype1", "box_haplotype2", "box_difference"]
     assert frame["start"].tolist() == [*range(345, 410), *range(90), *range(550, 554)]
-    expected = np.concatenate([one[345:410], frame["box_haplotype1"][65:155], one[550:554]])
+    on_b = predictor.predict([("chrB", 0, 90)], own / "1.fa")
+    expected = np.concatenate([one[345:410], on_b["box"], one[550:554]])
     np.testing.assert_allclose(frame["box_haplotype1"], expected, atol=1e-6)
     np.testing.assert_allclose(frame["box_haplotype2"][:65], two[345:410], atol=1e-6)
     assert np.isnan(frame["box_haplotype2"][155:]).all()  # deleted

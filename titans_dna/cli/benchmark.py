@@ -235,7 +235,7 @@ def classification(
 
 
 @benchmark.command("variants", short_help="Score labelled variants, and tell how well scores part the labels.")
-@options.model
+@options.model_option(unless="scored")
 @click.option("--fasta", type=options.FILE, help="Reference of --vcf: FASTA (plain, gzip, bgzip), GenBank or EMBL.")
 @options.aliases
 @options.relatives

@@ -47,10 +47,10 @@ def refuse_useless(*names: str, where: str) -> None:
             raise ConfigError(f"{parameter.opts[0]} changes nothing {where}; leave it out")
 
 
-def find_model(context: click.Context, parameter: click.Parameter, name: Path | None) -> Path | None:
+def find_model(context: click.Context, parameter: click.Parameter, name: Path | None, unless: str = "") -> Path | None:
     """Turn ``default`` into the folder of the package's model, and say so if nobody named it; warn of classifiers."""
     unnamed = name is not None and context.get_parameter_source(parameter.name or "") is ParameterSource.DEFAULT
-    if unnamed and not context.params.get("scored"):  # what was typed is read first; scores are not made again
+    if unnamed and not context.params.get(unless):  # what was typed is read before defaults
         click.echo("note: using the default model, which is in the package; --model names another", err=True)
     folder = None if name is None else model_folder(name)
     if folder and context.info_name in _OF_LIKELIHOODS and is_retrained(folder):
@@ -62,10 +62,21 @@ def find_model(context: click.Context, parameter: click.Parameter, name: Path | 
     return folder
 
 
-def model_option(help_text: str = "Use the model in this folder (see pretrain); 'default' is in the package.") -> Any:
-    """Return the ``--model`` option of a verb that can use the model in the package."""
+def model_option(
+    help_text: str = "Use the model in this folder (see pretrain); 'default' is in the package.", unless: str = ""
+) -> Any:
+    """Return the ``--model`` option of a verb that can use the model in the package.
+
+    Where the option ``unless`` is given, no model is used, and nothing is said of the default.
+    """
     return click.option(
-        "--model", "model_folder", type=FILE, default=DEFAULT, show_default=True, callback=find_model, help=help_text
+        "--model",
+        "model_folder",
+        type=FILE,
+        default=DEFAULT,
+        show_default=True,
+        help=help_text,
+        callback=functools.partial(find_model, unless=unless),
     )
 
 

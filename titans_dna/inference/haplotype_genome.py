@@ -179,6 +179,8 @@ def read_haplotypes(reader: VariantReader, sample: str, reference: Genome, conti
         If the variants belong to another genome.
     """
     samples = reader.header.samples
+    if not samples:
+        raise ConfigError(f"{reader.path}: has no samples, and so no genotypes. Give a phased VCF of a sample.")
     if not sample and len(samples) != 1:
         raise ConfigError(f"{reader.path}: has {len(samples):,} samples ({some_names(samples)}). Name one by --sample.")
     sample = sample or samples[0]

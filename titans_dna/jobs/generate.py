@@ -254,9 +254,7 @@ def rows_of(
             yield {"name": name, "kind": kind, "prompt": prompt.name, **_row(part), **further}, part
 
 
-def _differences(
-    prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]]
-) -> dict[tuple[str, int], float]:  # fmt: skip
+def _differences(prompts: Sequence[AskedPrompt], made: Sequence[Sequence[Arrays]]) -> dict[tuple[str, int], float]:
     """Return bits per base on haplotype 2 minus those on haplotype 1, of each region's prompt (0) and sequences."""
     bits: dict[int, dict[tuple[str, int], float]] = {number: {} for number in (0, *BOTH)}
     for prompt, parts in zip(prompts, made, strict=True):

@@ -270,10 +270,8 @@ def track_figure(
             colour = _class_colour(lane_number, classes)
             axes.broken_barh(spans, (middle - 0.32 * lane, 0.64 * lane), facecolor=colour, linewidth=0)
         ticks = [tick for tick in MaxNLocator(4).tick_values(low, high) if low <= tick <= high]
-        axes.set_yticks(
-            [*ticks, *middles],
-            [*(f"{tick:g}".replace("-", "−") for tick in ticks), *(classes[number] for number in lanes)],
-        )
+        words = [f"{tick:g}".replace("-", "−") for tick in ticks]
+        axes.set_yticks([*ticks, *middles], [*words, *(classes[number] for number in lanes)])
         axes.set_ylim(low - lane * (len(lanes) + 0.7), high + 0.05 * (high - low))
         axes.set_xlim(0, track.length_bp / scale)
         axes.set_xlabel(f"position ({unit})")
