@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 
@@ -27,6 +28,9 @@ from titans_dna.recall.memory import GAP
 BLOCK = 1024  # tokens between two whose first record is looked up
 PIECE = 1 << 18  # tokens recalled at once
 PARTS = ("counts", "codes", "starts")
+# NumPy parses the header of a .npy file as Python, and Python 3.11 may raise SystemError where two threads parse at
+# once (gh-106905).
+_PARSING = Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +105,8 @@ def _save(path: Path, *, array: np.ndarray) -> None:
 
 def _stored(places: Sequence[Path]) -> list[np.ndarray] | None:
     try:
-        arrays = [np.load(place, mmap_mode="r") for place in places]
+        with _PARSING:
+            arrays = [np.load(place, mmap_mode="r") for place in places]
         counts, codes, starts = arrays
         kinds = [(array.dtype, array.ndim) for array in arrays] == [(np.uint8, 1), (np.uint32, 1), (np.int64, 1)]
         return arrays if kinds and np.array_equal(_starts(counts), [*starts, len(codes)]) else None
