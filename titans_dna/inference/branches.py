@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import IntervalSums
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_lanes
+from titans_dna.inference.stretches import Stretches
 from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
@@ -120,7 +122,7 @@ class _Reading:
         self.order = np.lexsort((np.arange(len(branches)), branches.cuts))  # haplotypes in the order of leaving
         self.cuts = branches.cuts[self.order]
         self.queues: dict[int, list[tuple[StreamState, int]]] = {}  # by phase: only such states can be one batch
-        self.ends = [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
+        self.spans, self.ends = spans, [self._end(lane, ends) for lane, (_, ends) in enumerate(spans)]
 
     def _end(self, lane: int, ends: np.ndarray) -> int:
         """Return how many inputs of a lane are read: input i predicts token i.
@@ -132,6 +134,11 @@ class _Reading:
         strand, chunk = self.strands[lane], min(layout.chunk_tokens for layout in self.backbone.config.memories)
         needed = int(max(strand.tokens_to(int(ends.max(initial=0))), leave.max(initial=0)))
         return min(-(-needed // chunk) * chunk, len(strand.ids))
+
+    def _stretches(self, lane: int) -> Stretches | None:
+        """Return what the network must read of a lane: to the states that haplotypes leave from, and the spans."""
+        leave = self.branches.cuts[self.branches.lanes == lane]
+        return Stretches.around(self.backbone.config, (leave, leave), self.strands[lane].inputs(*self.spans[lane]))
 
     def run(
         self,
@@ -148,7 +155,8 @@ class _Reading:
             progress(sum(self._bases(lane, 0, min(position, end)) for lane, end in enumerate(self.ends)))
         if position == 0:
             rows = [lane for lane, end in enumerate(self.ends) if end > 0]
-            self._leave(0, 0, range(len(self.ends)), self.backbone.initial_state(len(self.ends)))
+            fresh = self.backbone.initial_state(len(self.ends))
+            self._leave(0, 0, partial(select, fresh))
             state = self.backbone.initial_state(len(rows)) if rows else None
         pieces = stream_lanes(
             self.backbone,
@@ -158,18 +166,20 @@ class _Reading:
             cuts=np.unique(np.concatenate([self.cuts, np.array(settle, dtype=np.int64)])).tolist(),
             position=position,
             state=state,
+            stretches=[] if begin else [self._stretches(lane) for lane in range(len(self.strands))],
         )
         for piece in pieces:
             for lane, values in zip(piece.lanes, piece.log_probabilities, strict=True):
                 strand = self.strands[lane]
                 self.sums[lane].add(strand.bases_before(piece.start), strand.share(values, piece.start)[:, None])
-            self._leave(piece.start + 1, piece.next_input, piece.lanes, piece.state)
-            progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in piece.lanes))
+            self._leave(piece.start + 1, piece.next_input, piece.state)
+            going = (*piece.lanes, *piece.skipped)
+            progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in going))
             if piece.next_input in settle:
                 self._read_waiting(everything=True)
                 if checkpoint and checkpoint.due():
-                    going = [row for row, lane in enumerate(piece.lanes) if self.ends[lane] > piece.next_input]
-                    checkpoint.save(piece.next_input, select(piece.state, going), self._arrays())
+                    rest = sorted(lane for lane in going if self.ends[lane] > piece.next_input)
+                    checkpoint.save(piece.next_input, piece.state(rest), self._arrays())
         self._read_waiting(everything=True)
         progress(sum(self._bases(lane, end, len(self.strands[lane].ids)) for lane, end in enumerate(self.ends)))
         return self.found, [sums.results()[0][:, 0] for sums in self.sums]
@@ -193,7 +203,7 @@ class _Reading:
             kept[f"sums_{lane}"], kept[f"counts_{lane}"] = sums.partial()
         return kept
 
-    def _leave(self, low: int, high: int, lanes: Sequence[int], state: StreamState) -> None:
+    def _leave(self, low: int, high: int, state_of: Callable[[Sequence[int]], StreamState]) -> None:
         """Queue the haplotypes whose cut lies in ``low`` to ``high``: at ``high``, since pieces end at every cut."""
         first, last = np.searchsorted(self.cuts, [low, high + 1])
         if first == last:
@@ -206,7 +216,7 @@ class _Reading:
             lane = int(self.branches.lanes[index])
             # All haplotypes that leave a strand at one place share one state.
             if lane not in own:
-                own[lane] = select(state, [list(lanes).index(lane)])
+                own[lane] = state_of([lane])
                 self.waiting_bytes += _bytes(own[lane])
             if self.branches.lengths[index] > 0:
                 self.queues.setdefault(phase, []).append((own[lane], index))

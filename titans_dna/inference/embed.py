@@ -24,6 +24,7 @@ from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.pooling import Emitted, Pool, Pooling
 from titans_dna.inference.strand import Strand, read_side_by_side
 from titans_dna.inference.streaming import PIECE_TOKENS, stream_bases
+from titans_dna.inference.stretches import Stretches
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, Each, WindowedStrand
 from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
@@ -115,6 +116,7 @@ class Stretch:
     start: int  # first base, counted along the strand that is read
     values: np.ndarray  # (m, columns) float32
     known: np.ndarray  # (m,) bool: False for N and other ambiguity codes
+    bases: int = 0  # further bases before them that the network did not read, because no region holds them
     behind: tuple[int, StreamState] | None = None  # next input and state of the stream after these bases
 
 
@@ -189,7 +191,8 @@ def embed_strand(
             position, state, arrays = saved
             pool.restore(arrays)
             progress(strand.bases_before(max(0, position - 1)))
-        stream = _contig_features(model, strand, int(high.max()), options, position, state)
+        stretches = Stretches.around(model.backbone.config, strand.inputs(low, high))
+        stream = _contig_features(model, strand, int(high.max()), options, position, state, stretches)
     else:
         # Regions are read as if they stood one after the other on one strand, shortest first, so that one pool serves
         # all.
@@ -261,7 +264,7 @@ def _pooled(
     """Feed a stream to a pool, and yield what the pool gives out."""
     for stretch in stream:
         yield from pool.add(stretch.start, stretch.values, stretch.known)
-        progress(len(stretch.values))
+        progress(len(stretch.values) + stretch.bases)
         if checkpoint and stretch.behind and checkpoint.due():
             checkpoint.save(*stretch.behind, pool.arrays())
 
@@ -273,6 +276,7 @@ def _contig_features(
     options: EmbedOptions,
     position: int = 0,
     state: StreamState | None = None,
+    stretches: Stretches | None = None,
 ) -> Iterator[Stretch]:
     """Stream a strand up to base ``end``, or further to the end of a whole piece."""
     # Whole pieces only: the size of a matrix product changes its rounding, and a shorter last piece would let the
@@ -282,14 +286,16 @@ def _contig_features(
     for piece in stream_bases(
         model.backbone, read, model.bos, hidden=True, inner=options.inner,
         new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state,
+        stretches=stretches,
     ):  # fmt: skip
-        assert piece.hidden is not None
+        if piece.hidden is None:  # skipped
+            values = np.zeros((0, options.columns(model)), np.float32)
+        else:
+            values = options.features(piece.hidden, piece.inner)
         yield Stretch(
-            start=piece.read_start,
-            values=options.features(piece.hidden, piece.inner),
-            known=np.isfinite(piece.surprise),
+            start=piece.read_start, values=values, known=np.isfinite(piece.surprise), bases=piece.bases - len(values),
             behind=(piece.next_input, piece.state),
-        )
+        )  # fmt: skip
 
 
 def _region_features(

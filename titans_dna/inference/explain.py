@@ -18,6 +18,7 @@ from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.score_variants import HORIZON_BP, branch_stride
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import read_inputs, stream_bases
+from titans_dna.inference.stretches import Stretches
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
@@ -189,6 +190,8 @@ class _Strand:
         """Yield each allele's number with the state before input ``cut``, in the order of the cuts."""
         order = sorted(range(len(cuts)), key=lambda row: cuts[row])
         at, state = 0, self.model.backbone.initial_state(1)
+        places = np.array(cuts, np.int64)
+        stretches = Stretches.around(self.model.backbone.config, (places, places)) if self.windowed is None else None
         for row in order:
             if self.windowed is not None:
                 block = cuts[row] // self.windowed.block_tokens
@@ -196,7 +199,7 @@ class _Strand:
             if cuts[row] > at:
                 pieces = stream_bases(
                     self.model.backbone, self.strand.ids[: cuts[row]], self.model.bos, cuts=[cuts[row]], position=at,
-                    state=state,
+                    state=state, stretches=stretches,
                 )  # fmt: skip
                 for piece in pieces:
                     progress(piece.next_input - at)

@@ -18,6 +18,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import read_inputs, stream_bases
+from titans_dna.inference.stretches import Stretches
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
 from titans_dna.model.backbone import Recalled
 from titans_dna.model.device import one_thread
@@ -160,8 +161,11 @@ def read_prompt(
         first, last = strand.span(start, end)
     begin, log_p = state, [np.zeros(0, np.float32)]
     if last > position:
+        asked = np.array([first]), np.array([last])  # also if the prompt is empty: its state is asked for
+        stretches = None if context.kind == "window" else Stretches.around(model.backbone.config, asked)
         pieces = stream_bases(
-            model.backbone, strand.ids[:last], model.bos, cuts=[last], position=position, state=state
+            model.backbone, strand.ids[:last], model.bos, cuts=[last], position=position, state=state,
+            stretches=stretches,
         )  # fmt: skip
         for piece in pieces:
             log_p.append(piece.log_probabilities[max(0, first - piece.start) :])

@@ -14,6 +14,7 @@ from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import RegionScore, RegionSums
 from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import PIECE_TOKENS, Piece, flush, stream_bases
+from titans_dna.inference.stretches import Stretches
 from titans_dna.model.backbone import Backbone
 from titans_dna.model.device import one_thread
 
@@ -50,7 +51,8 @@ def score_contig_regions(
         Whether the reverse strand is read, from the contig's right end to the leftmost region.
     tracks
         Of the forward strand: arrays (bases,) by kind (see `track_kinds`), filled in place; nan where a value is not
-        known. Without them the contig is read no further than to the last region.
+        known. Without them the contig is read no further than to the last region, and by the network only where it
+        must be (see `Stretches`).
     checkpoint
         Saves the work, so that a later call can go on; ``tracks`` must then be arrays on disk.
     progress
@@ -61,6 +63,7 @@ def score_contig_regions(
     strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
     regions = strand.intervals(regions)
     sums = RegionSums(regions)
+    asked = strand.inputs(np.array([r.start for r in regions], int), np.array([r.end for r in regions], int))
     position, state = 0, None
     if checkpoint and (saved := checkpoint.load()):
         position, state, arrays = saved
@@ -74,6 +77,7 @@ def score_contig_regions(
         pieces = stream_bases(
             model.backbone, strand.ids[: inputs - 1], model.bos, distributions=True, position=position, state=state,
             new_bases=None if strand.new_bases is None else strand.new_bases[: inputs - 1],
+            stretches=None if tracks else Stretches.around(model.backbone.config, asked),
         )  # fmt: skip
         deep: Mapping[str, np.ndarray] = {}
         for piece in pieces:
@@ -83,7 +87,7 @@ def score_contig_regions(
             if trace and not piece.repeated:  # a piece is repeated only where no base has a value
                 deep = trace.take()
             fill_tracks(tracks, piece, deep)
-            progress(len(piece.surprise))
+            progress(piece.bases)
             if checkpoint and checkpoint.due():
                 # Tracks first: the saved state counts these bases as done, and a later call does not write them again.
                 flush(*tracks.values())

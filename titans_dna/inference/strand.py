@@ -92,6 +92,17 @@ class Strand:
         reach = self.marks[mark] + np.cumsum(self.new_bases[mark * MARK_TOKENS :][:MARK_TOKENS], dtype=np.int64)
         return mark * MARK_TOKENS + int(np.searchsorted(reach, base, side="left")) + 1
 
+    def inputs(self, starts: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the inputs of a stream, half-open, that predict and read the bases of spans; empty spans are left out.
+
+        Input i predicts token i, and reads token i - 1.
+        """
+        low, high = starts[starts < ends], ends[starts < ends]
+        if self.new_bases is not None:
+            low = np.array([max(0, self.tokens_to(int(base)) - 1) for base in low], np.int64)
+            high = np.array([self.tokens_to(int(base)) for base in high], np.int64)
+        return low, high + 1
+
     def token_at(self, base: int) -> int:
         """Return the token that begins at this base; there must be one.
 

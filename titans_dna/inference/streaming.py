@@ -6,6 +6,8 @@ The features of the model know base i from input i + 1 on. Bases are counted alo
 Several strands can be read side by side, as lanes of one batch, because one strand alone leaves a processor half idle.
 All lanes start at input 0 and are read in step. A lane that has been read as far as needed leaves the batch. The
 results of a lane do not depend on the lanes beside it, except for rounding.
+
+Where only some bases are asked for, the network reads the `Stretches` around them, and the copy memory the rest too.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import numpy as np
 import torch
 
 from titans_dna.inference.repeats import Repeats
+from titans_dna.inference.stretches import Stretches
 from titans_dna.model.backbone import Backbone, StreamOutput
-from titans_dna.model.state import StreamState, attach, select
+from titans_dna.model.state import StreamState, attach, concatenate, select
 
 PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
 
@@ -36,8 +39,10 @@ class Piece:
     entropy_bits: np.ndarray | None  # (n,) entropy of the distributions, per base; nan where the base is unknown
     next_input: int  # the next input to read: the start token is input 0, token i is input i + 1
     state: StreamState  # state before that input
+    bases: int  # number of bases that are read
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
     read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
+    skipped: bool = False  # whether the copy memory alone has read it: then there are no results
     repeated: bool = False  # whether all of this was found for an earlier piece, so that the network was not run
 
 
@@ -55,6 +60,7 @@ def stream_bases(
     state: StreamState | None = None,
     inner: Sequence[int] = (),
     new_bases: np.ndarray | None = None,
+    stretches: Stretches | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -80,6 +86,8 @@ def stream_bases(
         Blocks after which the residual stream is returned too (see `Backbone.stream`).
     new_bases
         Number of bases that each token is the first to cover; None for one each.
+    stretches
+        Inputs that the network must read; None for all. Pieces elsewhere are without results.
     """
     device = next(model.parameters()).device
     start = position
@@ -89,9 +97,15 @@ def stream_bases(
     else:
         state = attach(state, lambda _: inputs_before(ids, bos, position), model.read_before)
     repeats: Repeats[Piece] = Repeats(model, piece_tokens)
-    for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
+    borders = stretches.borders if stretches else []
+    for end in piece_ends(len(ids) + 1, [*cuts, *borders], piece_tokens, position):
         tokens = read_inputs(ids, bos, start, end + 1)  # the inputs, and the token that follows if there is one
-        if found := repeats.again(tokens[None], end - start, state):
+        if stretches and stretches.begins(start):
+            state = model.restart(state)
+        if stretches and not stretches.reads(start):
+            state = model.skip(torch.from_numpy(tokens[None, : end - start]).to(device), state)
+            piece = _skipped(start, end, state)
+        elif found := repeats.again(tokens[None], end - start, state):
             state, like = found
             moved = start - like.start
             piece = replace(
@@ -129,8 +143,19 @@ def _piece_of(
         entropy_bits=_entropy(log_p, predicted < targets) if distributions else None,
         next_input=start + len(read),
         state=out.state,
+        bases=len(surprise),
         inner=tuple(residual[0, skip:] for residual in out.inner),
     )
+
+
+def _skipped(start: int, end: int, state: StreamState) -> Piece:
+    """Return a piece that the copy memory alone has read."""
+    nothing = np.zeros(0, np.float32)
+    bases = end - max(start, 1)
+    return Piece(
+        start=start, log_probabilities=nothing, read_start=max(start - 1, 0), surprise=nothing, hidden=None,
+        distributions=None, entropy_bits=nothing, next_input=end, state=state, bases=bases, skipped=True,
+    )  # fmt: skip
 
 
 def _entropy(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -151,9 +176,12 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
     predicted, read
         Number of bases of each token that is predicted, and of each that is read.
     """
+    ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
+    piece = replace(piece, read_start=first - ahead, bases=int(read.sum(dtype=np.int64)))
+    if piece.skipped:
+        return replace(piece, start=first)
     # The log-probability of a token is shared evenly among its bases, so that sums over bases are sums over tokens.
     shares = piece.log_probabilities / np.maximum(predicted, 1)
-    ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
     times, entropy = torch.from_numpy(read.astype(np.int64)), piece.entropy_bits
 
     def spread(x: torch.Tensor) -> torch.Tensor:
@@ -165,7 +193,6 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
         log_probabilities=np.repeat(shares.astype(np.float32), predicted),
         entropy_bits=None if entropy is None else np.repeat(entropy / np.maximum(predicted, 1), predicted),
         read_bases=read,
-        read_start=first - ahead,
         surprise=np.repeat(piece.surprise, read),
         hidden=None if piece.hidden is None else spread(piece.hidden),
         inner=tuple(spread(x) for x in piece.inner),
@@ -209,15 +236,34 @@ def flush(*arrays: np.ndarray) -> None:
             base.flush()
 
 
+Part = tuple[tuple[int, ...], StreamState]  # lanes, and their state with a row for each
+
+
 @dataclass(frozen=True, kw_only=True)
 class LanePiece:
     """The same stretch of all lanes that are still being read; bases are counted along each strand, from 0."""
 
     start: int  # first base that is predicted
-    lanes: tuple[int, ...]  # numbers of the lanes, in the order of the rows
-    log_probabilities: list[np.ndarray]  # of each row, (n,) float32 for bases start, start + 1, ...; nan if unknown
+    lanes: tuple[int, ...]  # numbers of the lanes that the network has read
+    log_probabilities: list[np.ndarray]  # of each of them, (n,) float32 for bases start, start + 1, ...; nan if unknown
+    skipped: tuple[int, ...]  # lanes that the copy memory alone has read
     next_input: int  # the next input to read: the start token is input 0, base i is input i + 1
-    state: StreamState  # state of all rows before that input
+    parts: list[Part]  # states before that input
+
+    def state(self, lanes: Sequence[int]) -> StreamState:
+        """Return the state of some lanes before the next input, with a row for each."""
+        return _state_of(self.parts, tuple(lanes))
+
+
+def _state_of(parts: Sequence[Part], lanes: tuple[int, ...]) -> StreamState:
+    """Return the state of some lanes, whose rows may stand in several states."""
+    used = [(members, state) for members, state in parts if set(members) & set(lanes)]
+    if [members for members, _ in used] == [lanes]:
+        return used[0][1]
+    order = [lane for members, _ in used for lane in members if lane in lanes]
+    rows = [select(state, [row for row, lane in enumerate(members) if lane in lanes]) for members, state in used]
+    joined = concatenate(rows) if len(rows) > 1 else rows[0]
+    return joined if tuple(order) == lanes else select(joined, [order.index(lane) for lane in lanes])
 
 
 @torch.inference_mode()
@@ -230,6 +276,7 @@ def stream_lanes(
     cuts: Iterable[int] = (),
     position: int = 0,
     state: StreamState | None = None,
+    stretches: Sequence[Stretches | None] = (),
 ) -> Iterator[LanePiece]:
     """Yield the pieces of all lanes, in order.
 
@@ -247,31 +294,59 @@ def stream_lanes(
         Inputs before which a piece must end, because their state is needed.
     position, state
         Where to go on: ``next_input`` and ``state`` of an earlier piece, with a row for every lane that goes on there.
+    stretches
+        Of each lane, the inputs that the network must read; None for all. Elsewhere the lane is without results.
     """
     device = next(model.parameters()).device
-    rows = tuple(lane for lane, end in enumerate(ends) if end > position)
+    going = tuple(lane for lane, end in enumerate(ends) if end > position)
     if state is None:
-        state = model.initial_state(len(rows))
+        state = model.initial_state(len(going))
     else:
-        state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position), model.read_before)
+        state = attach(state, lambda row: inputs_before(lanes[going[row]], bos, position), model.read_before)
+    parts: list[Part] = [(going, state)]
+    wanted = {lane: asked for lane, asked in enumerate(stretches) if asked}
     last, repeats = max(ends, default=0), Repeats[list[np.ndarray]](model, PIECE_TOKENS)
-    for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
-        going = tuple(lane for lane in rows if ends[lane] > position)
-        if going != rows:
-            state, rows = select(state, [rows.index(lane) for lane in going]), going
-        tokens = np.stack([_tokens_of(lanes[lane], bos, position, end) for lane in rows])
-        if found := repeats.again(tokens, end - position, state):
-            state, picked = found
-        else:
-            out = model.stream(torch.from_numpy(tokens[:, :-1]).to(device), state)
-            log_p = out.logits.log_softmax(-1).cpu().numpy()
-            picked = [
-                pick_known(log_p[row], lanes[lane][position:end], model.config.targets) for row, lane in enumerate(rows)
-            ]
-            repeats.keep(tokens, state, out.state, picked)
-            state = out.state
-        yield LanePiece(start=position, lanes=rows, log_probabilities=picked, next_input=end, state=state)
+    borders = [border for asked in wanted.values() for border in asked.borders]
+    for end in piece_ends(last, [*cuts, *ends, *borders], PIECE_TOKENS, position):
+        going = tuple(lane for lane in going if ends[lane] > position)
+        read = tuple(lane for lane in going if lane not in wanted or wanted[lane].reads(position))
+        skipped = tuple(lane for lane in going if lane not in read)
+        after: list[Part] = []
+        picked: list[np.ndarray] = []
+        if read:
+            tokens = np.stack([_tokens_of(lanes[lane], bos, position, end) for lane in read])
+            fresh = tuple(lane for lane in read if lane in wanted and wanted[lane].begins(position))
+            state = _state_of(_begun(model, parts, fresh), read)
+            if found := repeats.again(tokens, end - position, state):
+                state, picked = found
+            else:
+                out = model.stream(torch.from_numpy(tokens[:, :-1]).to(device), state)
+                log_p = out.logits.log_softmax(-1).cpu().numpy()
+                picked = [
+                    pick_known(log_p[row], lanes[lane][position:end], model.config.targets)
+                    for row, lane in enumerate(read)
+                ]
+                repeats.keep(tokens, state, out.state, picked)
+                state = out.state
+            after.append((read, state))
+        if skipped:
+            tokens = np.stack([read_inputs(lanes[lane], bos, position, end) for lane in skipped])
+            state = model.skip(torch.from_numpy(tokens).to(device), _state_of(parts, skipped))
+            after.append((skipped, state))
+        parts = after
+        yield LanePiece(
+            start=position, lanes=read, log_probabilities=picked, skipped=skipped, next_input=end, parts=parts
+        )
         position = end
+
+
+def _begun(model: Backbone, parts: Sequence[Part], fresh: tuple[int, ...]) -> list[Part]:
+    """Return the states of lanes, of which the fresh ones begin with blank blocks."""
+    if not fresh:
+        return list(parts)
+    others = tuple(lane for members, _ in parts for lane in members if lane not in fresh)
+    begun = [(fresh, model.restart(_state_of(parts, fresh)))]
+    return [*begun, (others, _state_of(parts, others))] if others else begun
 
 
 def _tokens_of(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:

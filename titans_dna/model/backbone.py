@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -17,7 +18,7 @@ from titans_dna.model.config import BackboneConfig
 from titans_dna.model.embedding import TokenEmbedding
 from titans_dna.model.memory import NeuralMemory
 from titans_dna.model.norm import RMSNorm
-from titans_dna.model.state import StreamState, concatenate
+from titans_dna.model.state import BlockState, StreamState, concatenate
 from titans_dna.model.trust import Trust
 from titans_dna.model.word_counts import WordCounts
 from titans_dna.recall import CopyMemory, RecallLanes
@@ -178,6 +179,32 @@ class Backbone(nn.Module):
         kept = tuple(residuals[number] for number in inner)
         mean = torch.stack(surprises).mean(0) if surprises else x.new_zeros(ids.shape)
         return StreamOutput(logits, after, hidden, mean, kept)
+
+    def skip(self, ids: Int[Tensor, "B T"], state: StreamState) -> StreamState:
+        """Let the copy memory alone read ``ids``; the network can go on behind a later ``restart`` only."""
+        recalled = self.recall(ids, state)
+        return replace(
+            state,
+            recent=self.embedding.recent_after(ids, state.recent),
+            position_tokens=state.position_tokens + ids.shape[1],
+            recall=recalled.lanes if recalled else None,
+        )
+
+    def restart(self, state: StreamState) -> StreamState:
+        """Return a state that was skipped to, with blocks that have read nothing, at the phase of its position.
+
+        Read on from ``config.lead_tokens`` before the border of a period, they are what they would have been, from the
+        border on.
+        """
+        blank = self.initial_state(state.recent.shape[0]).blocks
+        return replace(state, blocks=tuple(self._at(block, state.position_tokens) for block in blank))
+
+    def _at(self, block: BlockState, position: int) -> BlockState:
+        memories = tuple(
+            replace(memory, since_reset=memory.since_reset + (position % layout.reset_tokens))
+            for memory, layout in zip(block.memories, self.config.memories, strict=False)  # some blocks have none
+        )
+        return replace(block, memories=memories)
 
     def join(self, states: Sequence[StreamState]) -> StreamState:
         """Return the states of several streams as one batch.

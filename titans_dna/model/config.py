@@ -216,6 +216,32 @@ class BackboneConfig:
         """Number of tokens after which chunks, segments and reset periods of all memories end together."""
         return math.lcm(self.chunk_period_tokens, *(layout.reset_tokens or 1 for layout in self.memories))
 
+    @property
+    def lead_tokens(self) -> int | None:
+        """Number of tokens before a period's border at which a stream may begin, to be from the border on what it is.
+
+        A memory that resets knows nothing of what stands before the border, and window attention nothing of what stands
+        before its window. So a stream that begins this far before a border, with the blank state of that phase, is from
+        the border on equal to one that has read everything. None if something is never forgotten.
+        """
+        memories = range(0) if self.block == "window" else self.memory_layers or range(1, self.layers + 1)
+        if self.block in ("mac", "transformer") or (memories and not all(m.reset_tokens for m in self.memories)):
+            return None
+        lead, period = 0, self.period_tokens
+        for layer in range(self.layers, 0, -1):  # how far back the input of each layer is needed
+            near = lead if self.block_of(layer) == "lmm" else lead + self.window_tokens
+            if layer in memories:
+                # MAL attends to what the memory has read; elsewhere both read the input.
+                far = near if self.block == "mal" else lead
+                near = max(near, -(-far // period) * period + self.convolution_tokens - 1)
+            lead = near
+        return -(-lead // self.align_tokens) * self.align_tokens
+
+    @property
+    def align_tokens(self) -> int:
+        """Number of tokens after which chunks and segments of all memories, and the attention window, end together."""
+        return math.lcm(self.chunk_period_tokens, self.window_tokens)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the configuration as plain values, for JSON."""
         values = asdict(self)

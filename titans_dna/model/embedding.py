@@ -62,6 +62,11 @@ class TokenEmbedding(nn.Module):
         """Return the ids before the first token, which cannot be part of a word."""
         return torch.full((batch, self.reach), self.targets, dtype=torch.long, device=self.tokens.weight.device)
 
+    def recent_after(self, ids: Int[Tensor, "B T"], recent: Tensor) -> Tensor:
+        """Return the last ids for the next call."""
+        whole = torch.cat([recent, ids.long()], 1)
+        return whole[:, whole.shape[1] - self.reach :]
+
     def forward(self, ids: Int[Tensor, "B T"], recent: Tensor) -> tuple[Float[Tensor, "B T N"], Tensor]:
         """Return the embeddings, and the last ids for the next call."""
         x = self.tokens(ids)
