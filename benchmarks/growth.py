@@ -2,10 +2,10 @@
 
 Every row is one command of its own, start of the program included, on one thread: CPU seconds, and the peak memory of
 its process. The sequence is yeast's genome, its contigs joined: one region from its start; SNVs at even distances on
-its first bases; its first bases cut into contigs of equal length; reports of the variants. Compiled loops are made
-ahead.
+its first bases, many on one contig and few on a long one; its first bases cut into contigs of equal length; reports of
+the variants. Compiled loops are made ahead.
 
-    python benchmarks/growth.py [--data ../shared/data] [--parts regions variants contigs report]
+    python benchmarks/growth.py [--data ../shared/data] [--parts regions variants few contigs report]
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from titans_dna.io.sequence.fasta import open_fasta
 
 REGIONS_BP = (100_000, 1_000_000, 10_000_000)
 VARIANTS, VARIANTS_BP, HORIZON = (100, 1_000, 10_000, 100_000), 500_000, 16
+FEW, FEW_BP = 20, (100_000, 1_000_000, 10_000_000)
 CONTIGS, CONTIGS_BP = (1, 100, 1_000, 10_000, 100_000), 1_000_000
-PARTS = ("regions", "variants", "contigs", "report")
+PARTS = ("regions", "variants", "few", "contigs", "report")
 HEADER = "##fileformat=VCFv4.2\n##contig=<ID=c0,length={bases}>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\n"
 
 
@@ -75,6 +76,12 @@ def measure(folder: Path, sequence: bytes, parts: list[str]) -> list[list[Any]]:
             tables[count] = folder / f"scored{count}.vcf.gz"
             command = ("score-variants", "--fasta", few, "--vcf", vcf, "--horizon", HORIZON, *again, tables[count])
             note(f"variants on {VARIANTS_BP:,} bases", count, *command)
+    if "few" in parts:
+        for bases in FEW_BP:
+            contig = write_fasta(folder / "cut.fa", sequence[:bases])
+            vcf = write_snvs(folder / "few.vcf", sequence[:bases], FEW)
+            note(f"bases with {FEW} variants", bases, "score-variants", "--fasta", contig, "--vcf", vcf, "--horizon",
+                 HORIZON, *again, folder / "few.vcf.gz")  # fmt: skip
     if "contigs" in parts:
         for count in CONTIGS:
             cut = write_fasta(folder / "cut.fa", sequence[:CONTIGS_BP], count)

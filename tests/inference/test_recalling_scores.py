@@ -105,9 +105,10 @@ def test_haplotypes_leave_the_memory_of_their_strand_alone(model, sequence, monk
 
     def watched(*given, **named):
         for piece in real(*given, **named):
-            seen.extend((stream.memory, stream.position) for stream in piece.state.recall.streams)
+            readers = [reader for _, state in piece.parts for reader in state.recall.streams]
+            seen.extend((reader.memory, reader.position) for reader in readers)
             yield piece
-            assert all(stream.memory.end == stream.position for stream in piece.state.recall.streams)
+            assert all(reader.memory.end == reader.position for reader in readers)
 
     monkeypatch.setattr(branches, "stream_lanes", watched)
     score_strands(model, sequence, sites(sequence), horizon_bp=40)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 import click
 
 from titans_dna.cli import options
+from titans_dna.cli.terminal import number_of
 from titans_dna.errors import FormatError
 
 if TYPE_CHECKING:
     from titans_dna.inference.gates import GateStatistics
     from titans_dna.inference.model import SequenceModel
+    from titans_dna.model.config import BackboneConfig
     from titans_dna.recall import RecallForm, Target
 
 _COUNTED = ("outcome", "predicted")  # columns whose values are counted
@@ -112,7 +114,7 @@ def _model(path: Path) -> None:
             "weights sha256": model.weights_sha256,
             "parameters": f"{sum(x.numel() for x in model.backbone.parameters()):,}",
             "block": f"{config.block}, {config.layers} layers of width {config.width}",
-            "memory": f"depth {config.memory.depth}, {config.memory_heads} heads, chunks of {config.chunk_tokens}",
+            "memory": _deep_memory(config),
             "copy memory": _recall(config.recall),
             "attention": f"window of {config.window_tokens} tokens, {config.persistent_tokens} persistent",
             "state": f"{state_numbers(model.backbone.initial_state(1)):,} numbers per sequence",
@@ -123,6 +125,16 @@ def _model(path: Path) -> None:
             **_memory_card(path, model),
         }
     )
+
+
+def _deep_memory(config: BackboneConfig) -> str:
+    from titans_dna.model.config import MEMORY_BLOCKS
+
+    if config.block not in MEMORY_BLOCKS:
+        return "none"
+    resets = f"begins anew every {config.reset_tokens:,} tokens" if config.reset_tokens else "carried along"
+    heads = number_of(config.memory_heads, "head")
+    return f"depth {config.memory.depth}, {heads}, chunks of {config.chunk_tokens}, {resets}"
 
 
 def _gates(model: SequenceModel) -> dict[str, object]:

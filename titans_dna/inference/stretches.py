@@ -7,6 +7,7 @@ So between two places that are asked for, the copy memory alone needs to read, w
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -38,13 +39,13 @@ class Stretches:
             return None
         low, high = (np.concatenate(bounds).astype(np.int64) for bounds in zip(*asked, strict=True))
         order = np.argsort(low, kind="stable")
-        border = low[order] // config.period_tokens * config.period_tokens
-        starts = np.maximum(border - config.lead_tokens, 0)
-        # A stretch ends with a chunk and a window: a cut within one changes the rounding of what follows.
+        # A stretch begins and ends with a chunk and a window: a cut within one changes the rounding of what follows.
         align = config.align_tokens
+        period = math.lcm(config.period_tokens, align)
+        starts = np.maximum(low[order] // period * period - config.lead_tokens, 0)
         reach = np.maximum.accumulate(-(-high[order] // align) * align)
         first = np.ones(len(starts), dtype=bool)
-        first[1:] = starts[1:] > reach[:-1]
+        first[1:] = starts[1:] > reach[:-1] + config.lead_tokens  # to begin anew costs more than a shorter gap
         return cls(starts=starts[first], ends=reach[np.append(first[1:], True)] if len(first) else reach)
 
     @property
