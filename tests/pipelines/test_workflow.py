@@ -110,6 +110,8 @@ def test_the_lowest_variants_are_explained_for_the_pages(own, snakemake):
     assert f"--explained {where}.explained.tsv --link" in told
     assert told.count("--explained") == 2  # pages, and no statistics
     assert "explain" not in jobs(snakemake(own, *asked[:-2]))
+    refused = output_of(snakemake(own, *asked, "pretrain={tokenizer: 'kmer:6'}"))
+    assert "['explain_top']: a model of words explains no bases. Set it to 0, or `pretrain.tokenizer`" in refused
     (own / "my.tsv").write_text("sample\tvcf\nA\ta.vcf\n")
     assert "--explained results/samples/A/variants.explained.tsv" in output_of(snakemake(own, *asked))
 

@@ -76,7 +76,8 @@ def chosen_variants(path: Path, names: Sequence[str]) -> list[str]:
 def lowest_variants(path: Path, count: int) -> list[str]:
     """Return the variants of a scored file with the lowest scores, the lowest first; fewer where fewer have a score.
 
-    Only alleles that are written out in bases, and were scored as they stand, are taken.
+    Only alleles that are written out in bases, and were scored as they stand, are taken; what stands twice is named
+    once.
 
     Raises
     ------
@@ -88,12 +89,12 @@ def lowest_variants(path: Path, count: int) -> list[str]:
     scores = open_scores(path)
     if not {"position", "ref", "alt", "llr"} <= {column.name for column in scores.columns}:
         raise FormatError("holds no scores of variants. Write it with `titans-dna score-variants`.", path=path)
-    rows = {
+    rows = (
         (row["llr"], f"{row['contig']}:{row['position']}:{row['ref']}:{row['alt']}")
         for row in scores
         if not math.isnan(row["llr"]) and row.get("outcome", "scored") == "scored" and row["alt"].isalpha()
-    }
-    return [variant for _, variant in heapq.nsmallest(count, rows)]
+    )
+    return list(dict.fromkeys(variant for _, variant in heapq.nsmallest(count, rows)))
 
 
 def explain_variants(

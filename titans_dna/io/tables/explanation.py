@@ -31,6 +31,7 @@ COLUMNS = (
     *("_".join(reading) + "_copy" for reading in READINGS),
 )  # fmt: skip
 _COUNTED = {"both": STRANDS, "forward": ("forward",), "reverse": ("reverse",), "none": ()}
+_BASES = re.compile("[A-Z-] [A-Z-]")
 _PLACE = re.compile(r"(.+):(\d+)([+-]):([ACGT]):(\d+)/32:(\d+)", re.ASCII)
 
 
@@ -136,7 +137,7 @@ def read_variants(table: Scores) -> Iterator[tuple[Variant, list[AlignedBase]]]:
 
 
 def _base(row: Mapping[str, Any]) -> AlignedBase:
-    if row["position"] is None or row["offset"] is None or {len(row["ref"]), len(row["alt"])} != {1}:
+    if row["position"] is None or row["offset"] is None or not _BASES.fullmatch(f"{row['ref']} {row['alt']}"):
         raise ValueError("a row has no position and offset, or not one base each for REF and ALT")
     if row["counted"] not in _COUNTED:
         raise ValueError(f"counted is {row['counted']!r}, none of {', '.join(_COUNTED)}")
