@@ -33,7 +33,7 @@ rule statistics:
 
 rule sample_report:
     input:
-        unpack(lambda wildcards: sample_files(wildcards.sample)),
+        unpack(lambda wildcards: page_files(wildcards.sample)),
     output:
         report(
             f"{RESULTS}/samples/{{sample}}/report.html",
@@ -62,7 +62,7 @@ rule sample_report:
 
 rule report:
     input:
-        **(sample_files(ALONE[0]) if ALONE else {"tracks": []}),
+        **(page_files(ALONE[0]) if ALONE else {"tracks": []}),
         model=MODEL_FILES,
         evaluation=rules.evaluate.output if HOLDOUT else [],
         classifier=[rules.finetune.output.result] if config["finetune"]["data"] else [],

@@ -234,6 +234,12 @@ if TRAINED and not HOLDOUT:
         "settings['genome']['holdout']: name the contigs to evaluate on, or set `model`."
     )
 
+if config["score_variants"]["explain_top"] and TRAINED and TOKENIZER != "nucleotide":
+    refuse(
+        "settings['score_variants']['explain_top']: a model of words explains no bases. Set it to 0, or"
+        " `pretrain.tokenizer` to nucleotide."
+    )
+
 # What the rules that score have read before, and how much of a contig they read before a place.
 RELATIVES = [located(path) for path in config["relatives"]["fasta"]]
 CONTEXT, WORKERS = config["context"], config["workers"]
@@ -343,6 +349,13 @@ def sample_files(name):
     }
 
 
+def page_files(name):
+    """The same, and the variants that its page explains."""
+    wanted = SAMPLES[name]["vcf"] and config["score_variants"]["explain_top"]
+    explained = f"{RESULTS}/samples/{name}/variants.explained.tsv"
+    return sample_files(name) | {"explained": [explained] if wanted else []}
+
+
 SURPRISE = [("--track", "surprise")]
 ALL_TRACKS = [*SURPRISE, ("--tracks", "log_likelihood"), ("--tracks", "entropy_bits")]
 
@@ -350,8 +363,8 @@ ALL_TRACKS = [*SURPRISE, ("--tracks", "log_likelihood"), ("--tracks", "entropy_b
 def sample_options(input, tracks):
     """The same as options, with these of the tracks."""
     options = [
-        each(f"--{part}", input.get(part))
-        for part in ("variants", "regions", "embeddings")
+        each(f"--{part}", input.get(part, []))
+        for part in ("variants", "regions", "embeddings", "explained")
     ]
     options += [
         each(option, [f"{folder}/tracks.{kind}.bw" for folder in input.tracks])

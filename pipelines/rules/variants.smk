@@ -66,6 +66,44 @@ rule merge_variants:
         " correct its INFO/END.' >> {log:q} && exit 1))"
 
 
+# What every base around the lowest variants adds to their scores, for the reports.
+rule explain:
+    input:
+        vcf=rules.merge_variants.output.vcf,
+        model=MODEL_FILES,
+        fasta=fasta_of,
+        index=index_of,
+        aliases=ALIASES,
+        memory=memory_of,
+    output:
+        f"{RESULTS}/samples/{{sample}}/variants.explained.tsv",
+    log:
+        f"{RESULTS}/logs/explain/{{sample}}.log",
+    benchmark:
+        f"{RESULTS}/benchmarks/explain/{{sample}}.tsv"
+    conda:
+        "../envs/titans-dna.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 6000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+        gpu=GPUS,
+    params:
+        model=model_of,
+        top=config["score_variants"]["explain_top"],
+        horizon=config["score_variants"]["horizon_bp"],
+        aliases=each("--aliases", ALIASES),
+        memory=lambda wildcards, input: each("--memory", input.memory),
+        context=CONTEXT,
+        device=config["device"],
+    message:
+        "Explaining variants of {wildcards.sample}"
+    shell:
+        "titans-dna explain --model {params.model:q} --fasta {input.fasta:q} --vcf {input.vcf:q} --top {params.top}"
+        " {params.aliases} {params.memory} --context {params.context} --horizon {params.horizon}"
+        " --device {params.device} --output {output:q} > {log:q} 2>&1"
+
+
 # What the variants do to proteins, by another tool and from another source than the scores: read one beside the other.
 rule consequences:
     input:

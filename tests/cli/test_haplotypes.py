@@ -7,6 +7,7 @@ import subprocess
 
 import h5py
 import numpy as np
+import pyBigWig
 import pytest
 
 from titans_dna.io.embeddings.reader import open_embeddings
@@ -121,6 +122,7 @@ def test_tracks_are_on_the_reference(run, given, tmp_path):
     with h5py.File(tracks) as file:
         assert list(file) == ["chrA"]
         one, two = (file[f"chrA/log_likelihood_haplotype{number}"][:] for number in (1, 2))
+        np.testing.assert_array_equal(file["chrA/log_likelihood_difference"], two - one)
     assert one.shape == two.shape == (900,)
     assert np.array_equal(one[:299], two[:299])
     assert one[299] != two[299]
@@ -372,21 +374,31 @@ def test_tracks_of_a_head_are_on_the_reference(run, model, genome, vcf, own, tmp
     assert result.exit_code == 0, result.output
     tracks, alone, stretches = tmp_path / "t.h5", tmp_path / "own.h5", tmp_path / "s.bed"
     given = ("predict", "--model", head, "--contig", "chrA", "--workers", 1)
-    more = ("--bed-output", stretches, "--threshold", 0.01)
+    more = ("--contig", "chrB", "--bed-output", stretches, "--threshold", 1e-9)
     result = run(*given, "--fasta", genome, "--sample-vcf", vcf, *more, "-o", tracks)
     assert result.exit_code == 0, result.output
-    assert "bases of 2 haplotypes" in result.stderr
+    assert "bases of 4 haplotypes" in result.stderr
     assert run(*given, "--fasta", own / "1.fa", "-o", alone).exit_code == 0
     with h5py.File(tracks) as file, h5py.File(alone) as wanted:
-        assert list(file) == ["chrA"]
+        assert list(file) == ["chrA", "chrB"]
         one, two = (file[f"chrA/box_haplotype{number}"][:] for number in (1, 2))
+        difference, alike = (file[f"{contig}/box_difference"][:] for contig in file)
         lone = wanted["chrA/box"][:]
     assert one.shape == two.shape == (900,)
     # Four bases are inserted behind base 350 and behind base 500, and four deleted behind base 400.
     paired = np.concatenate([lone[:350], lone[354:404], np.full(4, np.nan), lone[404:500], lone[504:]])
     np.testing.assert_array_equal(one, paired)
+    np.testing.assert_array_equal(difference, two - one)
+    assert np.nanmax(np.abs(difference)) > 1e-6
+    assert set(alike[~np.isnan(alike)]) == {0}  # the variants of chrB are on both haplotypes
     assert np.flatnonzero(np.isnan(two)).tolist() == [400, 401, 402, 403, 550, 551, 552, 553]
     assert {line.split("\t")[3] for line in stretches.read_text().splitlines()} == {"box_haplotype1", "box_haplotype2"}
+    assert run(*given, "--fasta", genome, "--sample-vcf", vcf, "-o", tmp_path / "t.bw").exit_code == 0
+    with pyBigWig.open(str(tmp_path / "t.box_difference.bw")) as bigwig:
+        np.testing.assert_array_equal(bigwig.values("chrA", 0, 900), difference)
+    one_alone = (*given, "--fasta", genome, "--sample-vcf", vcf, "--haplotypes", 2, "-o", tmp_path / "two.bw")
+    assert run(*one_alone).exit_code == 0
+    assert [path.name for path in tmp_path.glob("two.*.bw")] == ["two.box_haplotype2.bw"]
     predictor = td.load_base_predictor(head, "cpu")
     asked = [("chrA", 345, 410), ("chrB", 0, 90), ("chrA", 550, 554)]
     frame = predictor.predict(asked, genome, haplotypes=(vcf, "ME"))

@@ -9,6 +9,7 @@ from toy import cache, save_small_model, toy_sequences, write_fasta  # noqa: F40
 from titans_dna.cli import main
 from titans_dna.io.formats import sniff
 from titans_dna.io.scores import open_scores
+from titans_dna.jobs.explain import lowest_variants
 
 SEQUENCES = toy_sequences({"chrA": 900, "chrB": 500})
 
@@ -77,6 +78,26 @@ def test_the_lowest_scores_are_explained(folder, tmp_path, ending):
     told = call(folder, "explain", tmp_path / "e.tsv", "--vcf", tmp_path / f"s{ending}", "--top", 1)
     assert told.startswith(f"{lowest['contig']}:{lowest['position']}:{lowest['ref']}:{lowest['alt']}  ln P(ALT)")
     assert f"= {lowest['llr']:+.3f} (" in told
+
+
+def test_a_file_without_scores_gives_an_empty_table(folder, tmp_path):
+    lines = (folder / "x.vcf").read_text().splitlines(keepends=True)
+    (tmp_path / "z.vcf").write_text("".join(line for line in lines if line.startswith("#")))
+    call(folder, "score-variants", tmp_path / "s.vcf", "--vcf", tmp_path / "z.vcf")
+    told = call(folder, "explain", tmp_path / "e.tsv", "--vcf", tmp_path / "s.vcf", "--top", 3, "--picture",
+                tmp_path / "e.svg")  # fmt: skip
+    assert "s.vcf has no variant with a score, so the table is empty" in told
+    assert list(open_scores(tmp_path / "e.tsv")) == []
+    assert not (tmp_path / "e.svg").exists()
+
+
+def test_only_alleles_in_bases_that_were_scored_as_they_stand_are_lowest(tmp_path):
+    rows = [("A", "<DEL>", -9, "scored"), ("A", "C", -8, "swapped"), ("A", "G", -7, "scored"), ("A", "T", "NA", "x"),
+            ("A", "AC", -2, "scored"), ("A", "AC", -2, "scored"), ("A", "AG", -1, "scored")]  # fmt: skip
+    head = "contig\tposition\tref\talt\tllr\toutcome\n"
+    (tmp_path / "s.tsv").write_text(head + "".join(f"c\t5\t{r}\t{a}\t{s}\t{o}\n" for r, a, s, o in rows))
+    assert lowest_variants(tmp_path / "s.tsv", 2) == ["c:5:A:G", "c:5:A:AC"]
+    assert lowest_variants(tmp_path / "s.tsv", 9) == ["c:5:A:G", "c:5:A:AC", "c:5:A:AG"]
 
 
 BAD = {

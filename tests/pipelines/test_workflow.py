@@ -25,8 +25,8 @@ DEMO = {
     "merge_regions": 1, "score_genome_shard": 1, "merge_contigs": 1, "merge_tracks": 1, "embed_shard": 1,
     "merge_embeddings": 1, "statistics": 1, "report": 1,
 }  # fmt: skip
-RULES = {*DEMO, "consequences", "download_reference", "finetune", "remember", "sample_report"}
-ON_MODEL = {"pretrain", "evaluate", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
+RULES = {*DEMO, "consequences", "download_reference", "explain", "finetune", "remember", "sample_report"}
+ON_MODEL = {"pretrain", "evaluate", "explain", "finetune", *(rule for rule in RULES if rule.endswith("_shard"))}
 TARGETS = {"score_variants", "score_regions", "score_genome", "embed"}
 
 
@@ -89,6 +89,31 @@ def test_regions_and_embeddings_follow_the_strand_that_is_set(own, snakemake):
     told = output_of(snakemake(own, *asked))
     assert "--strand region" in re.findall(r"titans-dna score-regions .*?--output", told)[0]
     assert "--strand reverse" in re.findall(r"titans-dna embed .*?--output", told)[0]
+
+
+def test_the_lowest_variants_are_explained_for_the_pages(own, snakemake):
+    asked = (
+        "--cores",
+        1,
+        "-n",
+        "-p",
+        "--configfile",
+        "my.yaml",
+        "--config",
+        "score_variants={explain_top: 5, horizon_bp: 64}",
+    )
+    done = snakemake(own, *asked)
+    assert jobs(done)["explain"] == 2  # of the samples that have variants
+    told = output_of(done)
+    where = "results/samples/C/variants"
+    assert f"--fasta c.fa --vcf {where}.scored.vcf.gz --top 5 --context contig --horizon 64" in told
+    assert f"--explained {where}.explained.tsv --link" in told
+    assert told.count("--explained") == 2  # pages, and no statistics
+    assert "explain" not in jobs(snakemake(own, *asked[:-2]))
+    refused = output_of(snakemake(own, *asked, "pretrain={tokenizer: 'kmer:6'}"))
+    assert "['explain_top']: a model of words explains no bases. Set it to 0, or `pretrain.tokenizer`" in refused
+    (own / "my.tsv").write_text("sample\tvcf\nA\ta.vcf\n")
+    assert "--explained results/samples/A/variants.explained.tsv" in output_of(snakemake(own, *asked))
 
 
 def test_consequences_are_planned_for_samples_on_the_reference_alone(own, snakemake):
@@ -182,6 +207,7 @@ def test_format_is_clean(project):
         ("relatives={one_vote_per: cell}", r"\['one_vote_per'\]: 'cell' is not one of \['file', 'contig', 'prefix'\]"),
         ("relatives={fasta: [c.fa]}", r"kept in a copy memory, which this model has not\. Set `pretrain\.recall`"),
         ("context=window:0", r"settings\['context'\]: 'window:0' does not match '\^\(contig\|window"),
+        ("score_variants={explain_top: -1}", r"settings\['score_variants'\]\['explain_top'\]: -1 is less than the"),
         ("workers=2", r"settings\['workers'\]: workers share windows\. Set `context` to window:N too"),
     ],
 )

@@ -19,7 +19,7 @@ from titans_dna.api.regions import iterate_regions, on_haplotypes
 from titans_dna.api.sequences import opened
 from titans_dna.errors import ConfigError
 from titans_dna.inference.base_features import BothStrands
-from titans_dna.inference.haplotype_genome import BOTH, HaplotypeGenome
+from titans_dna.inference.haplotype_genome import HaplotypeGenome
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import PlacedRegion
 from titans_dna.io.sequence.fasta import Genome
@@ -88,7 +88,6 @@ class BasePredictor:
         kinds = written_kinds(own, self.names)
         if isinstance(own, HaplotypeGenome):
             values = [_of_both(own, region, values[len(own.which) * n :]) for n, region in enumerate(placed)]
-            kinds += [f"{name}_difference" for name in self.names] if own.which == BOTH else []
         frames = []
         for region, found in zip(placed, values, strict=True):
             frame = pandas.DataFrame(found, columns=kinds)

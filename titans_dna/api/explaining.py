@@ -10,7 +10,8 @@ from titans_dna.api.variants import list_variants, variant_path
 from titans_dna.errors import ConfigError
 from titans_dna.inference.model import SequenceModel
 from titans_dna.io.sequence.fasta import Genome
-from titans_dna.jobs.explain import COLUMNS, Explaining, explain_variants, explanation_rows
+from titans_dna.io.tables.explanation import COLUMNS
+from titans_dna.jobs.explain import Explaining, explain_variants, explanation_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,5 +28,5 @@ def explain(
     if picture is not None:
         from titans_dna.report.explanation import draw_explanations
 
-        draw_explanations(picture, [(str(each), each.explanation) for each in found])
+        draw_explanations(picture, [(str(each), each.explanation.bases) for each in found])
     return pandas.DataFrame(list(explanation_rows(found)), columns=list(COLUMNS))

@@ -79,18 +79,20 @@ def explain(
         raise ConfigError("give variants by --variant, or by --vcf with either --id or --top")
     if vcf is None:
         options.refuse_useless("names", "top", where="without --vcf")
-    asked = list(variants)
+    asked = list(dict.fromkeys(variants))
     if vcf is not None:
         asked = chosen_variants(vcf, names) if names else lowest_variants(vcf, top or 0)
+    if not asked:
+        click.echo(f"warning: {vcf} has no variant with a score, so the table is empty", err=True)
     how = Explaining(context=Context.parse(context), **settings)
     model = load_model(model_folder, device)
     with open_genome(fasta, aliases) as genome, progress_bar("reading", 0) as advance:
         model = read_before(model, genome, kin, how.context)
-        found, counts = explain_variants(model, genome, asked, how, advance=advance)
+        found, counts = explain_variants(model, genome, asked, how, advance=advance) if asked else ([], {})
         write_explanations(output, model, genome, found, how)
         report_names(genome)
-    if picture:
-        draw_explanations(picture, [(str(each), each.explanation) for each in found])
+    if picture and found:
+        draw_explanations(picture, [(str(each), each.explanation.bases) for each in found])
     for each in found:
         click.echo(each, err=True)
     report_outcomes(counts)

@@ -73,7 +73,8 @@ def predict(
     With --sample-vcf each interval has a row for each haplotype of a sample; start and end stay those of the reference,
     haplotype_start and haplotype_end are the haplotype's own. probability_difference, in both rows, is the probability
     on haplotype 2 minus that on haplotype 1, of the class in difference_class: of two classes the second by name, of
-    more the one predicted on haplotype 1. Tracks of a head of bases are written on the reference, one per haplotype.
+    more the one predicted on haplotype 1. Tracks of a head of bases are written on the reference, one per haplotype,
+    and NAME_difference, haplotype 2 minus haplotype 1.
 
     \b
     titans-dna finetune --model default --data enhancers.csv --output enhancers/

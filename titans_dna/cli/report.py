@@ -23,6 +23,7 @@ from titans_dna.errors import ConfigError
 @click.option("--classifier", type=options.FILE, help="finetune.json written by `finetune`.")
 @options.results
 @click.option("--generated", type=options.FILE, help="Take the table that `generate --table` wrote.")
+@click.option("--explained", type=options.FILE, multiple=True, help="Take the table that `explain` wrote. Repeatable.")
 @click.option(
     "--sample", "samples", type=options.FILE, multiple=True,
     help="JSON written by `statistics`; each is one row of a table over samples. Repeatable.",
@@ -48,7 +49,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
 
     The page needs no other file, no network and no JavaScript. Parts whose input is not given are left out.
     FILES are recognised by what they hold: variants, regions, tracks, embeddings, classes, copies,
-    generated sequences, figures, or the folder of a model.
+    generated sequences, explained variants, figures, or the folder of a model.
 
     \b
     titans-dna report embeddings.h5 --label strand --output report.html
@@ -58,7 +59,7 @@ def report(files: tuple[Path, ...], output: Path, title: str, link: str, **given
     from titans_dna.report.gather import ReportInputs, gather_inputs, part_of
     from titans_dna.report.page import link_pattern, render_page
 
-    several = {"tracks": list(given["tracks"]), "samples": list(given["samples"])}
+    several = {part: list(given[part]) for part in ("tracks", "samples", "explained")}
     for path in files:
         part = part_of(path)
         # --track takes one file; further tracks among FILES go where --tracks puts them.

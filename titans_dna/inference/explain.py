@@ -20,6 +20,7 @@ from titans_dna.inference.strand import Strand
 from titans_dna.inference.streaming import read_inputs, stream_bases
 from titans_dna.inference.stretches import Stretches
 from titans_dna.inference.windows import WHOLE_CONTIG, Context, WindowedStrand
+from titans_dna.io.tables.explanation import AlignedBase, FollowedPlace
 from titans_dna.model.device import one_thread
 from titans_dna.model.state import StreamState
 from titans_dna.recall import recall
@@ -28,23 +29,6 @@ from titans_dna.tokenizers import base_ids
 
 FLANK_BP = 40
 BASES = "ACGT"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FollowedPlace:
-    """The place that the copy memory follows with the most hits, and what it foretells."""
-
-    contig: str  # "" for the contig itself
-    genome: str  # relative; "" for what is scored itself
-    position: int  # 0-based, on the contig where it lies
-    inverted: bool  # whether it is followed backwards, on the other strand
-    base: str  # foretold, in the direction in which the strand is read
-    hits: int  # of the last 32 bases, those that it foretold
-    places: int  # places that are followed in all
-
-    def __str__(self) -> str:
-        where = f"{self.genome}|{self.contig}" if self.genome else self.contig or "self"
-        return f"{where}:{self.position + 1}{'-' if self.inverted else '+'}:{self.base}:{self.hits}/32:{self.places}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,19 +63,6 @@ class StrandReading:
     def score(self) -> float:
         """ln P(ALT) - ln P(REF), as ``score-variants`` gives it for the strand."""
         return self.alt.total(self.first, self.stop + self.longer) - self.ref.total(self.first, self.stop)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AlignedBase:
-    """A column of the alignment of REF and ALT around a variant, in the direction of the contig."""
-
-    position: int  # of the base of REF, 0-based; of an inserted base that of the base before it
-    offset: int  # number of an inserted base, from 1; 0 for a base of REF
-    ref: str  # "-" where ALT has an inserted base
-    alt: str  # "-" where ALT lacks the base
-    log_p: dict[tuple[str, str], float]  # by strand ("forward", "reverse") and allele ("ref", "alt"), in nats
-    followed: dict[tuple[str, str], FollowedPlace | None]
-    counted: dict[str, bool]  # by strand: whether the score sums over it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ HOLDS = {
     "all-SNVs": "ln P of A, C, G and T at every base",
     "mutagenesis": "single-base changes of regions",
     "embeddings": "embeddings of regions",
-    "explanation": "what every base adds to the scores of variants",
+    "explanation": "explanations of variants, base by base",
     "benchmark": "figures of a benchmark",
     "classes": "predicted classes",
     "tokens": "tokens of sequence",

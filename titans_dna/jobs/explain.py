@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import heapq
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,22 +11,18 @@ from typing import Any
 
 from titans_dna.errors import ConfigError, FormatError
 from titans_dna.inference.alleles import read_alleles
-from titans_dna.inference.explain import FLANK_BP, AlignedBase, Explanation, explain_alleles
+from titans_dna.inference.explain import FLANK_BP, Explanation, explain_alleles
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.outcomes import Outcome, count_outcomes
 from titans_dna.inference.score_variants import HORIZON_BP
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.scores import open_scores
 from titans_dna.io.sequence.fasta import Genome
+from titans_dna.io.tables.explanation import COLUMNS, base_rows
 from titans_dna.io.tables.tsv import write_tsv
 from titans_dna.io.variants.variant_table import open_variants, read_variant_strings
 from titans_dna.jobs.provenance import run_metadata
 
-READINGS = (("forward", "ref"), ("forward", "alt"), ("reverse", "ref"), ("reverse", "alt"))
-COLUMNS = (
-    "variant", "contig", "position", "offset", "ref", "alt", *("_".join(reading) for reading in READINGS), "counted",
-    *("_".join(reading) + "_copy" for reading in READINGS),
-)  # fmt: skip
 MOST_VARIANTS = 1000
 
 
@@ -76,7 +74,10 @@ def chosen_variants(path: Path, names: Sequence[str]) -> list[str]:
 
 
 def lowest_variants(path: Path, count: int) -> list[str]:
-    """Return the variants of a scored file with the lowest scores, the lowest first.
+    """Return the variants of a scored file with the lowest scores, the lowest first; fewer where fewer have a score.
+
+    Only alleles that are written out in bases, and were scored as they stand, are taken; what stands twice is named
+    once.
 
     Raises
     ------
@@ -88,14 +89,12 @@ def lowest_variants(path: Path, count: int) -> list[str]:
     scores = open_scores(path)
     if not {"position", "ref", "alt", "llr"} <= {column.name for column in scores.columns}:
         raise FormatError("holds no scores of variants. Write it with `titans-dna score-variants`.", path=path)
-    rows = [
+    rows = (
         (row["llr"], f"{row['contig']}:{row['position']}:{row['ref']}:{row['alt']}")
         for row in scores
-        if row["llr"] == row["llr"]  # not nan
-    ]
-    if not rows:
-        raise FormatError("has no variant with a score. Its outcomes say why.", path=path)
-    return [variant for _, variant in sorted(rows)[:count]]
+        if not math.isnan(row["llr"]) and row.get("outcome", "scored") == "scored" and row["alt"].isalpha()
+    )
+    return list(dict.fromkeys(variant for _, variant in heapq.nsmallest(count, rows)))
 
 
 def explain_variants(
@@ -152,23 +151,9 @@ def explain_variants(
 
 
 def explanation_rows(explained: Sequence[Explained]) -> Iterator[dict[str, Any]]:
-    """Yield a row for each base around each variant, with the columns `COLUMNS`."""
+    """Yield the rows of `titans_dna.io.tables.explanation`: one for each base around each variant."""
     for one in explained:
-        for base in one.explanation.bases:
-            row: dict[str, Any] = {
-                "variant": one.variant, "contig": one.contig, "position": base.position + 1, "offset": base.offset,
-                "ref": base.ref, "alt": base.alt, "counted": _counted(base),
-            }  # fmt: skip
-            for reading in READINGS:
-                place = base.followed[reading]
-                row["_".join(reading)] = base.log_p[reading]
-                row["_".join(reading) + "_copy"] = None if place is None else str(place)
-            yield row
-
-
-def _counted(base: AlignedBase) -> str:
-    strands = [strand for strand, counts in base.counted.items() if counts]
-    return "both" if len(strands) == 2 else strands[0] if strands else "none"
+        yield from base_rows(one.variant, one.contig, one.explanation.bases)
 
 
 def write_explanations(

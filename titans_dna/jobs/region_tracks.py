@@ -2,7 +2,7 @@
 
 On a sample's haplotypes a track runs along the haplotype. It is written on the reference, as ``KIND_haplotype1`` and
 ``KIND_haplotype2``: deleted bases have no value, and the values of inserted bases are left out
-(`titans_dna.genome.lift.Lift.on_reference`).
+(`titans_dna.genome.lift.Lift.on_reference`). Where both are read, ``KIND_difference`` is the second minus the first.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from titans_dna.inference.haplotype_genome import HaplotypeGenome
+from titans_dna.inference.haplotype_genome import BOTH, HaplotypeGenome
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.bigwig import BigWigTrack
@@ -63,6 +63,8 @@ class RegionTracks:
             name = f"{contig}/{number}"
             made, lift = self.made(name), self.genome.lifts[name]
             found |= {f"{kind}_haplotype{number}": lift.on_reference(made[kind]) for kind in kinds}
+        if self.genome.which == BOTH:
+            found |= {f"{kind}_difference": found[f"{kind}_haplotype2"] - found[f"{kind}_haplotype1"] for kind in kinds}
         return found
 
     def of_shard(self, every: Sequence[str], mine: Sequence[Group]) -> dict[str, str]:
@@ -126,8 +128,14 @@ def written_lengths(genome: Genome, read: Iterable[str]) -> dict[str, int]:
     return {contig: genome.contigs.lengths[contig] for contig in dict.fromkeys(read)}
 
 
-def written_kinds(genome: Genome, kinds: Sequence[str]) -> list[str]:
-    """Return the names of tracks as they are written."""
+def read_kinds(genome: Genome, kinds: Sequence[str]) -> list[str]:
+    """Return the names of tracks as they are written, without those of differences."""
     if not isinstance(genome, HaplotypeGenome):
         return list(kinds)
     return [f"{kind}_haplotype{number}" for number in genome.which for kind in kinds]
+
+
+def written_kinds(genome: Genome, kinds: Sequence[str]) -> list[str]:
+    """Return the names of tracks as they are written."""
+    both = isinstance(genome, HaplotypeGenome) and genome.which == BOTH
+    return read_kinds(genome, kinds) + [f"{kind}_difference" for kind in kinds if both]

@@ -14,6 +14,7 @@ from titans_dna.errors import ConfigError
 from titans_dna.io.formats import HOLDS, sniff
 from titans_dna.io.scores import open_scores
 from titans_dna.report.copies import Copies, read_copies
+from titans_dna.report.explained import ExplainedVariants, read_explained
 from titans_dna.report.generated import GeneratedSequences, read_generated
 from titans_dna.report.predictions import PredictedClasses, read_predictions
 from titans_dna.report.regions import EmbeddedRegions, ScoredRegions, read_embedded_regions, read_scored_regions
@@ -47,6 +48,7 @@ _PARTS = {
     "classes": "classes",
     "copies": "copies",
     "generated": "generated",
+    "explanation": "explained",
 }
 
 
@@ -74,6 +76,7 @@ class ReportInputs:
     classes: Path | None = None  # table written by `predict`
     copies: Path | None = None  # BEDPE written by `score-regions --copies`
     generated: Path | None = None  # table written by `generate --table`
+    explained: tuple[Path, ...] = ()  # tables written by `explain`
     samples: tuple[Path, ...] = ()  # JSON written by `statistics`, one file per sample
     folder: Path | None = None  # folder of the page, from which it links to the samples' own pages; None for no links
     label: str = ""  # column that tells the classes of embedded regions; "" for their names
@@ -81,7 +84,8 @@ class ReportInputs:
 
     def __post_init__(self) -> None:
         parts = (self.model, self.evaluation, self.variants, self.regions, self.track, self.tracks, self.embeddings)
-        if not any((*parts, self.classifier, self.classes, self.copies, self.generated, self.samples)):
+        more = (self.classifier, self.classes, self.copies, self.generated, self.explained, self.samples)
+        if not any((*parts, *more)):
             raise ConfigError("nothing to report on. Give at least one input, e.g. --model or --variants.")
         if self.truth_field and not self.variants:
             raise ConfigError(f"truth field {self.truth_field!r} without variants. Give --variants too.")
@@ -107,6 +111,7 @@ class ReportData:
     predicted: PredictedClasses | None = None  # classes that a classifier predicted
     copies: Copies | None = None  # stretches and where they come from
     generated: GeneratedSequences | None = None  # generated sequences beside their prompts
+    explained: ExplainedVariants | None = None  # variants base by base
     samples: tuple[SampleRow, ...] = ()  # the table over samples
 
 
@@ -119,6 +124,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         If an input is missing, or is not a file of the kind that its option is for.
     """
     files = [describe_file(role, path) for role in ROLES if (path := getattr(inputs, role))]
+    files += [describe_file("explained", path) for path in inputs.explained]
     files += [describe_file("track", path) for path in inputs.tracks]
     files += [describe_file("sample", path) for path in inputs.samples]
     tracks = (*((inputs.track,) if inputs.track else ()), *inputs.tracks)
@@ -137,6 +143,7 @@ def gather_inputs(inputs: ReportInputs) -> ReportData:
         predicted=_if_given(inputs.classes, read_predictions),
         copies=_if_given(inputs.copies, read_copies),
         generated=_if_given(inputs.generated, read_generated),
+        explained=read_explained(inputs.explained) if inputs.explained else None,
         samples=tuple(read_sample(path, inputs.folder) for path in inputs.samples),
     )
 

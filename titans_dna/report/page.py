@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from titans_dna.errors import ConfigError
 from titans_dna.report import figures, summaries
+from titans_dna.report.explanation import explanation_figure
 from titans_dna.report.gather import ReportData
 from titans_dna.report.regions import OTHER, EmbeddedRegions, main_classes
 from titans_dna.report.svg import series_variable
@@ -71,6 +72,10 @@ def render_page(data: ReportData, *, title: str = "titans-dna report", link: str
         most_classes=MOST_CLASSES,
         held_out=data.run.held_out if data.run else (),
         copies_svg=figures.copies_figure(data.copies) if data.copies and data.copies.drawn else "",
+        explanations=[
+            (each, explanation_figure(each.bases, f"explained{number}"))
+            for number, each in enumerate(data.explained.shown if data.explained else (), 1)
+        ],
         **_run_context(data),
         **_variant_context(data),
         **_region_context(data),

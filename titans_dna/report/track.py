@@ -54,7 +54,7 @@ class TrackProfile:
     @property
     def unit(self) -> str:
         """Unit of the numbers in brackets, with a space before it; "" for those that have none."""
-        return _UNITS.get(self.kind.partition("_haplotype")[0], "")
+        return _UNITS.get(self.kind.removesuffix("_difference").partition("_haplotype")[0], "")
 
 
 def describe_track(kind: str) -> str:

@@ -17,7 +17,7 @@ from titans_dna.io.disk.atomic import atomic_path
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.track_set import write_tracks
 from titans_dna.jobs.provenance import describe_job, run_metadata
-from titans_dna.jobs.region_tracks import RegionTracks, written_kinds, written_lengths
+from titans_dna.jobs.region_tracks import RegionTracks, read_kinds, written_kinds, written_lengths
 from titans_dna.jobs.work_folder import WorkFolder
 from titans_dna.jobs.workers import map_parallel, workers_for
 from titans_dna.training.base_heads import TrainedBaseHead
@@ -101,8 +101,9 @@ def predict_base_tracks(
             for contig in written:
                 found = made.arrays(contig, trained.names)
                 tracks.add(contig, found)
-                if bed and rows:
-                    rows.writelines(_bed_lines(contig, found, bed.threshold))
+                if bed and rows:  # a difference is no probability, so it has no stretches
+                    likely = {kind: found[kind] for kind in read_kinds(genome, trained.names)}
+                    rows.writelines(_bed_lines(contig, likely, bed.threshold))
     return total
 
 
