@@ -10,11 +10,12 @@ import torch
 from toy import CONFIG, RECALL
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import branches, streaming
+from titans_dna.inference import branches, streaming, stretches
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.embed import EmbedOptions, Spans, embed_strand
 from titans_dna.inference.explain import explain_alleles
 from titans_dna.inference.generate import Sampling, generate, read_prompt
+from titans_dna.inference.model import load_model
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.score_regions import score_contig_regions
 from titans_dna.inference.score_variants import score_strands
@@ -35,6 +36,11 @@ KINDS = {  # and the tokens before a border from which they can be read
     "window": ({"block": "window"}, 32),
     "two memories": ({"further_memories": (MemoryLayout(heads=2, chunk_tokens=16, reset_tokens=48),)}, 208),
 }
+
+
+@pytest.fixture(autouse=True)
+def short_pieces(monkeypatch):
+    monkeypatch.setattr(stretches, "PIECE_TOKENS", 64)
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -283,8 +289,26 @@ def test_a_prompt_far_along_a_contig(sparse, contig, everywhere, read, place, re
 
 def test_a_stream_of_one_strand_has_nothing_where_nothing_is_asked_for(sparse, contig):
     ids = sparse.tokenizer.encode(contig)
-    stretches = Stretches.around(sparse.backbone.config, (np.array([2000]), np.array([2010])))
-    pieces = list(stream_bases(sparse.backbone, ids, sparse.bos, hidden=True, stretches=stretches))
+    wanted = Stretches.around(sparse.backbone.config, (np.array([2000]), np.array([2010])))
+    pieces = list(stream_bases(sparse.backbone, ids, sparse.bos, hidden=True, stretches=wanted))
     assert sum(piece.bases for piece in pieces) == BASES
     assert [(piece.start, piece.next_input) for piece in pieces if not piece.skipped] == [(1952, 2016)]
     assert pieces[-1].next_input == BASES + 1
+
+
+def test_with_the_default_model_no_bit_changes(random_bases, everywhere, read, monkeypatch):
+    monkeypatch.setattr(stretches, "PIECE_TOKENS", streaming.PIECE_TOKENS)
+    model, text = load_model("default", "cpu"), random_bases(30_000, 8)
+    text = text[:20_000] + text[1000:11_000]
+    regions = [Interval("c", start, start + 70) for start in (25_000, 200, 12_280)]
+    changes = [Allele(row=0, start=at, end=at + 1, alt=b"A", first=at, last=at + 1) for at in (13_000, 12_287, 29_000)]
+
+    def made():
+        by_strand = [score_contig_regions(model, text, regions, reverse=reverse) for reverse in (False, True)]
+        return repr(by_strand), score_strands(model, text, changes, horizon_bp=64).tobytes()
+
+    found = made()
+    some, _ = sum(read), read.clear()
+    everywhere()
+    assert found == made()
+    assert some < 0.7 * sum(read)

@@ -14,14 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from titans_dna.inference.repeats import Repeats
-from titans_dna.inference.stretches import Stretches
 from titans_dna.model.backbone import Backbone, StreamOutput
 from titans_dna.model.state import StreamState, attach, concatenate, select
+
+if TYPE_CHECKING:
+    from titans_dna.inference.stretches import Stretches
 
 PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
 

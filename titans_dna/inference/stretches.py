@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titans_dna.inference.streaming import PIECE_TOKENS
 from titans_dna.model.config import BackboneConfig
 
 
@@ -40,8 +41,9 @@ class Stretches:
         low, high = (np.concatenate(bounds).astype(np.int64) for bounds in zip(*asked, strict=True))
         order = np.argsort(low, kind="stable")
         # A stretch begins and ends with a chunk and a window: a cut within one changes the rounding of what follows.
+        # Behind a border, pieces begin where they begin without stretches, so that sums over them have the same bits.
         align = config.align_tokens
-        period = math.lcm(config.period_tokens, align)
+        period = math.lcm(config.period_tokens, align, PIECE_TOKENS)
         starts = np.maximum(low[order] // period * period - config.lead_tokens, 0)
         reach = np.maximum.accumulate(-(-high[order] // align) * align)
         first = np.ones(len(starts), dtype=bool)
