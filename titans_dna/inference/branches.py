@@ -21,7 +21,7 @@ import torch
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import IntervalSums
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import PIECE_TOKENS, stream_lanes
+from titans_dna.inference.streaming import PIECE_TOKENS, read_inputs, stream_lanes
 from titans_dna.model.state import StreamState, select, state_numbers
 
 BATCH_BRANCHES = {"cpu": 32, "cuda": 256}  # haplotypes read at once
@@ -258,7 +258,7 @@ class _Reading:
             cut = int(self.branches.cuts[index])
             strand = self.strands[int(self.branches.lanes[index])]
             # Input i predicts token i, so the first input is the strand's last token before the cut.
-            inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
+            inputs[row, 0] = read_inputs(strand.ids, self.model.bos, cut, cut + 1)[0]
             inputs[row, 1 : len(ids)] = ids[:-1]
             targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted.reshape(len(ids), -1)
         state = self.backbone.join([state for state, _ in waiting])

@@ -195,8 +195,8 @@ class _Strand:
                 at, state = self.windowed.begin(block)
             if cuts[row] > at:
                 pieces = stream_bases(
-                    self.model.backbone, self.strand.ids[: cuts[row]], self.model.bos, cuts=[cuts[row]], position=at,
-                    state=state,
+                    self.model.backbone, self.strand.first_ids(cuts[row]), self.model.bos, cuts=[cuts[row]],
+                    position=at, state=state,
                 )  # fmt: skip
                 for piece in pieces:
                     progress(piece.next_input - at)

@@ -161,7 +161,7 @@ def read_prompt(
     begin, log_p = state, [np.zeros(0, np.float32)]
     if last > position:
         pieces = stream_bases(
-            model.backbone, strand.ids[:last], model.bos, cuts=[last], position=position, state=state
+            model.backbone, strand.first_ids(last), model.bos, cuts=[last], position=position, state=state
         )  # fmt: skip
         for piece in pieces:
             log_p.append(piece.log_probabilities[max(0, first - piece.start) :])
@@ -174,11 +174,11 @@ def read_prompt(
         name=name,
         sequence=strand.sequence[first:last],
         state=_leaving(state),
-        last=int(strand.ids[last - 1]) if last else model.bos,
+        last=int(read_inputs(strand.ids, model.bos, last, last + 1)[0]),
         log_likelihood=float(np.nansum(found)),
         known=int(np.isfinite(found).sum()),
         begin=_reader_of(begin, state),
-        inputs=read_inputs(strand.ids[:last], model.bos, begin.position_tokens, last + 1),
+        inputs=read_inputs(strand.ids, model.bos, begin.position_tokens, last + 1),
     )
 
 

@@ -10,6 +10,7 @@ results of a lane do not depend on the lanes beside it, except for rounding.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -17,10 +18,12 @@ import numpy as np
 import torch
 
 from titans_dna.inference.repeats import Repeats
+from titans_dna.inference.strand import TokenIds
 from titans_dna.model.backbone import Backbone, StreamOutput
 from titans_dna.model.state import StreamState, attach, select
 
 PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
+SCANNED_TOKENS = 1 << 16  # tokens among which the end of a run of N is looked for at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,12 +42,13 @@ class Piece:
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
     read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
     repeated: bool = False  # whether all of this was found for an earlier piece, so that the network was not run
+    skipped: int = 0  # bases of a run of N behind those of this piece, which is said of them too
 
 
 @torch.inference_mode()
 def stream_bases(
     model: Backbone,
-    ids: np.ndarray,
+    ids: TokenIds,
     bos: int,
     *,
     cuts: Iterable[int] = (),
@@ -55,6 +59,7 @@ def stream_bases(
     state: StreamState | None = None,
     inner: Sequence[int] = (),
     new_bases: np.ndarray | None = None,
+    skips: bool = False,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
 
@@ -80,6 +85,8 @@ def stream_bases(
         Blocks after which the residual stream is returned too (see `Backbone.stream`).
     new_bases
         Number of bases that each token is the first to cover; None for one each.
+    skips
+        Whether one piece may stand for all like it in a run of N (`Piece.skipped`).
     """
     device = next(model.parameters()).device
     start = position
@@ -89,14 +96,23 @@ def stream_bases(
     else:
         state = attach(state, lambda _: inputs_before(ids, bos, position), model.read_before)
     repeats: Repeats[Piece] = Repeats(model, piece_tokens)
+    cuts = sorted(cuts)
     for end in piece_ends(len(ids) + 1, cuts, piece_tokens, position):
+        if end <= start:  # skipped
+            continue
         tokens = read_inputs(ids, bos, start, end + 1)  # the inputs, and the token that follows if there is one
         if found := repeats.again(tokens[None], end - start, state):
+            before = state.position_tokens
             state, like = found
             moved = start - like.start
+            if skips and repeats.settled:
+                state = repeats.skip(state, _gap_inputs([ids], end, cuts, model.config.targets))
+            skipped = state.position_tokens - before - (end - start)
+            end += skipped
             piece = replace(
-                like, start=start, read_start=like.read_start + moved, next_input=end, state=state, repeated=True
-            )
+                like, start=start, read_start=like.read_start + moved, next_input=end, state=state, repeated=True,
+                skipped=skipped,
+            )  # fmt: skip
         else:
             out = model.stream(torch.from_numpy(tokens[None, : end - start]).to(device), state, inner)
             piece = _piece_of(out, tokens, start, model.config.targets, hidden=hidden, distributions=distributions)
@@ -179,13 +195,43 @@ def piece_ends(inputs: int, cuts: Iterable[int], piece_tokens: int = PIECE_TOKEN
     return sorted(end for end in ends if end > position)
 
 
-def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+def _gap_inputs(strands: Sequence[TokenIds], position: int, cuts: Sequence[int], gap: int) -> int:
+    """Return for how many inputs after ``position`` a run of N goes on in all strands, and up to the next cut.
+
+    The token that follows the last of these inputs is N too.
+
+    Parameters
+    ----------
+    strands, position
+        Token ids, and where the stream stands.
+    cuts
+        Inputs before which a piece must end, rising.
+    gap
+        Id of N.
+    """
+    place = bisect_left(cuts, position)
+    reach = cuts[place] if place < len(cuts) else max(map(len, strands))
+    for ids in strands:
+        reach = min(reach, _gap_end(ids, position - 1, min(reach, len(ids)), gap))
+    return max(0, reach - position)
+
+
+def _gap_end(ids: TokenIds, start: int, end: int, gap: int) -> int:
+    """Return the first token from ``start`` on that is not N, or ``end``."""
+    for at in range(start, end, SCANNED_TOKENS):
+        others = ids[at : min(at + SCANNED_TOKENS, end)] != gap
+        if others.any():
+            return at + int(others.argmax())
+    return max(start, end)
+
+
+def read_inputs(ids: TokenIds, bos: int, start: int, end: int) -> np.ndarray:
     """Return inputs ``start`` to ``end`` (half-open) of a strand, int64: the start token, then its tokens."""
     tokens = ids[max(0, start - 1) : end - 1].astype(np.int64)
     return np.concatenate([[bos], tokens]) if start == 0 else tokens
 
 
-def inputs_before(ids: np.ndarray, bos: int, position: int) -> np.ndarray:
+def inputs_before(ids: TokenIds, bos: int, position: int) -> np.ndarray:
     """Return all inputs before a position, uint8: a state from a file needs them for its copy memory."""
     if not position:
         return ids[:0].astype(np.uint8)
@@ -211,7 +257,10 @@ def flush(*arrays: np.ndarray) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class LanePiece:
-    """The same stretch of all lanes that are still being read; bases are counted along each strand, from 0."""
+    """The same stretch of all lanes that are still being read; bases are counted along each strand, from 0.
+
+    Where a run of N was skipped, less is predicted than the stretch holds, and of the rest no base is known.
+    """
 
     start: int  # first base that is predicted
     lanes: tuple[int, ...]  # numbers of the lanes, in the order of the rows
@@ -223,7 +272,7 @@ class LanePiece:
 @torch.inference_mode()
 def stream_lanes(
     model: Backbone,
-    lanes: Sequence[np.ndarray],
+    lanes: Sequence[TokenIds],
     bos: int,
     *,
     ends: Sequence[int],
@@ -255,13 +304,21 @@ def stream_lanes(
     else:
         state = attach(state, lambda row: inputs_before(lanes[rows[row]], bos, position), model.read_before)
     last, repeats = max(ends, default=0), Repeats[list[np.ndarray]](model, PIECE_TOKENS)
-    for end in piece_ends(last, [*cuts, *ends], PIECE_TOKENS, position):
+    cuts = sorted([*cuts, *ends])
+    for end in piece_ends(last, cuts, PIECE_TOKENS, position):
+        if end <= position:  # skipped
+            continue
         going = tuple(lane for lane in rows if ends[lane] > position)
         if going != rows:
             state, rows = select(state, [rows.index(lane) for lane in going]), going
         tokens = np.stack([_tokens_of(lanes[lane], bos, position, end) for lane in rows])
         if found := repeats.again(tokens, end - position, state):
+            before = state.position_tokens
             state, picked = found
+            if repeats.settled:
+                ahead = _gap_inputs([lanes[lane] for lane in rows], end, cuts, model.config.targets)
+                state = repeats.skip(state, ahead)
+            end = position + state.position_tokens - before
         else:
             out = model.stream(torch.from_numpy(tokens[:, :-1]).to(device), state)
             log_p = out.logits.log_softmax(-1).cpu().numpy()
@@ -274,7 +331,7 @@ def stream_lanes(
         position = end
 
 
-def _tokens_of(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+def _tokens_of(ids: TokenIds, bos: int, start: int, end: int) -> np.ndarray:
     """Return inputs ``start`` to ``end`` (half-open) and the token that follows; -1 where the lane has none."""
     tokens = read_inputs(ids, bos, start, end + 1)
     return tokens if len(tokens) > end - start else np.append(tokens, -1)
