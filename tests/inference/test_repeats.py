@@ -15,7 +15,7 @@ from titans_dna.genome.bases import PIECE_BP, ContigBases
 from titans_dna.genome.interval import Interval
 from titans_dna.inference import branches, repeats, streaming
 from titans_dna.inference.alleles import Allele
-from titans_dna.inference.embed import EmbedOptions, Spans, embed_windows
+from titans_dna.inference.embed import EmbedOptions, Spans, embed_strand, embed_windows
 from titans_dna.inference.mutagenesis import predict_block
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.region_sums import IntervalSums
@@ -227,6 +227,30 @@ def test_all_tracks_are_the_same_to_the_bit(model, random_bases, monkeypatch):
     others, wanted = read()
     assert repr(scores) == repr(others)
     assert all(equal(tracks[kind], wanted[kind]) for kind in wanted)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "none", "last"])
+def test_vectors_are_the_same_to_the_bit(model, random_bases, monkeypatch, pooling):
+    sequence = random_bases(300, 63) + b"N" * 40_000 + random_bases(200, 64)
+    spans = Spans(
+        starts=np.array([100, 250, 20_000, 200]), ends=np.array([200, 40_400, 30_000, 20_000]),
+        targets=np.array([0, 100, 50_000, 70_000]),
+    )  # fmt: skip
+    options = EmbedOptions(pooling=Pooling.parse(pooling))
+
+    def read() -> tuple:
+        done: list[int] = []
+        fetch = lambda start, end: sequence[start:end]  # noqa: E731
+        emitted = embed_strand(
+            model, fetch, len(sequence), spans, options, reverse=False, progress=done.append
+        )  # fmt: skip
+        return [part for each in emitted for part in each], sum(done)
+
+    found, done = read()
+    never(monkeypatch)
+    wanted, all_done = read()
+    assert all(map(equal, found, wanted))
+    assert (len(found), done) == (len(wanted), all_done)
 
 
 @pytest.fixture

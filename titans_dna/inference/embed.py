@@ -281,15 +281,15 @@ def _contig_features(
     read, counts = strand.first_ids(inputs - 1), strand.new_bases
     for piece in stream_bases(
         model.backbone, read, model.bos, hidden=True, inner=options.inner,
-        new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state,
+        new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state, skips=True,
     ):  # fmt: skip
         assert piece.hidden is not None
-        yield Stretch(
-            start=piece.read_start,
-            values=options.features(piece.hidden, piece.inner),
-            known=np.isfinite(piece.surprise),
-            behind=(piece.next_input, piece.state),
-        )
+        values, known = options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise)
+        # No base of what was left out is known, so it may have the features of the piece that stands for it.
+        last = piece.read_start + piece.skipped
+        for start in range(piece.read_start, last, len(values) or 1):
+            yield Stretch(start=start, values=values, known=known)
+        yield Stretch(start=last, values=values, known=known, behind=(piece.next_input, piece.state))
 
 
 def _region_features(

@@ -161,7 +161,7 @@ def read_prompt(
     begin, log_p = state, [np.zeros(0, np.float32)]
     if last > position:
         pieces = stream_bases(
-            model.backbone, strand.first_ids(last), model.bos, cuts=[last], position=position, state=state
+            model.backbone, strand.first_ids(last), model.bos, cuts=[last], position=position, state=state, skips=True
         )  # fmt: skip
         for piece in pieces:
             log_p.append(piece.log_probabilities[max(0, first - piece.start) :])

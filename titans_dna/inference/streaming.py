@@ -42,7 +42,7 @@ class Piece:
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
     read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
     repeated: bool = False  # whether all of this was found for an earlier piece, so that the network was not run
-    skipped: int = 0  # bases of a run of N behind those of this piece, which is said of them too
+    skipped: int = 0  # bases of a run of N left out behind this piece, whose pieces would be like it
 
 
 @torch.inference_mode()
@@ -86,7 +86,7 @@ def stream_bases(
     new_bases
         Number of bases that each token is the first to cover; None for one each.
     skips
-        Whether one piece may stand for all like it in a run of N (`Piece.skipped`).
+        Whether pieces of a run of N that are like the one before may be left out (`Piece.skipped`).
     """
     device = next(model.parameters()).device
     start = position
