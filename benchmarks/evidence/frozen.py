@@ -15,7 +15,7 @@ from titans_dna.model.backbone import Backbone
 from titans_dna.model.memory import NeuralMemory, Tokens
 from titans_dna.model.state import BlockState, NeuralMemoryState, StreamState
 from titans_dna.recall import RecallLanes
-from titans_dna.recall.memory import NO_PLACES
+from titans_dna.recall.reader import NO_PLACES
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from recall.sequences import patchwork
 from titans_dna.errors import CheckpointError
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import Shard
-from titans_dna.inference import branches, embed, score_regions, streaming
+from titans_dna.inference import branches, embed, lanes, score_regions
 from titans_dna.inference.alleles import read_alleles
 from titans_dna.inference.embed import EmbedOptions, embed_contig_regions
 from titans_dna.inference.model import SequenceModel
@@ -116,7 +116,7 @@ def test_no_place_batch_or_piece_changes_a_score(model, patches, reread, monkeyp
     """A strand that has gone on through many pieces has not moved the states that its haplotypes leave from."""
     (text, alleles), (reverse, wanted) = patches, reread
     monkeypatch.setitem(branches.BATCH_BRANCHES, "cpu", batch)
-    monkeypatch.setattr(streaming, "PIECE_TOKENS", 100)
+    monkeypatch.setattr(lanes, "PIECE_TOKENS", 100)
     scores = score_alleles(model, text, alleles, horizon_bp=80, reverse=reverse)
     assert scores == pytest.approx(wanted, abs=1e-3)
     order = np.random.default_rng(batch).permutation(len(alleles))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import resource
 from dataclasses import fields
 
@@ -10,18 +11,23 @@ import pytest
 import torch
 from toy import RECALL
 
+from titans_dna.genome.bases import PIECE_BP, ContigBases
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import repeats, streaming
-from titans_dna.inference.embed import EmbedOptions, Spans, embed_windows
+from titans_dna.inference import branches, lanes, repeats
+from titans_dna.inference.alleles import Allele
+from titans_dna.inference.embed import EmbedOptions, Spans, embed_strand, embed_windows
 from titans_dna.inference.mutagenesis import predict_block
 from titans_dna.inference.pooling import Pooling
-from titans_dna.inference.repeats import same
+from titans_dna.inference.region_sums import IntervalSums
+from titans_dna.inference.repeats import Repeats, same
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
-from titans_dna.inference.streaming import stream_bases, stream_lanes
+from titans_dna.inference.score_variants import score_strands
+from titans_dna.inference.lanes import stream_lanes
+from titans_dna.inference.streaming import stream_bases
 from titans_dna.inference.windowed_regions import WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
 from titans_dna.model.config import MemoryLayout
-from titans_dna.recall import CopyMemory, RecallForm
+from titans_dna.recall import CopyMemory, RecallForm, RecallLanes
 from titans_dna.tokenizers import KmerTokenizer
 
 PIECE = 64
@@ -59,6 +65,17 @@ def pieces_of(model, sequence: bytes, **options) -> list:
     )
 
 
+def same_to_the_bit(a, b) -> None:
+    assert same(a, b)
+    assert a.position_tokens == b.position_tokens
+    if a.recall is not None:
+        assert a.recall.to_plain() == b.recall.to_plain()
+        for one, other in zip(a.recall.streams, b.recall.streams, strict=True):
+            ours, theirs = RecallLanes(streams=(one,)), RecallLanes(streams=(other,))
+            after = np.array([[0, 1, 2, 3] * 20])
+            assert np.array_equal(ours.leave().read(after)[0], theirs.leave().read(after)[0])
+
+
 def equal(a, b) -> bool:
     if isinstance(a, torch.Tensor):
         return torch.equal(a, b)
@@ -78,14 +95,68 @@ def test_a_stream_over_a_run_of_n_is_the_same_to_the_bit(make_model, gapped, mon
         for field in fields(one):
             a, b = getattr(one, field.name), getattr(other, field.name)
             if field.name == "state":
-                assert same(a, b)
-                assert a.position_tokens == b.position_tokens
-                if a.recall is not None:
-                    assert a.recall.to_plain() == b.recall.to_plain()
+                same_to_the_bit(a, b)
             elif field.name == "inner":
                 assert all(map(equal, a, b))
             elif field.name != "repeated":
                 assert equal(a, b), field.name
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_pieces_of_a_run_of_n_are_skipped_and_the_rest_stays_the_same_to_the_bit(make_model, gapped, name):
+    model, cuts = make_model(**MODELS[name]), (70, 300, 301, 777, 1600)
+    every = {piece.start: piece for piece in pieces_of(model, gapped, cuts=cuts)}
+    by_end = {piece.next_input: piece for piece in every.values()}
+    found = pieces_of(model, gapped, cuts=cuts, skips=True)
+    assert any(piece.skipped for piece in found) == (name != "transformer")
+    assert sum(len(piece.surprise) + piece.skipped for piece in found) == len(gapped)
+    for one in found:
+        other = every.pop(one.start)
+        assert one.next_input - one.skipped == other.next_input
+        assert equal(one.log_probabilities, other.log_probabilities)
+        assert equal(one.surprise, other.surprise)
+        same_to_the_bit(one.state(one.lanes), by_end[one.next_input].state(one.lanes))
+    assert all(np.isnan(piece.log_probabilities).all() and np.isnan(piece.surprise).all() for piece in every.values())
+    assert set(cuts) <= {piece.next_input for piece in found}
+
+
+@pytest.fixture
+def steps(monkeypatch) -> list[int]:
+    """One entry for each call that costs time in a run of N: of the stream, the copy memory, and the sums."""
+    made: list[int] = []
+    for owner, name in ((Repeats, "again"), (CopyMemory, "follow"), (IntervalSums, "add")):
+        real = getattr(owner, name)
+        monkeypatch.setattr(owner, name, lambda *a, real=real, **k: made.append(1) or real(*a, **k))
+    return made
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_longer_run_of_n_takes_no_more_steps(make_model, random_bases, steps, reverse):
+    model, known = make_model(recall=RECALL), random_bases(500, 68)
+
+    def steps_over(run: int) -> int:
+        bases = ContigBases([*[b"N" * PIECE_BP] * run, known])
+        steps.clear()
+        first, last = Interval("c", 0, 100), Interval("c", len(bases) - 100, len(bases))
+        scores = score_contig_regions(model, bases, [first, last], reverse=reverse)
+        assert [score.bases for score in scores] == [0, 100]
+        return len(steps)
+
+    assert steps_over(4) == steps_over(80)
+
+
+def test_a_variant_beside_a_longer_run_of_n_takes_no_more_steps(make_model, random_bases, steps, monkeypatch):
+    model, known = make_model(recall=RECALL), random_bases(500, 69)
+    monkeypatch.setattr(branches, "SETTLE_INPUTS", 1 << 40)
+
+    def steps_over(run: int) -> int:
+        bases = ContigBases([*[b"N" * PIECE_BP] * run, known])
+        steps.clear()
+        at = len(bases) - 100
+        assert np.isfinite(score_strands(model, bases, [Allele(0, at, at + 1, b"A", at, at + 1)])).all()
+        return len(steps)
+
+    assert steps_over(4) == steps_over(80)
 
 
 def test_most_of_a_long_run_is_not_read(model, gapped, monkeypatch):
@@ -117,7 +188,7 @@ def test_a_last_piece_without_a_following_token_is_not_mistaken(model):
 
 def test_strands_side_by_side_are_the_same_to_the_bit(make_model, gapped, monkeypatch):
     model = make_model(recall=RECALL)
-    monkeypatch.setattr(streaming, "PIECE_TOKENS", PIECE)
+    monkeypatch.setattr(lanes, "PIECE_TOKENS", PIECE)
     ids = model.tokenizer.encode(gapped)
     # A run of N in both at once, and one lane that ends in it.
     strands, ends = [ids, ids[:400].copy(), ids[::-1].copy()], [len(ids) + 1, 401, len(ids)]
@@ -131,12 +202,17 @@ def test_strands_side_by_side_are_the_same_to_the_bit(make_model, gapped, monkey
     read()
     assert len(ran) < len(found)
     never(monkeypatch)
-    for one, other in zip(found, read(), strict=True):
-        assert (one.start, one.lanes, one.next_input) == (other.start, other.lanes, other.next_input)
-        assert all(map(equal, one.log_probabilities, other.log_probabilities))
-        after, wanted = one.state(one.lanes), other.state(other.lanes)
-        assert same(after, wanted)
-        assert after.recall.to_plain() == wanted.recall.to_plain()
+    every = read()
+    assert len(found) < len(every)
+    by_end = {other.next_input: other for other in every}
+    by_start = {other.start: other for other in every}
+    for one, following in itertools.pairwise([*found, None]):
+        assert one.next_input == (following.start if following else by_end[one.next_input].next_input)
+        assert one.lanes == by_start[one.start].lanes == by_end[one.next_input].lanes
+        assert all(map(equal, one.log_probabilities, by_start[one.start].log_probabilities))
+        same_to_the_bit(one.state(one.lanes), by_end[one.next_input].state(one.lanes))
+    unsaid = set(by_start) - {one.start for one in found}
+    assert all(np.isnan(row).all() for start in unsaid for row in by_start[start].log_probabilities)
 
 
 def test_all_tracks_are_the_same_to_the_bit(model, random_bases, monkeypatch):
@@ -152,6 +228,30 @@ def test_all_tracks_are_the_same_to_the_bit(model, random_bases, monkeypatch):
     others, wanted = read()
     assert repr(scores) == repr(others)
     assert all(equal(tracks[kind], wanted[kind]) for kind in wanted)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "none", "last"])
+def test_vectors_are_the_same_to_the_bit(model, random_bases, monkeypatch, pooling):
+    sequence = random_bases(300, 63) + b"N" * 40_000 + random_bases(200, 64)
+    spans = Spans(
+        starts=np.array([100, 250, 20_000, 200]), ends=np.array([200, 40_400, 30_000, 20_000]),
+        targets=np.array([0, 100, 50_000, 70_000]),
+    )  # fmt: skip
+    options = EmbedOptions(pooling=Pooling.parse(pooling))
+
+    def read() -> tuple:
+        done: list[int] = []
+        fetch = lambda start, end: sequence[start:end]  # noqa: E731
+        emitted = embed_strand(
+            model, fetch, len(sequence), spans, options, reverse=False, progress=done.append
+        )  # fmt: skip
+        return [part for each in emitted for part in each], sum(done)
+
+    found, done = read()
+    never(monkeypatch)
+    wanted, all_done = read()
+    assert all(map(equal, found, wanted))
+    assert (len(found), done) == (len(wanted), all_done)
 
 
 @pytest.fixture
@@ -190,5 +290,17 @@ def test_a_run_of_n_takes_no_memory_in_the_index_of_copies():
     memory = CopyMemory(RecallForm())
     memory.append(np.zeros(100, np.uint8))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    memory.append(np.full(60_000_000, 4, np.uint8))  # as bases they would take 240 MB and more
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 120_000
+    memory.append_gap(200_000_000)  # a bit for each, 25 MB; as bases they would take 850 MB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000
+
+
+def test_a_contig_of_n_takes_no_memory(make_model, random_bases, make_fasta, monkeypatch):
+    """Neither when it is read nor as a strand; the text alone has 80 MB."""
+    model, line = make_model(recall=RECALL), b"N" * 80 + b"\n"
+    genome = make_fasta({"c": random_bases(80, 70) + b"\n" + line * 1_000_000 + random_bases(80, 71)})
+    score_contig_regions(model, random_bases(5000, 72), [Interval("c", 0, 100)])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    genome.md5("c")
+    for reverse in (False, True):
+        score_contig_regions(model, genome.bases("c"), [Interval("c", 0, len(genome.bases("c")))], reverse=reverse)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 40_000

@@ -10,7 +10,7 @@ import torch
 from toy import CONFIG, RECALL
 
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import branches, streaming, stretches
+from titans_dna.inference import branches, lanes, streaming, stretches
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.embed import EmbedOptions, Spans, embed_strand
 from titans_dna.inference.explain import explain_alleles
@@ -104,7 +104,7 @@ def test_from_the_border_on_a_restart_is_the_whole_stream(kind):
     begin = border - backbone.config.lead_tokens
     assert begin > 0
     whole = backbone.stream(ids)
-    state = backbone.restart(backbone.skip(ids[:, :begin], backbone.initial_state(2)))
+    state = backbone.restart(backbone.skim(ids[:, :begin], backbone.initial_state(2)))
     found = backbone.stream(ids[:, begin:], state)
     assert torch.allclose(found.logits[:, border - begin :], whole.logits[:, border:], atol=1e-5)
     assert torch.allclose(found.surprise[:, border - begin :], whole.surprise[:, border:], atol=1e-5)
@@ -118,7 +118,7 @@ def test_a_shorter_lead_would_not_do(sparse):
     backbone = sparse.backbone
     ids = torch.from_numpy(np.random.default_rng(3).integers(0, 4, (1, 700)))
     begin = 640 - backbone.config.lead_tokens + backbone.config.align_tokens
-    state = backbone.restart(backbone.skip(ids[:, :begin], backbone.initial_state(1)))
+    state = backbone.restart(backbone.skim(ids[:, :begin], backbone.initial_state(1)))
     found = backbone.stream(ids[:, begin:], state).logits[:, 640 - begin :]
     assert not torch.allclose(found, backbone.stream(ids).logits[:, 640:], atol=1e-3)
 
@@ -216,7 +216,7 @@ class Kept:
 
 def test_a_run_is_taken_up_anywhere_also_where_the_network_does_not_read(sparse, contig, monkeypatch):
     monkeypatch.setattr(branches, "SETTLE_INPUTS", 128)
-    monkeypatch.setattr(streaming, "PIECE_TOKENS", 128)
+    monkeypatch.setattr(lanes, "PIECE_TOKENS", 128)
     regions, changes = [Interval("c", *place) for place in REGIONS], alleles(contig)
     all_of_it, kept = Kept(), Kept()
     wanted = score_strands(sparse, contig, changes, horizon_bp=30, checkpoint=all_of_it)
@@ -292,7 +292,7 @@ def test_a_stream_of_one_strand_has_nothing_where_nothing_is_asked_for(sparse, c
     wanted = Stretches.around(sparse.backbone.config, (np.array([2000]), np.array([2010])))
     pieces = list(stream_bases(sparse.backbone, ids, sparse.bos, hidden=True, stretches=wanted))
     assert sum(piece.bases for piece in pieces) == BASES
-    assert [(piece.start, piece.next_input) for piece in pieces if not piece.skipped] == [(1952, 2016)]
+    assert [(piece.start, piece.next_input) for piece in pieces if not piece.skimmed] == [(1952, 2016)]
     assert pieces[-1].next_input == BASES + 1
 
 
@@ -312,3 +312,30 @@ def test_with_the_default_model_no_bit_changes(random_bases, everywhere, read, m
     everywhere()
     assert found == made()
     assert some < 0.7 * sum(read)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_run_of_n_is_skimmed_in_one_step(sparse, random_bases, everywhere, monkeypatch, reverse):
+    text = random_bases(150, 1) + b"N" * 30_000 + random_bases(500, 2)
+    text = text[::-1] if reverse else text
+    steps: list[int] = []
+
+    def skim(self, ids, state, real=Backbone.skim):
+        steps.append(ids.numel())
+        return real(self, ids, state)
+
+    monkeypatch.setattr(Backbone, "skim", skim)
+    regions = [Interval("c", *((100, 200) if reverse else (30_450, 30_550)))]
+    change = Allele(row=0, start=regions[0].start, end=regions[0].start + 1, alt=b"A", first=regions[0].start,
+                    last=regions[0].start + 1)  # fmt: skip
+
+    def made() -> tuple[float, np.ndarray]:
+        (score,) = score_contig_regions(sparse, text, regions, reverse=reverse)
+        return score.log_likelihood, score_strands(sparse, text, [change], horizon_bp=40)
+
+    (score, variant), told = made(), sum(steps)
+    assert 0 < told < 3 * 4096 + 2000
+    everywhere()
+    wanted, of_variant = made()
+    assert score == pytest.approx(wanted, abs=1e-4)
+    assert variant == pytest.approx(of_variant, abs=1e-4)

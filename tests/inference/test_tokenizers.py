@@ -11,7 +11,7 @@ from inference.test_score_variants import score_alleles
 
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
-from titans_dna.inference import branches, embed, score_regions, score_variants, streaming
+from titans_dna.inference import branches, embed, lanes, score_regions, score_variants
 from titans_dna.inference.alleles import Allele, read_alleles
 from titans_dna.inference.embed import embed_contig_regions
 from titans_dna.inference.score_regions import score_contig_regions
@@ -46,7 +46,7 @@ def short_pieces(monkeypatch):
     cut = functools.partial(stream_bases, piece_tokens=37)
     for module in (embed, score_regions):
         monkeypatch.setattr(module, "stream_bases", cut)
-    monkeypatch.setattr(streaming, "PIECE_TOKENS", 37)
+    monkeypatch.setattr(lanes, "PIECE_TOKENS", 37)
 
 
 @pytest.fixture(scope="module", params=TOKENIZERS, ids=repr)

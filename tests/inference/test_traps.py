@@ -159,10 +159,8 @@ def test_11_scores_keep_their_digits(score, model, sequence, suffix):
 def test_14_the_fasta_is_opened_once_and_a_contig_read_twice_at_most(score, sequence, monkeypatch):
     """Pangolin opens the FASTA again for every variant."""
     opened, read = [], []
-    real = fasta_module.Fasta.sequence
-    monkeypatch.setattr(
-        fasta_module.Fasta, "sequence", lambda self, contig: (read.append(contig), real(self, contig))[1]
-    )
+    real = fasta_module.Fasta.bases
+    monkeypatch.setattr(fasta_module.Fasta, "bases", lambda self, contig: (read.append(contig), real(self, contig))[1])
     real_open = Path.open
     monkeypatch.setattr(Path, "open", lambda self, *a, **k: (opened.append(self), real_open(self, *a, **k))[1])
     lines = [line(at, chr(sequence[at - 1]), other(sequence[at - 1])) for at in range(1, 100, 3)]

@@ -11,7 +11,7 @@ from recall.sequences import COMPLEMENT, mutated, patchwork
 
 from titans_dna.errors import ConfigError
 from titans_dna.recall import CopyMemory, RecallForm, RecallState, recall
-from titans_dna.recall.memory import NO_PLACES
+from titans_dna.recall.reader import NO_PLACES, read_gap
 from titans_dna.recall.record import HELD_AT
 from titans_dna.recall.reference import ReferenceRecall
 
@@ -216,3 +216,40 @@ def test_a_checksum_and_ids_of_a_memory_are_those_of_what_was_read() -> None:
 def test_impossible_forms_are_refused(changes: dict) -> None:
     with pytest.raises(ConfigError, match="recall"):
         RecallForm(**changes)
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("before", [0, 1, 640, 1003])
+@pytest.mark.parametrize("run", [1, 40, 64, 700, 9000])
+def test_a_gap_read_at_once_is_one_read_token_by_token(name: str, before: int, run: int) -> None:
+    ids, gap = patchwork(4000, 8), np.full(run, 4, dtype=np.uint8)
+    at_once, one_by_one = (recall(begin(FORMS[name]), ids[:before]).state for _ in range(2))
+    at_once, one_by_one = read_gap(at_once, run), recall(one_by_one, gap).state
+    for _ in range(2):  # on its own memory, then on one over it
+        assert (at_once.position, at_once.places.tolist()) == (one_by_one.position, [])
+        assert at_once.memory.checksum(at_once.position) == one_by_one.memory.checksum(one_by_one.position)
+        found, wanted = recall(at_once, ids[before:]), recall(one_by_one, ids[before:])
+        np.testing.assert_array_equal(found.codes, wanted.codes)
+        at_once, one_by_one = (replace(each.state, leaves=True) for each in (found, wanted))
+        at_once, one_by_one = read_gap(at_once, run), recall(one_by_one, gap).state
+
+
+def test_a_gap_is_read_beside_what_the_memory_holds_already() -> None:
+    state = recall(begin(), patchwork(1000, 9)).state
+    ahead = recall(state, np.array([0, 1, 2], dtype=np.uint8)).state
+    apart = read_gap(state, 100)
+    assert apart.memory is not ahead.memory
+    assert apart.memory.ids(1000, 1100).tolist() == [4] * 100
+    assert ahead.memory.ids(1000, 1003).tolist() == [0, 1, 2]
+
+
+def test_appended_gaps_leave_the_memory_that_appended_tokens_do() -> None:
+    ids = np.concatenate([patchwork(1 << 20, 10), np.full(1 << 20, 4, dtype=np.uint8), patchwork(5000, 10)])
+    whole, parts = CopyMemory(FORMS["default"]), CopyMemory(FORMS["default"])
+    whole.append(ids)
+    for start in range(1 << 10, len(ids) + (1 << 20), 1 << 20):  # no piece is a gap alone
+        parts.append(ids[max(0, start - (1 << 20)) : start])
+    assert whole.entries == parts.entries
+    np.testing.assert_array_equal(whole.ids(0, len(ids)), ids)
+    codes = [recall(RecallState(memory=m, position=len(ids)), ids[-5000:]).codes for m in (whole, parts)]
+    np.testing.assert_array_equal(*codes)

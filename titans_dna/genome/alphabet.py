@@ -63,19 +63,27 @@ def count_ambiguous(sequence: bytes) -> dict[str, int]:
     return {code: count for code, count in counts.items() if count}
 
 
-def letters_md5(sequence: bytes) -> str:
+def letters_md5(*pieces: bytes) -> str:
     """Return the MD5 of letters in upper case, hexadecimal.
 
     It is kept for a second time, by Python's own hash of the letters, for it takes a second and more of a chromosome.
 
+    Parameters
+    ----------
+    pieces
+        The letters, in one piece or several.
+
     Examples
     --------
-    >>> letters_md5(b"acgt") == letters_md5(b"ACGT")
+    >>> letters_md5(b"acgt") == letters_md5(b"AC", b"GT")
     True
     """
-    key = len(sequence), hash(sequence)
+    key = sum(map(len, pieces)), hash(pieces)
     if key not in _kept:
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
-        _kept[key] = hashlib.md5(sequence.upper(), usedforsecurity=False).hexdigest()
+        found = hashlib.md5(usedforsecurity=False)
+        for piece in pieces:
+            found.update(piece.upper())
+        _kept[key] = found.hexdigest()
     return _kept[key]

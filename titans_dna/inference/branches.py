@@ -19,10 +19,11 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.region_sums import IntervalSums
 from titans_dna.inference.strand import Strand
-from titans_dna.inference.streaming import PIECE_TOKENS, stream_lanes
+from titans_dna.inference.streaming import PIECE_TOKENS, read_inputs
 from titans_dna.inference.stretches import Stretches
 from titans_dna.model.state import StreamState, select, state_numbers
 
@@ -173,7 +174,7 @@ class _Reading:
                 strand = self.strands[lane]
                 self.sums[lane].add(strand.bases_before(piece.start), strand.share(values, piece.start)[:, None])
             self._leave(piece.start + 1, piece.next_input, piece.state)
-            going = (*piece.lanes, *piece.skipped)
+            going = (*piece.lanes, *piece.skimmed)
             progress(sum(self._bases(lane, piece.start, piece.next_input) for lane in going))
             if piece.next_input in settle:
                 self._read_waiting(everything=True)
@@ -268,7 +269,7 @@ class _Reading:
             cut = int(self.branches.cuts[index])
             strand = self.strands[int(self.branches.lanes[index])]
             # Input i predicts token i, so the first input is the strand's last token before the cut.
-            inputs[row, 0] = strand.ids[cut - 1] if cut else self.model.bos
+            inputs[row, 0] = read_inputs(strand.ids, self.model.bos, cut, cut + 1)[0]
             inputs[row, 1 : len(ids)] = ids[:-1]
             targets[row, : len(ids)], shares[row, : len(ids)] = ids, counted.reshape(len(ids), -1)
         state = self.backbone.join([state for state, _ in waiting])

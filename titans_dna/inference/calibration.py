@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
 from titans_dna.inference.metrics import placements
@@ -47,7 +48,7 @@ def quantiles(scores: np.ndarray, classes: Sequence[str], background: Mapping[st
 
 def shuffled_scores(
     model: SequenceModel,
-    sequence: bytes,
+    sequence: Bases,
     alleles: Sequence[Allele],
     *,
     horizon_bp: int,
@@ -112,7 +113,7 @@ def shuffled_scores(
     return (by[..., 1] - by[..., 0]).mean(0)
 
 
-def _surroundings(sequence: bytes, allele: Allele, horizon_bp: int, seeds: tuple[int, int], with_alt: bool) -> bytes:
+def _surroundings(sequence: Bases, allele: Allele, horizon_bp: int, seeds: tuple[int, int], with_alt: bool) -> bytes:
     """Return the window around an allele with both flanks shuffled, and REF or ALT between them."""
     left = sequence[max(0, allele.first - horizon_bp) : allele.first].upper()
     right = sequence[allele.last : allele.last + horizon_bp].upper()

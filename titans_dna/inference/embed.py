@@ -245,12 +245,12 @@ def block_features(windowed: WindowedStrand, options: EmbedOptions, block: int) 
     if not windowed.has_bases(block):
         return np.zeros((end - start, options.columns(windowed.model)), np.float32), np.zeros(end - start, bool)
     position, state = windowed.begin(block)
-    model, strand = windowed.model, replace(windowed.strand, ids=windowed.strand.ids[:end])
+    model, ids = windowed.model, windowed.strand.first_ids(end)
     with one_thread():
         read = [
             (options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise))
             for piece in stream_bases(
-                model.backbone, strand.ids, model.bos, hidden=True, inner=options.inner, position=position, state=state
+                model.backbone, ids, model.bos, hidden=True, inner=options.inner, position=position, state=state
             )
             if piece.hidden is not None
         ]
@@ -282,20 +282,23 @@ def _contig_features(
     # Whole pieces only: the size of a matrix product changes its rounding, and a shorter last piece would let the
     # features of a region depend on which regions follow it.
     inputs = -(-(strand.tokens_to(end) + 1) // PIECE_TOKENS) * PIECE_TOKENS
-    read, counts = strand.ids[: inputs - 1], strand.new_bases
+    read, counts = strand.first_ids(inputs - 1), strand.new_bases
     for piece in stream_bases(
         model.backbone, read, model.bos, hidden=True, inner=options.inner,
-        new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state,
+        new_bases=None if counts is None else counts[: inputs - 1], position=position, state=state, skips=True,
         stretches=stretches,
     ):  # fmt: skip
-        if piece.hidden is None:  # skipped
-            values = np.zeros((0, options.columns(model)), np.float32)
-        else:
-            values = options.features(piece.hidden, piece.inner)
-        yield Stretch(
-            start=piece.read_start, values=values, known=np.isfinite(piece.surprise), bases=piece.bases - len(values),
-            behind=(piece.next_input, piece.state),
-        )  # fmt: skip
+        behind = (piece.next_input, piece.state)
+        if piece.hidden is None:  # skimmed
+            none = np.zeros((0, options.columns(model)), np.float32)
+            yield Stretch(start=piece.read_start, values=none, known=none[:, 0] > 0, bases=piece.bases, behind=behind)
+            continue
+        values, known = options.features(piece.hidden, piece.inner), np.isfinite(piece.surprise)
+        # No base of what was left out is known, so it may have the features of the piece that stands for it.
+        last = piece.read_start + piece.skipped
+        for start in range(piece.read_start, last, len(values) or 1):
+            yield Stretch(start=start, values=values, known=known)
+        yield Stretch(start=last, values=values, known=known, behind=behind)
 
 
 def _region_features(
@@ -339,7 +342,7 @@ def _read_side_by_side(
     values = options.features(out.hidden, out.inner)
     # The first input of a row is the start token, which is no base.
     parts = [strand.spread(values[row, 1 : 1 + len(strand.ids)]) for row, strand in enumerate(strands)]
-    known = [strand.spread(strand.ids < model.backbone.config.targets) for strand in strands]
+    known = [strand.spread(strand.ids[:] < model.backbone.config.targets) for strand in strands]
     return np.concatenate(parts), np.concatenate(known)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 
+from titans_dna.genome.bases import Bases
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.model import SequenceModel, require_single_bases
 from titans_dna.inference.score_variants import HORIZON_BP, branch_stride
@@ -83,7 +84,7 @@ class Explanation:
 @one_thread()
 def explain_alleles(
     model: SequenceModel,
-    sequence: bytes,
+    sequence: Bases,
     alleles: Sequence[Allele],
     *,
     flank_bp: int = FLANK_BP,
@@ -132,7 +133,7 @@ class _Strand:
     """A strand of the contig, on which alleles are read from the states that it has before them."""
 
     def __init__(
-        self, model: SequenceModel, sequence: bytes, *, reverse: bool, context: Context, flank_bp: int, horizon_bp: int
+        self, model: SequenceModel, sequence: Bases, *, reverse: bool, context: Context, flank_bp: int, horizon_bp: int
     ) -> None:
         self.model, self.flank, self.horizon = model, flank_bp, horizon_bp
         self.windowed: WindowedStrand | None = None
@@ -169,8 +170,8 @@ class _Strand:
                 at, state = self.windowed.begin(block)
             if cuts[row] > at:
                 pieces = stream_bases(
-                    self.model.backbone, self.strand.ids[: cuts[row]], self.model.bos, cuts=[cuts[row]], position=at,
-                    state=state, stretches=stretches,
+                    self.model.backbone, self.strand.first_ids(cuts[row]), self.model.bos, cuts=[cuts[row]],
+                    position=at, state=state, skips=True, stretches=stretches,
                 )  # fmt: skip
                 for piece in pieces:
                     progress(piece.next_input - at)
@@ -233,7 +234,7 @@ class _Strand:
 
 
 def _aligned(
-    sequence: bytes, allele: Allele, forward: StrandReading, reverse: StrandReading
+    sequence: Bases, allele: Allele, forward: StrandReading, reverse: StrandReading
 ) -> Iterator[AlignedBase]:  # fmt: skip
     """Yield the columns of the alignment: REF and ALT are laid side by side from their first base on."""
     size, longer = len(sequence), forward.longer
@@ -257,7 +258,7 @@ def _aligned(
                 found[name, which] = (np.nan, None) if on_strand is None else reading.at(on_strand)
         yield AlignedBase(
             position=before, offset=offset,
-            ref="-" if ref is None else chr(sequence[ref]).upper(),
+            ref="-" if ref is None else sequence[ref : ref + 1].decode().upper(),
             alt="-" if alt is None else chr(haplotype[alt - left]).upper(),
             log_p={key: value for key, (value, _) in found.items()},
             followed={key: place for key, (_, place) in found.items()},

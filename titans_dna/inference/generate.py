@@ -164,7 +164,7 @@ def read_prompt(
         asked = np.array([first]), np.array([last])  # also if the prompt is empty: its state is asked for
         stretches = None if context.kind == "window" else Stretches.around(model.backbone.config, asked)
         pieces = stream_bases(
-            model.backbone, strand.ids[:last], model.bos, cuts=[last], position=position, state=state,
+            model.backbone, strand.first_ids(last), model.bos, cuts=[last], position=position, state=state, skips=True,
             stretches=stretches,
         )  # fmt: skip
         for piece in pieces:
@@ -178,11 +178,11 @@ def read_prompt(
         name=name,
         sequence=strand.sequence[first:last],
         state=_leaving(state),
-        last=int(strand.ids[last - 1]) if last else model.bos,
+        last=int(read_inputs(strand.ids, model.bos, last, last + 1)[0]),
         log_likelihood=float(np.nansum(found)),
         known=int(np.isfinite(found).sum()),
         begin=_reader_of(begin, state),
-        inputs=read_inputs(strand.ids[:last], model.bos, begin.position_tokens, last + 1),
+        inputs=read_inputs(strand.ids, model.bos, begin.position_tokens, last + 1),
     )
 
 

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.variant import Variant
 from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable, place_allele
 from titans_dna.inference.outcomes import Outcome
@@ -154,7 +155,7 @@ class Haplotype:
         What the haplotype carries.
     """
 
-    def __init__(self, sequence: bytes, sites: Iterable[Site]) -> None:
+    def __init__(self, sequence: Bases, sites: Iterable[Site]) -> None:
         kept = kept_sites(sites)
         self._kept, self._starts = kept, [site.start for site in kept]
         parts, at, shift = [], 0, 0
@@ -203,7 +204,7 @@ def _same_place(one: Site, other: Site) -> bool:
 
 
 def place_on_haplotypes(
-    sequence: bytes, sites: list[Site], outcomes: list[Outcome]
+    sequence: Bases, sites: list[Site], outcomes: list[Outcome]
 ) -> Iterator[tuple[Haplotype, AlleleList]]:
     """Yield the haplotypes of each phase set, each with its alleles to score in its own coordinates.
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.bases import ContigBases
 from titans_dna.genome.contigs import ContigTable, some_names
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.lift import Lift
@@ -104,7 +105,7 @@ class HaplotypeGenome(Genome):
 
     def close(self) -> None:
         """Let the last haplotype go; the reference stays open, for it was opened by somebody else."""
-        self._last = ("", b"")
+        self._last = ("", ContigBases())
 
     def fetch(self, contig: str, start: int, end: int) -> bytes:
         """Read bases start to end of a haplotype (0-based half-open), clamped at its ends."""
@@ -117,9 +118,8 @@ class HaplotypeGenome(Genome):
         lift, contig = self.lifts[name], self.origins[name]
         number = bisect_left(lift.own_ends, start)
         at, own = (int(lift.ends[number - 1]), int(lift.own_ends[number - 1])) if number else (0, 0)
-        for site, own_start in zip(self._sites[name][number:], lift.own_starts[number:].tolist(), strict=True):
-            if own_start >= end:
-                break
+        within = slice(number, bisect_left(lift.own_starts, end))
+        for site, own_start in zip(self._sites[name][within], lift.own_starts[within].tolist(), strict=True):
             yield self._between(contig, at - own, max(own, start), own_start)
             yield site.alt[max(0, start - own_start) : end - own_start]
             at, own = site.end, own_start + len(site.alt)

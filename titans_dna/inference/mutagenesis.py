@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Checkpoint
@@ -40,7 +41,7 @@ class RegionEffects:
         return np.asarray(self.strands.mean(-1))
 
 
-def changes_of(sequence: bytes, region: Interval, row: int = 0) -> list[Allele]:
+def changes_of(sequence: Bases, region: Interval, row: int = 0) -> list[Allele]:
     """Return all three changes of every known base of a region of a contig; their rows count on from ``row``."""
     return [
         Allele(row=row + 4 * at + column, start=place, end=place + 1, alt=BASES[column : column + 1], first=place,
@@ -52,7 +53,7 @@ def changes_of(sequence: bytes, region: Interval, row: int = 0) -> list[Allele]:
     ]  # fmt: skip
 
 
-def effects_of(sequence: bytes, region: Interval, changes: Sequence[Allele], scores: np.ndarray) -> RegionEffects:
+def effects_of(sequence: Bases, region: Interval, changes: Sequence[Allele], scores: np.ndarray) -> RegionEffects:
     """Return the effects of the changes that ``changes_of`` found in a region, given their scores (changes, 2)."""
     reference = _bases(sequence, region)
     effects = np.full((len(reference) * 4, 2), np.nan)
@@ -63,12 +64,12 @@ def effects_of(sequence: bytes, region: Interval, changes: Sequence[Allele], sco
     return RegionEffects(region=region, reference=reference, strands=effects.reshape(-1, 4, 2).astype(np.float32))
 
 
-def _bases(sequence: bytes, region: Interval) -> bytes:
+def _bases(sequence: Bases, region: Interval) -> bytes:
     return sequence[region.start : region.end].upper().replace(b"U", b"T")
 
 
 def mutate_region(
-    model: SequenceModel, sequence: bytes, region: Interval, *, horizon_bp: int = HORIZON_BP
+    model: SequenceModel, sequence: Bases, region: Interval, *, horizon_bp: int = HORIZON_BP
 ) -> RegionEffects:
     """Score all three changes of every known base of a region, given the whole contig.
 
@@ -89,7 +90,7 @@ def mutate_region(
 
 def predict_bases(
     model: SequenceModel,
-    sequence: bytes,
+    sequence: Bases,
     out: np.ndarray,
     *,
     reverse: bool,
@@ -105,7 +106,7 @@ def predict_bases(
     sequence
         The whole contig, as in the FASTA.
     out
-        (4, bases), filled in place, in coordinates and letters of the forward strand; nan at unknown bases.
+        (4, bases) of nan, filled in place at known bases, in coordinates and letters of the forward strand.
     reverse
         Whether to read the reverse complement.
     checkpoint
@@ -124,11 +125,13 @@ def predict_bases(
     if checkpoint and (saved := checkpoint.load()):
         position, state, _ = saved
         progress(max(0, position - 1))
-    pieces = stream_bases(model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state)
+    pieces = stream_bases(
+        model.backbone, strand.ids, model.bos, distributions=True, position=position, state=state, skips=True
+    )
     for piece in pieces:
         start, end = strand.span(piece.start, piece.start + len(piece.log_probabilities))
         out[:, start:end] = _by_letter(piece, reverse)
-        progress(len(piece.surprise))
+        progress(len(piece.surprise) + piece.skipped)
         if checkpoint and checkpoint.due():
             flush(out)  # the numbers must be on disk before the state that counts them as done
             checkpoint.save(piece.next_input, piece.state, {})
@@ -147,7 +150,7 @@ def predict_block(windowed: WindowedStrand, block: int) -> tuple[int, np.ndarray
         pieces = [
             _by_letter(piece, reverse=False)
             for piece in stream_bases(
-                model.backbone, strand.ids[:last], model.bos, distributions=True, position=position, state=state
+                model.backbone, strand.first_ids(last), model.bos, distributions=True, position=position, state=state
             )
         ]
     values = np.concatenate(pieces, axis=1)[:, -(last - first) :]

@@ -253,6 +253,8 @@ class _Bases(Pool):
         """Take the features of the next bases, and yield those that lie in regions, region by region."""
         end = start + len(values)
         self._enter(end)
+        if not len(self._open):
+            return
         plain = np.where(known[:, None], values, np.float32(np.nan)).astype(np.float32)
         for span in self._open:
             first, final = self._starts[span], self._ends[span]

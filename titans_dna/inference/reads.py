@@ -82,7 +82,7 @@ def _side_by_side(model: SequenceModel, strands: Sequence[Strand]) -> list[Regio
     for row, strand in enumerate(strands):
         size = len(strand.ids)
         counts = np.ones(size) if strand.new_bases is None else strand.new_bases.astype(float)
-        counts *= strand.ids < model.backbone.config.targets
+        counts *= strand.ids[:] < model.backbone.config.targets
         total = float((picked[row, :size] * (counts > 0)).sum())
         given = float((entropy[row, :size] * (counts > 0)).sum())
         bases, losses = counts.sum(), surprise[row, :size] @ counts

@@ -3,7 +3,8 @@
 N writes to no memory, so some pieces into a long run of N the state of a stream stays what it is. From there on every
 piece is like the one before it, or like the one a period before it where a memory resets. Nothing is assumed of the
 model: what is read and the state are compared bit by bit, so a result that is given again is the one that the network
-would give again.
+would give again. Once a whole period ends in the state in which it began, further periods of the run do too, and are
+skipped in one step.
 """
 
 from __future__ import annotations
@@ -49,7 +50,9 @@ class Repeats(Generic[T]):
         self._model, self._kept = model, dict[int, _Kept[T]]()
         # The cache of full attention grows with every token, so its state is never the same again.
         period = 0 if model.config.block == "transformer" else model.config.period_tokens
-        self._used = 0 < math.lcm(period, piece_tokens) <= MOST_PIECES * piece_tokens
+        self._piece_tokens, self._period_tokens = piece_tokens, math.lcm(period, piece_tokens)
+        self._used = 0 < self._period_tokens <= MOST_PIECES * piece_tokens
+        self._row = 0  # tokens of whole pieces of N that were given again, one after the other
 
     def again(self, tokens: np.ndarray, inputs: int, state: StreamState) -> tuple[StreamState, T] | None:
         """Return the state after a piece, and its result, if the same piece was read from the same state.
@@ -63,6 +66,7 @@ class Repeats(Generic[T]):
         state
             Before the piece.
         """
+        row, self._row = self._row, 0
         if not self._is_gap(tokens):
             self._kept.clear()
             return None
@@ -71,11 +75,25 @@ class Repeats(Generic[T]):
             return None
         if not same(kept.before, state):
             return None
+        # Pieces that are cut elsewhere are rounded otherwise, so only whole ones tell of others to come.
+        self._row = row + inputs if inputs == self._piece_tokens and (tokens == self._model.config.targets).all() else 0
         kept.before = state  # the next comparison then meets the same objects, which costs nothing
         # The tape of the copy memory goes on, for positions count.
         recalled = self._model.recall(torch.from_numpy(tokens[:, :inputs]), state)
         position = state.position_tokens + inputs
         return replace(kept.after, position_tokens=position, recall=recalled.lanes if recalled else None), kept.result
+
+    @property
+    def settled(self) -> bool:
+        """Whether the last pieces came back to a state a period before, so that they would do so for ever."""
+        return self._row > self._period_tokens
+
+    def skip(self, state: StreamState, inputs: int) -> StreamState:
+        """Return the state after as many further periods as ``inputs`` hold, all of them N and in whole pieces."""
+        assert self.settled
+        skipped = inputs // self._period_tokens * self._period_tokens
+        recall = state.recall.read_gap(skipped) if state.recall else None
+        return replace(state, position_tokens=state.position_tokens + skipped, recall=recall)
 
     def keep(self, tokens: np.ndarray, before: StreamState, after: StreamState, result: T) -> None:
         """Note what came of a piece."""

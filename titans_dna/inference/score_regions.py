@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.gates import DepthTrace, trace_memories
@@ -29,7 +30,7 @@ def track_kinds(model: Backbone) -> tuple[str, ...]:
 
 def score_contig_regions(
     model: SequenceModel,
-    sequence: bytes,
+    sequence: Bases,
     regions: Sequence[Interval],
     *,
     reverse: bool = False,
@@ -50,9 +51,9 @@ def score_contig_regions(
     reverse
         Whether the reverse strand is read, from the contig's right end to the leftmost region.
     tracks
-        Of the forward strand: arrays (bases,) by kind (see `track_kinds`), filled in place; nan where a value is not
-        known. Without them the contig is read no further than to the last region, and by the network only where it
-        must be (see `Stretches`).
+        Of the forward strand: arrays (bases,) of nan by kind (see `track_kinds`), in which every known value is put.
+        Without them the contig is read no further than to the last region, and by the network only where it must be
+        (see `Stretches`).
     checkpoint
         Saves the work, so that a later call can go on; ``tracks`` must then be arrays on disk.
     progress
@@ -75,8 +76,8 @@ def score_contig_regions(
     with ExitStack() as stack:
         trace = stack.enter_context(trace_memories(model.backbone)) if has_deep(tracks) else None
         pieces = stream_bases(
-            model.backbone, strand.ids[: inputs - 1], model.bos, distributions=True, position=position, state=state,
-            new_bases=None if strand.new_bases is None else strand.new_bases[: inputs - 1],
+            model.backbone, strand.first_ids(inputs - 1), model.bos, distributions=True, position=position, state=state,
+            new_bases=None if strand.new_bases is None else strand.new_bases[: inputs - 1], skips=True,
             stretches=None if tracks else Stretches.around(model.backbone.config, asked),
         )  # fmt: skip
         deep: Mapping[str, np.ndarray] = {}
@@ -87,7 +88,7 @@ def score_contig_regions(
             if trace and not piece.repeated:  # a piece is repeated only where no base has a value
                 deep = trace.take()
             fill_tracks(tracks, piece, deep)
-            progress(piece.bases)
+            progress(piece.bases + piece.skipped)
             if checkpoint and checkpoint.due():
                 # Tracks first: the saved state counts these bases as done, and a later call does not write them again.
                 flush(*tracks.values())
@@ -96,7 +97,7 @@ def score_contig_regions(
     return sums.scores()
 
 
-def score_alone(model: SequenceModel, sequence: bytes, region: Interval, *, reverse: bool = False) -> RegionScore:
+def score_alone(model: SequenceModel, sequence: Bases, region: Interval, *, reverse: bool = False) -> RegionScore:
     """Score one strand of a region as a sequence by itself, by one thread."""
     with one_thread():
         whole = Interval(region.contig, 0, region.end - region.start)

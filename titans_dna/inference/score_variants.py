@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.branches import Branches, Checkpoint, read_branches
 from titans_dna.inference.model import SequenceModel
@@ -36,7 +37,7 @@ HORIZON_BP = 128
 
 def score_strands(
     model: SequenceModel,
-    sequence: bytes,
+    sequence: Bases,
     alleles: Sequence[Allele],
     *,
     horizon_bp: int = HORIZON_BP,
@@ -127,7 +128,7 @@ class WindowedAlleles:
 
     @classmethod
     def of(
-        cls, model: SequenceModel, sequence: bytes, alleles: Sequence[Allele], *, horizon_bp: int, window_bp: int,
+        cls, model: SequenceModel, sequence: Bases, alleles: Sequence[Allele], *, horizon_bp: int, window_bp: int,
         wanted: np.ndarray | None = None, junctions: bool = False,
     ) -> WindowedAlleles:  # fmt: skip
         """Divide the work, and fill the copy memories of both strands as far as it goes.

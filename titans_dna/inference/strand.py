@@ -9,12 +9,36 @@ import numpy as np
 import torch
 
 from titans_dna.genome.alphabet import reverse_complement
+from titans_dna.genome.bases import Bases, OtherStrand
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.model import SequenceModel
 from titans_dna.model.backbone import StreamOutput
-from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, new_bases
+from titans_dna.tokenizers import NucleotideTokenizer, Tokenizer, base_ids, new_bases
 
 MARK_TOKENS = 1 << 12  # tokens between two marks; a mark is the number of bases before its token
+
+
+class StrandIds:
+    """Ids of one token for each base, made when a stretch is asked for: together they would take what the bases do.
+
+    Examples
+    --------
+    >>> StrandIds(b"ACGTN", 3)[1:]
+    array([1, 2], dtype=uint8)
+    """
+
+    def __init__(self, bases: Bases, count: int) -> None:
+        self._bases, self._count = bases, min(count, len(bases))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, span: slice, /) -> np.ndarray:
+        start, end, _ = span.indices(self._count)
+        return base_ids(self._bases[start:end])
+
+
+TokenIds = np.ndarray | StrandIds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,19 +49,20 @@ class Strand:
     of its own, so that bases and tokens have the same numbers.
     """
 
-    ids: np.ndarray  # token ids
+    ids: TokenIds
     reverse: bool
-    sequence: bytes  # bases in the direction of reading
+    sequence: Bases  # in the direction of reading
     new_bases: np.ndarray | None = None  # (tokens,) bases that belong to each token
     marks: np.ndarray | None = None  # number of bases before every ``MARK_TOKENS``-th token
 
     @classmethod
-    def of(cls, sequence: bytes, tokenizer: Tokenizer, *, reverse: bool) -> Strand:
+    def of(cls, sequence: Bases, tokenizer: Tokenizer, *, reverse: bool) -> Strand:
         """Return the strand of a contig's sequence."""
-        read = reverse_complement(sequence) if reverse else sequence
-        ids = tokenizer.encode(read)
+        read = OtherStrand(sequence) if reverse else sequence
         if isinstance(tokenizer, NucleotideTokenizer):
-            return cls(ids=ids, reverse=reverse, sequence=read)
+            return cls(ids=StrandIds(read, len(read)), reverse=reverse, sequence=read)
+        read = read[:]
+        ids = tokenizer.encode(read)
         counts = new_bases(tokenizer, ids)
         # One number per 4,096 tokens instead of one per token: a full index would take eight bytes per token of a
         # chromosome.
@@ -49,6 +74,10 @@ class Strand:
     def length_bp(self) -> int:
         """Length of the contig in bases."""
         return len(self.sequence)
+
+    def first_ids(self, tokens: int) -> TokenIds:
+        """Return the ids of so many tokens from the start of the strand."""
+        return StrandIds(self.sequence, tokens) if isinstance(self.ids, StrandIds) else self.ids[:tokens]
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """Turn a half-open span of the contig into the strand's own coordinates; the map is its own inverse."""
@@ -121,6 +150,6 @@ def read_side_by_side(
     ids = np.full((len(strands), 1 + max(len(strand.ids) for strand in strands)), model.pad, np.int64)
     ids[:, 0] = model.bos
     for row, strand in enumerate(strands):
-        ids[row, 1 : 1 + len(strand.ids)] = strand.ids
+        ids[row, 1 : 1 + len(strand.ids)] = strand.ids[:]
     batch = torch.from_numpy(ids).to(model.device)
     return batch, model.backbone.stream(batch, inner=inner)

@@ -3,15 +3,12 @@
 The model reads a start token and then the bases, so base i is input i + 1, and the logits at input i predict base i.
 The features of the model know base i from input i + 1 on. Bases are counted along the strand that is read, from 0.
 
-Several strands can be read side by side, as lanes of one batch, because one strand alone leaves a processor half idle.
-All lanes start at input 0 and are read in step. A lane that has been read as far as needed leaves the batch. The
-results of a lane do not depend on the lanes beside it, except for rounding.
-
 Where only some bases are asked for, the network reads the `Stretches` around them, and the copy memory the rest too.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,13 +17,15 @@ import numpy as np
 import torch
 
 from titans_dna.inference.repeats import Repeats
+from titans_dna.inference.strand import TokenIds
 from titans_dna.model.backbone import Backbone, StreamOutput
-from titans_dna.model.state import StreamState, attach, concatenate, select
+from titans_dna.model.state import StreamState, attach
 
 if TYPE_CHECKING:
     from titans_dna.inference.stretches import Stretches
 
 PIECE_TOKENS = 4096  # most tokens in a piece, which bounds the memory that a stream needs
+SCANNED_TOKENS = 1 << 16  # tokens among which the end of a run of N is looked for at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +44,15 @@ class Piece:
     bases: int  # number of bases that are read
     inner: tuple[torch.Tensor, ...] = ()  # (m, width) each: residual streams of the same bases, if asked for
     read_bases: np.ndarray | None = None  # number of bases of each token that is read; None for one each
-    skipped: bool = False  # whether the copy memory alone has read it: then there are no results
+    skimmed: bool = False  # whether the copy memory alone has read it: then there are no results
     repeated: bool = False  # whether all of this was found for an earlier piece, so that the network was not run
+    skipped: int = 0  # bases of a run of N left out behind this piece, whose pieces would be like it
 
 
 @torch.inference_mode()
 def stream_bases(
     model: Backbone,
-    ids: np.ndarray,
+    ids: TokenIds,
     bos: int,
     *,
     cuts: Iterable[int] = (),
@@ -63,6 +63,7 @@ def stream_bases(
     state: StreamState | None = None,
     inner: Sequence[int] = (),
     new_bases: np.ndarray | None = None,
+    skips: bool = False,
     stretches: Stretches | None = None,
 ) -> Iterator[Piece]:
     """Yield the pieces of a strand in order; the last one predicts no base.
@@ -89,8 +90,10 @@ def stream_bases(
         Blocks after which the residual stream is returned too (see `Backbone.stream`).
     new_bases
         Number of bases that each token is the first to cover; None for one each.
+    skips
+        Whether pieces of a run of N that are like the one before may be left out (`Piece.skipped`).
     stretches
-        Inputs that the network must read; None for all. Pieces elsewhere are without results.
+        Inputs that the network must read; None for all. What lies between is skimmed (`Piece.skimmed`).
     """
     device = next(model.parameters()).device
     start = position
@@ -100,20 +103,32 @@ def stream_bases(
     else:
         state = attach(state, lambda _: inputs_before(ids, bos, position), model.read_before)
     repeats: Repeats[Piece] = Repeats(model, piece_tokens)
-    borders = stretches.borders if stretches else []
-    for end in piece_ends(len(ids) + 1, [*cuts, *borders], piece_tokens, position):
+    borders = sorted([*cuts, *(stretches.borders if stretches else ())])
+    for end in piece_ends(len(ids) + 1, borders, piece_tokens, position):
+        if end <= start:  # skipped
+            continue
         tokens = read_inputs(ids, bos, start, end + 1)  # the inputs, and the token that follows if there is one
         if stretches and stretches.begins(start):
             state = model.restart(state)
         if stretches and not stretches.reads(start):
-            state = model.skip(torch.from_numpy(tokens[None, : end - start]).to(device), state)
-            piece = _skipped(start, end, state)
+            before = state.position_tokens
+            state = skim(model, tokens[None, : end - start], state)
+            if tokens[end - start - 1] == model.config.targets:
+                state = model.skim_gap(state, gap_inputs([ids], end, borders, model.config.targets))
+            end = start + state.position_tokens - before
+            piece = _skimmed(start, end, state)
         elif found := repeats.again(tokens[None], end - start, state):
+            before = state.position_tokens
             state, like = found
             moved = start - like.start
+            if skips and repeats.settled:
+                state = repeats.skip(state, gap_inputs([ids], end, borders, model.config.targets))
+            skipped = state.position_tokens - before - (end - start)
+            end += skipped
             piece = replace(
-                like, start=start, read_start=like.read_start + moved, next_input=end, state=state, repeated=True
-            )
+                like, start=start, read_start=like.read_start + moved, next_input=end, state=state, repeated=True,
+                skipped=skipped,
+            )  # fmt: skip
         else:
             out = model.stream(torch.from_numpy(tokens[None, : end - start]).to(device), state, inner)
             piece = _piece_of(out, tokens, start, model.config.targets, hidden=hidden, distributions=distributions)
@@ -151,13 +166,18 @@ def _piece_of(
     )
 
 
-def _skipped(start: int, end: int, state: StreamState) -> Piece:
+def skim(model: Backbone, tokens: np.ndarray, state: StreamState) -> StreamState:
+    """Return the state after inputs (B, T) that the copy memory alone reads."""
+    return model.skim(torch.from_numpy(tokens).to(state.recent.device), state)
+
+
+def _skimmed(start: int, end: int, state: StreamState) -> Piece:
     """Return a piece that the copy memory alone has read."""
     nothing = np.zeros(0, np.float32)
     bases = end - max(start, 1)
     return Piece(
         start=start, log_probabilities=nothing, read_start=max(start - 1, 0), surprise=nothing, hidden=None,
-        distributions=None, entropy_bits=nothing, next_input=end, state=state, bases=bases, skipped=True,
+        distributions=None, entropy_bits=nothing, next_input=end, state=state, bases=bases, skimmed=True,
     )  # fmt: skip
 
 
@@ -181,7 +201,7 @@ def _by_base(piece: Piece, first: int, predicted: np.ndarray, read: np.ndarray) 
     """
     ahead = 0 if piece.read_start == piece.start else int(read[0])  # bases of the token read but predicted before
     piece = replace(piece, read_start=first - ahead, bases=int(read.sum(dtype=np.int64)))
-    if piece.skipped:
+    if piece.skimmed:
         return replace(piece, start=first)
     # The log-probability of a token is shared evenly among its bases, so that sums over bases are sums over tokens.
     shares = piece.log_probabilities / np.maximum(predicted, 1)
@@ -209,13 +229,43 @@ def piece_ends(inputs: int, cuts: Iterable[int], piece_tokens: int = PIECE_TOKEN
     return sorted(end for end in ends if end > position)
 
 
-def read_inputs(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
+def gap_inputs(strands: Sequence[TokenIds], position: int, cuts: Sequence[int], gap: int) -> int:
+    """Return for how many inputs after ``position`` a run of N goes on in all strands, and up to the next cut.
+
+    The token that follows the last of these inputs is N too.
+
+    Parameters
+    ----------
+    strands, position
+        Token ids, and where the stream stands.
+    cuts
+        Inputs before which a piece must end, rising.
+    gap
+        Id of N.
+    """
+    place = bisect_left(cuts, position)
+    reach = cuts[place] if place < len(cuts) else max(map(len, strands))
+    for ids in strands:
+        reach = min(reach, _gap_end(ids, position - 1, min(reach, len(ids)), gap))
+    return max(0, reach - position)
+
+
+def _gap_end(ids: TokenIds, start: int, end: int, gap: int) -> int:
+    """Return the first token from ``start`` on that is not N, or ``end``."""
+    for at in range(start, end, SCANNED_TOKENS):
+        others = ids[at : min(at + SCANNED_TOKENS, end)] != gap
+        if others.any():
+            return at + int(others.argmax())
+    return max(start, end)
+
+
+def read_inputs(ids: TokenIds, bos: int, start: int, end: int) -> np.ndarray:
     """Return inputs ``start`` to ``end`` (half-open) of a strand, int64: the start token, then its tokens."""
     tokens = ids[max(0, start - 1) : end - 1].astype(np.int64)
     return np.concatenate([[bos], tokens]) if start == 0 else tokens
 
 
-def inputs_before(ids: np.ndarray, bos: int, position: int) -> np.ndarray:
+def inputs_before(ids: TokenIds, bos: int, position: int) -> np.ndarray:
     """Return all inputs before a position, uint8: a state from a file needs them for its copy memory."""
     if not position:
         return ids[:0].astype(np.uint8)
@@ -237,122 +287,3 @@ def flush(*arrays: np.ndarray) -> None:
         base = array if isinstance(array, np.memmap) else array.base
         if isinstance(base, np.memmap):
             base.flush()
-
-
-Part = tuple[tuple[int, ...], StreamState]  # lanes, and their state with a row for each
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanePiece:
-    """The same stretch of all lanes that are still being read; bases are counted along each strand, from 0."""
-
-    start: int  # first base that is predicted
-    lanes: tuple[int, ...]  # numbers of the lanes that the network has read
-    log_probabilities: list[np.ndarray]  # of each of them, (n,) float32 for bases start, start + 1, ...; nan if unknown
-    skipped: tuple[int, ...]  # lanes that the copy memory alone has read
-    next_input: int  # the next input to read: the start token is input 0, base i is input i + 1
-    parts: list[Part]  # states before that input
-
-    def state(self, lanes: Sequence[int]) -> StreamState:
-        """Return the state of some lanes before the next input, with a row for each."""
-        return _state_of(self.parts, tuple(lanes))
-
-
-def _state_of(parts: Sequence[Part], lanes: tuple[int, ...]) -> StreamState:
-    """Return the state of some lanes, whose rows may stand in several states."""
-    used = [(members, state) for members, state in parts if set(members) & set(lanes)]
-    if [members for members, _ in used] == [lanes]:
-        return used[0][1]
-    order = [lane for members, _ in used for lane in members if lane in lanes]
-    rows = [select(state, [row for row, lane in enumerate(members) if lane in lanes]) for members, state in used]
-    joined = concatenate(rows) if len(rows) > 1 else rows[0]
-    return joined if tuple(order) == lanes else select(joined, [order.index(lane) for lane in lanes])
-
-
-@torch.inference_mode()
-def stream_lanes(
-    model: Backbone,
-    lanes: Sequence[np.ndarray],
-    bos: int,
-    *,
-    ends: Sequence[int],
-    cuts: Iterable[int] = (),
-    position: int = 0,
-    state: StreamState | None = None,
-    stretches: Sequence[Stretches | None] = (),
-) -> Iterator[LanePiece]:
-    """Yield the pieces of all lanes, in order.
-
-    Parameters
-    ----------
-    model
-        Backbone in evaluation mode.
-    lanes
-        Token ids of each strand.
-    bos
-        Id of the start token.
-    ends
-        Number of inputs of each lane to read, at most one more than it has tokens.
-    cuts
-        Inputs before which a piece must end, because their state is needed.
-    position, state
-        Where to go on: ``next_input`` and ``state`` of an earlier piece, with a row for every lane that goes on there.
-    stretches
-        Of each lane, the inputs that the network must read; None for all. Elsewhere the lane is without results.
-    """
-    device = next(model.parameters()).device
-    going = tuple(lane for lane, end in enumerate(ends) if end > position)
-    if state is None:
-        state = model.initial_state(len(going))
-    else:
-        state = attach(state, lambda row: inputs_before(lanes[going[row]], bos, position), model.read_before)
-    parts: list[Part] = [(going, state)]
-    wanted = {lane: asked for lane, asked in enumerate(stretches) if asked}
-    last, repeats = max(ends, default=0), Repeats[list[np.ndarray]](model, PIECE_TOKENS)
-    borders = [border for asked in wanted.values() for border in asked.borders]
-    for end in piece_ends(last, [*cuts, *ends, *borders], PIECE_TOKENS, position):
-        going = tuple(lane for lane in going if ends[lane] > position)
-        read = tuple(lane for lane in going if lane not in wanted or wanted[lane].reads(position))
-        skipped = tuple(lane for lane in going if lane not in read)
-        after: list[Part] = []
-        picked: list[np.ndarray] = []
-        if read:
-            tokens = np.stack([_tokens_of(lanes[lane], bos, position, end) for lane in read])
-            fresh = tuple(lane for lane in read if lane in wanted and wanted[lane].begins(position))
-            state = _state_of(_begun(model, parts, fresh), read)
-            if found := repeats.again(tokens, end - position, state):
-                state, picked = found
-            else:
-                out = model.stream(torch.from_numpy(tokens[:, :-1]).to(device), state)
-                log_p = out.logits.log_softmax(-1).cpu().numpy()
-                picked = [
-                    pick_known(log_p[row], lanes[lane][position:end], model.config.targets)
-                    for row, lane in enumerate(read)
-                ]
-                repeats.keep(tokens, state, out.state, picked)
-                state = out.state
-            after.append((read, state))
-        if skipped:
-            tokens = np.stack([read_inputs(lanes[lane], bos, position, end) for lane in skipped])
-            state = model.skip(torch.from_numpy(tokens).to(device), _state_of(parts, skipped))
-            after.append((skipped, state))
-        parts = after
-        yield LanePiece(
-            start=position, lanes=read, log_probabilities=picked, skipped=skipped, next_input=end, parts=parts
-        )
-        position = end
-
-
-def _begun(model: Backbone, parts: Sequence[Part], fresh: tuple[int, ...]) -> list[Part]:
-    """Return the states of lanes, of which the fresh ones begin with blank blocks."""
-    if not fresh:
-        return list(parts)
-    others = tuple(lane for members, _ in parts for lane in members if lane not in fresh)
-    begun = [(fresh, model.restart(_state_of(parts, fresh)))]
-    return [*begun, (others, _state_of(parts, others))] if others else begun
-
-
-def _tokens_of(ids: np.ndarray, bos: int, start: int, end: int) -> np.ndarray:
-    """Return inputs ``start`` to ``end`` (half-open) and the token that follows; -1 where the lane has none."""
-    tokens = read_inputs(ids, bos, start, end + 1)
-    return tokens if len(tokens) > end - start else np.append(tokens, -1)

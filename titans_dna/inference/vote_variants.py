@@ -11,6 +11,7 @@ from itertools import groupby
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.inference.alleles import Allele
 from titans_dna.recall import Relatives
 from titans_dna.recall.vote import BLOCK, LEAD, NONE, votes
@@ -33,14 +34,14 @@ TOLERANCE = {
 }
 
 
-def block_votes(relatives: Relatives, sequence: bytes, block: int) -> np.ndarray:
+def block_votes(relatives: Relatives, sequence: Bases, block: int) -> np.ndarray:
     """Return the votes at the bases of one block of a contig, (bases, genomes) uint8 (`titans_dna.recall.vote`)."""
     start, end = block * BLOCK, min((block + 1) * BLOCK, len(sequence))
     low, high = max(0, start - LEAD), min(len(sequence), end + LEAD)
     return votes(relatives, base_ids(sequence[low:high]))[start - low : end - low]
 
 
-def vote_on_alleles(relatives: Relatives, sequence: bytes, alleles: Sequence[Allele]) -> np.ndarray:
+def vote_on_alleles(relatives: Relatives, sequence: Bases, alleles: Sequence[Allele]) -> np.ndarray:
     """Return how many relatives have REF, ALT, or something else where each allele lies.
 
     Parameters

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.gates import trace_memories
 from titans_dna.inference.model import SequenceModel
@@ -54,7 +55,7 @@ class WindowedRegions:
     """
 
     def __init__(
-        self, model: SequenceModel, contig: str, sequence: bytes, *, window_bp: int, reach_bp: int,
+        self, model: SequenceModel, contig: str, sequence: Bases, *, window_bp: int, reach_bp: int,
         tracks: Mapping[str, np.ndarray], reverse: bool = False, without: Sequence[tuple[int, int]] | None = None,
     ) -> None:  # fmt: skip
         assert not (reverse and tracks), "tracks run along the forward strand"
@@ -128,7 +129,7 @@ class WindowedRegions:
         with ExitStack() as stack:
             trace = stack.enter_context(trace_memories(self.model.backbone)) if has_deep(kinds) else None
             for piece in stream_bases(
-                self.model.backbone, self.strand.strand.ids[:end], self.model.bos, distributions=True,
+                self.model.backbone, self.strand.strand.first_ids(end), self.model.bos, distributions=True,
                 position=position, state=state,
             ):  # fmt: skip
                 here = replace(piece, start=piece.start - first, read_start=piece.read_start - first)

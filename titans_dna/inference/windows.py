@@ -20,8 +20,9 @@ import torch
 
 from titans_dna.errors import ConfigError
 from titans_dna.genome.alphabet import letters_md5
+from titans_dna.genome.bases import Bases, pieces_of
 from titans_dna.inference.model import SequenceModel, require_single_bases
-from titans_dna.inference.strand import Strand
+from titans_dna.inference.strand import Strand, TokenIds
 from titans_dna.inference.streaming import read_inputs
 from titans_dna.model.state import StreamState
 from titans_dna.recall import CopyMemory, RecallLanes, RecallState
@@ -113,7 +114,7 @@ class WindowedStrand:
         If the model reads tokens of several bases.
     """
 
-    def __init__(self, model: SequenceModel, sequence: bytes, *, reverse: bool, window_bp: int) -> None:
+    def __init__(self, model: SequenceModel, sequence: Bases, *, reverse: bool, window_bp: int) -> None:
         require_single_bases(model, "windows")
         self.model, self._sequence = model, sequence
         self.strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
@@ -145,9 +146,9 @@ class WindowedStrand:
                 f"{self.model.name} has a copy memory that forgets, which only the context of the contig suits; "
                 "use --context contig"
             )
-        self._memory = self._read_ahead() or self._filled(self.strand.ids[:tokens])
+        self._memory = self._read_ahead() or self._filled(self.strand.first_ids(tokens))
         if without:
-            ids = self.strand.ids[:tokens].copy()
+            ids = self.strand.ids[:tokens]
             for start, end in without:
                 ids[start:end] = self.model.pad
             self._other = self._filled(ids)
@@ -163,10 +164,10 @@ class WindowedStrand:
         if target is None or all(contig.length_bp != len(self._sequence) for contig in target.contigs):
             return None
         return target.strand(
-            letters_md5(self._sequence), reverse=self.strand.reverse, before=self.model.backbone.read_before
+            letters_md5(*pieces_of(self._sequence)), reverse=self.strand.reverse, before=self.model.backbone.read_before
         )
 
-    def _filled(self, ids: np.ndarray) -> tuple[CopyMemory, int]:
+    def _filled(self, ids: TokenIds) -> tuple[CopyMemory, int]:
         """Return a copy memory that holds the relatives and then these tokens, and where these begin."""
         before, form = self.model.backbone.read_before, self.model.backbone.config.recall
         assert form is not None

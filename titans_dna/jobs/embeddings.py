@@ -261,7 +261,7 @@ class _Reading:
         """Return a strand whose copy memory is filled once for all groups of a contig."""
         if (contig, reverse) not in self._strands:
             self._strands = {key: strand for key, strand in self._strands.items() if key[0] == contig}
-            sequence = self.genome.sequence(contig)
+            sequence = self.genome.bases(contig)
             window_bp = self.plan.options.context.window_bp
             made = WindowedStrand(self.model, sequence, reverse=reverse, window_bp=window_bp)
             groups = map(self.plan.groups.__getitem__, self.numbers)

@@ -141,7 +141,7 @@ def explain_variants(
     found: dict[int, Explained] = {}
     for contig, alleles in table.alleles.items():
         explained = explain_alleles(
-            model, genome.sequence(contig), alleles, flank_bp=how.flank_bp, horizon_bp=how.horizon_bp,
+            model, genome.bases(contig), alleles, flank_bp=how.flank_bp, horizon_bp=how.horizon_bp,
             context=how.context, progress=lambda done: advance(done, total),
         )  # fmt: skip
         for each in explained:

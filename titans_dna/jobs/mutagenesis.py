@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard, assign
 from titans_dna.inference.alleles import Allele
@@ -79,7 +80,7 @@ def mutate_regions(
         )  # fmt: skip
         for contig in contigs:
             here = [region for region in regions if region.contig == contig]
-            for effects in scoring.effects(str(genome.contigs.names.index(contig)), genome.sequence(contig), here):
+            for effects in scoring.effects(str(genome.contigs.names.index(contig)), genome.bases(contig), here):
                 found[str(effects.region)] = effects
         ordered = [found[str(region)] for region in regions]
         _write_effects(output, ordered, metadata)
@@ -97,7 +98,7 @@ class _Scoring:
     workers: int
     progress: Callable[[int], None]
 
-    def effects(self, name: str, sequence: bytes, regions: Sequence[Interval]) -> list[RegionEffects]:
+    def effects(self, name: str, sequence: Bases, regions: Sequence[Interval]) -> list[RegionEffects]:
         """Return the effects in regions of one contig, from the work folder if they are there."""
         changes: list[list[Allele]] = []
         for region in regions:
@@ -109,7 +110,7 @@ class _Scoring:
         scores = np.split(part["scores"], np.cumsum([len(each) for each in changes])[:-1])
         return [effects_of(sequence, *each) for each in zip(regions, changes, scores, strict=True)]
 
-    def _score(self, name: str, sequence: bytes, regions: Sequence[Interval], changes: list[Allele]) -> np.ndarray:
+    def _score(self, name: str, sequence: Bases, regions: Sequence[Interval], changes: list[Allele]) -> np.ndarray:
         if self.context.kind == "contig":
             return score_strands(
                 self.model, sequence, changes, horizon_bp=self.horizon_bp, checkpoint=self.work.checkpoint(name),
@@ -214,7 +215,7 @@ def write_all_snvs(
         for contig in lengths:
             held = [(start, end) for name, start, end in mine if name == contig]
             for reverse in strands:
-                reader = _StrandReader(model, genome.sequence(contig), reverse, context, workers, progress)
+                reader = _StrandReader(model, genome.bases(contig), reverse, context, workers, progress)
                 name, array = numbers(contig, reverse)
                 for start, end in held:
                     part = f"{name}-{start}"
@@ -246,7 +247,7 @@ class _StrandReader:
     """Predicts the bases of stretches of a strand; the copy memory of windows is filled when it is first needed."""
 
     def __init__(
-        self, model: SequenceModel, sequence: bytes, reverse: bool, context: Context, workers: int,
+        self, model: SequenceModel, sequence: Bases, reverse: bool, context: Context, workers: int,
         progress: Callable[[int], None],
     ) -> None:  # fmt: skip
         self.model, self.sequence, self.reverse, self.context = model, sequence, reverse, context

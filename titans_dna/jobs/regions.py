@@ -249,7 +249,7 @@ class _Reading:
             length - group.starts.min(initial=length) if reverse else group.ends.max(initial=0) for group in groups
         )
         return WindowedRegions(
-            self.model, contig, self.genome.sequence(contig), window_bp=self.reading.context.window_bp,
+            self.model, contig, self.genome.bases(contig), window_bp=self.reading.context.window_bp,
             reach_bp=int(max(reaches)), tracks=tracks, reverse=reverse,
             without=[(s.start, s.end) for s in stretches if s.contig == contig] if stretches else None,
         )  # fmt: skip
@@ -263,7 +263,7 @@ class _Reading:
             return windowed.score(
                 placed, group.range, lambda do, units: map_parallel(do, units, self.workers), progress
             )
-        sequence, (_, reverse) = self.genome.sequence(group.contig), _strand_of(group)
+        sequence, (_, reverse) = self.genome.bases(group.contig), _strand_of(group)
         if self.reading.context.kind == "contig":
             return score_contig_regions(
                 self.model, sequence, placed, reverse=reverse, tracks=tracks,

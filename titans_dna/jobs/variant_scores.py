@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.shard import Shard
 from titans_dna.inference.alleles import Allele, AlleleList, AlleleTable
 from titans_dna.inference.calibration import empirical_p, shuffled_scores
@@ -173,7 +174,7 @@ class _TableScoring:
 
     def add_contig(self, contig: str, name: str) -> None:
         """Score the alleles of one contig and, if asked for, the same changes in shuffled surroundings."""
-        sequence, options = self.run.genome.sequence(contig), self.run.options
+        sequence, options = self.run.genome.bases(contig), self.run.options
         every = self.table.alleles[contig]
         alleles = every.chosen(self.rows)
         places = [allele.row for allele in alleles]
@@ -190,7 +191,7 @@ class _TableScoring:
         """Score the alleles of one contig on the haplotypes of a sample."""
         if (count := len(phase_sets(here))) > 1:
             logger.warning("%s: %d phase sets; the haplotypes of each are read by themselves", contig, count)
-        pairs = place_on_haplotypes(self.run.genome.sequence(contig), here, self.table.outcomes)
+        pairs = place_on_haplotypes(self.run.genome.bases(contig), here, self.table.outcomes)
         for number, (haplotype, every) in enumerate(pairs, start=1):
             if alleles := every.chosen(self.rows):
                 found = self._part(f"{name}-haplotype{number}", haplotype.sequence, every, self.score)
@@ -208,7 +209,7 @@ class _TableScoring:
             self.junctions[places] = 0.0
             np.add.at(self.junctions, places, found[..., 1])
 
-    def _part(self, name: str, sequence: bytes, every: AlleleList, score: Callable[..., np.ndarray]) -> np.ndarray:
+    def _part(self, name: str, sequence: Bases, every: AlleleList, score: Callable[..., np.ndarray]) -> np.ndarray:
         """Return signed scores of the chosen alleles, (alleles, ...): from the work folder if they are there, else new.
 
         ``every`` are all alleles of the contig.
@@ -235,7 +236,7 @@ class _TableScoring:
         scores, signs = kept["scores"], np.array([allele.sign for allele in alleles])
         return scores * signs.reshape(-1, *(1 for _ in scores.shape[1:]))
 
-    def _vote(self, name: str, sequence: bytes, alleles: Sequence[Allele]) -> None:
+    def _vote(self, name: str, sequence: Bases, alleles: Sequence[Allele]) -> None:
         """Let the relatives vote on alleles, or read what they said in a run before."""
         relatives = self.run.model.relatives
         if relatives is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.score_variants import WindowedAlleles
@@ -29,7 +30,7 @@ class WindowScoring:
     progress: Callable[[int], None] = lambda _: None
 
     def score(
-        self, name: str, sequence: bytes, alleles: Sequence[Allele], wanted: np.ndarray | None = None
+        self, name: str, sequence: Bases, alleles: Sequence[Allele], wanted: np.ndarray | None = None
     ) -> np.ndarray:
         """Return ln P(ALT) - ln P(REF) of alleles, (alleles, strands) float64; nan where none of a block is wanted.
 

@@ -180,7 +180,7 @@ class Backbone(nn.Module):
         mean = torch.stack(surprises).mean(0) if surprises else x.new_zeros(ids.shape)
         return StreamOutput(logits, after, hidden, mean, kept)
 
-    def skip(self, ids: Int[Tensor, "B T"], state: StreamState) -> StreamState:
+    def skim(self, ids: Int[Tensor, "B T"], state: StreamState) -> StreamState:
         """Let the copy memory alone read ``ids``; the network can go on behind a later ``restart`` only."""
         recalled = self.recall(ids, state)
         return replace(
@@ -190,8 +190,18 @@ class Backbone(nn.Module):
             recall=recalled.lanes if recalled else None,
         )
 
+    def skim_gap(self, state: StreamState, tokens: int) -> StreamState:
+        """Let the copy memory alone read so many N, at once."""
+        recent = state.recent.new_full((len(state.recent), min(tokens, self.embedding.reach)), self.config.targets)
+        return replace(
+            state,
+            recent=self.embedding.recent_after(recent, state.recent),
+            position_tokens=state.position_tokens + tokens,
+            recall=state.recall.read_gap(tokens) if state.recall else None,
+        )
+
     def restart(self, state: StreamState) -> StreamState:
-        """Return a state that was skipped to, with blocks that have read nothing, at the phase of its position.
+        """Return a state that was skimmed to, with blocks that have read nothing, at the phase of its position.
 
         Read on from ``config.lead_tokens`` before the border of a period, they are what they would have been, from the
         border on.

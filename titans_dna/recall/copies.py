@@ -10,7 +10,7 @@ import numpy as np
 from numba import njit
 
 from titans_dna.numba_cache import KEPT
-from titans_dna.recall.memory import RecallState, recall
+from titans_dna.recall.reader import RecallState, recall
 from titans_dna.recall.record import HITS_AT, INVERTED_AT
 
 PIECE = 1 << 16  # tokens read at once

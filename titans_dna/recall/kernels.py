@@ -150,6 +150,19 @@ def put_tokens(tape: np.ndarray, gaps: np.ndarray, at: int, ids: np.ndarray) -> 
         gaps[gap] = gaps[gap] & ~bit if ids[i] < 4 else gaps[gap] | bit
 
 
+@njit(cache=KEPT)
+def put_gap(tape: np.ndarray, gaps: np.ndarray, at: int, tokens: int) -> None:
+    """Lay tokens that are no bases on the tape, as ``put_tokens`` does, from an offset on that is a multiple of 64."""
+    for number in range(at >> 5, (at + tokens + 31) >> 5):
+        # What was never written is 0, and a page that is not written to takes no memory.
+        if tape[number & (len(tape) - 1)] != 0:
+            tape[number & (len(tape) - 1)] = 0
+    for number in range(at >> 6, (at + tokens + 63) >> 6):
+        left = at + tokens - (number << 6)
+        bits = ~np.uint64(0) if left > 63 else (np.uint64(1) << np.uint64(left)) - np.uint64(1)
+        gaps[number & (len(gaps) - 1)] = bits
+
+
 @njit(cache=KEPT, inline="always")
 def slot_of(keys: np.ndarray, heads: np.ndarray, address: np.uint32) -> int:
     """Return the row of an address: its own where the table has one for each, else found by probing."""

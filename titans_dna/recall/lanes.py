@@ -10,7 +10,8 @@ import numpy as np
 
 from titans_dna.errors import CheckpointError
 from titans_dna.recall.form import MOST_TOKENS, RecallForm
-from titans_dna.recall.memory import CopyMemory, RecallState, recall
+from titans_dna.recall.memory import CopyMemory
+from titans_dna.recall.reader import RecallState, read_gap, recall
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,11 @@ class RecallLanes:
             )
         found = [recall(state, row) for state, row in zip(self.streams, ids, strict=True)]
         return np.stack([f.codes for f in found]), RecallLanes(streams=tuple(f.state for f in found))
+
+    def read_gap(self, tokens: int) -> RecallLanes:
+        """Return the readers after so many tokens that are no bases."""
+        assert not self.checksums, "the memories are at hand"
+        return RecallLanes(streams=tuple(read_gap(state, tokens) for state in self.streams))
 
     def attach(self, ids_of: Callable[[int], np.ndarray], before: CopyMemory | None = None) -> RecallLanes:
         """Return readers whose memories hold what each row had read: what was read before, the ids up to its position.

@@ -1,20 +1,10 @@
-"""A copy memory: the tape of what a stream has read, the index of its words, and readers that recall places.
-
-    state = RecallState(memory=CopyMemory(form))
-    found = recall(state, ids)              # found.codes[t]: records of the places that are followed after ids[t]
-    found = recall(found.state, more)       # and so on; cutting the stream anywhere changes nothing
-
-A state is a handle to the memory and a position in it. What a memory holds before a position never changes, so states
-can be kept, copied and read on from for nothing. A state that is read on with other ids than those that the memory
-holds there (a haplotype) goes on in a memory of its own that lies over the first.
-"""
+"""A copy memory: the tape of what a stream has read, and the index of its words; readers are in ``reader.py``."""
 
 from __future__ import annotations
 
 import copy
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Self
 
@@ -27,7 +17,6 @@ Index = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]  # keys, heads, pr
 
 UNUSED = 1 << 16  # rows of a table that are left alone together where all are 0
 SMALL = 256  # rows of the smallest tables
-NO_PLACES = np.zeros((0, 4), dtype=np.int64)
 GAP = 4  # id on the tape of every letter other than a base
 
 
@@ -207,38 +196,52 @@ class CopyMemory:
         """
         for start in range(0, len(ids), 1 << 20):
             piece = np.ascontiguousarray(ids[start : start + (1 << 20)], dtype=np.uint8)
+            if piece.min() >= GAP:
+                self.append_gap(len(piece))
+                continue
             self._put(piece)
             self._write_words(self.end // CHUNK * CHUNK)
+
+    def append_gap(self, tokens: int) -> None:
+        """Add so many tokens that are no bases, as ``append`` does, but without a look at each of them."""
+        head = min(tokens, -self.end % CHUNK)
+        self._put(np.full(head, GAP, dtype=np.uint8))
+        self._write_words(self.end // CHUNK * CHUNK)
+        if rest := tokens - head:
+            self._make_room(rest, words=0)
+            _loops().put_gap(self._tape, self._gaps, self.end - self.base, rest)
+            self.end += rest
+            self.written = max(self.written, self.end // CHUNK * CHUNK)  # no word ends in a gap
 
     def _put(self, ids: np.ndarray) -> None:
         if not len(ids):
             return
-        assert self.writes, "a memory of a file is read only; fork it"
-        if self.end + len(ids) > MOST_TOKENS:
-            raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
-        self._reserve(len(ids))
+        self._make_room(len(ids), words=len(ids))
         _loops().put_tokens(self._tape, self._gaps, self.end - self.base, ids)
         self.end += len(ids)
 
-    def _reserve(self, tokens: int) -> None:
-        """Make room for so many more tokens, and their words."""
+    def _make_room(self, tokens: int, *, words: int) -> None:
+        """Make room for so many more tokens, and the words that they may write."""
+        assert self.writes, "a memory of a file is read only; fork it"
+        if self.end + tokens > MOST_TOKENS:
+            raise ConfigError(f"a copy memory holds at most {MOST_TOKENS:,} tokens; set recall horizon_bases")
         size = self.end - self.base + tokens + CHUNK
         size = min(size, self._ring) if self._ring else size
         self._tape = _larger(self._tape, _power_of_two(size // 32 + 2))
         self._gaps = _larger(self._gaps, _power_of_two(size // 64 + 2))
         for kind, (keys, heads, previous, ends) in enumerate(self._indexes):
-            entries = int(self._counts[kind]) + self.end + tokens - self.written  # each token may write a word
+            entries = int(self._counts[kind]) + self.end + words - self.written  # each token may write a word
             entries = size if len(ends) == 1 else entries
             ends = ends if len(ends) == 1 else _larger(ends, _power_of_two(entries + 1))
             previous = _larger(previous, _power_of_two(entries + 1))
-            keys, heads = self._room(kind, keys, heads, tokens)
+            keys, heads = self._room(kind, keys, heads, words)
             self._indexes[kind] = (keys, heads, previous, ends)
 
-    def _room(self, kind: int, keys: np.ndarray, heads: np.ndarray, tokens: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the table of addresses, at most half full after so many more tokens; at last a row for each."""
+    def _room(self, kind: int, keys: np.ndarray, heads: np.ndarray, words: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the table of addresses, at most half full after so many more words; at last a row for each."""
         if len(keys) == 1:
             return keys, heads
-        used = int(self._counts[kind]) + self.end - self.written + tokens
+        used = int(self._counts[kind]) + self.end - self.written + words
         rows, whole = _power_of_two(2 * used), 1 << self.form.index_bits
         if rows <= len(heads):
             return keys, heads
@@ -327,60 +330,3 @@ class CopyMemory:
 
 _NOTHING = np.zeros(2, dtype=np.uint64)
 _NO_INDEX: Index = tuple(np.zeros(2, dtype=np.uint32) for _ in range(4))  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecallState:
-    """Where a reader stands in a copy memory, and the places that it follows; a value that no call changes."""
-
-    memory: CopyMemory
-    position: int = 0  # tokens read; with relatives read before, they count too
-    floor: int = 0  # nothing before this position is recalled
-    places: np.ndarray = field(default_factory=lambda: NO_PLACES)  # (n, 4) position, direction, outcomes, run
-    leaves: bool = False  # what is read next goes to a memory of its own, even where this one ends here
-
-
-@dataclass(frozen=True, kw_only=True)
-class Found:
-    """What one stream recalled."""
-
-    codes: np.ndarray  # (T, S) uint32, records of the places followed after each token (``record.py``); 0 for none
-    state: RecallState  # after the last token
-    sources: np.ndarray | None = None  # (T, S) int64, position on the tape of the base that each place foretells
-
-
-def recall(state: RecallState, ids: np.ndarray, *, sources: bool = False) -> Found:
-    """Read ids from where a state stands; what is found after a token depends on it and those before it alone.
-
-    Parameters
-    ----------
-    state
-        Of a new memory, or from an earlier call.
-    ids
-        (T,) integers: 0 to 3 for bases, anything above for N and other tokens that are no bases.
-    sources
-        Whether to say where on the tape each place lies.
-
-    Raises
-    ------
-    ConfigError
-        If the memory is a ring that has forgotten what the state stands on.
-    """
-    ids = np.ascontiguousarray(np.minimum(ids, GAP), dtype=np.uint8)
-    memory, start, slots = state.memory, state.position, state.memory.form.places
-    if start < memory.oldest_reader():
-        raise ConfigError(
-            f"the copy memory has gone on {memory.end - start:,} tokens and kept {memory.form.horizon_bases:,}; "
-            "read on from a later state, or set a larger recall horizon_bases"
-        )
-    held = min(memory.end - start, len(ids))
-    if len(ids) and (state.leaves or (held and not memory.holds(start, ids[:held]))):
-        memory, held = memory.fork(start), 0
-    memory._put(ids[held:])
-    places = np.zeros((slots, 4), dtype=np.int64)
-    places[: len(state.places)] = state.places
-    codes = np.zeros((len(ids), slots), dtype=np.uint32)
-    where = np.full((len(ids) if sources else 0, slots), -1, dtype=np.int64)
-    count = memory.follow(start, ids, state.floor, places, len(state.places), codes, where)
-    after = RecallState(memory=memory, position=start + len(ids), floor=state.floor, places=places[:count].copy())
-    return Found(codes=codes, state=after, sources=where if sources else None)

@@ -10,6 +10,7 @@ seen. The gaps in front make room for the end of a tape of relatives, over which
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -20,7 +21,19 @@ FIRST = CHUNK  # position of the start token
 PIECE = 1 << 20  # tokens that are added at once
 
 
-def append_strand(memory: CopyMemory, ids: np.ndarray) -> None:
+class Ids(Protocol):
+    """Token ids, read in stretches; arrays are some."""
+
+    def __len__(self) -> int:
+        """Return their number."""
+        ...
+
+    def __getitem__(self, span: slice, /) -> np.ndarray:
+        """Return a stretch of them."""
+        ...
+
+
+def append_strand(memory: CopyMemory, ids: Ids) -> None:
     """Add the start token and a strand's ids to a memory."""
     memory.append(np.array([GAP], dtype=np.uint8))
     for start in range(0, len(ids), PIECE):

@@ -30,6 +30,7 @@ import numpy as np
 
 from titans_dna.errors import FormatError, IndexStale, InputMissing
 from titans_dna.genome.alphabet import letters_md5
+from titans_dna.genome.bases import PIECE_BP, ContigBases
 from titans_dna.genome.contigs import ContigTable
 from titans_dna.io.disk.bgzf import GZIP_MAGIC, is_bgzf, require_end
 from titans_dna.io.disk.contexts import Closing
@@ -39,7 +40,7 @@ from titans_dna.io.sequence.fasta_source import BgzfSource, PlainSource, Source,
 
 logger = logging.getLogger(__name__)
 
-_PIECE_BP = 1 << 20
+_BLOCK_BP = 16 * PIECE_BP  # bases of a whole contig that are read at once
 _GENBANK_RELEASE = b"Genetic Sequence Data Bank"  # stands in the first line of a file of a release
 _OTHER_FORMATS = {
     b"\x1a\x41\x27\x43": "a .2bit file",
@@ -67,7 +68,7 @@ class Genome(Closing):
     def __init__(self, path: Path, contigs: ContigTable) -> None:
         self.path, self.contigs = path, contigs
         self._md5: dict[str, str] = {}
-        self._last: tuple[str, bytes] = ("", b"")  # the contig that was last read whole, which is often asked for again
+        self._last = ("", ContigBases())  # the contig that was last read whole, which is often asked for again
         self._compared: set[str] = set()  # contigs whose bases had their MD5 when they were read as a whole
 
     @abstractmethod
@@ -85,8 +86,8 @@ class Genome(Closing):
         length = self.contigs.lengths[self.contigs.require(contig)]
         return np.frombuffer(bytearray(self.fetch(contig, start, length if end is None else end)), np.uint8)
 
-    def sequence(self, contig: str) -> bytes:
-        """Read a whole contig.
+    def bases(self, contig: str) -> ContigBases:
+        """Read a whole contig; long runs of N take no memory.
 
         Raises
         ------
@@ -97,11 +98,17 @@ class Genome(Closing):
         """
         name = self.contigs.require(contig)
         if name != self._last[0]:
-            self._last = ("", b"")  # let go first, so that no two contigs are held at once
-            self._last = name, self._checked(name, self.fetch(name, 0, self.contigs.lengths[name]))
+            self._last = ("", ContigBases())  # let go first, so that no two contigs are held at once
+            starts = range(0, self.contigs.lengths[name], _BLOCK_BP)
+            blocks = (self.fetch(name, start, start + _BLOCK_BP) for start in starts)
+            self._last = name, self._checked(name, ContigBases(blocks))
         return self._last[1]
 
-    def _checked(self, name: str, found: bytes) -> bytes:
+    def sequence(self, contig: str) -> bytes:
+        """Read a whole contig as bytes, which take the contig's length; raises what `bases` does."""
+        return self.bases(contig).whole()
+
+    def _checked(self, name: str, found: ContigBases) -> ContigBases:
         """Return the bases of a whole contig, or refuse them.
 
         Size, time and inode do not tell a file that was changed in place and given its old time. Outputs name the MD5
@@ -109,7 +116,7 @@ class Genome(Closing):
         reading.
         """
         if name in self._md5 and name not in self._compared:
-            if letters_md5(found) != self._md5[name]:
+            if letters_md5(*found.pieces) != self._md5[name]:
                 raise FormatError(
                     f"{name} has changed while it was read. Start again, and leave the file as it is.", path=self.path
                 )
@@ -120,7 +127,7 @@ class Genome(Closing):
         """Give the MD5 of a contig as SAM's ``M5``: of its bases in upper case, without line ends (computed once)."""
         name = self.contigs.require(contig)
         if name not in self._md5:
-            self._md5[name] = letters_md5(self.sequence(name))
+            self._md5[name] = letters_md5(*self.bases(name).pieces)
         return self._md5[name]
 
 
@@ -143,7 +150,7 @@ class Fasta(Genome):
 
     def close(self) -> None:
         """Close the file; arrays and bytes that were returned stay valid."""
-        self._last = ("", b"")
+        self._last = ("", ContigBases())
         self._source.close()
 
     def fetch(self, contig: str, start: int, end: int) -> bytes:
