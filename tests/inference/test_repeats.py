@@ -16,13 +16,13 @@ from titans_dna.genome.interval import Interval
 from titans_dna.inference import branches, lanes, repeats
 from titans_dna.inference.alleles import Allele
 from titans_dna.inference.embed import EmbedOptions, Spans, embed_strand, embed_windows
+from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.mutagenesis import predict_block
 from titans_dna.inference.pooling import Pooling
 from titans_dna.inference.region_sums import IntervalSums
 from titans_dna.inference.repeats import Repeats, same
 from titans_dna.inference.score_regions import score_contig_regions, track_kinds
 from titans_dna.inference.score_variants import score_strands
-from titans_dna.inference.lanes import stream_lanes
 from titans_dna.inference.streaming import stream_bases
 from titans_dna.inference.windowed_regions import WindowedRegions
 from titans_dna.inference.windows import Context, WindowedStrand
@@ -115,7 +115,7 @@ def test_pieces_of_a_run_of_n_are_skipped_and_the_rest_stays_the_same_to_the_bit
         assert one.next_input - one.skipped == other.next_input
         assert equal(one.log_probabilities, other.log_probabilities)
         assert equal(one.surprise, other.surprise)
-        same_to_the_bit(one.state(one.lanes), by_end[one.next_input].state(one.lanes))
+        same_to_the_bit(one.state, by_end[one.next_input].state)
     assert all(np.isnan(piece.log_probabilities).all() and np.isnan(piece.surprise).all() for piece in every.values())
     assert set(cuts) <= {piece.next_input for piece in found}
 

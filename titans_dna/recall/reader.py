@@ -86,7 +86,7 @@ def read_gap(state: RecallState, tokens: int) -> RecallState:
     ConfigError
         If the memory is full.
     """
-    if not state.leaves and state.memory.end == state.position:
+    if tokens and not state.leaves and state.memory.end == state.position:
         state.memory.append_gap(tokens)
         return replace(state, position=state.position + tokens, places=NO_PLACES)
     for start in range(0, tokens, 1 << 20):  # what the memory holds behind the reader is compared
