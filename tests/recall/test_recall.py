@@ -237,12 +237,17 @@ def test_a_gap_read_at_once_is_one_read_token_by_token(name: str, before: int, r
 def test_a_gap_is_read_beside_what_the_memory_holds_already() -> None:
     state = recall(begin(), patchwork(1000, 9)).state
     ahead = recall(state, np.array([0, 1, 2], dtype=np.uint8)).state
-    assert read_gap(state, 0) is state
-    assert len(state.places) > 0
     apart = read_gap(state, 100)
     assert apart.memory is not ahead.memory
     assert apart.memory.ids(1000, 1100).tolist() == [4] * 100
     assert ahead.memory.ids(1000, 1003).tolist() == [0, 1, 2]
+
+
+def test_a_gap_of_no_tokens_leaves_what_is_followed() -> None:
+    ids = patchwork(1000, 9)
+    state = recall(begin(), np.concatenate([ids, ids[:500]])).state
+    assert len(state.places) > 0
+    assert read_gap(state, 0) is state
 
 
 def test_appended_gaps_leave_the_memory_that_appended_tokens_do() -> None:
