@@ -141,13 +141,15 @@ class Strand:
 
 
 def read_side_by_side(
-    model: SequenceModel, strands: Sequence[Strand], *, inner: Sequence[int] = ()
+    model: SequenceModel, strands: Sequence[Strand], *, inner: Sequence[int] = (), least: int = 0
 ) -> tuple[torch.Tensor, StreamOutput]:
-    """Read short strands as one batch, each from a fresh memory; return ids (strands, 1 + longest) and the output.
+    """Read short strands as one batch, each from a fresh memory; return ids (strands, inputs) and the output.
 
-    Every row begins with the start token. Padding stands at the end of shorter rows, where it changes no other token.
+    Every row begins with the start token, and there are at least ``least`` inputs in each. Padding stands at the end of
+    shorter rows, where it changes no other token.
     """
-    ids = np.full((len(strands), 1 + max(len(strand.ids) for strand in strands)), model.pad, np.int64)
+    longest = max(len(strand.ids) for strand in strands)
+    ids = np.full((len(strands), max(least, 1 + longest)), model.pad, np.int64)
     ids[:, 0] = model.bos
     for row, strand in enumerate(strands):
         ids[row, 1 : 1 + len(strand.ids)] = strand.ids[:]

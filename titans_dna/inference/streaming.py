@@ -158,7 +158,7 @@ def _piece_of(
         surprise=np.where(read[skip:] < targets, surprise, np.nan).astype(np.float32),
         hidden=out.hidden[0, skip:] if hidden else None,
         distributions=log_p if distributions else None,
-        entropy_bits=_entropy(log_p, predicted < targets) if distributions else None,
+        entropy_bits=entropy_of(log_p, predicted < targets) if distributions else None,
         next_input=start + len(read),
         state=out.state,
         bases=len(surprise),
@@ -181,7 +181,7 @@ def _skimmed(start: int, end: int, state: StreamState) -> Piece:
     )  # fmt: skip
 
 
-def _entropy(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:
+def entropy_of(log_p: np.ndarray, known: np.ndarray) -> np.ndarray:
     """Return the entropy of each row in bits; nan where the token is unknown."""
     wide = log_p.astype(np.float64)
     return np.where(known, -(np.exp(wide) * wide).sum(1) / np.log(2), np.nan)

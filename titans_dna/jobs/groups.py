@@ -22,6 +22,7 @@ from titans_dna.inference.windows import Context
 
 PART_BP = 1 << 20  # bases of the regions in a group, where each region is read by itself
 RANGE_WINDOWS = 64  # windows in a range
+BUNDLE_BP, LEAST_BP = 4096, 64  # most bases of short contigs in a bundle; each counts as the longest, or the least
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,6 +112,30 @@ def _ranges(
         yield Group(
             contig=contig, rows=rows[held], starts=starts[held], ends=ends[held], cost_bp=cost, range=(low, high)
         )
+
+
+def bundles(numbers: Sequence[int], short_bp: Sequence[int]) -> Iterator[list[int]]:
+    """Yield groups that are read at once: those of short contigs that follow one another, every other by itself.
+
+    Parameters
+    ----------
+    numbers
+        Of the groups, in order.
+    short_bp
+        Of every group, the length of its contig if that is short, else 0.
+    """
+    bundle: list[int] = []
+    for number in numbers:
+        longest = max(LEAST_BP, *(short_bp[other] for other in (*bundle, number)))
+        if bundle and (not short_bp[number] or longest * (len(bundle) + 1) > BUNDLE_BP):
+            yield bundle
+            bundle = []
+        bundle.append(number)
+        if not short_bp[number]:
+            yield bundle
+            bundle = []
+    if bundle:
+        yield bundle
 
 
 def stretches_of_contig(length_bp: int, context: Context) -> list[tuple[int, int]]:

@@ -19,14 +19,20 @@ from titans_dna.inference.embed import OWN_STRAND
 from titans_dna.inference.model import SequenceModel
 from titans_dna.inference.placing import CLIPPED, PlacedRegion
 from titans_dna.inference.region_sums import RegionScore
-from titans_dna.inference.score_regions import score_alone, score_contig_regions, track_kinds
+from titans_dna.inference.score_regions import (
+    reads_side_by_side,
+    score_alone,
+    score_contig_regions,
+    score_short_contigs,
+    track_kinds,
+)
 from titans_dna.inference.windowed_regions import OTHERS, RELATIVES_KINDS, WindowedRegions, other_bits
 from titans_dna.inference.windows import WHOLE_CONTIG, Context
 from titans_dna.io.formats import format_of
 from titans_dna.io.sequence.fasta import Genome
 from titans_dna.io.tables.score_table import Column, ScoreTableWriter
 from titans_dna.io.tables.track_set import bigwig_paths
-from titans_dna.jobs.groups import Group, group_all, of_shard, rows_of
+from titans_dna.jobs.groups import Group, bundles, group_all, of_shard, rows_of
 from titans_dna.jobs.haplotypes import BITS_DIFFERENCE, differences, place_columns, place_on_haplotype, together
 from titans_dna.jobs.provenance import describe_job, run_metadata
 from titans_dna.jobs.region_tracks import RegionTracks, written_kinds
@@ -225,21 +231,43 @@ class _Reading:
         found: dict[int, RegionScore] = {}
         windowed: WindowedRegions | None = None
 
-        def made(group: Group, number: int) -> dict[str, np.ndarray]:
+        def made(members: Sequence[Group], name: str) -> dict[str, np.ndarray]:
             nonlocal windowed
-            tracks = self.tracks.made(group.contig)
-            if self.reading.context.kind == "window" and (windowed is None or not windowed.reads(*_strand_of(group))):
-                alike = [groups[n] for n in numbers if _strand_of(groups[n]) == _strand_of(group)]
-                windowed = self._windowed(alike, tracks)
-            scores = self._score(group, number, windowed, tracks, progress)
+            group = members[0]
+            scores: Sequence[RegionScore]
+            if self._short_bp(group):
+                scores = self._side_by_side(members)
+                progress(sum(member.cost_bp for member in members))
+            else:
+                tracks, context = self.tracks.made(group.contig), self.reading.context
+                if context.kind == "window" and (windowed is None or not windowed.reads(*_strand_of(group))):
+                    alike = [groups[n] for n in numbers if _strand_of(groups[n]) == _strand_of(group)]
+                    windowed = self._windowed(alike, tracks)
+                scores = self._score(group, name, windowed, tracks, progress)
             return {"scores": np.array([astuple(score) for score in scores], dtype=np.float64)}
 
-        for number in numbers:
-            group = groups[number]
-            part = self.work.once(str(number), partial(made, group, number), partial(progress, group.cost_bp))
-            for row, values in zip(group.rows.tolist(), part["scores"].reshape(-1, len(_FIELDS)).tolist(), strict=True):
+        for bundle in bundles(numbers, [self._short_bp(group) for group in groups]):
+            members, name = [groups[number] for number in bundle], "-".join(map(str, sorted({bundle[0], bundle[-1]})))
+            cost_bp = sum(member.cost_bp for member in members)
+            part = self.work.once(name, partial(made, members, name), partial(progress, cost_bp))
+            rows = [row for member in members for row in member.rows.tolist()]
+            for row, values in zip(rows, part["scores"].reshape(-1, len(_FIELDS)).tolist(), strict=True):
                 found[row] = RegionScore(bases=int(values[0]), **dict(zip(_FIELDS[1:], values[1:], strict=True)))
         return found
+
+    def _short_bp(self, group: Group) -> int:
+        """Return the length of a contig that is read side by side with others, 0 of one that is read by itself."""
+        length = self.genome.contigs.lengths[group.contig]
+        whole = self.reading.context.kind == "contig" and not self.tracks.kinds
+        return length if whole and reads_side_by_side(self.model, length) else 0
+
+    def _side_by_side(self, members: Sequence[Group]) -> list[RegionScore]:
+        contigs = [
+            (self.genome.bases(group.contig), [self.regions[row].placed for row in group.rows.tolist()],
+             _strand_of(group)[1])
+            for group in members
+        ]  # fmt: skip
+        return [score for scores in score_short_contigs(self.model, contigs) for score in scores]
 
     def _windowed(self, groups: Sequence[Group], tracks: Mapping[str, np.ndarray]) -> WindowedRegions:
         """Return the strand that all of these groups lie on, with a copy memory that reaches as far as they do."""
@@ -255,7 +283,7 @@ class _Reading:
         )  # fmt: skip
 
     def _score(
-        self, group: Group, number: int, windowed: WindowedRegions | None, tracks: Mapping[str, np.ndarray],
+        self, group: Group, name: str, windowed: WindowedRegions | None, tracks: Mapping[str, np.ndarray],
         progress: Callable[[int], None],
     ) -> Sequence[RegionScore]:  # fmt: skip
         placed = [self.regions[row].placed for row in group.rows.tolist()]
@@ -267,7 +295,7 @@ class _Reading:
         if self.reading.context.kind == "contig":
             return score_contig_regions(
                 self.model, sequence, placed, reverse=reverse, tracks=tracks,
-                checkpoint=self.work.checkpoint(str(number)), progress=progress,
+                checkpoint=self.work.checkpoint(name), progress=progress,
             )  # fmt: skip
         alone = lambda place: score_alone(self.model, sequence, placed[place], reverse=reverse)  # noqa: E731
         found = []
