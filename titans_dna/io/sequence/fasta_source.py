@@ -94,7 +94,7 @@ class PlainSource(Source):
         """Read the bytes from one base to another."""
         first, last = entry.byte_of(start), entry.byte_of(end - 1) + 1
         if last > self.identity[1]:
-            what = f"ends before base {entry.length:,} of {entry.name}, which its index (.fai) names"
+            what = f"ends before base {entry.length_bp:,} of {entry.name}, which its index (.fai) names"
             raise IndexStale(f"{what}. Delete the index; it is made again.", path=self.path)
         return self._read(first, last)
 
