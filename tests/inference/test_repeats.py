@@ -192,9 +192,7 @@ def test_runs_of_n_are_skipped_with_tokens_of_several_bases_too(make_model, gapp
     def read() -> tuple[str, int, list[np.ndarray]]:
         told: list[int] = []
         scores = score_contig_regions(model, gapped, regions, progress=told.append)
-        parts = embed_strand(
-            model, lambda a, b: gapped[a:b], len(gapped), spans, EmbedOptions(), reverse=False, progress=told.append
-        )
+        parts = embed_strand(model, gapped, spans, EmbedOptions(), reverse=False, progress=told.append)
         return repr(scores), sum(told), [array for part in parts for array in part]
 
     found, counted, vectors = read()
@@ -267,9 +265,8 @@ def test_vectors_are_the_same_to_the_bit(model, random_bases, monkeypatch, pooli
 
     def read() -> tuple:
         done: list[int] = []
-        fetch = lambda start, end: sequence[start:end]  # noqa: E731
         emitted = embed_strand(
-            model, fetch, len(sequence), spans, options, reverse=False, progress=done.append
+            model, sequence, spans, options, reverse=False, progress=done.append
         )  # fmt: skip
         return [part for each in emitted for part in each], sum(done)
 
