@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from titans_dna.errors import ConfigError, OutputError
+from titans_dna.errors import ConfigError, FormatError, OutputError
 from titans_dna.genome.alphabet import reverse_complement
 from titans_dna.genome.interval import Interval
 from titans_dna.genome.shard import WHOLE, Shard
@@ -279,16 +279,30 @@ def test_the_same_command_gives_the_same_bytes(run, asked, tmp_path, monkeypatch
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.h5", "two.h5"]
 
 
+def test_a_contig_that_was_changed_since_its_md5_was_taken_is_refused(model, make_fasta, sequences, tmp_path):
+    with make_fasta(sequences) as genome:
+        regions = [place_interval(genome.contigs, Interval("chrA", 100, 120))]
+        plan = plan_embeddings(regions, genome.contigs.lengths, EmbedOptions())
+        attributes = embedding_attributes(model, plan, WHOLE)
+        for name in ("chrA", "chrB"):
+            genome.md5(name)  # chrA is then no longer held
+        before, text = genome.path.stat(), genome.path.read_bytes()
+        genome.path.write_bytes(text[:110] + text[110:130][::-1] + text[130:])
+        os.utime(genome.path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        with pytest.raises(FormatError, match="chrA has changed while it was read"):
+            write_embeddings(tmp_path / "e.h5", model, genome, plan, attributes, Storage())
+
+
 def test_parts_of_a_stopped_run_are_taken_up(run, asked, tmp_path, monkeypatch):
     from titans_dna.jobs import embeddings as embedding_job
 
     path, plain, seen = tmp_path / "e.h5", embedding_job.embed_strand, []
 
-    def stopping(model, fetch, length, *arguments, **settings):
-        seen.append(length)
+    def stopping(model, sequence, *arguments, **settings):
+        seen.append(len(sequence))
         if len(seen) == 3:
             raise KeyboardInterrupt
-        yield from plain(model, fetch, length, *arguments, **settings)
+        yield from plain(model, sequence, *arguments, **settings)
 
     monkeypatch.setattr(embedding_job, "embed_strand", stopping)
     with pytest.raises(KeyboardInterrupt):

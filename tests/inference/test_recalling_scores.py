@@ -207,7 +207,7 @@ def test_regions_embeddings_and_predictions_go_on_to_the_same_bytes(model, long_
 
     def embedded(checkpoint) -> np.ndarray:
         emitted = embed_strand(
-            model, lambda start, end: long_sequence[start:end], len(long_sequence), spans, EmbedOptions(),
+            model, long_sequence, spans, EmbedOptions(),
             reverse=False, checkpoint=checkpoint,
         )  # fmt: skip
         for numbers, values in emitted:

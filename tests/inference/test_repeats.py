@@ -179,6 +179,30 @@ def test_tokens_of_several_bases_are_the_same_too(make_model, gapped, monkeypatc
     assert any(piece.repeated for piece in found)
 
 
+@pytest.mark.parametrize("tokenizer", [KmerTokenizer(k=3), KmerTokenizer(k=3, overlapping=True)])
+def test_runs_of_n_are_skipped_with_tokens_of_several_bases_too(make_model, gapped, monkeypatch, tokenizer):
+    model = make_model(tokenizer)
+    gapped = gapped.replace(b"N" * 1500, b"N" * 40_000)
+    regions = [Interval("c", 100, 400), Interval("c", len(gapped) - 740, len(gapped))]
+    spans = Spans(starts=np.array([100, 20_000]), ends=np.array([400, 20_200]), targets=np.arange(2))
+    calls: list[int] = []
+    real = Repeats.skip
+    monkeypatch.setattr(Repeats, "skip", lambda *a: calls.append(1) or real(*a))
+
+    def read() -> tuple[str, int, list[np.ndarray]]:
+        told: list[int] = []
+        scores = score_contig_regions(model, gapped, regions, progress=told.append)
+        parts = embed_strand(model, gapped, spans, EmbedOptions(), reverse=False, progress=told.append)
+        return repr(scores), sum(told), [array for part in parts for array in part]
+
+    found, counted, vectors = read()
+    assert calls
+    never(monkeypatch)
+    wanted, every, others = read()
+    assert (found, counted) == (wanted, every)
+    assert all(map(equal, vectors, others))
+
+
 def test_a_last_piece_without_a_following_token_is_not_mistaken(model):
     """It has as many tokens as a piece that is one input shorter and has one."""
     for count in range(300, 300 + PIECE):
@@ -241,9 +265,8 @@ def test_vectors_are_the_same_to_the_bit(model, random_bases, monkeypatch, pooli
 
     def read() -> tuple:
         done: list[int] = []
-        fetch = lambda start, end: sequence[start:end]  # noqa: E731
         emitted = embed_strand(
-            model, fetch, len(sequence), spans, options, reverse=False, progress=done.append
+            model, sequence, spans, options, reverse=False, progress=done.append
         )  # fmt: skip
         return [part for each in emitted for part in each], sum(done)
 

@@ -242,9 +242,7 @@ def test_embeddings(sparse, contig, everywhere, read, pool, reverse):
     def vectors() -> tuple[dict[int, np.ndarray], int]:
         read.clear()
         told: list[int] = []
-        parts = embed_strand(
-            sparse, lambda a, b: contig[a:b], BASES, spans, options, reverse=reverse, progress=told.append
-        )
+        parts = embed_strand(sparse, contig, spans, options, reverse=reverse, progress=told.append)
         made = {int(target): vector for part in parts for target, vector in zip(*part, strict=True)}
         return made, sum(told)
 

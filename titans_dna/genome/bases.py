@@ -1,11 +1,11 @@
-"""The bases of a contig: as bytes, in pieces of which long runs of N take no memory, or seen from the other strand.
+"""The bases of a contig: as bytes, in pieces of which long runs of N take no memory, fetched, or of the other strand.
 
-Who reads a contig needs its length and stretches of it. All three give these, so that a chromosome is held once.
+Who reads a contig needs its length and stretches of it. All of them give these, so that a chromosome is held once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from titans_dna.genome.alphabet import reverse_complement
@@ -89,6 +89,26 @@ class OtherStrand:
         length = len(self._bases)
         start, end, _ = span.indices(length)
         return reverse_complement(self._bases[length - end : length - start]) if start < end else b""
+
+
+class FetchedBases:
+    """The bases of a contig that is not held: each stretch is fetched when it is asked for.
+
+    Examples
+    --------
+    >>> FetchedBases(lambda start, end: b"ACGT"[start:end], 4)[2:]
+    b'GT'
+    """
+
+    def __init__(self, fetch: Callable[[int, int], bytes], length_bp: int) -> None:
+        self._fetch, self._length = fetch, length_bp
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, span: slice, /) -> bytes:
+        start, end, _ = span.indices(self._length)
+        return self._fetch(start, end) if start < end else b""
 
 
 def pieces_of(bases: Bases) -> list[bytes]:

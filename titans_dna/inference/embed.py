@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from titans_dna.errors import ConfigError
+from titans_dna.genome.bases import Bases
 from titans_dna.genome.interval import Interval
 from titans_dna.inference.branches import Checkpoint
 from titans_dna.inference.model import SequenceModel, require_single_bases
@@ -32,7 +33,6 @@ from titans_dna.model.state import StreamState
 STRANDS = {"forward": (False,), "reverse": (True,), "both": (False, True)}
 OWN_STRAND = "region"  # the strand of each region: the reverse one where it is "-", the forward one elsewhere
 BATCH_TOKENS = 2048  # most tokens in a batch of short regions that are read side by side, padding included
-Fetch = Callable[[int, int], bytes]  # returns bases start to end of a contig, 0-based half-open
 Progress = Callable[[int], None]  # called with the number of bases read since the last call
 
 
@@ -149,8 +149,7 @@ class Spans:
 
 def embed_strand(
     model: SequenceModel,
-    fetch: Fetch,
-    length_bp: int,
+    sequence: Bases,
     spans: Spans,
     options: EmbedOptions,
     *,
@@ -164,10 +163,8 @@ def embed_strand(
     ----------
     model
         Model and tokenizer.
-    fetch
-        Function that returns bases of the contig.
-    length_bp
-        Length of the contig.
+    sequence
+        The contig; of regions that are read by themselves, only their bases are asked for.
     spans
         The regions. With the context "contig", overlaps cost nothing.
     options
@@ -183,8 +180,8 @@ def embed_strand(
     """
     columns = options.columns(model)
     if options.context.kind == "contig":
-        strand = Strand.of(fetch(0, length_bp), model.tokenizer, reverse=reverse)
-        low, high = spans.on_strand(length_bp, reverse)
+        strand = Strand.of(sequence, model.tokenizer, reverse=reverse)
+        low, high = spans.on_strand(len(sequence), reverse)
         pool = options.pooling.pool(low, high, spans.targets, columns, reverse=options.against_contig(reverse))
         position, state = 0, None
         if checkpoint and (saved := checkpoint.load()):
@@ -201,7 +198,7 @@ def embed_strand(
         pool = options.pooling.pool(
             reach - spans.lengths, reach, spans.targets, columns, reverse=options.against_contig(reverse)
         )
-        stream = _region_features(model, fetch, spans, options, reverse)
+        stream = _region_features(model, sequence, spans, options, reverse)
     yield from _pooled(stream, pool, checkpoint, progress)
 
 
@@ -303,7 +300,7 @@ def _contig_features(
 
 def _region_features(
     model: SequenceModel,
-    fetch: Fetch,
+    sequence: Bases,
     spans: Spans,
     options: EmbedOptions,
     reverse: bool,
@@ -312,7 +309,7 @@ def _region_features(
     offset = 0
     for first, last in pairwise(_batches(spans.lengths, spans.batch_tokens)):
         strands = [
-            Strand.of(fetch(int(spans.starts[i]), int(spans.ends[i])), model.tokenizer, reverse=reverse)
+            Strand.of(sequence[int(spans.starts[i]) : int(spans.ends[i])], model.tokenizer, reverse=reverse)
             for i in range(first, last)
         ]
         if len(strands) == 1:
@@ -405,8 +402,7 @@ def _emitted(
 ) -> Iterator[Emitted]:
     """Return an iterator over the vectors of regions on one strand of a contig in memory."""
     if options.context.kind != "window":
-        fetch = lambda start, end: sequence[start:end]  # noqa: E731
-        return embed_strand(model, fetch, len(sequence), spans, options, reverse=reverse)
+        return embed_strand(model, sequence, spans, options, reverse=reverse)
     windowed = WindowedStrand(model, sequence, reverse=reverse, window_bp=options.context.window_bp)
     windowed.remember_to(int(spans.on_strand(len(sequence), reverse)[1].max()))
     return embed_windows(windowed, spans, options)

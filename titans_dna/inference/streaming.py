@@ -137,7 +137,8 @@ def stream_bases(
         if new_bases is None:
             yield piece
         else:
-            yield _by_base(piece, first, new_bases[start:end], new_bases[piece.read_start : end - 1])
+            last = end - piece.skipped  # the tokens that are skipped are N, of one base each
+            yield _by_base(piece, first, new_bases[start:last], new_bases[piece.read_start : last - 1])
             first += int(new_bases[start:end].sum(dtype=np.int64))
         start = end
 

@@ -2,7 +2,8 @@
 
 A deep memory that resets and attention with a window know nothing of what lies further back than a few thousand bases.
 So what lies between the places that are asked for is skimmed: the copy memory alone reads it, which costs a tenth. What
-is computed at these places is what reading everything gives (`titans_dna.model.config.BackboneConfig.lead_tokens`).
+is computed at these places is what reading everything gives, but for rounding in some shapes of model
+(`titans_dna.model.config.BackboneConfig.lead_tokens`).
 """
 
 from __future__ import annotations

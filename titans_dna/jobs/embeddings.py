@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from titans_dna.genome.bases import Bases, FetchedBases
 from titans_dna.genome.shard import WHOLE, Shard
 from titans_dna.inference.embed import (
     EmbedOptions,
@@ -251,11 +252,14 @@ class _Reading:
                 self._windowed(group.contig, reverse), spans, self.plan.options, progress=self.progress,
                 each=lambda work, blocks: map_parallel(work, blocks, workers),
             )  # fmt: skip
+        if self.plan.options.context.kind == "contig":
+            sequence: Bases = self.genome.bases(group.contig)
+        else:
+            length_bp = self.genome.contigs.lengths[group.contig]
+            sequence = FetchedBases(partial(self.genome.fetch, group.contig), length_bp)
         return embed_strand(
-            self.model, lambda start, end: self.genome.fetch(group.contig, start, end),
-            self.genome.contigs.lengths[group.contig], spans, self.plan.options, reverse=reverse,
-            progress=self.progress, checkpoint=part,
-        )  # fmt: skip
+            self.model, sequence, spans, self.plan.options, reverse=reverse, progress=self.progress, checkpoint=part
+        )
 
     def _windowed(self, contig: str, reverse: bool) -> WindowedStrand:
         """Return a strand whose copy memory is filled once for all groups of a contig."""
