@@ -33,6 +33,12 @@ def test_model_run(inputs):
     assert dict(flattened(run.config))["memory.chunk_tokens"] == "64"
 
 
+def test_a_long_list_is_cut_short(inputs):
+    run = read_model_run(inputs.model)
+    run.training["train_contigs"] = [f"c{number}" for number in range(1041)]
+    assert dict(provenance(run))["trained on"].endswith("c38, c39 and 1,001 more")
+
+
 def test_evaluation(inputs):
     evaluation = read_evaluation(inputs.evaluation)
     assert evaluation.best_baseline.name == "order-12"

@@ -41,6 +41,7 @@ OUTCOMES = {
     "no outcome": "the file gives no outcome for this allele",
 }
 
+LISTED = 40  # items of a list that are written out, such as contigs: an assembly may have thousands
 _PROVENANCE = {
     "model": "model size",
     "parameters": "parameters",
@@ -148,13 +149,14 @@ def flattened(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 
 def _worded(key: str, value: Any) -> str:
-    """Write a setting as text: lists with commas, files without folders, durations in minutes, counts like 1,000."""
+    """Write a setting as text: the start of lists, files without folders, durations in minutes, counts like 1,000."""
     if isinstance(value, Mapping):
         return ", ".join(map(str, value.values()))
     if key == "fasta":
         return ", ".join(PurePath(str(path)).name for path in (value if isinstance(value, list | tuple) else [value]))
     if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
+        more = f" and {len(value) - LISTED:,} more" if len(value) > LISTED else ""
+        return ", ".join(map(str, value[:LISTED])) + more
     if key == "seconds" and isinstance(value, int | float) and math.isfinite(value):
         return f"{value:.0f} s" if value < 120 else f"{value / 60:.1f} min"
     if value is None:
