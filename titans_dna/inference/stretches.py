@@ -1,8 +1,8 @@
 """The stretches of a strand that the network must read, where only some of its bases are asked for.
 
 A deep memory that resets and attention with a window know nothing of what lies further back than a few thousand bases.
-So what lies between the places that are asked for is skimmed: the copy memory alone reads it, which costs a tenth. What
-is computed at these places is what reading everything gives, but for rounding in some shapes of model
+So what lies between the places that are asked for is skimmed: the copy memory alone reads it, at a fraction of the
+cost. What is computed at these places is what reading everything gives, but for rounding in some shapes of model
 (`titans_dna.model.config.BackboneConfig.lead_tokens`).
 """
 
