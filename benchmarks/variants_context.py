@@ -14,8 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from record import write
-from relatives_cost import run
+from record import run_command, write
 
 DATA = Path(__file__).resolve().parents[1] / ".." / "shared" / "data"
 CONTEXTS = ("contig", "window:2048", "window:8192", "window:32768")
@@ -49,7 +48,7 @@ def main() -> None:
         fasta, vcf, count, bases = make_inputs(folder)
         for context in CONTEXTS:
             output = folder / f"{context}.tsv"
-            _, cpu, _ = run(
+            _, cpu, _ = run_command(
                 "score-variants", "--model", "default", "--fasta", fasta, "--vcf", vcf, "--context", context,
                 "--workers", 1, "--output", output,
             )  # fmt: skip
